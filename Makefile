@@ -1,0 +1,48 @@
+# `make run` and `make test` work on a bare machine with Python 3.11; `make help` lists the rest.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+TEST_WORKERS ?= 2
+
+.PHONY: help setup run test check bench viz docs clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## the environment alone, in .venv/
+
+# torch first and by itself: a package that asks for any torch would fetch gigabytes of CUDA.
+$(READY): requirements.lock pyproject.toml
+	@echo "== setting up .venv (a few minutes the first time)"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+run: $(READY) ## a labeler from the bundled corpus, with report and lineage
+	@echo "== kedro run: documents -> queries -> candidates -> labels -> labeler -> report"
+	$(BIN)/kedro run
+	@echo "== next: open the report named above; \`$(BIN)/kedro viz run\` shows the lineage, \`$(BIN)/mlflow ui\` the runs"
+
+test: check ## every check and every test
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=folder of the sets)
+	$(BIN)/python benchmarks/run.py
+
+viz: $(READY) ## the lineage as a static site in build/viz, with a screenshot
+	$(BIN)/python docs/tools/build_viz.py
+
+docs: $(READY) ## the documentation as a static site in site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## removes what runs made; the environment and the bundled corpus stay
+	rm -rf data/0[2-8]_* recorded mlflow.db mlruns build site .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,128 @@
+"""Kedro's `run` command, with one line instead of a traceback for what a user can mend."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.project import pipelines
+from kedro.io.core import DatasetError
+from kedro.validation.exceptions import DataValidationError, ParameterValidationError
+
+from relevance_distillery.errors import UserError
+
+_MENDABLE_OS_ERRORS = {
+    errno.ENOSPC: "the disk is full: free some space and run again, finished work is kept",
+    errno.EDQUOT: "the disk quota is used up: free some space and run again, finished work is kept",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EACCES: "permission denied: check who owns the file",
+    errno.EPERM: "not permitted: check who owns the file",
+    errno.ENOENT: "no such file or folder: check the path",
+    errno.EISDIR: "a folder where a file was expected: check the path",
+    errno.ENOTDIR: "a file where a folder was expected: check the path",
+}
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def one_line(error: BaseException) -> str | None:
+    """The message for an error that its user can mend; None for a fault of the program.
+
+    Args:
+        error: What a run raised; its causes are looked through as well.
+
+    Returns:
+        One line, or a few for a table that failed several checks.
+    """
+    links = list(_chain(error))
+    for link in links:
+        if isinstance(link, UserError):
+            return " ".join(str(link).split())
+        if isinstance(link, ParameterValidationError):
+            return _parameter_line(str(link))
+        if isinstance(link, DataValidationError):
+            return str(link)
+    for link in links:
+        if isinstance(link, OSError) and link.errno in _MENDABLE_OS_ERRORS:
+            where = f"{os.path.relpath(link.filename)}: " if link.filename else ""
+            return f"{where}{_MENDABLE_OS_ERRORS[link.errno]}"
+    for link in links:
+        if isinstance(link, DatasetError):
+            return " ".join(str(link).split())
+    return None
+
+
+def _parameter_line(report: str) -> str:
+    """Pydantic's report without its preamble and its links to a manual."""
+    report = re.sub(r"For further information visit \S+", "", report)
+    report = re.sub(r"\[type=\w+, input_value=(.*?), input_type=\w+\]", r"(given: \1)", report)
+    report = re.sub(
+        r"- Parameter '(\w+)': Failed to instantiate \w+ for parameter '\w+': "
+        r"\d+ validation errors? for \w+",
+        r"in \1:",
+        report,
+    )
+    report = report.replace("Extra inputs are not permitted", "is not a known key")
+    return " ".join(report.split())
+
+
+def _named_pipelines(options: dict[str, Any]) -> dict[str, Any]:
+    """`--pipeline` and `--pipelines` as one option, each name a known one.
+
+    Kedro renames the first into the second and warns; here both mean the same.
+    """
+    asked = [name for name in (options.pop("pipeline", None),) if name]
+    asked += [name for name in options.get("pipelines") or [] if name not in asked]
+    known = [name for name in pipelines if name != "__default__"]
+    unknown = [name for name in asked if name not in pipelines]
+    if unknown:
+        raise UserError(f"no pipeline {', '.join(unknown)}; there are: {', '.join(known)}")
+    return {**options, "pipeline": None, "pipelines": asked}
+
+
+def _without_traceback(callback: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(callback)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return callback(*args, **_named_pipelines(kwargs))
+        except click.exceptions.ClickException:
+            raise
+        except KeyboardInterrupt as stopped:
+            raise click.ClickException(
+                "stopped; finished work is kept, run the same command again to go on"
+            ) from stopped
+        except Exception as error:
+            message = one_line(error)
+            if message is None:
+                raise
+            raise click.ClickException(message) from None
+
+    return wrapper
+
+
+@click.group(name="relevance-distillery")
+def cli() -> None:
+    """The project's own commands."""
+
+
+run = click.Command(
+    name="run",
+    callback=_without_traceback(kedro_run.callback),  # type: ignore[arg-type]
+    params=kedro_run.params,
+    help=kedro_run.help,
+    context_settings=kedro_run.context_settings,
+)
+cli.add_command(run)

@@ -1,0 +1,283 @@
+"""What happens around a run: checks before it, tracking of it, its closing lines."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import AbstractVersionedDataset, DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pydantic import BaseModel
+
+from relevance_distillery.errors import UserError
+
+# On import the plugin defines a model class without type hints, of which MLflow warns, past
+# every filter. Nobody who types `kedro run` can do anything about it.
+with warnings.catch_warnings(record=True):
+    from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+
+logger = logging.getLogger(__name__)
+
+_RUNTIME_PARAMETER = re.compile(r"\$\{runtime_params:\s*([A-Za-z_]\w*)")
+_GROUP = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
+_STAGES = ("synthesize", "mine", "label", "distill", "report")
+
+
+def known_parameters(conf_source: Path) -> tuple[set[str], set[str]]:
+    """What `--params` takes: names that some configuration file reads, and whole groups.
+
+    Args:
+        conf_source: The project's `conf` folder.
+
+    Returns:
+        Names such as `documents`, `judge`, `limit`; and groups such as `synthesis`, whose
+        keys are set as `synthesis.typo_share=0`.
+    """
+    names: set[str] = set()
+    groups: set[str] = set()
+    for file in sorted(conf_source.rglob("*.yml")):
+        text = file.read_text(encoding="utf-8")
+        names.update(_RUNTIME_PARAMETER.findall(text))
+        if file.name.startswith("parameters"):
+            groups.update(_GROUP.findall(text))
+    return names, groups
+
+
+class CleanStartHooks:
+    """Stops a run that cannot work before it does, or tracks, anything."""
+
+    def __init__(self) -> None:
+        self._conf_source = Path("conf")
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remembers where the configuration is."""
+        self._conf_source = Path(str(context.config_loader.conf_source))
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Refuses unknown parameters and missing inputs, each with one line."""
+        self._check_parameters(run_params.get("runtime_params") or {})
+        self._check_inputs(pipeline, catalog)
+
+    def _check_parameters(self, given: dict[str, Any]) -> None:
+        # Kedro takes a mistyped name in silence and runs without it.
+        names, groups = known_parameters(self._conf_source)
+        unknown = sorted(name for name in given if name.split(".")[0] not in names | groups)
+        if unknown:
+            raise UserError(
+                f"unknown parameter in --params: {', '.join(unknown)}; "
+                f"known: {', '.join(sorted(names))}; "
+                f"or GROUP.KEY with GROUP among {', '.join(sorted(groups))}"
+            )
+
+    def _check_inputs(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        missing = sorted(
+            name
+            for name in pipeline.inputs()
+            if not name.startswith("params:") and not _exists(catalog, name)
+        )
+        if not missing:
+            return
+        # Kedro shows only the requested pipelines until it is told otherwise.
+        pipelines.set_requested(None)
+        makers = {
+            stage: [name for name in missing if name in pipelines[stage].outputs()]
+            for stage in _STAGES
+        }
+        first = next((stage for stage, names in makers.items() if names), None)
+        if first is None:
+            raise UserError(f"input not found: {', '.join(missing)}; see conf/base/*/catalog.yml")
+        raise UserError(
+            f"{', '.join(missing)} not there yet: run `kedro run --pipeline={first}` first "
+            "(or `kedro run` for all stages)"
+        )
+
+
+def _exists(catalog: DataCatalog, name: str) -> bool:
+    # Only a versioned entry or a plain file can be missing; handles such as the ledger
+    # make themselves and answer True.
+    return name in catalog and catalog.exists(name)
+
+
+class ClosingLinesHooks:
+    """Says what a run made and where it lies."""
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Names the results that a person would open next."""
+        for name, what in _RESULTS.items():
+            if name in pipeline.outputs() | pipeline.all_outputs() and name in catalog:
+                path = _path_of(catalog, name)
+                if path is not None and path.exists():
+                    logger.info("%-10s %s", what, os.path.relpath(path))
+
+
+_RESULTS = {
+    "labels": "labels",
+    "failures": "failures",
+    "labeler": "labeler",
+    "agreement": "agreement",
+    "cost": "cost",
+    "report": "report",
+}
+
+
+def _path_of(catalog: DataCatalog, name: str) -> Path | None:
+    dataset = catalog[name]
+    if isinstance(dataset, AbstractVersionedDataset):
+        return Path(str(dataset._get_load_path()))
+    return None
+
+
+class TrackingHooks(MlflowHook):
+    """One MLflow run per `kedro run`: parameters, metrics, digests, commit, versions.
+
+    No document or query text is logged; tables are tracked by digest and row count.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._digested: set[str] = set()
+
+    @property
+    def _tracks(self) -> bool:
+        return bool(getattr(self, "_is_mlflow_enabled", False)) and mlflow.active_run() is not None
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Starts the run; notes commit and the versions that are read and written."""
+        self._digested.clear()
+        super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        if not self._tracks:
+            return
+        mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))
+
+    @hook_impl
+    def before_node_run(
+        self, node: Node, catalog: DataCatalog, inputs: dict[str, Any], is_async: bool
+    ) -> None:
+        """Logs typed parameters key by key, and input tables by digest."""
+        plain = {
+            name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            for name, value in inputs.items()
+        }
+        super().before_node_run(node=node, catalog=catalog, inputs=plain, is_async=is_async)
+        if not self._tracks:
+            return
+        for name, value in inputs.items():
+            if isinstance(value, pd.DataFrame) and name not in self._digested:
+                self._digested.add(name)
+                mlflow.set_tag(f"digest.{name}", table_digest(value))
+                mlflow.set_tag(f"rows.{name}", len(value))
+
+    def _log_param(self, name: str, value: Any) -> None:
+        # Two nodes share a group of parameters, and the same value twice is no conflict;
+        # a null is "not set", which MLflow would write as the text "None".
+        if value is not None:
+            super()._log_param(name, value)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Logs the figures of agreement, cost and labeling as metrics."""
+        if self._tracks and dataset_name in _METRICS and isinstance(data, dict):
+            for key, value in flat_numbers(data, _METRICS[dataset_name]).items():
+                mlflow.log_metric(key, value)
+
+    @hook_impl
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Keeps reports as artifacts and catalog versions as tags, then ends the run."""
+        if self._tracks:
+            for name in sorted(pipeline.all_inputs() | pipeline.all_outputs()):
+                if name in catalog and not name.startswith("params:"):
+                    self._note_version(catalog, name, name in pipeline.all_outputs())
+        super().after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    def _note_version(self, catalog: DataCatalog, name: str, made_here: bool) -> None:
+        dataset = catalog[name]
+        if not (isinstance(dataset, AbstractVersionedDataset) and dataset._version):
+            return
+        path = Path(str(dataset._get_load_path()))
+        mlflow.set_tag(f"version.{name}", path.parent.name)
+        if made_here and name in _ARTIFACTS:
+            mlflow.log_artifact(str(path))
+
+
+_METRICS = {"agreement": "agreement", "cost": "cost", "labeling_report": "labeling"}
+_ARTIFACTS = ("agreement", "cost", "report")
+
+
+def flat_numbers(tree: dict[str, Any], prefix: str) -> dict[str, float]:
+    """Every number of a nested dictionary under its dotted path.
+
+    Args:
+        tree: Dictionaries within dictionaries; lists and texts are passed over.
+        prefix: First part of every name.
+
+    Returns:
+        For example `{"agreement.judges.student.kappa.estimate": 0.41}`.
+    """
+    found: dict[str, float] = {}
+    for key, value in tree.items():
+        name = re.sub(r"[^\w./ -]", "_", f"{prefix}.{key}")
+        if isinstance(value, dict):
+            found.update(flat_numbers(value, name))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = float(value)
+    return found
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """A digest of a table's content, the same for the same rows in the same order.
+
+    Args:
+        table: Any table; lists in cells are compared by their text.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    plain = table.copy()
+    for column in plain.select_dtypes(object):
+        plain[column] = plain[column].map(str)
+    hashes = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    digest = hashlib.blake2b(hashes.tobytes(), digest_size=8)
+    digest.update(",".join(map(str, table.columns)).encode())
+    return digest.hexdigest()
+
+
+def _commit_tags(project: Path) -> dict[str, str]:
+    def git(*arguments: str) -> str:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(project), *arguments],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=20,
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return ""
+
+    commit = git("rev-parse", "HEAD")
+    if not commit:
+        return {}
+    changed = "yes" if git("status", "--porcelain", "--untracked-files=no") else "no"
+    return {"git_commit": commit, "git_uncommitted_changes": changed}

@@ -1,0 +1,83 @@
+"""What a judge is: pairs go in, a verdict comes out for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+
+from relevance_distillery.grading import GradeScale
+
+PAIR_COLUMNS = (
+    "query_id",
+    "query",
+    "passage_id",
+    "document_id",
+    "title",
+    "heading",
+    "text",
+    "path",
+    "author",
+    "modified",
+    "is_seed",
+    "in_seed_document",
+)
+"""The columns of the pairs that a judge receives; the last two are false for unseeded queries."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judge's answer for one pair: a grade, or a failure with its reason, never both.
+
+    Attributes:
+        request_hash: Key of the pair in the ledger, from `Judge.request_hashes`.
+        grade: A value of the scale; None for a failure.
+        probabilities: One probability a grade, lowest grade first; None when unknown.
+        status: `ok`, or the kind of failure in one word (`missing`, `unparseable`, ...).
+        reason: A failure's reason in one sentence, without document or query text.
+        retryable: A later run may try the failure again.
+        input_tokens, output_tokens: What was read and written; 0 when not known.
+        cost_usd: Price of this verdict in US dollars.
+        seconds: Time spent on this verdict.
+    """
+
+    request_hash: str
+    grade: int | None = None
+    probabilities: tuple[float, ...] | None = None
+    status: str = "ok"
+    reason: str = ""
+    retryable: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+
+
+class Judge(Protocol):
+    """Grades pairs.
+
+    Attributes:
+        name: Written into the `judge` column of labels.
+        model: The model behind it, with its revision where there is one.
+        prompt_hash: Changes with anything in the instructions or settings; empty without any.
+        scale: The grades that it gives.
+    """
+
+    name: str
+    model: str
+    prompt_hash: str
+    scale: GradeScale
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        """One ledger key a pair: a hash of everything that the judge sees and is."""
+        ...
+
+    def grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
+        """Verdicts for all pairs, a few at a time, in any order, each pair once.
+
+        Every list is committed before the next one is asked for, so a judge that pays
+        for answers should yield each answer as soon as it has it.
+        """
+        ...

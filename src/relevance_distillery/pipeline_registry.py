@@ -1,0 +1,34 @@
+"""The pipelines by the names that users type."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline
+
+from relevance_distillery.pipelines import (
+    distillation,
+    labeling,
+    mining,
+    reporting,
+    scoring,
+    synthesis,
+)
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Every pipeline by name; `__default__` makes a labeler from documents.
+
+    Returns:
+        Names as typed after `--pipeline=`, in the order in which they feed one another.
+    """
+    stages = {
+        "synthesize": synthesis.create_pipeline(),
+        "mine": mining.create_pipeline(),
+        "label": labeling.create_pipeline(),
+        "distill": distillation.create_pipeline(),
+        "report": reporting.create_pipeline(),
+    }
+    return {
+        "__default__": sum(stages.values(), start=Pipeline([])),
+        **stages,
+        "score": scoring.create_pipeline(),
+    }

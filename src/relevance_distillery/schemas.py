@@ -1,0 +1,124 @@
+"""The tables that cross from one pipeline into the next, bound in the catalog by `validator:`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing.pandas import Series
+
+STYLES = ("known_item", "keyword", "question", "metadata", "short", "acronym", "real")
+"""Kinds of query; `real` are people's own queries from a log."""
+
+
+class _Table(pa.DataFrameModel):
+    class Config:
+        strict = True
+        coerce = True
+
+
+class Documents(_Table):
+    """What was read, one row a document; everything but the id and the text may be empty."""
+
+    document_id: Series[str] = pa.Field(unique=True, str_length={"min_value": 1})
+    title: Series[str]
+    text: Series[str]
+    path: Series[str]
+    author: Series[str]
+    modified: Series[str]
+    metadata: Series[str]
+
+    @pa.dataframe_check(error="a document needs a title or a text")
+    def not_empty(cls, table: pd.DataFrame) -> pd.Series:  # noqa: N805
+        """True for rows with a title or a text."""
+        return (table["title"].str.strip() != "") | (table["text"].str.strip() != "")
+
+
+class Passages(_Table):
+    """Documents split to fit the labeler: the unit that is mined and graded."""
+
+    passage_id: Series[str] = pa.Field(unique=True, str_length={"min_value": 1})
+    document_id: Series[str]
+    title: Series[str]
+    heading: Series[str]
+    text: Series[str]
+    path: Series[str]
+    author: Series[str]
+    modified: Series[str]
+
+
+class Queries(_Table):
+    """Queries and where they come from; `passage_id` is the seed, empty for a real query."""
+
+    query_id: Series[str] = pa.Field(unique=True, str_length={"min_value": 1})
+    text: Series[str] = pa.Field(str_length={"min_value": 1})
+    passage_id: Series[str]
+    frequency: Series[int] = pa.Field(ge=1)
+    style: Series[str] = pa.Field(isin=STYLES)
+    generator: Series[str]
+    prompt_hash: Series[str]
+
+
+class Candidates(_Table):
+    """Pairs to grade: one row for each channel that returned the passage for the query."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    channel: Series[str]
+    rank: Series[int] = pa.Field(ge=0)
+    score: Series[float]
+    is_seed: Series[bool]
+
+    class Config:
+        unique: ClassVar[list[str]] = ["query_id", "passage_id", "channel"]
+
+
+class Labels(_Table):
+    """One grade by one judge for one pair, with what it cost and what it was asked."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    grade: Series[int]
+    probabilities: Series[object] = pa.Field(nullable=True)
+    judge: Series[str]
+    model: Series[str]
+    request_hash: Series[str]
+    prompt_hash: Series[str]
+    scale_hash: Series[str]
+    input_tokens: Series[int]
+    output_tokens: Series[int]
+    cost_usd: Series[float]
+    seconds: Series[float]
+    created_at: Series[str]
+
+    class Config:
+        unique: ClassVar[list[str]] = ["query_id", "passage_id", "judge"]
+
+
+class Failures(_Table):
+    """Pairs that got no grade, and why."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    judge: Series[str]
+    status: Series[str]
+    reason: Series[str]
+    attempts: Series[int]
+
+
+class HumanJudgments(_Table):
+    """Grades of documents; `annotator` is empty for a consensus."""
+
+    query_id: Series[str]
+    document_id: Series[str]
+    annotator: Series[str]
+    grade: Series[int]
+
+    class Config:
+        unique: ClassVar[list[str]] = ["query_id", "document_id", "annotator"]
+
+
+def empty(model: type[_Table]) -> pd.DataFrame:
+    """A table of `model` without rows, with its columns and types."""
+    return model.validate(pd.DataFrame({name: [] for name in model.to_schema().columns}))
