@@ -38,7 +38,7 @@ check: $(READY)
 bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=folder of the sets)
 	$(BIN)/python benchmarks/run.py
 
-viz: $(READY) ## the lineage as a static site in build/viz, with a screenshot
+viz: $(READY) ## the lineage as a static site in build/, with a screenshot
 	$(BIN)/python docs/tools/build_viz.py
 
 docs: $(READY) ## the documentation as a static site in site/

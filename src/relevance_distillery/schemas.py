@@ -119,6 +119,15 @@ class HumanJudgments(_Table):
         unique: ClassVar[list[str]] = ["query_id", "document_id", "annotator"]
 
 
+class Splits(_Table):
+    """Which labelled pair serves what; a group of queries is never divided."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    split: Series[str] = pa.Field(isin=("train", "early_stopping", "calibration", "test"))
+    group: Series[str]
+
+
 def empty(model: type[_Table]) -> pd.DataFrame:
     """A table of `model` without rows, with its columns and types."""
     return model.validate(pd.DataFrame({name: [] for name in model.to_schema().columns}))

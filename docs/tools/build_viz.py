@@ -1,0 +1,66 @@
+"""Builds the lineage as a static site in build/ and takes a screenshot of it.
+
+Needs a finished run (`make run`), and Chromium with its driver for the screenshot; without
+them the site is built all the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "build"
+PICTURE = ROOT / "docs" / "images" / "lineage.png"
+
+
+def build_site() -> None:
+    """Runs `kedro viz build`, which writes to build/."""
+    kedro = Path(sys.executable).with_name("kedro")
+    shutil.rmtree(SITE, ignore_errors=True)
+    subprocess.run([str(kedro), "viz", "build", "--include-previews"], cwd=ROOT, check=True)
+
+
+def take_picture() -> None:
+    """Opens the site in headless Chromium and saves docs/images/lineage.png."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    driver_path, browser = shutil.which("chromedriver"), shutil.which("chromium")
+    if not (driver_path and browser):
+        print("no chromium and chromedriver here: the site is built, the picture is not")
+        return
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(SITE))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1800,1200"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(driver_path))
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/"
+        driver.get(address)
+        driver.execute_script(
+            "localStorage.setItem('KedroViz', JSON.stringify({showFeatureHints: false}))"
+        )
+        driver.get(address + "?pid=__default__")
+        time.sleep(12)
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        driver.save_screenshot(str(PICTURE))
+        print(f"{PICTURE.relative_to(ROOT)}")
+    finally:
+        driver.quit()
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    build_site()
+    print(f"open it with: {sys.executable} -m http.server --directory {SITE.relative_to(ROOT)}")
+    take_picture()

@@ -1,0 +1,196 @@
+"""BM25 over passages (Robertson and Zaragoza, 2009), by bm25s (Lù, 2024)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import bm25s
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.channels.terms import Analyzer, analyzer, passage_text
+from relevance_distillery.errors import UserError
+
+# bm25s sets its logger to DEBUG when it is imported.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
+
+RUN_COLUMNS = ["query_id", "passage_id", "rank", "score"]
+_FORMAT = 1
+_FACTS = "index.json"
+
+
+class BM25Channel:
+    """Ranks passages by BM25 over title, heading, path, author, date and text.
+
+    A saved index is memory-mapped when it is loaded, so that a corpus larger than the
+    memory can be searched. Ranking is exact and deterministic: ties keep the order of the
+    passages table, and passages that share no term with the query are not returned.
+
+    Attributes:
+        name: `bm25`.
+        passage_ids: The indexed passages, in the order of the table.
+        language: Name of the stemmer, or `none`.
+        fingerprint: Changes with the text of any passage, their order, the stemmer or
+            BM25's constants.
+    """
+
+    name = "bm25"
+
+    def __init__(
+        self,
+        index: bm25s.BM25 | None,
+        passage_ids: Sequence[str],
+        language: str,
+        fingerprint: str,
+    ) -> None:
+        """Wrap an index; use `build` or `load`. `index` is None for an empty corpus."""
+        self.passage_ids = list(passage_ids)
+        self.language = language
+        self.fingerprint = fingerprint
+        self._index = index
+        self._positions = {name: row for row, name in enumerate(self.passage_ids)}
+        self._analyzer: Analyzer = analyzer(language)
+
+    @classmethod
+    def build(
+        cls, passages: pd.DataFrame, language: str = "en", k1: float = 1.2, b: float = 0.75
+    ) -> BM25Channel:
+        """Index a passages table.
+
+        Args:
+            passages: Columns passage_id and any of title, heading, path, author, modified,
+                text; passage_id is unique.
+            language: ISO 639-1 code or stemmer name, see `terms.stemmer_name`.
+            k1: Saturation of a term's frequency.
+            b: How much longer passages are penalised, 0 to 1.
+
+        Raises:
+            UserError: There is no stemmer for the language.
+        """
+        words = analyzer(language)
+        texts = passage_text(passages)
+        ids = passages["passage_id"].astype(str).tolist()
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(json.dumps([_FORMAT, bm25s.__version__, words.language, k1, b]).encode())
+        # The vocabulary is numbered by first occurrence: bm25s alone would number a set of
+        # strings, whose order changes from process to process.
+        vocabulary: dict[str, int] = {}
+        corpus: list[list[int]] = []
+        for name, text in zip(ids, texts, strict=True):
+            digest.update(json.dumps([name, text]).encode())
+            terms = words.terms(text)
+            corpus.append([vocabulary.setdefault(term, len(vocabulary)) for term in terms])
+        index = None
+        if vocabulary:
+            index = bm25s.BM25(k1=k1, b=b, method="lucene", backend="numpy")
+            index.index((corpus, vocabulary), create_empty_token=False, show_progress=False)
+        return cls(index, ids, words.language, digest.hexdigest())
+
+    def search(self, queries: pd.DataFrame, k: int) -> pd.DataFrame:
+        """The best `k` passages of every query.
+
+        Args:
+            queries: Columns query_id, text.
+            k: How many passages a query may return; more than the corpus holds is no error.
+
+        Returns:
+            Columns query_id, passage_id, rank (1 for the best), score (BM25, above 0),
+            queries in the order given; a query without a known term has no rows.
+        """
+        found: list[tuple[str, str, int, float]] = []
+        for query_id, text in zip(queries["query_id"], queries["text"], strict=True):
+            scores = self._all_scores(str(text))
+            for rank, row in enumerate(_best(scores, k), start=1):
+                found.append((query_id, self.passage_ids[row], rank, float(scores[row])))
+        run = pd.DataFrame(found, columns=RUN_COLUMNS)
+        return run.astype(
+            {"query_id": "str", "passage_id": "str", "rank": "int64", "score": "float64"}
+        )
+
+    def scores(self, query: str, passage_ids: Sequence[str]) -> np.ndarray:
+        """BM25 of one query for chosen passages.
+
+        Args:
+            query: The query's text.
+            passage_ids: Passages of the index, any number, in any order.
+
+        Returns:
+            Scores, shape (len(passage_ids),), float64, 0 where no term is shared.
+
+        Raises:
+            ValueError: A passage is not in the index.
+        """
+        strangers = [name for name in passage_ids if name not in self._positions]
+        if strangers:
+            raise ValueError(f"{len(strangers)} passages are not in the index: {strangers[:3]}")
+        rows = np.array([self._positions[name] for name in passage_ids], dtype=np.int64)
+        return self._all_scores(query)[rows].astype(np.float64)
+
+    def _all_scores(self, query: str) -> np.ndarray:
+        """Scores of one query for every passage, shape (passages,), float32."""
+        if self._index is not None:
+            known = self._index.get_tokens_ids(self._analyzer.terms(query))
+            if known:
+                return np.asarray(self._index.get_scores_from_ids(known))
+        return np.zeros(len(self.passage_ids), dtype=np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the index into `folder`, which is made; who needs it atomic renames it after."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._index is not None:
+            self._index.save(folder, show_progress=False)
+        facts = {
+            "format": _FORMAT,
+            "language": self.language,
+            "fingerprint": self.fingerprint,
+            "empty": self._index is None,
+            "passage_ids": self.passage_ids,
+        }
+        (folder / _FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> BM25Channel:
+        """Open a saved index, memory-mapped.
+
+        Raises:
+            UserError: There is no index in the folder, or it cannot be read.
+        """
+        try:
+            facts = read_facts(folder)
+            index = None
+            if not facts["empty"]:
+                index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+            return cls(index, facts["passage_ids"], facts["language"], facts["fingerprint"])
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"The BM25 index in {folder} cannot be read ({type(error).__name__}): "
+                "delete that folder and run `kedro run --pipeline=mine`."
+            ) from error
+
+
+def read_facts(folder: Path) -> dict:
+    """The facts written beside a saved index.
+
+    Raises:
+        OSError: There is no saved index in the folder.
+        ValueError: The facts are no JSON, or of another format.
+    """
+    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    if facts.get("format") != _FORMAT:
+        raise ValueError(f"format {facts.get('format')} instead of {_FORMAT}")
+    return facts
+
+
+def _best(scores: np.ndarray, k: int) -> np.ndarray:
+    """Rows of the `k` highest positive scores, best first, ties in row order."""
+    rows = np.flatnonzero(scores > 0)
+    if 0 < k < rows.size:
+        # Everything that ties with the k-th stays until the stable sort, else the cut
+        # inside a tie would depend on the partition.
+        threshold = np.partition(scores[rows], rows.size - k)[rows.size - k]
+        rows = rows[scores[rows] >= threshold]
+    return rows[np.argsort(-scores[rows], kind="stable")][: max(k, 0)]

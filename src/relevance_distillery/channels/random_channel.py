@@ -1,0 +1,53 @@
+"""Passages drawn at random: what no retriever would have found, and plain negatives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+UNRANKED = 0
+"""Rank of a passage that was not found by ranking."""
+
+
+def query_rng(seed: int, query_id: str, purpose: str) -> np.random.Generator:
+    """Draws of one query, the same whatever other queries there are.
+
+    So a new document or query changes no draw of the others, and their labels in the
+    ledger are found again.
+    """
+    digest = hashlib.blake2b(f"{purpose}\n{query_id}".encode(), digest_size=8).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest)])
+
+
+class RandomChannel:
+    """Draws passages without replacement, anew for each query.
+
+    Attributes:
+        name: `random`.
+    """
+
+    name = "random"
+
+    def __init__(self, passage_ids: Sequence[str], seed: int) -> None:
+        """Draw from `passage_ids`."""
+        self._passage_ids = list(passage_ids)
+        self._seed = seed
+
+    def search(self, queries: pd.DataFrame, k: int) -> pd.DataFrame:
+        """`k` passages of every query, or all when there are fewer.
+
+        Returns:
+            Columns query_id, passage_id, rank (0: there is none), score (0).
+        """
+        size = min(k, len(self._passage_ids))
+        rows = []
+        for query_id in queries["query_id"]:
+            rng = query_rng(self._seed, query_id, "random")
+            drawn = rng.choice(len(self._passage_ids), size=size, replace=False)
+            rows += [(query_id, self._passage_ids[at], UNRANKED, 0.0) for at in drawn]
+        return pd.DataFrame(rows, columns=["query_id", "passage_id", "rank", "score"]).astype(
+            {"query_id": "str", "passage_id": "str", "rank": "int64", "score": "float64"}
+        )

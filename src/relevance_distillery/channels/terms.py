@@ -1,0 +1,111 @@
+"""Text to stemmed terms, the same for the index, for queries and for term coverage."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+import pandas as pd
+import Stemmer
+
+from relevance_distillery.errors import UserError
+
+PASSAGE_FIELDS = ("title", "heading", "path", "author", "modified", "text")
+"""The passage columns that lexical matching reads, in this order."""
+
+NO_STEMMING = "none"
+
+_ISO_639_1 = {
+    "ar": "arabic",
+    "ca": "catalan",
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "et": "estonian",
+    "fi": "finnish",
+    "fr": "french",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sv": "swedish",
+    "tr": "turkish",
+}
+
+# Letters and digits are kept apart from everything else, the underscore included, so that
+# `travel_policy-2024.md` in a path matches a query that says "travel policy 2024".
+_WORD = re.compile(r"[^\W_]+")
+
+
+def stemmer_name(language: str) -> str:
+    """The Snowball stemmer for `language`.
+
+    Args:
+        language: An ISO 639-1 code (`en`), a stemmer's own name (`english`), or `none`
+            for a language that has no stemmer.
+
+    Returns:
+        A name of `Stemmer.algorithms()`, or `none`.
+
+    Raises:
+        UserError: There is no stemmer for the language.
+    """
+    key = language.strip().lower()
+    name = _ISO_639_1.get(key, key)
+    if name == NO_STEMMING or name in Stemmer.algorithms():
+        return name
+    raise UserError(
+        f"There is no stemmer for language={language!r}: use one of "
+        f"{', '.join(sorted(_ISO_639_1))}, or none to match words as they are written."
+    )
+
+
+class Analyzer:
+    """Splits text into lower-case words and stems them.
+
+    Words are runs of letters and digits after Unicode NFKC and case folding; nothing is
+    dropped as a stop word, since inverse document frequency takes the weight from words
+    that occur everywhere. The stemmers are Snowball's (Porter, 2001).
+
+    Attributes:
+        language: Name of the stemmer, or `none`.
+    """
+
+    def __init__(self, language: str) -> None:
+        """Choose the stemmer; see `stemmer_name` for what `language` may be."""
+        self.language = stemmer_name(language)
+        self._stemmer = None if self.language == NO_STEMMING else Stemmer.Stemmer(self.language)
+
+    def terms(self, text: str) -> list[str]:
+        """The stemmed words of `text`, in order, with repetitions."""
+        words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+        return words if self._stemmer is None else list(self._stemmer.stemWords(words))
+
+
+@lru_cache(maxsize=8)
+def analyzer(language: str) -> Analyzer:
+    """One analyzer a language, kept, since its stemmer remembers words."""
+    return Analyzer(language)
+
+
+def passage_text(table: pd.DataFrame, fields: Sequence[str] = PASSAGE_FIELDS) -> list[str]:
+    """Everything of a passage that can be matched by words, one string a row.
+
+    Args:
+        table: Passages or pairs with any of `fields` as columns; absent ones count as empty.
+        fields: The columns to join.
+    """
+    columns = [table[field].fillna("").astype(str) for field in fields if field in table.columns]
+    return [" \n".join(parts) for parts in zip(*columns, strict=True)] if columns else []

@@ -1,0 +1,72 @@
+"""People's grades as a catalog entry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from relevance_distillery.evaluation.benchmark import Benchmark, load_benchmark
+from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+
+
+class BenchmarkDataset(AbstractDataset[Benchmark, Benchmark]):
+    """A folder or file of graded pairs, or nothing: then held-out queries stand in.
+
+    Example:
+        ```yaml
+        benchmark:
+          type: relevance_distillery.datasets.benchmark.BenchmarkDataset
+          filepath: data/01_raw/sample/judgments
+        ```
+
+        ```python
+        BenchmarkDataset(filepath="judgments.csv").load().judgments
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | None = None,
+        queries: str | None = None,
+        scale: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Remember where the grades are.
+
+        Args:
+            filepath: A folder in BEIR's layout, TREC qrels, or a table that carries the
+                queries' texts; None for the held-out queries.
+            queries: The queries' file where `filepath` holds TREC qrels.
+            scale: The grade scale, as in the parameters; the default scale when None.
+            metadata: Passed through, for Kedro-Viz.
+        """
+        self._filepath = None if filepath is None else str(filepath)
+        self._queries = queries
+        self._scale = DEFAULT_SCALE if not scale else GradeScale.model_validate(scale)
+        self.metadata = metadata
+
+    def load(self) -> Benchmark:
+        """Read the grades, the queries and, where there are any, the documents.
+
+        Raises:
+            UserError: As `evaluation.benchmark.load_benchmark`.
+        """
+        return load_benchmark(self._filepath, self._scale, self._queries)
+
+    def save(self, data: Benchmark) -> None:
+        """Benchmarks are given, never made.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("a benchmark is read only")
+
+    def _exists(self) -> bool:
+        # Nothing given is no missing input, and a wrong path deserves the loader's message.
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath and Path(self._filepath), "queries": self._queries}

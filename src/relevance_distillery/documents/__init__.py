@@ -1,0 +1,19 @@
+"""Documents: read, cleaned, deduplicated and split into passages."""
+
+from relevance_distillery.documents.cleaning import clean_documents
+from relevance_distillery.documents.deduplication import deduplicate, text_digest
+from relevance_distillery.documents.passages import Splitter, split_documents
+from relevance_distillery.documents.reading import iter_jsonl, iter_records
+from relevance_distillery.documents.source import DocumentSource, Reading
+
+__all__ = [
+    "DocumentSource",
+    "Reading",
+    "Splitter",
+    "clean_documents",
+    "deduplicate",
+    "iter_jsonl",
+    "iter_records",
+    "split_documents",
+    "text_digest",
+]

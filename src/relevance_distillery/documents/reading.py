@@ -1,0 +1,228 @@
+"""Rows out of JSONL, CSV and Parquet files, plain or gzipped, within limits on their size."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from relevance_distillery.errors import UserError
+
+Skip = Callable[[int, str], None]
+"""Called with a row's number (1 for the first line) and the reason why it was skipped."""
+
+MEGABYTE = 1_000_000
+DEFAULT_ROW_MB = 5.0
+DEFAULT_UNPACKED_MB = 4_000.0
+
+
+class _Bounded(io.RawIOBase):
+    """A byte stream that refuses to give more than `limit` bytes, against gzip bombs."""
+
+    def __init__(self, stream: IO[bytes], path: Path, limit: float) -> None:
+        self._stream, self._path, self._left, self._limit = stream, path, int(limit), limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(f"{self._path}: is not a whole gzip file; write it again") from error
+        self._left -= len(data)
+        if self._left < 0:
+            raise UserError(
+                f"{self._path}: holds more than {self._limit / MEGABYTE:,.0f} MB; "
+                "raise `synthesis.reading.max_unpacked_mb` or split the file"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def open_bytes(path: Path, max_unpacked_mb: float = DEFAULT_UNPACKED_MB) -> io.BufferedReader:
+    """Open a file for reading, unpacking `.gz`, with a limit on what comes out.
+
+    Raises:
+        UserError: The file is missing or unreadable; while reading: it is a broken gzip
+            file or holds more than the limit.
+    """
+    try:
+        stream: Any = gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    return io.BufferedReader(_Bounded(stream, path, max_unpacked_mb * MEGABYTE), 1 << 18)
+
+
+def _raise(path: Path) -> Skip:
+    def fail(row: int, reason: str) -> None:
+        raise UserError(f"{path}, row {row}: {reason}; correct or remove this row")
+
+    return fail
+
+
+def iter_lines(
+    path: Path,
+    skip: Skip | None = None,
+    max_row_mb: float = DEFAULT_ROW_MB,
+    max_unpacked_mb: float = DEFAULT_UNPACKED_MB,
+) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 text file with their numbers from 1, without line ends.
+
+    Args:
+        path: The file, `.gz` or plain.
+        skip: Called for every line that is too long or not UTF-8; without it the first
+            such line raises.
+        max_row_mb: Longest line in megabytes; a longer one is never held in memory.
+        max_unpacked_mb: Largest size of the whole file after unpacking.
+
+    Raises:
+        UserError: Missing file, broken gzip, over the limit, or a bad line without `skip`.
+    """
+    skip = skip or _raise(path)
+    longest = int(max_row_mb * MEGABYTE)
+    with open_bytes(path, max_unpacked_mb) as stream:
+        row = 0
+        while line := stream.readline(longest + 1):
+            row += 1
+            if len(line) > longest and not line.endswith(b"\n"):
+                while (rest := stream.readline(longest)) and not rest.endswith(b"\n"):
+                    pass
+                skip(row, f"larger than {max_row_mb:g} MB")
+                continue
+            try:
+                text = line.decode("utf-8-sig" if row == 1 else "utf-8")
+            except UnicodeDecodeError:
+                skip(row, "is not valid UTF-8")
+                continue
+            yield row, text.rstrip("\r\n")
+
+
+def iter_jsonl(
+    path: Path,
+    skip: Skip | None = None,
+    max_row_mb: float = DEFAULT_ROW_MB,
+    max_unpacked_mb: float = DEFAULT_UNPACKED_MB,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON Lines file with their row numbers; blank lines are passed over.
+
+    Args and Raises as `iter_lines`; a line that is not a JSON object is a bad line.
+    """
+    fail = skip or _raise(path)
+    for row, line in iter_lines(path, skip, max_row_mb, max_unpacked_mb):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            fail(row, "is not valid JSON")
+            continue
+        if not isinstance(record, dict):
+            fail(row, "is not a JSON object")
+            continue
+        yield row, record
+
+
+def iter_csv(
+    path: Path,
+    skip: Skip | None = None,
+    delimiter: str = ",",
+    max_row_mb: float = DEFAULT_ROW_MB,
+    max_unpacked_mb: float = DEFAULT_UNPACKED_MB,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a CSV file with a header; the number is the line where the row ends.
+
+    Args and Raises as `iter_lines`; a row with more cells than the header is a bad row.
+    """
+    skip = skip or _raise(path)
+    csv.field_size_limit(int(max_row_mb * MEGABYTE))
+    with open_bytes(path, max_unpacked_mb) as stream:
+        text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+        rows = csv.DictReader(text, delimiter=delimiter)
+        while True:
+            try:
+                record = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                reason = f"larger than {max_row_mb:g} MB" if "limit" in str(error) else "broken CSV"
+                skip(rows.line_num, reason)
+                continue
+            if None in record:
+                skip(rows.line_num, "has more cells than the header")
+                continue
+            if any(_has_surrogate(value) for value in record.values()):
+                skip(rows.line_num, "is not valid UTF-8")
+                continue
+            yield rows.line_num, dict(record)
+
+
+def _has_surrogate(value: str | None) -> bool:
+    return value is not None and any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def iter_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a Parquet file, a batch in memory at a time.
+
+    Raises:
+        UserError: The file is missing or is no Parquet file.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        row = 0
+        for batch in file.iter_batches(batch_size=2_048):
+            for record in batch.to_pylist():
+                row += 1
+                yield row, record
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read; check the path") from error
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: is not a Parquet file; check its format") from error
+
+
+def iter_records(
+    path: Path,
+    skip: Skip | None = None,
+    max_row_mb: float = DEFAULT_ROW_MB,
+    max_unpacked_mb: float = DEFAULT_UNPACKED_MB,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a `.jsonl`, `.csv` or `.tsv` (each also `.gz`) or `.parquet` file.
+
+    Raises:
+        UserError: The suffix is another one, or as the reader of that format.
+    """
+    kind = table_kind(path)
+    if kind == "jsonl":
+        return iter_jsonl(path, skip, max_row_mb, max_unpacked_mb)
+    if kind in ("csv", "tsv"):
+        delimiter = "," if kind == "csv" else "\t"
+        return iter_csv(path, skip, delimiter, max_row_mb, max_unpacked_mb)
+    if kind == "parquet":
+        return iter_parquet(path)
+    raise UserError(f"{path}: unknown kind of table; use .jsonl, .csv, .tsv (or .gz) or .parquet")
+
+
+def table_kind(path: Path) -> str:
+    """`jsonl`, `csv`, `tsv` or `parquet` by the file's name, empty for anything else."""
+    name = path.name.lower().removesuffix(".gz")
+    for kind, suffixes in {
+        "jsonl": (".jsonl", ".ndjson"),
+        "csv": (".csv",),
+        "tsv": (".tsv",),
+        "parquet": (".parquet",),
+    }.items():
+        if name.endswith(suffixes):
+            return kind
+    return ""

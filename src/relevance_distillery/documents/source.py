@@ -1,0 +1,157 @@
+"""Where documents come from: a folder, a table, a BEIR folder, or several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from relevance_distillery.documents.folder import FolderReader
+from relevance_distillery.documents.reading import table_kind
+from relevance_distillery.documents.tables import TableReader
+from relevance_distillery.errors import UserError
+
+DOCUMENT_COLUMNS = ("document_id", "title", "text", "path", "author", "modified", "metadata")
+SKIPPED_COLUMNS = ("path", "where", "reason")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came out of a source.
+
+    Attributes:
+        documents: The `documents` table.
+        skipped: Columns path, where (`file` or `row N`), reason; one row for everything
+            that was left out.
+    """
+
+    documents: pd.DataFrame
+    skipped: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class DocumentSource:
+    """A handle on documents that are read when asked for.
+
+    Attributes:
+        locations: Files and folders; ids of several are prefixed with the location's name.
+    """
+
+    locations: tuple[Path, ...]
+
+    @classmethod
+    def parse(cls, location: str | Path | None) -> DocumentSource:
+        """From one path, or several separated by `;`; None for a path that was not given.
+
+        Raises:
+            UserError: No path was given.
+        """
+        parts = [part.strip() for part in str(location or "").split(";")]
+        paths = tuple(Path(part).expanduser() for part in parts if part)
+        if not paths:
+            raise UserError(
+                'no documents were given; pass --params="documents=PATH", or in the '
+                'recorded environment --params="train_set=DIR"'
+            )
+        return cls(paths)
+
+    def read(
+        self,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        max_document_mb: float = 5.0,
+        max_unpacked_mb: float = 4_000.0,
+        file_dates: bool = False,
+        limit: int | None = None,
+        seed: int = 0,
+    ) -> Reading:
+        """Read everything.
+
+        Args:
+            include: gitignore-style patterns of the files to read in a folder; all when empty.
+            exclude: gitignore-style patterns of the files not to read.
+            max_document_mb: Longest document; a longer one is skipped and listed.
+            max_unpacked_mb: Largest table after unpacking.
+            file_dates: Use file times where a document of a folder names no date.
+            limit: At most so many documents, sampled at random.
+            seed: Seed of the sample.
+
+        Raises:
+            UserError: A location is missing or of an unknown kind, ids are empty or given
+                twice, or nothing readable was found.
+        """
+        prefixes = set_prefixes(self.locations)
+        rows: list[dict[str, str]] = []
+        skipped: list[tuple[str, str, str]] = []
+        for location, prefix in zip(self.locations, prefixes, strict=True):
+            reader: FolderReader | TableReader
+            table = table_at(location, "corpus")
+            if table is not None:
+                reader = TableReader(
+                    table,
+                    max_document_mb=max_document_mb,
+                    max_unpacked_mb=max_unpacked_mb,
+                )
+            else:
+                reader = FolderReader(
+                    location,
+                    include=include,
+                    exclude=exclude,
+                    max_document_mb=max_document_mb,
+                    file_dates=file_dates,
+                )
+            found = reader.read(limit, seed)
+            rows += [{**row, "document_id": prefix + row["document_id"]} for row in found]
+            skipped += reader.skipped
+        if not rows:
+            places = "; ".join(str(location) for location in self.locations)
+            raise UserError(
+                f"{places}: no readable document found ({len(skipped)} skipped); "
+                "check the path and the patterns of `synthesis.reading`"
+            )
+        documents = pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
+        if limit is not None and len(documents) > limit:
+            documents = documents.sample(limit, random_state=seed).sort_index(ignore_index=True)
+        return Reading(documents, pd.DataFrame(skipped, columns=list(SKIPPED_COLUMNS)).astype(str))
+
+
+def set_prefixes(locations: Sequence[Path]) -> list[str]:
+    """`NAME/` for each of several locations, an empty prefix for a single one.
+
+    Raises:
+        UserError: Two locations have the same name.
+    """
+    if len(locations) == 1:
+        return [""]
+    named = [location.name for location in locations]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise UserError(f"two sets are named '{twice[0]}'; rename one, their ids would collide")
+    return [f"{name}/" for name in named]
+
+
+def table_at(location: Path, stem: str) -> Path | None:
+    """The table at a location: the file itself, or `STEM.jsonl[.gz]` of a BEIR folder.
+
+    Returns:
+        None for a folder without such a file.
+
+    Raises:
+        UserError: The location does not exist or is a file of an unknown kind.
+    """
+    if location.is_dir():
+        for suffix in (".jsonl", ".jsonl.gz"):
+            if (location / f"{stem}{suffix}").is_file():
+                return location / f"{stem}{suffix}"
+        return None
+    if not location.exists():
+        raise UserError(f"{location}: no such file or folder; check the path")
+    if not table_kind(location):
+        raise UserError(
+            f"{location}: not a kind of file that is read; give a folder of documents, or a "
+            ".jsonl, .csv, .tsv (each also .gz) or .parquet file"
+        )
+    return location

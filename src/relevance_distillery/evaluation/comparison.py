@@ -1,0 +1,116 @@
+"""Student against teacher on the same pairs: the difference, its interval and its p-value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relevance_distillery.evaluation.bootstrap import (
+    Interval,
+    SumStatistic,
+    difference,
+    interval,
+)
+from relevance_distillery.evaluation.metrics import PRIMARY
+
+Floats = NDArray[np.float64]
+
+_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First judge minus second.
+
+    Attributes:
+        interval: The difference and its limits.
+        p: Two-sided p-value as it is to be read: raw for the primary metric, Holm-corrected
+            over the others; nan where it is not defined.
+        p_raw: The p-value before correction.
+    """
+
+    interval: Interval
+    p: float
+    p_raw: float
+
+
+def swap_test(
+    first: SumStatistic, second: SumStatistic, permutations: int = 2000, seed: int = 0
+) -> float:
+    """Two-sided p-value of the paired randomisation test with queries as units.
+
+    Under the null hypothesis it does not matter which of the two graded a query, so the two
+    are swapped within queries at random (Smucker, Allan and Carterette, 2007).
+
+    Args:
+        first: A metric of the first judge.
+        second: The same metric of the second judge on the same pairs.
+        permutations: How many random swaps; the smallest p-value is 1 / (permutations + 1).
+        seed: Seed of the swaps.
+
+    Returns:
+        The share of swaps with a difference at least as large as the observed one, itself
+        included; nan where the difference is not defined.
+    """
+    ones = np.ones((1, first.queries))
+    observed = abs(float(first(ones)[0] - second(ones)[0]))
+    if not np.isfinite(observed):
+        return float("nan")
+    rng = np.random.default_rng(seed)
+    step = max(1, _CELLS // max(1, first.queries))
+    as_large, defined = 0, 0
+    for start in range(0, permutations, step):
+        rows = min(step, permutations - start)
+        kept = rng.integers(2, size=(rows, first.queries)).astype(np.float64)
+        one = first.finish(kept @ first.sums + (1.0 - kept) @ second.sums)
+        two = first.finish((1.0 - kept) @ first.sums + kept @ second.sums)
+        apart = np.abs(one - two)
+        apart = apart[np.isfinite(apart)]
+        as_large += int((apart >= observed - 1e-12).sum())
+        defined += apart.size
+    return (as_large + 1) / (defined + 1)
+
+
+def holm(p_values: dict[str, float]) -> dict[str, float]:
+    """P-values corrected for their number (Holm, 1979); undefined ones stay and do not count."""
+    defined = {name: p for name, p in p_values.items() if np.isfinite(p)}
+    corrected = dict(p_values)
+    largest = 0.0
+    for place, name in enumerate(sorted(defined, key=lambda key: (defined[key], key))):
+        largest = max(largest, min(1.0, defined[name] * (len(defined) - place)))
+        corrected[name] = largest
+    return corrected
+
+
+def compare(
+    first: dict[str, SumStatistic],
+    second: dict[str, SumStatistic],
+    resamples: int = 1000,
+    permutations: int = 2000,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Compare two judges on the same pairs in every metric that both have.
+
+    Args:
+        first: Metrics of the first judge by name.
+        second: Metrics of the second judge on the same pairs.
+        resamples: How many resamples of queries the intervals take.
+        permutations: How many random swaps the p-values take.
+        seed: Seed of both.
+
+    Returns:
+        Differences by metric name.
+    """
+    names = [name for name in first if name in second]
+    raw = {name: swap_test(first[name], second[name], permutations, seed) for name in names}
+    others = holm({name: p for name, p in raw.items() if name != PRIMARY})
+    return {
+        name: Difference(
+            interval=interval(difference(first[name], second[name]), resamples, seed),
+            p=others.get(name, raw[name]),
+            p_raw=raw[name],
+        )
+        for name in names
+    }

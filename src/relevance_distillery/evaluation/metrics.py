@@ -1,0 +1,254 @@
+"""The one table of metrics: what each is called, means, and how it becomes a statistic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relevance_distillery.evaluation import confusion, ranking
+from relevance_distillery.evaluation.bootstrap import Statistic, SumStatistic
+from relevance_distillery.grading import GradeScale
+
+Floats = NDArray[np.float64]
+
+PRIMARY = "quadratic_kappa"
+"""The metric on which decisions rest; all others are described and Holm-corrected."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: Key in agreement.json.
+        title: What the report prints.
+        meaning: One sentence for the glossary.
+        better: Whether more is better, less is better, or the best value is 0.
+        scored: A score without grades is enough (a rank correlation or a ranking metric).
+        undefined: When the metric has no value, in the words of the report.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    better: Literal["higher", "lower", "zero"] = "higher"
+    scored: bool = False
+    undefined: str = "there are no graded pairs"
+
+
+_ONE_GRADE = "people and judge gave one and the same grade to all pairs"
+_ONE_SIDE = "people or the judge gave only one grade"
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "quadratic_kappa",
+            "quadratic κ",
+            "Agreement beyond chance (Cohen, 1968); being two grades off counts four times as "
+            "much as one. 1 is perfect, 0 is chance. The primary metric.",
+            undefined=_ONE_GRADE,
+        ),
+        Metric(
+            "kappa",
+            "κ",
+            "Agreement beyond chance on the exact grade (Cohen, 1960).",
+            undefined=_ONE_GRADE,
+        ),
+        Metric(
+            "binary_kappa",
+            "binary κ",
+            "Agreement beyond chance on relevant or not.",
+            undefined="people and judge put all pairs on the same side of the threshold",
+        ),
+        Metric(
+            "krippendorff_alpha",
+            "Krippendorff's α",
+            "Agreement beyond chance for ordered grades, judged by how often each was given "
+            "(Krippendorff, 2011).",
+            undefined=_ONE_GRADE,
+        ),
+        Metric(
+            "gwet_ac2",
+            "Gwet's AC2",
+            "Agreement beyond chance with quadratic weights that stays sensible when one grade "
+            "is far more frequent than the others (Gwet, 2014).",
+        ),
+        Metric("accuracy", "accuracy", "Share of pairs with exactly people's grade."),
+        Metric("within_one", "within one", "Share of pairs at most one grade away."),
+        Metric(
+            "mean_absolute_error",
+            "mean absolute error",
+            "Mean distance from people's grade, in grades.",
+            better="lower",
+        ),
+        Metric(
+            "bias",
+            "bias",
+            "Mean of judge minus people, in grades: above 0 it is too generous, below too strict.",
+            better="zero",
+        ),
+        Metric(
+            "spearman",
+            "Spearman's ρ",
+            "Rank correlation with people's grades over all pairs.",
+            scored=True,
+            undefined=_ONE_SIDE,
+        ),
+        Metric(
+            "pairwise_accuracy",
+            "pairwise accuracy",
+            "Two documents of one query that people graded differently: how often the judge "
+            "orders them alike (a tie counts ½), averaged over queries.",
+            scored=True,
+            undefined="no query has documents with different grades",
+        ),
+        Metric(
+            "ndcg",
+            "nDCG",
+            "How good the ranking by the judge is (gain 2^grade - 1, ties averaged), averaged "
+            "over queries with a relevant document.",
+            scored=True,
+            undefined="no query has a relevant document",
+        ),
+        Metric(
+            "ndcg_at_10",
+            "nDCG@10",
+            "The same over the first ten documents.",
+            scored=True,
+            undefined="no query has a relevant document",
+        ),
+    )
+}
+
+_RANKING = ("pairwise_accuracy", "ndcg", "ndcg_at_10")
+
+_POOLED: dict[str, Callable[[Floats], Floats]] = {
+    "kappa": confusion.kappa,
+    "quadratic_kappa": confusion.quadratic_kappa,
+    "krippendorff_alpha": confusion.krippendorff_alpha,
+    "gwet_ac2": confusion.gwet_ac2,
+    "accuracy": confusion.accuracy,
+    "within_one": confusion.within_one,
+    "mean_absolute_error": confusion.mean_absolute_error,
+    "bias": confusion.bias,
+    "spearman": confusion.spearman,
+}
+
+
+@dataclass(frozen=True)
+class GradedPairs:
+    """What people and one judge said about the same pairs.
+
+    Attributes:
+        human: People's grades, shape (pairs,).
+        judge: The judge's grades, or scores where `graded` is false, shape (pairs,).
+        query: Number of each pair's query, shape (pairs,).
+        queries: How many queries there are in all, those without pairs included.
+        graded: The judge gave grades of the scale.
+    """
+
+    human: NDArray[np.int64]
+    judge: NDArray[np.float64]
+    query: NDArray[np.int64]
+    queries: int
+    graded: bool = True
+
+
+def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
+    """Every metric that these pairs have, as a function of query weights.
+
+    Args:
+        pairs: What people and the judge said; no missing values.
+        scale: The grades.
+
+    Returns:
+        Statistics by metric name in the order of `METRICS`: all of them for grades, the
+        rank correlation and the ranking metrics for scores.
+    """
+    if not pairs.graded:
+        found: dict[str, Statistic] = {"spearman": ScoreCorrelation(pairs)}
+        return found | {name: _mean_over_queries(name, pairs, scale) for name in _RANKING}
+    return dict(graded_statistics(pairs, scale))
+
+
+def graded_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:
+    """Every metric of a judge that gives grades.
+
+    Args:
+        pairs: What people and the judge said; no missing values.
+        scale: The grades.
+    """
+    counts = confusion.confusion_by_query(
+        pairs.human, pairs.judge.astype(np.int64), pairs.query, pairs.queries, scale
+    )
+    return {
+        name: _mean_over_queries(name, pairs, scale)
+        if name in _RANKING
+        else pooled(name, counts, scale)
+        for name in METRICS
+    }
+
+
+def pooled(name: str, counts: Floats, scale: GradeScale) -> SumStatistic:
+    """A metric of the pooled confusion matrix.
+
+    Args:
+        name: A metric of `METRICS` that is pooled over pairs.
+        counts: One confusion matrix a query, shape (queries, grades, grades).
+        scale: The grades.
+    """
+    size = scale.size
+    threshold = int(scale.positions([scale.relevant_from])[0])
+
+    def finish(sums: Floats) -> Floats:
+        matrices = sums.reshape(-1, size, size)
+        if name == "binary_kappa":
+            return confusion.binary_kappa(matrices, threshold)
+        return _POOLED[name](matrices)
+
+    return SumStatistic(counts.reshape(-1, size * size), finish)
+
+
+def _mean_over_queries(name: str, pairs: GradedPairs, scale: GradeScale) -> SumStatistic:
+    values = ranking.per_query(
+        name, pairs.human, pairs.judge, pairs.query, pairs.queries, scale.relevant_from
+    )
+    defined = np.isfinite(values)
+    sums = np.column_stack([np.where(defined, values, 0.0), defined.astype(np.float64)])
+
+    def finish(totals: Floats) -> Floats:
+        some = totals[:, 1] > 0
+        return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
+
+    return SumStatistic(sums, finish)
+
+
+class ScoreCorrelation:
+    """Spearman's rank correlation of people's grades with a score that has many values.
+
+    Its ranks change with every resample, so there are no sums over queries to start from;
+    the scores are sorted once.
+    """
+
+    def __init__(self, pairs: GradedPairs) -> None:
+        self.queries = pairs.queries
+        self._query = pairs.query
+        _, self._human = np.unique(pairs.human, return_inverse=True)
+        _, self._score = np.unique(pairs.judge, return_inverse=True)
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Correlations, shape (n,), for weights of shape (n, queries)."""
+        return np.array([self._correlation(row[self._query]) for row in weights])
+
+    def _correlation(self, weight: Floats) -> float:
+        ranks = []
+        for group in (self._human, self._score):
+            margin = np.bincount(group, weights=weight)
+            ranks.append((np.cumsum(margin) - margin / 2.0)[group] - margin.sum() / 2.0)
+        spread = np.sqrt((weight * ranks[0] ** 2).sum() * (weight * ranks[1] ** 2).sum())
+        return float((weight * ranks[0] * ranks[1]).sum() / spread) if spread > 0 else np.nan

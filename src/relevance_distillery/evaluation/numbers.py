@@ -1,0 +1,41 @@
+"""Figures as JSON: rounded, and null with a reason where there is none, never NaN."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from relevance_distillery.evaluation.bootstrap import Interval
+
+DIGITS = 6
+"""Decimal places kept; far below any interval's width."""
+
+
+def number(value: float | None) -> float | None:
+    """A float for JSON; None where it is not defined."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), DIGITS) + 0.0
+
+
+def interval_json(interval: Interval, undefined: str, no_interval: str) -> dict[str, Any]:
+    """An estimate with its limits.
+
+    Args:
+        interval: The figure.
+        undefined: Reason to give when there is no estimate.
+        no_interval: Reason to give when there is an estimate but no interval.
+
+    Returns:
+        Keys estimate, low, high, and `reason` where one of them is null.
+    """
+    found: dict[str, Any] = {
+        "estimate": number(interval.estimate),
+        "low": number(interval.low),
+        "high": number(interval.high),
+    }
+    if found["estimate"] is None:
+        found["reason"] = undefined
+    elif found["low"] is None or found["high"] is None:
+        found["reason"] = no_interval
+    return found

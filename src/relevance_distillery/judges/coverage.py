@@ -1,0 +1,112 @@
+"""How much of a query's information a passage holds: IDF-weighted term coverage."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.channels.terms import analyzer, passage_text
+from relevance_distillery.judges.spelling import nearest_known
+
+
+@dataclass(frozen=True)
+class TermStatistics:
+    """In how many passages of a corpus each stemmed term occurs.
+
+    Attributes:
+        passages: How many passages were counted.
+        frequencies: Stemmed terms and the number of passages that hold them.
+        language: The stemmer's name.
+    """
+
+    passages: int
+    frequencies: dict[str, int]
+    language: str
+
+    @classmethod
+    def count(cls, texts: Iterable[str], language: str) -> TermStatistics:
+        """Count the terms of a corpus, one text a passage."""
+        words = analyzer(language)
+        counts: Counter[str] = Counter()
+        passages = 0
+        for text in texts:
+            counts.update(set(words.terms(text)))
+            passages += 1
+        return cls(passages, dict(sorted(counts.items())), words.language)
+
+    def weight(self, term: str) -> float:
+        """Inverse document frequency as in BM25 (Robertson and Spärck Jones), above 0."""
+        frequency = self.frequencies.get(term, 0)
+        return math.log(1 + (self.passages - frequency + 0.5) / (frequency + 0.5))
+
+    @cached_property
+    def _mended(self) -> dict[str, str | None]:
+        return {}
+
+    def mend(self, term: str) -> str | None:
+        """A known term one edit away from an unknown one, else None; remembered."""
+        if term not in self._mended:
+            self._mended[term] = nearest_known(term, self.frequencies)
+        return self._mended[term]
+
+    def coverage(self, query: str, passage_terms: frozenset[str]) -> float:
+        """Share of the query's IDF weight whose terms occur in a passage.
+
+        A term that no passage of the corpus holds also counts as found where the passage
+        has the known term that is one edit away, since people mistype.
+
+        Args:
+            query: The query's text.
+            passage_terms: The passage's stemmed terms, from `passage_terms`.
+
+        Returns:
+            0 to 1; 0 for a query without words.
+        """
+        terms = dict.fromkeys(analyzer(self.language).terms(query))
+        total = found = 0.0
+        for term in terms:
+            mended = self.mend(term)
+            # A misspelt word weighs what the word that was meant weighs.
+            weight = self.weight(mended if mended else term)
+            total += weight
+            if term in passage_terms or (mended is not None and mended in passage_terms):
+                found += weight
+        return found / total if total else 0.0
+
+    def coverages(self, pairs: pd.DataFrame) -> np.ndarray:
+        """Coverage of every pair.
+
+        Args:
+            pairs: Column query and the passage columns of `channels.terms.PASSAGE_FIELDS`.
+
+        Returns:
+            Shape (pairs,), float64, 0 to 1.
+        """
+        words = analyzer(self.language)
+        held: dict[str, frozenset[str]] = {}
+        values = np.zeros(len(pairs))
+        for row, (query, text) in enumerate(zip(pairs["query"], passage_text(pairs), strict=True)):
+            if text not in held:
+                held[text] = frozenset(words.terms(text))
+            values[row] = self.coverage(query, held[text])
+        return values
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "passages": self.passages,
+            "language": self.language,
+            "frequencies": self.frequencies,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> TermStatistics:
+        """The inverse of `to_state`."""
+        return cls(state["passages"], dict(state["frequencies"]), state["language"])

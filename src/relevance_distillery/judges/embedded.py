@@ -1,0 +1,316 @@
+"""The judge that needs no key, no network and no GPU.
+
+Three signals: cosine similarity of the bundled sentence encoder, IDF-weighted coverage of
+the query's terms, and the link between a synthetic query and the passage that it was
+written from. Cosine and coverage are standardised and averaged into a text score; the link
+is added to it. Thresholds come from random and seed pairs (`thresholds`), never from grades
+that people gave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from relevance_distillery.channels.terms import passage_text
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.anchors import random_pairs, seed_pairs
+from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.coverage import TermStatistics
+from relevance_distillery.judges.encoder import SentenceEncoder, sentence_encoder
+from relevance_distillery.judges.thresholds import (
+    choose_thresholds,
+    grade_probabilities,
+    median_position,
+    noise_scale,
+)
+
+SHARD = 512
+"""Pairs that are graded and committed together."""
+
+
+class EmbeddedSettings(BaseModel):
+    """How the embedded judge weighs what it sees."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    encoder: str = Field(
+        "bundled",
+        description="Sentence encoder with mean pooling; another one for another language.",
+    )
+    max_length: int = Field(
+        256, ge=8, description="Tokens of a passage that the encoder reads; more costs time."
+    )
+    cosine_weight: float = Field(
+        0.5, ge=0, description="Weight of meaning; raise it where people paraphrase."
+    )
+    coverage_weight: float = Field(
+        0.5, ge=0, description="Weight of words; raise it where names and numbers matter."
+    )
+    seed_passage_bonus: float = Field(
+        1.0,
+        ge=0,
+        description="Added, in standard deviations, for the passage a query was written from.",
+    )
+    seed_document_bonus: float = Field(
+        0.25, ge=0, description="Added for other passages of the document it was written from."
+    )
+    related_quantile: float = Field(
+        0.99,
+        gt=0,
+        lt=1,
+        description="Share of random pairs that stay in the lowest grade; higher is stricter.",
+    )
+    relevant_quantile: float = Field(
+        0.25,
+        gt=0,
+        lt=1,
+        description="Share of seed pairs whose text alone falls below the first relevant grade.",
+    )
+    perfect_quantile: float = Field(
+        0.75,
+        gt=0,
+        lt=1,
+        description="Share of seed pairs whose text alone falls below the highest grade.",
+    )
+    sample: int = Field(
+        1000, ge=20, description="Seed pairs, and random pairs, that thresholds are read from."
+    )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What was fitted: means and deviations of the signals, thresholds, error scale."""
+
+    cosine: tuple[float, float]
+    coverage: tuple[float, float]
+    thresholds: tuple[float, ...]
+    tau: float
+
+
+class EmbeddedJudge:
+    """Grades by similarity, term coverage and the seed link; see the module.
+
+    Attributes:
+        name: `embedded`.
+        model: The encoder and the hash of its weights.
+        prompt_hash: Changes with weights, thresholds or term statistics.
+        scale: The grades it gives.
+        facts: What it was fitted on, for reports.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        terms: TermStatistics,
+        fit: _Fit,
+        settings: EmbeddedSettings,
+        scale: GradeScale,
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Use `fit` or `from_state`."""
+        self.scale = scale
+        self.facts = dict(facts)
+        self.model = encoder.name
+        self._encoder = encoder
+        self._terms = terms
+        self._fit = fit
+        self._settings = settings
+        self.prompt_hash = _digest(self.to_state())
+
+    @classmethod
+    def fit(
+        cls,
+        passages: pd.DataFrame,
+        queries: pd.DataFrame,
+        scale: GradeScale,
+        settings: EmbeddedSettings,
+        *,
+        language: str = "en",
+        seed: int = 0,
+    ) -> EmbeddedJudge:
+        """Count terms and choose thresholds; uses no grade.
+
+        Args:
+            passages: Schema `Passages`.
+            queries: Schema `Queries`; their seeds anchor the relevant grades.
+            scale: The grades to give.
+            settings: Weights and quantiles.
+            language: For stemming.
+            seed: Of the sampled pairs.
+
+        Raises:
+            UserError: Weights or quantiles contradict each other, the corpus has fewer than
+                two documents or no text, the encoder does not exist.
+        """
+        _check(settings)
+        rng = np.random.default_rng(seed)
+        terms = TermStatistics.count(passage_text(passages), language)
+        seeds, pseudo = seed_pairs(queries, passages, settings.sample, rng)
+        randoms = random_pairs(seeds, passages, settings.sample, rng)
+        encoder = sentence_encoder(settings.encoder, settings.max_length)
+        signals = [
+            np.column_stack([_cosines(pairs, encoder), terms.coverages(pairs)])
+            for pairs in (seeds, randoms)
+        ]
+        # Both samples weigh the same however many pairs each has.
+        mean = (signals[0].mean(axis=0) + signals[1].mean(axis=0)) / 2
+        second = ((signals[0] - mean) ** 2).mean(axis=0) + ((signals[1] - mean) ** 2).mean(axis=0)
+        deviation = np.maximum(np.sqrt(second / 2), 1e-6)
+        weights = (settings.cosine_weight, settings.coverage_weight)
+        share = np.array(weights) / sum(weights)
+        of_seeds, of_randoms = ((sample - mean) / deviation for sample in signals)
+        thresholds = choose_thresholds(
+            of_randoms @ share,
+            of_seeds @ share,
+            scale,
+            related=settings.related_quantile,
+            relevant=settings.relevant_quantile,
+            perfect=settings.perfect_quantile,
+        )
+        both = np.vstack([of_seeds, of_randoms])
+        fit = _Fit(
+            cosine=(float(mean[0]), float(deviation[0])),
+            coverage=(float(mean[1]), float(deviation[1])),
+            thresholds=tuple(float(value) for value in thresholds),
+            tau=noise_scale(both[:, 0], both[:, 1], weights),
+        )
+        facts = {
+            "seed_pairs": len(seeds),
+            "pseudo_queries": pseudo,
+            "random_pairs": len(randoms),
+            "passages": len(passages),
+        }
+        return cls(encoder, terms, fit, settings, scale, facts)
+
+    def scores(self, pairs: pd.DataFrame) -> np.ndarray:
+        """The judge's evidence for relevance, in standard deviations, shape (pairs,)."""
+        signals = (_cosines(pairs, self._encoder), self._terms.coverages(pairs))
+        standard = (self._fit.cosine, self._fit.coverage)
+        weights = (self._settings.cosine_weight, self._settings.coverage_weight)
+        text = sum(
+            weight * (signal - mean) / deviation
+            for signal, (mean, deviation), weight in zip(signals, standard, weights, strict=True)
+        ) / sum(weights)
+        link = np.where(
+            pairs["is_seed"].to_numpy(bool),
+            self._settings.seed_passage_bonus,
+            np.where(
+                pairs["in_seed_document"].to_numpy(bool), self._settings.seed_document_bonus, 0.0
+            ),
+        )
+        return np.asarray(text + link, dtype=np.float64)
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        """Hashes of the texts, the seed link and everything that was fitted."""
+        own = f"{self.name}\n{self.model}\n{self.prompt_hash}\n{self.scale.digest}\n"
+        columns = ["query", "title", "heading", "path", "author", "modified", "text"]
+        seen = zip(
+            *(pairs[column] for column in columns),
+            pairs["is_seed"],
+            pairs["in_seed_document"],
+            strict=True,
+        )
+        return [
+            hashlib.blake2b(
+                (own + json.dumps([*map(str, row[:-2]), bool(row[-2]), bool(row[-1])])).encode(),
+                digest_size=16,
+            ).hexdigest()
+            for row in seen
+        ]
+
+    def grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
+        """Verdicts in shards of `SHARD` pairs, in order."""
+        hashes = self.request_hashes(pairs)
+        for start in range(0, len(pairs), SHARD):
+            began = time.monotonic()
+            shard = pairs.iloc[start : start + SHARD]
+            probabilities = grade_probabilities(
+                self.scores(shard), np.array(self._fit.thresholds), self._fit.tau
+            )
+            grades = self.scale.values[median_position(probabilities)]
+            seconds = (time.monotonic() - began) / len(shard)
+            yield [
+                Verdict(
+                    request_hash=request,
+                    grade=int(grade),
+                    probabilities=tuple(float(chance) for chance in chances),
+                    seconds=seconds,
+                )
+                for request, grade, chances in zip(
+                    hashes[start : start + SHARD], grades, probabilities, strict=True
+                )
+            ]
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything that `from_state` needs, as plain JSON values."""
+        return {
+            "judge": self.name,
+            "model": self.model,
+            "scale_hash": self.scale.digest,
+            "settings": self._settings.model_dump(),
+            "cosine": list(self._fit.cosine),
+            "coverage": list(self._fit.coverage),
+            "thresholds": list(self._fit.thresholds),
+            "tau": self._fit.tau,
+            "facts": self.facts,
+            "terms": self._terms.to_state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> EmbeddedJudge:
+        """The judge that wrote `state`.
+
+        Raises:
+            UserError: The encoder's weights are not those that the state was fitted with.
+        """
+        settings = EmbeddedSettings.model_validate(state["settings"])
+        encoder = sentence_encoder(settings.encoder, settings.max_length)
+        if encoder.name != state["model"]:
+            raise UserError(
+                f"The judge was prepared with the encoder {state['model']} and now finds "
+                f"{encoder.name}: run `kedro run --pipeline=label` to prepare it again."
+            )
+        fit = _Fit(
+            cosine=(state["cosine"][0], state["cosine"][1]),
+            coverage=(state["coverage"][0], state["coverage"][1]),
+            thresholds=tuple(state["thresholds"]),
+            tau=state["tau"],
+        )
+        terms = TermStatistics.from_state(state["terms"])
+        return cls(encoder, terms, fit, settings, scale, state["facts"])
+
+
+def _cosines(pairs: pd.DataFrame, encoder: SentenceEncoder) -> np.ndarray:
+    """Cosine of query and passage, shape (pairs,), float64."""
+    texts = passage_text(pairs, ("title", "heading", "text"))
+    queries = encoder.encode(pairs["query"].tolist())
+    return np.einsum("ij,ij->i", queries, encoder.encode(texts)).astype(np.float64)
+
+
+def _check(settings: EmbeddedSettings) -> None:
+    if settings.cosine_weight + settings.coverage_weight <= 0:
+        raise UserError(
+            "labeling.embedded: cosine_weight and coverage_weight are both 0; raise one of them."
+        )
+    if settings.relevant_quantile > settings.perfect_quantile:
+        raise UserError(
+            f"labeling.embedded: relevant_quantile={settings.relevant_quantile} is above "
+            f"perfect_quantile={settings.perfect_quantile}; lower it."
+        )
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    canonical = json.dumps(state, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()

@@ -1,0 +1,107 @@
+"""A judge that answers from grades which were given before, by a model or by people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.grade_files import RecordedGrades, check_scale
+
+SHARD = 4096
+
+
+class RecordedJudge:
+    """Looks grades up by query and document; a pair without one is a failure, `missing`.
+
+    What the grades cost was not recorded: tokens, cost and time are 0. Nor are there
+    probabilities.
+
+    Attributes:
+        name: The recorded judge's name.
+        model: `recorded`.
+        prompt_hash: Empty.
+        scale: The grades it may give.
+    """
+
+    model = "recorded"
+    prompt_hash = ""
+
+    def __init__(self, recorded: RecordedGrades, scale: GradeScale) -> None:
+        """Check the grades and index them.
+
+        Raises:
+            UserError: There is no grade, or one that the scale does not have.
+        """
+        if recorded.grades.empty:
+            raise UserError(
+                'judge=recorded has no grades: pass --params="judge=recorded,grades=FILE", or '
+                "--env=recorded with train_set=DIR and judge=NAME."
+            )
+        check_scale(recorded, scale)
+        self.name = recorded.name
+        self.scale = scale
+        table = recorded.grades
+        keys = zip(table["query_id"], table["document_id"], strict=True)
+        self._grades = dict(zip(keys, table["grade"].tolist(), strict=True))
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        """Hashes of the ids and of the recorded answer, so that a mended file counts."""
+        own = f"recorded\n{self.name}\n{self.scale.digest}\n"
+        return [
+            hashlib.blake2b(
+                (own + json.dumps([query_id, document_id, grade])).encode(), digest_size=16
+            ).hexdigest()
+            for query_id, document_id, grade in self._lookups(pairs)
+        ]
+
+    def grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
+        """Verdicts in shards of `SHARD` pairs, in order."""
+        hashes = self.request_hashes(pairs)
+        for start in range(0, len(pairs), SHARD):
+            shard = pairs.iloc[start : start + SHARD]
+            lookups = zip(hashes[start : start + SHARD], self._lookups(shard), strict=True)
+            yield [
+                Verdict(
+                    request,
+                    status="missing",
+                    reason=f"{self.name} did not grade this query and document",
+                )
+                if grade is None
+                else Verdict(request, grade=grade)
+                for request, (_, _, grade) in lookups
+            ]
+
+    def _lookups(self, pairs: pd.DataFrame) -> list[tuple[str, str, int | None]]:
+        keys = zip(pairs["query_id"].astype(str), pairs["document_id"].astype(str), strict=True)
+        return [(query, document, self._grades.get((query, document))) for query, document in keys]
+
+    def to_state(self) -> dict[str, Any]:
+        """Name and grades as plain JSON values: no path, so the state can travel."""
+        grades: dict[str, dict[str, int]] = {}
+        for (query_id, document_id), grade in self._grades.items():
+            grades.setdefault(query_id, {})[document_id] = grade
+        return {
+            "judge": "recorded",
+            "name": self.name,
+            "model": self.model,
+            "scale_hash": self.scale.digest,
+            "grades": grades,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> RecordedJudge:
+        """The judge that wrote `state`."""
+        rows = [
+            (query_id, document_id, grade)
+            for query_id, documents in state["grades"].items()
+            for document_id, grade in documents.items()
+        ]
+        table = pd.DataFrame(rows, columns=["query_id", "document_id", "grade"])
+        return cls(RecordedGrades(state["name"], table), scale)

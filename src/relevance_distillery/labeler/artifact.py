@@ -1,0 +1,173 @@
+"""The labeler's folder: what is in it, how it is written whole or not at all, its digest.
+
+model.safetensors config.json tokenizer…   an ordinary Hugging Face sequence classifier
+head.safetensors                           the head over its logits and the pair features
+labeler.json                               everything else, as `LabelerFacts`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler.base import quiet
+from relevance_distillery.labeler.calibration import Calibration
+from relevance_distillery.labeler.model import Architecture, PairModel
+from relevance_distillery.labeler.template import InputTemplate
+
+FORMAT = 1
+FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"
+ARTIFACT_NAME = "labeler"
+Decision = Literal["cut_points", "argmax"]
+
+
+class LabelerFacts(BaseModel):
+    """What a labeler is, beside its weights.
+
+    Attributes:
+        format: Version of this layout.
+        base_model: Name of the base model, never a path of the machine.
+        architecture: What the network reads, see `PairModel`.
+        scale: The grades.
+        template: From pair to input.
+        precision: Arithmetic that training settled on; grading uses it too.
+        calibration: From raw to calibrated probabilities.
+        decision: Whether a grade comes from cut points or is the most probable one.
+        cut_points: On the expected grade, shape (grades - 1,).
+        length_slope: What ln(passages) takes off a document's expected grade.
+        training: How it was trained, for people and reports.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    base_model: str
+    architecture: Architecture
+    scale: GradeScale
+    template: InputTemplate
+    precision: Literal["fp32", "bf16"] = "fp32"
+    calibration: Calibration = Calibration()
+    decision: Decision = "cut_points"
+    cut_points: tuple[float, ...]
+    length_slope: float = 0.0
+    training: dict[str, Any] = {}
+
+    def decide(self, probabilities: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """Grades, shape (pairs,), values of the scale."""
+        if self.decision == "argmax":
+            return self.scale.values[probabilities.argmax(axis=1)]
+        return self.grades_of_expected(expected)
+
+    def grades_of_expected(self, expected: np.ndarray) -> np.ndarray:
+        """Grades by the cut points alone, shape (n,)."""
+        return self.scale.values[np.searchsorted(self.cut_points, expected, side="right")]
+
+
+def write_artifact(folder: Path, model: PairModel, tokenizer: Any, facts: LabelerFacts) -> Path:
+    """Write the whole folder; LoRA weights are merged into the base model first.
+
+    It is written beside its place and renamed, so a folder of that name is always whole.
+    """
+    partial = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    backbone = model.backbone
+    if hasattr(backbone, "merge_and_unload"):
+        backbone = backbone.merge_and_unload()
+    backbone.config._name_or_path = ""
+    with quiet():
+        backbone.save_pretrained(partial)
+    tokenizer.model_max_length = facts.template.max_length
+    tokenizer.save_pretrained(partial)
+    _name_in_config(partial / "config.json", facts.base_model)
+    head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
+    save_file(head, partial / HEAD_FILE)
+    write_facts(partial, facts)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+    return folder
+
+
+def write_facts(folder: Path, facts: LabelerFacts) -> None:
+    """Write labeler.json, replacing it whole."""
+    partial = folder / (FACTS_FILE + ".tmp")
+    partial.write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / FACTS_FILE)
+
+
+def read_facts(folder: Path) -> LabelerFacts:
+    """Read labeler.json.
+
+    Raises:
+        UserError: The folder is no labeler, or of a newer format.
+    """
+    path = folder / FACTS_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} is no labeler: it has no {FACTS_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read; run kedro run --pipeline=distill") from error
+    if content.get("format") != FORMAT:
+        raise UserError(
+            f"{path} has format {content.get('format')}, this version reads {FORMAT}; "
+            "upgrade relevance-distillery or distill again"
+        )
+    try:
+        return LabelerFacts.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where}: {first['msg']}; distill again") from error
+
+
+def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
+    """The network of an artifact folder, on the CPU, in float32, in evaluation mode."""
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        with quiet():
+            backbone = AutoModelForSequenceClassification.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True, dtype="float32"
+            )
+        model = PairModel(backbone, facts.architecture, facts.scale.size)
+        model.head.load_state_dict(load_file(folder / HEAD_FILE))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"labeler {folder} cannot be read: {reason}; distill again") from error
+    return model.eval()
+
+
+def folder_digest(folder: Path) -> str:
+    """Sixteen hexadecimal digits that change with any file's name or content."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def public_name(base_model: str) -> str:
+    """A base model's name without the folders that lead to it on this machine."""
+    path = Path(base_model).expanduser()
+    return path.name if path.is_dir() else base_model
+
+
+def _name_in_config(path: Path, base_model: str) -> None:
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["_name_or_path"] = base_model
+    # Without it CrossEncoder puts a sigmoid on a single logit.
+    config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.linear.Identity"}
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

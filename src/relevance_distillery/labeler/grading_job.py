@@ -1,0 +1,153 @@
+"""A file of pairs and what grades it, shard by shard, nothing done until it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.judges.base import PAIR_COLUMNS, Judge, Verdict
+
+GRADE_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities")
+
+
+class Grader(Protocol):
+    """Whatever can grade pairs: a labeler, or a judge behind `JudgeGrader`.
+
+    Attributes:
+        name: For people.
+        digest: Changes with anything that could change a grade.
+    """
+
+    name: str
+    digest: str
+
+    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Columns grade, expected_grade, confidence, probabilities (and failure for judges)."""
+        ...
+
+
+class PairSource(Protocol):
+    """A file of pairs that is read in fixed shards."""
+
+    name: str
+    digest: str
+    rows: int
+    columns: list[str]
+
+    def shards(self, start: int = 0) -> Iterator[PairShard]:
+        """Shards from number `start` on."""
+        ...
+
+
+@dataclass(frozen=True)
+class PairShard:
+    """Some rows of a file of pairs.
+
+    Attributes:
+        number: 0 for the first shard.
+        first_row: Row of its first pair in the file, counted from 1.
+        texts: Columns query and text and those of title, heading, path, author, modified,
+            query_id, document_id that the file has; all text.
+        rows: The rows as they came, for writing out again.
+    """
+
+    number: int
+    first_row: int
+    texts: pd.DataFrame
+    rows: Any
+
+
+@dataclass(frozen=True)
+class GradedShard:
+    """A shard with its grades.
+
+    Attributes:
+        shard: What was graded.
+        grades: Columns GRADE_COLUMNS, a row a pair; without a grade where there is a failure.
+        failures: Reason by row of the file, counted from 1.
+    """
+
+    shard: PairShard
+    grades: pd.DataFrame
+    failures: dict[int, str]
+
+
+@dataclass(frozen=True)
+class GradingJob:
+    """Pairs to grade and who grades them."""
+
+    source: PairSource
+    grader: Grader
+
+    def graded(self, start: int = 0) -> Iterator[GradedShard]:
+        """Shards with grades from number `start` on.
+
+        A row with an empty query, or with neither title nor text, gets no grade and a reason.
+        """
+        for shard in self.source.shards(start):
+            yield self._grade(shard)
+
+    def _grade(self, shard: PairShard) -> GradedShard:
+        texts = shard.texts
+        empty_query = texts["query"].str.strip() == ""
+        empty_passage = texts["text"].str.strip() == ""
+        if "title" in texts.columns:
+            empty_passage &= texts["title"].str.strip() == ""
+        failures = {
+            shard.first_row + int(row): "empty query"
+            for row in np.flatnonzero(empty_query.to_numpy())
+        }
+        for row in np.flatnonzero((empty_passage & ~empty_query).to_numpy()):
+            failures[shard.first_row + int(row)] = "neither title nor text"
+        usable = ~(empty_query | empty_passage)
+        graded = self.grader.grade(texts[usable])
+        reasons = graded.pop("failure") if "failure" in graded.columns else None
+        if reasons is not None:
+            for place, reason in reasons[reasons != ""].items():
+                failures[shard.first_row + int(str(place))] = str(reason)
+        grades = graded.reindex(texts.index)[list(GRADE_COLUMNS)]
+        grades["grade"] = grades["grade"].astype("Int64")
+        return GradedShard(shard, grades, dict(sorted(failures.items())))
+
+
+class JudgeGrader:
+    """A judge as a grader of files: verdicts become columns, failures reasons."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.name = judge.name
+        self.digest = f"{judge.name}/{judge.model}/{judge.prompt_hash}/{judge.scale.digest}"
+
+    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Grade pairs; see `Grader`. Ids that are missing are taken as empty."""
+        asked = pd.DataFrame(index=pairs.index)
+        for column in PAIR_COLUMNS:
+            if column in ("is_seed", "in_seed_document"):
+                asked[column] = False
+            else:
+                asked[column] = pairs[column] if column in pairs.columns else ""
+        if "passage_id" not in pairs.columns:
+            asked["passage_id"] = asked["document_id"]
+        hashes = self.judge.request_hashes(asked)
+        verdicts: dict[str, Verdict] = {}
+        for some in self.judge.grade(asked) if len(asked) else ():
+            verdicts.update({verdict.request_hash: verdict for verdict in some})
+        rows = [self._row(verdicts.get(key)) for key in hashes]
+        return pd.DataFrame(rows, index=pairs.index, columns=[*GRADE_COLUMNS, "failure"])
+
+    def _row(self, verdict: Verdict | None) -> tuple[Any, ...]:
+        if verdict is None:
+            return None, None, None, None, "the judge gave no answer"
+        if verdict.grade is None:
+            return None, None, None, None, f"{verdict.status}: {verdict.reason}"
+        if verdict.probabilities is None:
+            return verdict.grade, float(verdict.grade), None, None, ""
+        probabilities = np.round(verdict.probabilities, 6)
+        values = self.judge.scale.values
+        place = int(self.judge.scale.positions([verdict.grade])[0])
+        expected = round(float(probabilities @ values), 6)
+        return verdict.grade, expected, float(probabilities[place]), probabilities.tolist(), ""

@@ -1,0 +1,140 @@
+"""From a classifier's logits and pair features to one relevance score and grade probabilities.
+
+Proportional odds (McCullagh, 1980): P(grade > k) = sigmoid(score - cut_k), with ordered cut
+points, so that the grades share one direction and a grade seldom seen borrows from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+
+from relevance_distillery.labeler.features import FEATURES, SIMILARITY
+
+_SMALLEST_GAP = 1e-2
+
+
+class GradeHead(nn.Module):
+    """One relevance score and ordered cut points on it.
+
+    Args:
+        grades: Number of grades.
+        uses_classifier: The classifier's logits are read.
+        uses_features: The pair features are read.
+        vocabulary: Size of the token weights that the features use.
+        hidden: Width of the small network beside the linear part.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    token_weights: Tensor
+
+    def __init__(
+        self,
+        grades: int,
+        uses_classifier: bool,
+        uses_features: bool,
+        vocabulary: int = 0,
+        hidden: int = 16,
+    ) -> None:
+        super().__init__()
+        self.grades, self.uses_classifier, self.uses_features = (
+            grades,
+            uses_classifier,
+            uses_features,
+        )
+        features = len(FEATURES) if uses_features else 0
+        width = (grades if uses_classifier else 0) + features
+        self.linear = nn.Linear(width, 1, bias=False)
+        self.residual = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, 1))
+        self.first_cut = nn.Parameter(torch.zeros(1))
+        self.gaps = nn.Parameter(torch.ones(grades - 2))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+        self.register_buffer("token_weights", torch.ones(vocabulary if uses_features else 0))
+        self._start_from_similarity()
+
+    def forward(self, logits: Tensor | None, features: Tensor | None) -> Tensor:
+        """Relevance scores, shape (pairs,): higher is more relevant."""
+        parts = []
+        if self.uses_classifier:
+            assert logits is not None
+            logits = logits.float()
+            parts.append(logits - logits.mean(-1, keepdim=True))
+        if self.uses_features:
+            assert features is not None
+            parts.append((features - self.mean) / self.deviation)
+        inputs = torch.cat(parts, dim=-1)
+        return (self.linear(inputs) + self.residual(inputs)).squeeze(-1)
+
+    @property
+    def cuts(self) -> Tensor:
+        """Ordered cut points, shape (grades - 1,)."""
+        steps = softplus(self.gaps) + _SMALLEST_GAP
+        return torch.cat([self.first_cut, self.first_cut + steps.cumsum(0)])
+
+    def cumulative_logits(self, scores: Tensor) -> Tensor:
+        """Logits of P(grade > k), shape (pairs, grades - 1)."""
+        return scores.unsqueeze(-1) - self.cuts
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """One probability a grade, lowest first, shape (pairs, grades)."""
+        above = torch.sigmoid(self.cumulative_logits(scores))
+        one, none = torch.ones_like(above[:, :1]), torch.zeros_like(above[:, :1])
+        return torch.cat([one, above], -1) - torch.cat([above, none], -1)
+
+    @torch.no_grad()
+    def standardise(self, features: Tensor) -> None:
+        """Take mean and deviation of the features from the untrained encoder's."""
+        self.mean.copy_(features.mean(0))
+        self.deviation.copy_(features.std(0, unbiased=False).clamp(min=1e-3))
+
+    @torch.no_grad()
+    def place_cuts(self, scores: Tensor, shares: Sequence[float]) -> None:
+        """Put the cut points where they split `scores` as the labels are split.
+
+        Args:
+            scores: Scores of the untrained model, shape (pairs,).
+            shares: Share of each grade among the labels, lowest first.
+        """
+        below = torch.tensor(shares, dtype=torch.float32).cumsum(0)[:-1].clamp(0.02, 0.98)
+        cuts = torch.quantile(scores.float(), below)
+        self.first_cut.copy_(cuts[:1])
+        steps = (cuts.diff() - _SMALLEST_GAP).clamp(min=0.05)
+        # The inverse of softplus.
+        self.gaps.copy_(steps + torch.log(-torch.expm1(-steps)))
+
+    @torch.no_grad()
+    def _start_from_similarity(self) -> None:
+        # The first score is the encoder's own similarity, which ranks better than a fresh
+        # classifier; the classifier joins with a weight that lets gradients through.
+        positions = torch.arange(self.grades).float()
+        positions = positions - positions.mean()
+        start = torch.zeros(self.linear.in_features)
+        if self.uses_classifier:
+            start[: self.grades] = positions * (0.02 if self.uses_features else 1.0)
+        if self.uses_features:
+            offset = self.grades if self.uses_classifier else 0
+            for name in SIMILARITY:
+                start[offset + FEATURES.index(name)] = 1.0
+        self.linear.weight.copy_(start.unsqueeze(0))
+        last = self.residual[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.zero_()
+        last.bias.zero_()
+
+
+def ordinal_loss(cumulative_logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of P(grade > k) against the judge's, summed over k, mean over pairs.
+
+    Args:
+        cumulative_logits: Shape (pairs, grades - 1).
+        targets: The judge's probabilities of the grades, shape (pairs, grades).
+        weights: Weight of each pair, shape (pairs,).
+    """
+    above = targets.flip(-1).cumsum(-1).flip(-1)[:, 1:].clamp(0.0, 1.0)
+    losses = binary_cross_entropy_with_logits(cumulative_logits, above, reduction="none").sum(-1)
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-6)

@@ -1,0 +1,263 @@
+"""Grade pairs with a labeler's artifact folder.
+
+Pairs are read in fixed shards of 2,048 rows; inside a shard batches are sorted by length and
+each query and each passage is encoded once. A pair's result depends on its own text alone, up
+to floating-point rounding: results are rounded to six digits before grades are decided.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler.artifact import (
+    LabelerFacts,
+    folder_digest,
+    read_facts,
+    read_model,
+)
+from relevance_distillery.labeler.batching import (
+    TokenisedPairs,
+    by_length,
+    pad,
+    to_device,
+    tokenise,
+)
+from relevance_distillery.labeler.features import FEATURES, Encoded
+from relevance_distillery.labeler.length import correct_documents
+from relevance_distillery.labeler.model import PairModel
+
+SHARD_ROWS = 2048
+DIGITS = 6
+OUTPUT_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities", "score")
+
+
+class Labeler:
+    """A trained labeler, ready to grade.
+
+    Attributes:
+        facts: What it is and how it was trained.
+        name: Base model and digest, for people.
+        digest: Changes with any file of its folder.
+        batch_size: Pairs that are read at once; changes speed and memory, no grade.
+    """
+
+    def __init__(
+        self,
+        model: PairModel,
+        tokenizer: Any,
+        facts: LabelerFacts,
+        digest: str = "",
+        device: str = "cpu",
+        precision: str = "fp32",
+        batch_size: int = 32,
+    ) -> None:
+        self.model = model.eval().to(device)
+        self.tokenizer = tokenizer
+        self.facts = facts
+        self.digest = digest
+        self.name = f"labeler {facts.base_model} {digest}".strip()
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int = 32,
+    ) -> Labeler:
+        """Read an artifact folder.
+
+        Args:
+            folder: As written by the distillation.
+            device: `auto` takes a GPU when there is one, else a torch device name.
+            precision: `auto` takes the one that training settled on; `fp32` or `bf16`.
+            batch_size: Pairs that are read at once.
+
+        Raises:
+            UserError: The folder is no labeler, is damaged, or an argument is not known.
+        """
+        from transformers import AutoTokenizer
+
+        folder = Path(folder)
+        facts = read_facts(folder)
+        if precision not in ("auto", "fp32", "bf16"):
+            raise UserError(f"precision={precision}: choose auto, fp32 or bf16")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        return cls(
+            read_model(folder, facts),
+            tokenizer,
+            facts,
+            folder_digest(folder),
+            device,
+            facts.precision if precision == "auto" else precision,
+            batch_size,
+        )
+
+    @property
+    def scale(self) -> GradeScale:
+        """The grades that it gives."""
+        return self.facts.scale
+
+    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Grade every pair.
+
+        Args:
+            pairs: Columns query, text and, where there are any, title, heading, path,
+                author, modified; other columns are ignored.
+
+        Returns:
+            The index of `pairs` and the columns grade (a value of the scale), expected_grade
+            (mean of the calibrated probabilities), confidence (probability of the given
+            grade), probabilities (a list, lowest grade first), score (uncalibrated, for
+            ranking).
+
+        Raises:
+            UserError: A column is missing, or a row lacks a query or any passage text.
+        """
+        raw, scores = self.raw(pairs)
+        return self.decide(raw, scores, pairs.index)
+
+    def raw(self, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Uncalibrated probabilities, shape (pairs, grades), and scores, shape (pairs,)."""
+        queries, passages = self.facts.template.render(pairs)
+        probabilities, scores = [np.zeros((0, self.scale.size))], [np.zeros(0)]
+        for start in range(0, len(queries), SHARD_ROWS):
+            stop = start + SHARD_ROWS
+            shard = tokenise(
+                self.model,
+                self.facts.template,
+                self.tokenizer,
+                queries[start:stop],
+                passages[start:stop],
+            )
+            graded, scored = self._shard(shard)
+            probabilities.append(graded)
+            scores.append(scored)
+        return np.concatenate(probabilities), np.concatenate(scores)
+
+    @torch.inference_mode()
+    def features(self, pairs: pd.DataFrame) -> Tensor:
+        """Pair features, shape (pairs, len(FEATURES)); for architectures that compare texts."""
+        queries, passages = self.facts.template.render(pairs)
+        tokens = tokenise(self.model, self.facts.template, self.tokenizer, queries, passages)
+        with self._autocast():
+            return self._compared(tokens)
+
+    def decide(self, raw: np.ndarray, scores: np.ndarray, index: pd.Index) -> pd.DataFrame:
+        """Calibrate raw probabilities and decide on grades; columns as in `grade`."""
+        probabilities = np.round(self.facts.calibration.apply(raw), DIGITS)
+        expected = np.round(probabilities @ self.scale.values.astype(np.float64), DIGITS)
+        grades = self.facts.decide(probabilities, expected)
+        rows = np.arange(len(grades))
+        return pd.DataFrame(
+            {
+                "grade": grades,
+                "expected_grade": expected,
+                "confidence": probabilities[rows, self.scale.positions(grades)],
+                "probabilities": pd.Series(probabilities.tolist(), index=index, dtype=object),
+                "score": np.round(scores, DIGITS),
+            },
+            index=index,
+        )
+
+    def document_grades(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Grades of documents from those of their passages.
+
+        Args:
+            predictions: Columns query_id, document_id, expected_grade, score; a row a passage.
+
+        Returns:
+            Columns query_id, document_id, grade, expected_grade, score, passages, in order of
+            first appearance; the expected grade is corrected for the number of passages.
+        """
+        documents = correct_documents(predictions, self.facts.length_slope)
+        expected = documents["expected_grade"].round(DIGITS)
+        documents["expected_grade"] = expected
+        documents["grade"] = self.facts.grades_of_expected(expected.to_numpy())
+        return documents[
+            ["query_id", "document_id", "grade", "expected_grade", "score", "passages"]
+        ]
+
+    @torch.inference_mode()
+    def _shard(self, pairs: TokenisedPairs) -> tuple[np.ndarray, np.ndarray]:
+        with self._autocast():
+            logits = self._classified(pairs) if self.model.reads_together else None
+            features = self._compared(pairs) if self.model.reads_alone else None
+        scores = self.model.head(logits, features)
+        probabilities = self.model.head.probabilities(scores)
+        return probabilities.double().cpu().numpy(), scores.double().cpu().numpy()
+
+    def _autocast(self) -> torch.autocast:
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _classified(self, pairs: TokenisedPairs) -> Tensor:
+        logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
+        for chosen in by_length(pairs.lengths(), self.batch_size):
+            tokens = pad([pairs.together[i] for i in chosen], self.tokenizer.pad_token_id)
+            logits[chosen] = self.model.classify(to_device(tokens, self.device))
+        return logits
+
+    def _compared(self, pairs: TokenisedPairs) -> Tensor:
+        features = torch.zeros(len(pairs), len(FEATURES), device=self.device)
+        queries = self._encoded(pairs.queries, range(len(pairs.queries)))
+        pairs_of: list[list[int]] = [[] for _ in pairs.passages]
+        for pair, passage in enumerate(pairs.passage_of):
+            pairs_of[passage].append(pair)
+        lengths = [len(row["input_ids"]) for row in pairs.passages]
+        # Token states of a whole shard would not fit in memory: passages come and go.
+        for chosen in by_length(lengths, self.batch_size):
+            passages = self._encoded(pairs.passages, chosen)
+            place = {passage: row for row, passage in enumerate(chosen)}
+            together = [pair for passage in chosen for pair in pairs_of[passage]]
+            for start in range(0, len(together), 4 * self.batch_size):
+                block = together[start : start + 4 * self.batch_size]
+                features[block] = self.model.compare(
+                    queries.select(torch.tensor([pairs.query_of[i] for i in block])),
+                    passages.select(torch.tensor([place[pairs.passage_of[i]] for i in block])),
+                )
+        return features
+
+    def _encoded(self, rows: list[dict[str, list[int]]], chosen: Any) -> Encoded:
+        # All queries of a shard are padded to the longest; they are short.
+        parts = [
+            self.model.encode(
+                to_device(
+                    pad(
+                        [rows[i] for i in chosen[start : start + self.batch_size]],
+                        self.tokenizer.pad_token_id,
+                    ),
+                    self.device,
+                )
+            )
+            for start in range(0, len(chosen), self.batch_size)
+        ]
+        return parts[0] if len(parts) == 1 else _stack(parts)
+
+
+def _stack(parts: list[Encoded]) -> Encoded:
+    from torch.nn.functional import pad as widen
+
+    width = max(part.ids.shape[1] for part in parts)
+    grown = [(part, width - part.ids.shape[1]) for part in parts]
+    return Encoded(
+        torch.cat([widen(part.states, (0, 0, 0, more)) for part, more in grown]),
+        torch.cat([widen(part.ids, (0, more)) for part, more in grown]),
+        torch.cat([widen(part.attended, (0, more)) for part, more in grown]),
+        torch.cat([widen(part.words, (0, more)) for part, more in grown]),
+    )

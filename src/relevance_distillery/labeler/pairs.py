@@ -1,0 +1,152 @@
+"""Labelled pairs as training needs them: texts, the judge's probabilities, the split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+
+TEXT_COLUMNS = ("title", "heading", "text", "path", "author", "modified")
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """Pairs with what the judge said about them.
+
+    Attributes:
+        pairs: Columns query_id, query, passage_id, document_id and the passage's texts.
+        targets: The judge's probabilities, shape (pairs, grades); one-hot without any.
+        positions: The judge's grades as positions on the scale, shape (pairs,).
+    """
+
+    pairs: pd.DataFrame
+    targets: NDArray[np.float64]
+    positions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def take(self, rows: NDArray[np.int64]) -> LabelledPairs:
+        """Some of the rows, in the order given."""
+        return LabelledPairs(
+            self.pairs.iloc[rows].reset_index(drop=True), self.targets[rows], self.positions[rows]
+        )
+
+    @property
+    def queries(self) -> NDArray[np.object_]:
+        """Query id of each pair."""
+        return self.pairs["query_id"].to_numpy(dtype=object)
+
+    def sample(self, size: int, seed: int) -> LabelledPairs:
+        """At most `size` pairs drawn alike, so that the shares of the grades stay as they are."""
+        if len(self) <= size:
+            return self
+        rows = np.random.default_rng(seed).permutation(len(self))[:size]
+        return self.take(np.sort(rows))
+
+    def even_sample(self, size: int, seed: int) -> LabelledPairs:
+        """At most `size` pairs that keep as many queries and as even grades as possible.
+
+        Each query gives its pairs in turns, one of each grade before a second of any, so a
+        smaller sample drops a query's many easy negatives before it drops queries.
+        """
+        if len(self) <= size:
+            return self
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame(
+            {
+                "query": self.queries,
+                "position": self.positions,
+                "chance": rng.random(len(self)),
+            }
+        )
+        frame = frame.sort_values("chance", kind="stable")
+        frame["turn_in_grade"] = frame.groupby(["query", "position"]).cumcount()
+        frame = frame.sort_values(["turn_in_grade", "chance"], kind="stable")
+        frame["turn"] = frame.groupby("query").cumcount()
+        kept = frame.sort_values(["turn", "chance"], kind="stable").index[:size]
+        return self.take(np.sort(kept.to_numpy(dtype=np.int64)))
+
+
+def join_texts(table: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame) -> pd.DataFrame:
+    """Pairs with their texts.
+
+    Args:
+        table: Columns query_id, passage_id and any others, which are kept.
+        queries: Columns query_id, text.
+        passages: The passages table.
+
+    Returns:
+        `table` and the columns query, document_id, title, heading, text, path, author,
+        modified, in the order of `table`.
+
+    Raises:
+        UserError: A query or a passage of `table` does not exist.
+    """
+    texts = queries[["query_id", "text"]].rename(columns={"text": "query"})
+    passage_columns = ["passage_id", "document_id", *TEXT_COLUMNS]
+    joined = table.merge(texts, on="query_id", how="left", validate="many_to_one").merge(
+        passages[passage_columns], on="passage_id", how="left", validate="many_to_one"
+    )
+    for column, key, where in (
+        ("query", "query_id", "queries"),
+        ("text", "passage_id", "passages"),
+    ):
+        lost = joined.loc[joined[column].isna(), key]
+        if len(lost):
+            raise UserError(
+                f"{len(lost)} labelled pairs have a {key} that the table {where} does not hold, "
+                f"such as {lost.iloc[0]}; the tables are of different runs: run mine and label "
+                "again, or choose matching --load-versions"
+            )
+    return joined
+
+
+def labelled_pairs(
+    labels: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame, scale: GradeScale
+) -> LabelledPairs:
+    """Labels with their texts and the judge's probabilities.
+
+    Args:
+        labels: Columns query_id, passage_id, grade, probabilities (a list or nothing).
+        queries: Columns query_id, text.
+        passages: The passages table.
+        scale: The grades.
+
+    Raises:
+        UserError: A grade is not on the scale, or probabilities have another length.
+    """
+    columns = ["query_id", "passage_id", "grade", "probabilities"]
+    joined = join_texts(labels[columns].reset_index(drop=True), queries, passages)
+    try:
+        positions = scale.positions(joined["grade"].to_numpy())
+    except ValueError as error:
+        raise UserError(f"labels: {error}; run kedro run --pipeline=label again") from error
+    targets = np.eye(scale.size)[positions]
+    for row, given in enumerate(joined["probabilities"]):
+        # Parquet gives arrays, and None or NaN where a judge states no probabilities.
+        if isinstance(given, (Sequence, np.ndarray)):
+            if len(given) != scale.size:
+                raise UserError(
+                    f"labels row {row + 1}: {len(given)} probabilities for {scale.size} grades; "
+                    "run kedro run --pipeline=label again"
+                )
+            values = np.clip(np.asarray(given, dtype=np.float64), 0.0, None)
+            if values.sum() > 0:
+                targets[row] = values / values.sum()
+    return LabelledPairs(joined.drop(columns=["grade", "probabilities"]), targets, positions)
+
+
+def class_weights(positions: NDArray[np.int64], grades: int, balance: float) -> NDArray[np.float64]:
+    """Weight of each grade: (mean count / count) ** balance, at most 4; absent grades weigh 1."""
+    counts = np.bincount(positions, minlength=grades).astype(np.float64)
+    present = counts > 0
+    weights = np.ones(grades)
+    weights[present] = (counts[present].mean() / counts[present]) ** balance
+    return np.clip(weights, 0.25, 4.0)

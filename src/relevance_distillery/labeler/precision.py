@@ -1,0 +1,80 @@
+"""Does this machine train faster in bf16? Measured once and remembered."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from relevance_distillery.labeler.model import PairModel
+
+Precision = Literal["fp32", "bf16"]
+_GAIN = 1.15
+_ROUNDS = 2
+
+
+def choose_precision(model: PairModel, batch: Mapping[str, Any], memory: Path) -> Precision:
+    """The faster of fp32 and bf16 autocast for training steps.
+
+    Args:
+        model: The network, on the device it will train on; its gradients are cleared again.
+        batch: Arguments of its forward pass.
+        memory: A JSON file with earlier answers, so that the same machine always gets the
+            same one and two runs with one seed agree.
+    """
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device.type != "cpu":
+        return "fp32"
+    key = f"{_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    known = _read(memory)
+    if known.get(key) in ("fp32", "bf16"):
+        return "bf16" if known[key] == "bf16" else "fp32"
+    seconds = {name: _time(model, batch, name == "bf16") for name in ("fp32", "bf16")}
+    chosen: Precision = "bf16" if seconds["fp32"] > _GAIN * seconds["bf16"] else "fp32"
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    partial = memory.with_name(memory.name + ".tmp")
+    partial.write_text(json.dumps({**known, key: chosen}, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, memory)
+    return chosen
+
+
+def _time(model: PairModel, batch: Mapping[str, Any], bf16: bool) -> float:
+    best = float("inf")
+    random_state = torch.get_rng_state()
+    model.train()
+    # The first round warms up caches and kernels.
+    for _ in range(_ROUNDS + 1):
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = model(**batch)["loss"]
+        loss.backward()
+        best = min(best, time.perf_counter() - start)
+        model.zero_grad(set_to_none=True)
+    torch.set_rng_state(random_state)
+    return best
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,147 @@
+"""What a user can turn about training a labeler, with a reason for each."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from relevance_distillery.labeler.artifact import Decision
+from relevance_distillery.labeler.model import Architecture
+
+Recipe = Literal["small", "full"]
+
+_RECIPES: dict[str, dict[str, Any]] = {
+    "small": {
+        "max_train_pairs": 1500,
+        "max_evaluation_pairs": 240,
+        "max_calibration_pairs": 600,
+        "max_null_pairs": 240,
+        "epochs": 1.0,
+        "evaluations_per_epoch": 2,
+    },
+    "full": {
+        "max_train_pairs": 10**9,
+        "max_evaluation_pairs": 2000,
+        "max_calibration_pairs": 20_000,
+        "max_null_pairs": 2000,
+        "epochs": 3.0,
+        "evaluations_per_epoch": 2,
+    },
+}
+_LEARNING_RATES = {"full": 5e-5, "lora": 2e-4}
+
+
+class LoraSettings(BaseModel):
+    """Low-rank adaptation (Hu et al., 2021) of every linear layer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(default=16, ge=1, description="Higher: more capacity, slower, more memory.")
+    alpha: int = Field(
+        default=32, ge=1, description="Scale of the update; twice the rank is usual."
+    )
+    dropout: float = Field(
+        default=0.05, ge=0, lt=1, description="Raise it where few labels overfit."
+    )
+
+
+class TrainingSettings(BaseModel):
+    """How a labeler is trained; what is null comes from the recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_model: str = Field(
+        default="bundled",
+        description="`bundled`, a Hugging Face id or a local folder; a larger model grades "
+        "better and slower.",
+    )
+    architecture: Architecture = Field(
+        default="auto",
+        description="`combined` reads the pair together and compares the texts read alone; "
+        "`cross_encoder` does only the first, `late_interaction` only the second (half the "
+        "time each); `auto` is combined for encoders, cross_encoder for decoders.",
+    )
+    tuning: Literal["auto", "full", "lora"] = Field(
+        default="auto",
+        description="`full` changes all weights, `lora` a few per cent; `auto` is full for "
+        "encoders, lora for decoders.",
+    )
+    recipe: Recipe = Field(
+        default="small",
+        description="`small` trains on a sample within two minutes on two cores; `full` uses "
+        "every pair, three times.",
+    )
+    max_train_pairs: int | None = Field(
+        default=None, ge=10, description="More pairs train better and longer."
+    )
+    max_evaluation_pairs: int | None = Field(
+        default=None, ge=10, description="Pairs of the early-stopping split graded each time."
+    )
+    max_calibration_pairs: int | None = Field(
+        default=None, ge=10, description="More pairs calibrate better; each is graded once."
+    )
+    max_null_pairs: int | None = Field(
+        default=None,
+        ge=0,
+        description="Random passages graded to learn how length alone raises a document's "
+        "grade; 0 leaves the correction out.",
+    )
+    epochs: float | None = Field(default=None, gt=0, description="How often each pair is seen.")
+    evaluations_per_epoch: int | None = Field(
+        default=None, ge=1, description="More often stops earlier and costs time."
+    )
+    patience: int = Field(
+        default=3, ge=1, description="Evaluations without a better kappa before training stops."
+    )
+    batch_size: int = Field(default=16, ge=2, description="Pairs read at once; memory limits it.")
+    gradient_accumulation: int = Field(
+        default=1, ge=1, description="Batches a step, for large batches in little memory."
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="Lower it where the loss jumps (5e-5 full, 2e-4 LoRA)."
+    )
+    head_learning_rate: float = Field(
+        default=5e-3, gt=0, description="The head is new and small, so it learns faster."
+    )
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of steps of rising rate.")
+    weight_decay: float = Field(default=0.01, ge=0, description="Raise it where it overfits.")
+    class_balance: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="0 weighs pairs alike, 1 grades alike; between, rare grades count more "
+        "without ruling.",
+    )
+    classifier_weight: float = Field(
+        default=0.5,
+        ge=0,
+        description="Share of the loss for the plain classifier, which others load without "
+        "the head.",
+    )
+    max_length: int = Field(
+        default=192, ge=16, description="Tokens of query and passage; longer reads more, slower."
+    )
+    max_query_tokens: int = Field(
+        default=48, ge=4, description="A longer query is cut to leave room for the passage."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="`auto` measures once whether the machine gains from bf16."
+    )
+    decision: Decision = Field(
+        default="cut_points",
+        description="`cut_points` maximises quadratic kappa; `argmax` takes the most probable "
+        "grade.",
+    )
+    lora: LoraSettings = LoraSettings()
+    seed: int = Field(default=0, description="Another seed, another labeler of the same kind.")
+
+    def resolved(self, tuning: Literal["full", "lora"]) -> TrainingSettings:
+        """The same settings with the recipe's values where nothing was given."""
+        values = self.model_dump()
+        recipe = {**_RECIPES[self.recipe], "learning_rate": _LEARNING_RATES[tuning]}
+        for name, value in recipe.items():
+            if values[name] is None:
+                values[name] = value
+        values["tuning"] = tuning
+        return TrainingSettings.model_validate(values)

@@ -1,0 +1,202 @@
+"""The one function that turns a pair into a labeler's input, in training and everywhere after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.labeler.base import resolve_model
+
+PASSAGE_FIELDS = ("title", "heading", "path", "author", "modified", "text")
+"""The parts of a passage, in the order in which the labeler reads them."""
+
+
+class InputTemplate(BaseModel):
+    """How a pair becomes text and the text becomes tokens; saved beside the weights.
+
+    Attributes:
+        fields: Parts of the passage in reading order; the text last, so that truncation
+            cuts it and never the title or the metadata.
+        joiner: Stands between the parts.
+        max_length: Longest input in tokens, special tokens included.
+        max_query_tokens: A longer query is cut, so that it leaves room for the passage.
+        query_label, passage_label: Written before query and passage where the tokenizer
+            has no separator of its own; both empty where it has one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fields: tuple[str, ...] = PASSAGE_FIELDS
+    joiner: str = "\n"
+    max_length: int = Field(default=192, ge=16)
+    max_query_tokens: int = Field(default=48, ge=4)
+    query_label: str = ""
+    passage_label: str = ""
+
+    @classmethod
+    def for_tokenizer(cls, tokenizer: Any, max_length: int, max_query_tokens: int) -> InputTemplate:
+        """A template that fits a tokenizer: its own separator, or a textual one."""
+        separates = tokenizer.sep_token_id is not None and (
+            tokenizer.num_special_tokens_to_add(pair=True)
+            > tokenizer.num_special_tokens_to_add(pair=False)
+        )
+        labels = ("", "") if separates else ("Query: ", "\nDocument: ")
+        return cls(
+            max_length=max_length,
+            max_query_tokens=min(max_query_tokens, max_length // 2),
+            query_label=labels[0],
+            passage_label=labels[1],
+        )
+
+    @property
+    def textual(self) -> bool:
+        """True where query and passage become one text instead of a pair of segments."""
+        return bool(self.passage_label)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that change with any part of the template."""
+        canonical = json.dumps(self.model_dump(), sort_keys=True)
+        return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
+
+    def query_text(self, row: Mapping[str, Any]) -> str:
+        """The query as the labeler reads it."""
+        return _clean(row.get("query"))
+
+    def passage_text(self, row: Mapping[str, Any]) -> str:
+        """Title, heading, path, author, date and text, joined; absent parts are left out.
+
+        A heading that repeats the title is left out too.
+        """
+        parts: list[str] = []
+        for name in self.fields:
+            part = _clean(row.get(name))
+            if part and part not in parts:
+                parts.append(part)
+        return self.joiner.join(parts)
+
+    def render(self, pairs: pd.DataFrame) -> tuple[list[str], list[str]]:
+        """Input texts of many pairs.
+
+        Args:
+            pairs: Columns query, text and, where there are any, title, heading, path,
+                author, modified; other columns are ignored.
+
+        Returns:
+            Query texts and passage texts, one a row.
+
+        Raises:
+            UserError: A column is missing, or a row has an empty query, or neither title
+                nor text; the message names the column or the row, counted from 1.
+        """
+        missing = [name for name in ("query", "text") if name not in pairs.columns]
+        if missing:
+            raise UserError(
+                f"pairs lack the column {', '.join(missing)}; columns given: "
+                f"{', '.join(map(str, pairs.columns))}"
+            )
+        columns = ["query", *(name for name in self.fields if name in pairs.columns)]
+        queries, passages = [], []
+        for number, values in enumerate(zip(*(pairs[c] for c in columns), strict=True), start=1):
+            row = dict(zip(columns, values, strict=True))
+            query = self.query_text(row)
+            if not query:
+                raise UserError(f"pair in row {number} has an empty query; give one or drop it")
+            if not _clean(row.get("text")) and not _clean(row.get("title")):
+                raise UserError(
+                    f"pair in row {number} has neither title nor text; give one or drop it"
+                )
+            queries.append(query)
+            passages.append(self.passage_text(row))
+        return queries, passages
+
+    def encode(
+        self, tokenizer: Any, queries: Sequence[str], passages: Sequence[str]
+    ) -> list[dict[str, list[int]]]:
+        """Tokens of query and passage read together, unpadded, one dictionary a pair."""
+        capped = self.cap_queries(tokenizer, queries)
+        if self.textual:
+            texts = [
+                f"{self.query_label}{query}{self.passage_label}{passage}"
+                for query, passage in zip(capped, passages, strict=True)
+            ]
+            batch = tokenizer(texts, truncation=True, max_length=self.max_length)
+        else:
+            batch = tokenizer(
+                capped, list(passages), truncation="only_second", max_length=self.max_length
+            )
+        return _rows(batch, len(capped))
+
+    def encode_alone(
+        self, tokenizer: Any, texts: Sequence[str], is_query: bool
+    ) -> list[dict[str, list[int]]]:
+        """Tokens of queries, or of passages, read alone; unpadded."""
+        limit = self.max_length
+        if is_query:
+            limit = self.max_query_tokens + tokenizer.num_special_tokens_to_add(pair=False)
+        batch = tokenizer(
+            list(texts), truncation=True, max_length=limit, return_special_tokens_mask=True
+        )
+        return _rows(batch, len(texts))
+
+    def cap_queries(self, tokenizer: Any, queries: Sequence[str]) -> list[str]:
+        """Queries cut after `max_query_tokens` tokens, at a token's end."""
+        if not queries:
+            return []
+        offsets = tokenizer(
+            list(queries),
+            add_special_tokens=False,
+            truncation=True,
+            max_length=self.max_query_tokens,
+            return_offsets_mapping=True,
+        )["offset_mapping"]
+        return [
+            query[: spans[-1][1]] if len(spans) == self.max_query_tokens else query
+            for query, spans in zip(queries, offsets, strict=True)
+        ]
+
+
+def load_tokenizer(base_model: str) -> Any:
+    """The tokenizer of a base model (`bundled`, a folder or a hub id).
+
+    Raises:
+        UserError: The model does not exist, or its tokenizer cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    source = resolve_model(base_model)
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"base model {base_model}: its tokenizer cannot be read") from error
+
+
+def load_token_counter(base_model: str) -> Any:
+    """A function text → number of tokens, without special ones, for splitting passages."""
+    from tokenizers import Tokenizer
+
+    path = Path(resolve_model(base_model)) / "tokenizer.json"
+    if path.is_file():
+        fast = Tokenizer.from_file(str(path))
+        fast.no_truncation()
+        fast.no_padding()
+        return lambda text: len(fast.encode(text, add_special_tokens=False).ids)
+    tokenizer = load_tokenizer(base_model)
+    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _clean(value: Any) -> str:
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return ""
+    return " ".join(str(value).split()) if not isinstance(value, str) else value.strip()
+
+
+def _rows(batch: Any, size: int) -> list[dict[str, list[int]]]:
+    return [{key: values[i] for key, values in batch.items()} for i in range(size)]

@@ -1,0 +1,342 @@
+"""Fine-tune a pair model with Hugging Face's Trainer; a killed run resumes where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.labeler.artifact import LabelerFacts
+from relevance_distillery.labeler.batching import collate, to_device, tokenise
+from relevance_distillery.labeler.calibration import fit_cut_points, kappa_of_positions
+from relevance_distillery.labeler.features import inverse_document_frequency
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.pairs import LabelledPairs, class_weights
+from relevance_distillery.labeler.precision import choose_precision
+from relevance_distillery.labeler.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+_WINDOW = 8
+_START_PAIRS = 256
+
+
+class _Batches(Dataset[dict[str, Any]]):
+    """Ready batches; the Trainer shuffles their order and counts each as one example."""
+
+    def __init__(self, batches: list[dict[str, Any]]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.batches[index]
+
+
+class _PairTrainer(Trainer):
+    """A Trainer whose head learns faster and whose evaluation is quadratic kappa."""
+
+    def __init__(
+        self,
+        *args: Any,
+        early: LabelledPairs,
+        grader: Labeler,
+        settings: TrainingSettings,
+        **kw: Any,
+    ) -> None:
+        super().__init__(*args, **kw)
+        self.early, self.grader, self.settings = early, grader, settings
+
+    def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        # The Trainer's own one asks the library `datasets` for a class, and takes any folder of
+        # that name on Python's path for the library.
+        assert self.train_dataset is not None
+        loader: DataLoader[dict[str, Any]] = DataLoader(
+            self.train_dataset,
+            batch_size=1,
+            sampler=RandomSampler(self.train_dataset),
+            collate_fn=self.data_collator,
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            network = model if model is not None else self.model
+            assert network is not None
+            decays = set(self.get_decay_parameter_names(network))
+            groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+            for name, parameter in network.named_parameters():
+                if parameter.requires_grad:
+                    key = (name.startswith("head."), name in decays)
+                    groups.setdefault(key, []).append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [
+                    {
+                        "params": parameters,
+                        "lr": self.settings.head_learning_rate if head else self.args.learning_rate,
+                        "weight_decay": self.args.weight_decay if decay else 0.0,
+                    }
+                    for (head, decay), parameters in groups.items()
+                ],
+                lr=self.args.learning_rate,
+            )
+        return self.optimizer
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = model(**inputs)["loss"]
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"training: the loss is not finite at step {self.state.global_step}; lower "
+                "learning_rate or set precision to fp32"
+            )
+        return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        metrics = evaluate(self.grader, self.early)
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        logger.info(
+            "step %d of %d: early-stopping quadratic kappa %.3f, loss %.3f",
+            self.state.global_step,
+            self.state.max_steps,
+            metrics["eval_quadratic_kappa"],
+            metrics["eval_loss"],
+        )
+        return metrics
+
+
+def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
+    """Quadratic kappa of expected grades against the judge, and the log loss.
+
+    The cut points are the best ones for these very pairs: training may see the grades in other
+    shares than occur, which the calibration mends later and a checkpoint must not be blamed for.
+
+    `eval_choice` is what early stopping looks at: the kappa, or the negative loss where all
+    labels have one grade and kappa is not defined.
+    """
+    was_training = grader.model.training
+    grader.model.eval()
+    raw, _ = grader.raw(early.pairs)
+    grader.model.train(was_training)
+    expected = raw @ grader.scale.values.astype(np.float64)
+    cuts = fit_cut_points(expected, early.positions, grader.scale)
+    graded = np.searchsorted(cuts, expected, "right")
+    kappa = kappa_of_positions(early.positions, graded, grader.scale.size)
+    loss = float(-(early.targets * np.log(np.maximum(raw, 1e-9))).sum(axis=1).mean())
+    defined = len(np.unique(early.positions)) > 1
+    return {
+        "eval_quadratic_kappa": kappa,
+        "eval_loss": loss,
+        "eval_choice": kappa if defined else -loss,
+    }
+
+
+def train(
+    model: PairModel,
+    tokenizer: Any,
+    facts: LabelerFacts,
+    learn: LabelledPairs,
+    early: LabelledPairs,
+    settings: TrainingSettings,
+    folder: Path,
+    collection: list[str],
+) -> tuple[LabelerFacts, dict[str, Any]]:
+    """Fine-tune `model` in place; its weights are the best checkpoint's afterwards.
+
+    Args:
+        model: The network.
+        tokenizer: Its tokenizer.
+        facts: Scale, template and architecture.
+        learn: Pairs to learn from.
+        early: Pairs that decide when to stop and which checkpoint is kept.
+        settings: Resolved settings.
+        folder: For checkpoints; newer runs with the same folder resume from them.
+        collection: Passage texts from which the weights of tokens are counted.
+
+    Returns:
+        `facts` with the precision that was used, and how training went.
+
+    Raises:
+        UserError: The loss is not finite.
+    """
+    set_seed(settings.seed)
+    assert settings.epochs is not None
+    assert settings.evaluations_per_epoch is not None
+    assert settings.learning_rate is not None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    batches = _batches(model, tokenizer, facts, learn, settings)
+    if model.reads_alone:
+        _count_tokens(model, tokenizer, facts, collection)
+    precision = settings.precision
+    if precision == "auto":
+        sample = to_device(batches[len(batches) // 2], device)
+        precision = choose_precision(model, sample, folder.parent / "precision.json")
+    facts = facts.model_copy(update={"precision": precision})
+    grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
+    _start_head(grader, learn, settings.seed)
+    start = evaluate(grader, early)
+    logger.info(
+        "training on %d pairs of %d queries in %s; before: quadratic kappa %.3f",
+        len(learn),
+        learn.pairs["query_id"].nunique(),
+        precision,
+        start["eval_quadratic_kappa"],
+    )
+    steps_per_epoch = math.ceil(len(batches) / settings.gradient_accumulation)
+    every = math.ceil(steps_per_epoch / settings.evaluations_per_epoch)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_choice",
+        greater_is_better=True,
+        bf16=precision == "bf16",
+        use_cpu=device == "cpu",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=not sys.stderr.isatty(),
+        logging_strategy="no",
+        report_to=[],
+        log_level="error",
+    )
+    trainer = _PairTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_Batches(batches),
+        eval_dataset=_Batches(batches[:1]),
+        data_collator=lambda rows: rows[0],
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience)],
+        early=early,
+        grader=grader,
+        settings=settings,
+    )
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = newest_complete_checkpoint(folder)
+    if checkpoint is not None:
+        logger.info("resuming from %s", checkpoint.name)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    history = [
+        {
+            "step": entry["step"],
+            "quadratic_kappa": round(entry["eval_quadratic_kappa"], 6),
+            "loss": round(entry["eval_loss"], 6),
+        }
+        for entry in trainer.state.log_history
+        if "eval_quadratic_kappa" in entry
+    ]
+    return facts, {
+        "steps": trainer.state.global_step,
+        "best_step": trainer.state.best_global_step,
+        "early_stopping": history,
+        "before_training": {
+            "quadratic_kappa": round(start["eval_quadratic_kappa"], 6),
+            "loss": round(start["eval_loss"], 6),
+        },
+        "precision": precision,
+        "resumed": checkpoint is not None,
+    }
+
+
+def newest_complete_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint to resume from; half-written ones are removed.
+
+    The Trainer writes weights, optimizer and schedule first and `trainer_state.json` last.
+    """
+    complete = []
+    for path in folder.glob("checkpoint-*"):
+        try:
+            state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            files = ("model.safetensors", "optimizer.pt", "scheduler.pt")
+            if not all((path / name).is_file() for name in files):
+                raise FileNotFoundError
+            complete.append((int(state["global_step"]), path))
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(path, ignore_errors=True)
+    return max(complete)[1] if complete else None
+
+
+def _batches(
+    model: PairModel,
+    tokenizer: Any,
+    facts: LabelerFacts,
+    learn: LabelledPairs,
+    settings: TrainingSettings,
+) -> list[dict[str, Any]]:
+    """Batches of neighbouring queries and like lengths, the same in every epoch.
+
+    Queries are shuffled; windows of eight batches are sorted by length, so that a batch wastes
+    little padding and still holds several passages of a query, encoded once.
+    """
+    pairs = tokenise(model, facts.template, tokenizer, *facts.template.render(learn.pairs))
+    weights = class_weights(learn.positions, facts.scale.size, settings.class_balance)
+    rng = np.random.default_rng(settings.seed)
+    names = sorted(set(learn.queries.tolist()))
+    turn = dict(zip(names, rng.permutation(len(names)).tolist(), strict=True))
+    order = sorted(range(len(learn)), key=lambda i: (turn[learn.queries[i]], i))
+    lengths = pairs.lengths()
+    size = settings.batch_size
+    batches = []
+    for start in range(0, len(order), _WINDOW * size):
+        window = sorted(order[start : start + _WINDOW * size], key=lambda i: (lengths[i], i))
+        for first in range(0, len(window), size):
+            chosen = window[first : first + size]
+            batch = collate(pairs, chosen, tokenizer.pad_token_id)
+            targets = learn.targets[chosen]
+            batch["targets"] = torch.tensor(targets, dtype=torch.float32)
+            batch["weights"] = torch.tensor(targets @ weights, dtype=torch.float32)
+            batches.append(batch)
+    return batches
+
+
+def _count_tokens(
+    model: PairModel, tokenizer: Any, facts: LabelerFacts, collection: list[str]
+) -> None:
+    tokens = (
+        row["input_ids"]
+        for start in range(0, len(collection), 1000)
+        for row in facts.template.encode_alone(tokenizer, collection[start : start + 1000], False)
+    )
+    weights = inverse_document_frequency(tokens, model.head.token_weights.numel())
+    model.head.token_weights.copy_(weights)
+
+
+def _start_head(grader: Labeler, learn: LabelledPairs, seed: int) -> None:
+    """Standardise the features and place the cut points on the untrained encoder's scores."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(learn))[:_START_PAIRS])
+    sample = learn.take(rows)
+    if grader.model.reads_alone:
+        grader.model.head.standardise(grader.features(sample.pairs))
+    _, scores = grader.raw(sample.pairs)
+    grader.model.head.place_cuts(torch.tensor(scores), sample.targets.mean(axis=0).tolist())

@@ -1,0 +1,99 @@
+"""Labels become splits, splits a labeler, the labeler a registered version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler import flavor
+from relevance_distillery.labeler.distilling import DistillationData, distill
+from relevance_distillery.labeler.exclusions import exclude_benchmark
+from relevance_distillery.labeler.pairs import labelled_pairs
+from relevance_distillery.labeler.splits import split_pairs
+from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
+
+
+def split_labels(
+    labels: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    benchmark: Benchmark,
+    parameters: DistillationParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Keep the benchmark out and split the rest by seed document and query.
+
+    Returns:
+        The table splits (query_id, passage_id, split, group) and what was kept out.
+    """
+    left, exclusions = exclude_benchmark(
+        labels,
+        queries,
+        passages,
+        benchmark.queries,
+        benchmark.judgments,
+        benchmark.documents,
+        parameters.language,
+        parameters.near_duplicate,
+    )
+    splits = split_pairs(
+        left, queries, passages, parameters.splits.shares(), parameters.training.seed
+    )
+    return splits, {"benchmark": benchmark.name, **exclusions}
+
+
+def train_labeler(
+    labels: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    splits: pd.DataFrame,
+    scale: GradeScale,
+    parameters: DistillationParameters,
+) -> tuple[Path, dict[str, Any]]:
+    """Train on the split train, stop and calibrate on the other two.
+
+    Returns:
+        The artifact folder in the workspace and the facts of training.
+    """
+    parts = {
+        name: labelled_pairs(
+            splits.loc[splits["split"] == name, ["query_id", "passage_id"]].merge(
+                labels, on=["query_id", "passage_id"], how="inner"
+            ),
+            queries,
+            passages,
+            scale,
+        )
+        for name in ("train", "early_stopping", "calibration")
+    }
+    data = DistillationData(
+        learn=parts["train"],
+        early=parts["early_stopping"],
+        calibrate=parts["calibration"],
+        queries=queries,
+        passages=passages,
+    )
+    return distill(data, parameters.training, scale, Path(parameters.workspace))
+
+
+def register_labeler(
+    labeler: Path, training_facts: dict[str, Any], parameters: DistillationParameters
+) -> dict[str, str]:
+    """Log the labeler as a model and register it with the alias `challenger`.
+
+    Returns:
+        {"name", "version", "run_id", "digest"}.
+    """
+    tags = {
+        "base_model": str(training_facts["base_model"]),
+        "architecture": str(training_facts["architecture"]),
+        "recipe": str(training_facts["recipe"]),
+    }
+    metrics = {
+        f"distillation.{name}": float(training_facts[name])
+        for name in ("calibration_quadratic_kappa", "train_pairs", "steps")
+    }
+    return flavor.log_and_register(labeler, parameters.registered_name, tags, metrics)

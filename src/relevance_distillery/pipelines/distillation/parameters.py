@@ -1,0 +1,62 @@
+"""What can be turned about distillation, and why one would."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from relevance_distillery.labeler.settings import TrainingSettings
+
+
+class SplitParameters(BaseModel):
+    """Shares of labelled pairs; whole groups of queries go to one split."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: float = Field(default=0.7, gt=0, description="Pairs to learn from.")
+    early_stopping: float = Field(
+        default=0.1, gt=0, description="Pairs that decide when to stop; more with few queries."
+    )
+    calibration: float = Field(
+        default=0.1, gt=0, description="Pairs for calibrators and cut points."
+    )
+    test: float = Field(
+        default=0.1,
+        ge=0,
+        description="Pairs that stand in for a benchmark; 0 when you have people's grades.",
+    )
+
+    @model_validator(mode="after")
+    def _sum(self) -> SplitParameters:
+        total = self.train + self.early_stopping + self.calibration + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of the splits sum to {total:g}, they must sum to 1")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        """Share of each split by name."""
+        return {name: float(value) for name, value in self.model_dump().items()}
+
+
+class DistillationParameters(BaseModel):
+    """Everything about splits, training and registration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    language: str = Field(
+        default="english", description="Stemmer for finding near-duplicates of benchmark queries."
+    )
+    near_duplicate: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Jaccard similarity of stemmed terms from which a query counts as one of "
+        "the benchmark's; lower keeps more out.",
+    )
+    workspace: str = Field(
+        description="Folder of checkpoints, from which a killed training resumes."
+    )
+    registered_name: str = Field(
+        default="relevance-labeler", description="Name in the registry; another one beside it."
+    )
+    splits: SplitParameters = SplitParameters()
+    training: TrainingSettings = TrainingSettings()

@@ -1,0 +1,46 @@
+"""Wires distillation: labels to splits to a labeler to a registered version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.distillation.nodes import (
+    register_labeler,
+    split_labels,
+    train_labeler,
+)
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """The pipeline `distill`."""
+    return Pipeline(
+        [
+            Node(
+                func=split_labels,
+                inputs=["labels", "queries", "passages", "benchmark", "params:distillation"],
+                outputs=["splits", "exclusions"],
+                name="split_labels",
+            ),
+            Node(
+                func=train_labeler,
+                inputs=[
+                    "labels",
+                    "queries",
+                    "passages",
+                    "splits",
+                    "params:scale",
+                    "params:distillation",
+                ],
+                outputs=["labeler", "training_facts"],
+                name="train_labeler",
+            ),
+            Node(
+                func=register_labeler,
+                inputs=["labeler", "training_facts", "params:distillation"],
+                outputs="registration",
+                name="register_labeler",
+            ),
+        ]
+    )

@@ -1,0 +1,68 @@
+"""Steps of the mining pipeline."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.channels.bm25 import BM25Channel
+from relevance_distillery.channels.candidates import gather
+from relevance_distillery.judges.grade_files import RecordedGrades
+from relevance_distillery.pipelines.mining.parameters import MiningParameters
+
+logger = logging.getLogger(__name__)
+
+
+def build_bm25_index(passages: pd.DataFrame, parameters: MiningParameters) -> BM25Channel:
+    """Index the passages for lexical search.
+
+    Args:
+        passages: Schema `Passages`.
+        parameters: Language and BM25's constants.
+    """
+    settings = parameters.bm25
+    return BM25Channel.build(passages, parameters.language, k1=settings.k1, b=settings.b)
+
+
+def mine_candidates(
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    index: BM25Channel,
+    recorded: RecordedGrades,
+    parameters: MiningParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Choose the passages that are graded for each query.
+
+    Args:
+        queries: Schema `Queries`.
+        passages: Schema `Passages`.
+        index: BM25 over the passages.
+        recorded: Grades given before, for the channel `recorded`.
+        parameters: Channels, rank bands, seed.
+
+    Returns:
+        Candidates (schema `Candidates`) and the mining report.
+    """
+    candidates, report = gather(
+        queries,
+        passages,
+        index,
+        recorded.grades,
+        channels=parameters.channels,
+        depth=parameters.bm25.depth,
+        bands=parameters.bm25.as_bands(),
+        random_passages=parameters.random_passages,
+        seed=parameters.seed,
+    )
+    logger.info(
+        "mined %d pairs for %d queries (%s)",
+        report["pairs"],
+        report["queries"],
+        ", ".join(f"{count} by {name}" for name, count in report["candidates"].items()),
+    )
+    for key in ("seeds_unknown", "recorded_unknown_documents", "recorded_unknown_queries"):
+        if report.get(key):
+            logger.warning("mining left out %d: %s", report[key], key.replace("_", " "))
+    return candidates, report

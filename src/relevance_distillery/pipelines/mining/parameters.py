@@ -1,0 +1,95 @@
+"""Parameters of the mining pipeline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from relevance_distillery.channels.sampling import Band
+from relevance_distillery.channels.terms import stemmer_name
+from relevance_distillery.errors import UserError
+
+
+class BandParameters(BaseModel):
+    """A stretch of a ranking and how much of it is graded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: int = Field(ge=1, description="First rank of the band, 1 for the best.")
+    last: int = Field(ge=1, description="Last rank of the band, included.")
+    take: int = Field(ge=0, description="Passages drawn from it for every query.")
+
+    @model_validator(mode="after")
+    def _check(self) -> BandParameters:
+        if self.last < self.first:
+            raise ValueError(f"band ends at rank {self.last} before it begins at {self.first}")
+        return self
+
+
+class BM25Parameters(BaseModel):
+    """How BM25 ranks and which ranks are graded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    k1: float = Field(
+        1.2, ge=0, description="Saturation of term frequency; higher rewards repetition longer."
+    )
+    b: float = Field(
+        0.75, ge=0, le=1, description="Length penalty; lower where long passages are good ones."
+    )
+    depth: int = Field(
+        100, ge=1, description="How far down a ranking is read; the tail band ends here."
+    )
+    bands: tuple[BandParameters, ...] = Field(
+        (
+            BandParameters(first=1, last=5, take=4),
+            BandParameters(first=6, last=20, take=3),
+            BandParameters(first=21, last=100, take=2),
+        ),
+        description="Head for what is relevant, middle for hard cases, tail for easy ones.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> BM25Parameters:
+        ranks = [rank for band in self.bands for rank in (band.first, band.last)]
+        if ranks != sorted(ranks) or any(
+            left.last == right.first
+            for left, right in zip(self.bands, self.bands[1:], strict=False)
+        ):
+            raise ValueError("bands must follow one another without overlap")
+        if self.bands and self.bands[-1].first > self.depth:
+            raise ValueError(f"the last band begins below depth={self.depth}: raise depth")
+        return self
+
+    def as_bands(self) -> tuple[Band, ...]:
+        """The bands as the sampling function takes them."""
+        return tuple(Band(band.first, band.last, band.take) for band in self.bands)
+
+
+class MiningParameters(BaseModel):
+    """Everything about how candidates are found."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channels: tuple[Literal["bm25", "random", "recorded"], ...] = Field(
+        ("bm25", "random"), min_length=1, description="Which ways of finding candidates to use."
+    )
+    language: str = Field(
+        "english", description="Stemmer of the index: ISO code or name; none for no stemming."
+    )
+    bm25: BM25Parameters = Field(BM25Parameters(), description="The lexical channel.")
+    random_passages: int = Field(
+        2, ge=0, description="Random passages a query: what no retriever finds, mostly irrelevant."
+    )
+    seed: int = Field(description="Of all draws; another one gives other candidates.")
+
+    # Asked for again where it is used; here a wrong one fails before any node.
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, language: str) -> str:
+        try:
+            stemmer_name(language)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return language

@@ -1,0 +1,3 @@
+from relevance_distillery.pipelines.reporting.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

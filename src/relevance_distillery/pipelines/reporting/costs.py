@@ -1,0 +1,164 @@
+"""From parameters and stored labels to cost.json."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.evaluation.cost import (
+    LabelPrice,
+    break_even,
+    measure_throughput,
+    price_by_machine,
+    price_by_tokens,
+    ratio,
+)
+from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.pipelines.reporting.parameters import (
+    CostParameters,
+    ReportingParameters,
+)
+
+Assumption = dict[str, Any]
+
+
+def student_price(labeler: Labeler, pairs: pd.DataFrame, parameters: CostParameters) -> LabelPrice:
+    """Speed of the student on these pairs and what a label costs on the stated machine."""
+    speed = measure_throughput(labeler.grade, pairs, parameters.repeats)
+    return price_by_machine(parameters.usd_per_hour, speed)
+
+
+def teacher_price(
+    name: str,
+    judge: Judge | None,
+    pairs: pd.DataFrame,
+    labels: pd.DataFrame,
+    parameters: CostParameters,
+) -> LabelPrice:
+    """What the teacher's labels cost: measured when it runs here, else by list price.
+
+    Args:
+        name: The judge's name, key of the list prices.
+        judge: The teacher when it runs in this process.
+        pairs: Pairs to time it on.
+        labels: The teacher's labels; paid ones know their price.
+        parameters: Prices and assumptions.
+    """
+    paid = float(labels["cost_usd"].sum())
+    if paid > 0:
+        return LabelPrice(
+            1000.0 * paid / len(labels),
+            "measured",
+            pairs_per_second=parameters.teacher_pairs_per_second,
+        )
+    if judge is not None:
+        given = pairs[list(PAIR_COLUMNS)]
+        speed = measure_throughput(lambda some: list(judge.grade(some)), given, parameters.repeats)
+        per_hour = parameters.teacher_usd_per_hour
+        return price_by_machine(parameters.usd_per_hour if per_hour is None else per_hour, speed)
+    price = parameters.token_prices.get(name)
+    if price is None:
+        return LabelPrice(None, "not known", pairs_per_second=parameters.teacher_pairs_per_second)
+    read, written = _tokens(pairs, labels, parameters)
+    return price_by_tokens(
+        read,
+        written,
+        price.usd_per_million_input,
+        price.usd_per_million_output,
+        parameters.teacher_pairs_per_second,
+    )
+
+
+def _tokens(
+    pairs: pd.DataFrame, labels: pd.DataFrame, parameters: CostParameters
+) -> tuple[float, float]:
+    """Tokens read and written for one pair: from the labels, else estimated."""
+    if int(labels["input_tokens"].sum()) > 0:
+        return float(labels["input_tokens"].mean()), float(labels["output_tokens"].mean())
+    characters = (
+        pairs["query"].str.len() + pairs["title"].str.len() + pairs["text"].str.len()
+    ).mean()
+    read = parameters.prompt_tokens + float(characters) / parameters.characters_per_token
+    return read, float(parameters.output_tokens)
+
+
+def summarise(
+    student: LabelPrice,
+    teacher: LabelPrice,
+    labels: pd.DataFrame,
+    training_facts: dict[str, Any],
+    parameters: ReportingParameters,
+) -> dict[str, Any]:
+    """The content of cost.json.
+
+    Returns:
+        judges (student and teacher: dollars per 1,000 labels, pairs a second, with the basis
+        of each), speed_ratio and cost_ratio (student against teacher), break_even, assumptions.
+    """
+    seconds = float(training_facts.get("seconds") or 0.0)
+    cost = parameters.cost
+    return {
+        "judges": {"student": student.as_json(), "teacher": teacher.as_json()},
+        "speed_ratio": ratio(student.speed, teacher.speed),
+        "cost_ratio": ratio(teacher.usd_per_1000, student.usd_per_1000),
+        "break_even": break_even(student, teacher, len(labels), seconds, cost.usd_per_hour),
+        "assumptions": _assumptions(student, teacher, labels, seconds, parameters),
+    }
+
+
+def _assumptions(
+    student: LabelPrice,
+    teacher: LabelPrice,
+    labels: pd.DataFrame,
+    seconds: float,
+    parameters: ReportingParameters,
+) -> list[Assumption]:
+    cost = parameters.cost
+    found = [
+        _one("machine of the student", cost.usd_per_hour, "USD an hour", cost.usd_per_hour_source),
+        _one("cores of this machine", os.cpu_count() or 1, "cores", "counted"),
+        _one("the machine is busy all the time", 1, "share", "assumed"),
+        _one("labels by the teacher for training", len(labels), "labels", "counted"),
+        _one("training", round(seconds, 1), "seconds", "measured"),
+    ]
+    if teacher.usd_basis == "list price":
+        price = cost.token_prices[parameters.judge]
+        found += [
+            _one(
+                "teacher, tokens read", price.usd_per_million_input, "USD a million", price.source
+            ),
+            _one(
+                "teacher, tokens written",
+                price.usd_per_million_output,
+                "USD a million",
+                price.source,
+            ),
+        ]
+        if int(labels["input_tokens"].sum()) == 0:
+            found += [
+                _one("instructions in a request", cost.prompt_tokens, "tokens", "assumed"),
+                _one("an answer", cost.output_tokens, "tokens", "assumed"),
+                _one("a token", cost.characters_per_token, "characters", "assumed"),
+            ]
+    if teacher.throughput is not None:
+        per_hour = cost.teacher_usd_per_hour
+        found.append(
+            _one(
+                "machine of the teacher",
+                cost.usd_per_hour if per_hour is None else per_hour,
+                "USD an hour",
+                "the student's machine" if per_hour is None else "stated",
+            )
+        )
+    if student.throughput is not None:
+        found.append(
+            _one("pairs in each timed repetition", student.throughput.pairs, "pairs", "counted")
+        )
+    return found
+
+
+def _one(name: str, value: float, unit: str, source: str) -> Assumption:
+    return {"name": name, "value": value, "unit": unit, "source": source or "stated"}

@@ -1,0 +1,70 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def figure(value: float | None, digits: int = 3, signed: bool = False) -> str:
+    """A figure with a fixed number of decimals, a dash where there is none."""
+    if value is None:
+        return "–"
+    rounded = round(value, digits) + 0.0
+    text = f"{rounded:+.{digits}f}" if signed else f"{rounded:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def span(row: dict[str, Any], digits: int = 3, signed: bool = False) -> str:
+    """The limits of an interval, `0.47–0.68` or `−0.03 to +0.04`; empty where there are none."""
+    if row.get("low") is None or row.get("high") is None:
+        return ""
+    # The word joiner keeps a narrow column from breaking the line after the dash.
+    between = " to " if signed or row["low"] < 0 else "–\u2060"
+    return figure(row["low"], digits, signed) + between + figure(row["high"], digits, signed)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value with three decimals."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def dollars(value: float | None) -> str:
+    """Dollars with two significant digits below a cent, else as a price."""
+    if value is None:
+        return "not known"
+    if value == 0:
+        return "$0"
+    if value >= 100:
+        return f"${value:,.0f}"
+    if value >= 0.01:
+        return f"${value:.2f}"
+    digits = 2
+    while round(value, digits) * 10**digits < 10 and digits < 9:
+        digits += 1
+    return f"${value:.{digits}f}"
+
+
+def count(value: float | None) -> str:
+    """A count with thousands separated."""
+    return "not known" if value is None else f"{value:,.0f}"
+
+
+def times(value: float | None) -> str:
+    """A ratio, `17×`."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}×" if value >= 10 else f"{value:.2g}×"
+
+
+def percent(value: float | None) -> str:
+    """A share, `58 %`."""
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def rate(value: float | None) -> str:
+    """Pairs a second."""
+    if value is None:
+        return "not known"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"

@@ -1,0 +1,234 @@
+"""Documents into passages, passages into queries."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.documents import (
+    DocumentSource,
+    Splitter,
+    clean_documents,
+    deduplicate,
+    split_documents,
+)
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.labeler.template import load_token_counter
+from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.synthesizers import filters
+from relevance_distillery.synthesizers.base import choose_seeds
+from relevance_distillery.synthesizers.language import Language
+from relevance_distillery.synthesizers.query_log import QueryLog
+from relevance_distillery.synthesizers.registry import make_synthesizer
+
+logger = logging.getLogger(__name__)
+
+
+def read_documents(
+    raw_documents: DocumentSource, benchmark: Benchmark, parameters: SynthesisParameters
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Read, clean and deduplicate.
+
+    Args:
+        raw_documents: Where the documents are.
+        benchmark: Documents that it judges by id are never dropped as copies.
+        parameters: `params:synthesis`.
+
+    Returns:
+        `documents`, `skipped_documents` (columns path, where, reason) and counts.
+
+    Raises:
+        UserError: Nothing readable, or ids are empty or given twice.
+    """
+    reading = raw_documents.read(
+        **parameters.reading.model_dump(), limit=parameters.limit, seed=parameters.seed
+    )
+    cleaning = parameters.cleaning
+    documents, cleaned = clean_documents(reading.documents, cleaning.boilerplate_share)
+    blank = (documents["title"] == "") & (documents["text"] == "")
+    copies = pd.DataFrame(columns=reading.skipped.columns)
+    if cleaning.deduplicate:
+        judged = benchmark.judgments["document_id"] if benchmark.kind == "same_corpus" else ()
+        documents, copies = deduplicate(
+            documents[~blank].reset_index(drop=True),
+            near=cleaning.near_duplicate,
+            keep=frozenset(judged),
+        )
+    elif blank.any():
+        documents = documents[~blank].reset_index(drop=True)
+    hollow = pd.DataFrame(
+        {"path": reading.documents.loc[blank, "document_id"], "where": "text"}
+    ).assign(reason="nothing left after cleaning")
+    skipped = pd.concat([reading.skipped, hollow, copies], ignore_index=True).astype(str)
+    reasons = skipped["reason"].value_counts().sort_index()
+    report = {
+        "read": len(reading.documents),
+        "kept": len(documents),
+        "skipped": {str(reason): int(count) for reason, count in reasons.items()},
+        "cleaned": cleaned,
+    }
+    if documents.empty:
+        raise UserError("no document is left after cleaning; see `synthesis.cleaning`")
+    logger.info("%d documents kept, %d skipped or dropped", len(documents), len(skipped))
+    return documents, skipped, report
+
+
+def split_into_passages(
+    documents: pd.DataFrame,
+    previous_passages: pd.DataFrame,
+    previous_origins: pd.DataFrame,
+    parameters: SynthesisParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """Split documents; those that did not change keep the passages of the last run.
+
+    Args:
+        documents: The `documents` table.
+        previous_passages: Passages of the last run, or no rows.
+        previous_origins: What they were made from, or no rows.
+        parameters: `params:synthesis`.
+
+    Returns:
+        `passages`, `passage_origins` and counts.
+    """
+    settings = parameters.passages
+    splitter = Splitter(
+        count_tokens=load_token_counter(settings.tokenizer),
+        max_tokens=settings.max_tokens,
+        min_tokens=settings.min_tokens,
+        enabled=settings.split,
+        tokenizer=settings.tokenizer,
+    )
+    passages, origins, counts = split_documents(
+        documents, splitter, previous_passages, previous_origins
+    )
+    logger.info("%d passages, %d documents unchanged", counts["passages"], counts["kept"])
+    return passages, origins, counts
+
+
+def draft_queries(
+    passages: pd.DataFrame, query_log: QueryLog, parameters: SynthesisParameters
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Write queries for passages spread over all documents, and put people's own in front.
+
+    Args:
+        passages: The `passages` table.
+        query_log: People's queries, or an empty log.
+        parameters: `params:synthesis`.
+
+    Returns:
+        A `queries` table before filtering, and counts of the log's rows.
+
+    Raises:
+        UserError: The synthesizer is `log` and there is no log, or the log is unusable.
+    """
+    real, counts = query_log.read()
+    if parameters.synthesizer == "log":
+        if real.empty:
+            raise UserError('synthesizer=log needs a query log: pass --params="queries=FILE"')
+        return real, counts
+    wanted = min(parameters.max_queries, parameters.limit or parameters.max_queries)
+    per_passage = parameters.queries_per_passage
+    seeds = choose_seeds(
+        passages, math.ceil(wanted * parameters.oversampling / per_passage), parameters.seed
+    )
+    writer = make_synthesizer(
+        parameters.synthesizer, parameters.language, parameters.styles, parameters.typo_share
+    )
+    written = writer.write(passages, seeds, per_passage, parameters.seed)
+    return pd.concat([real, written], ignore_index=True), counts
+
+
+def filter_queries(
+    query_drafts: pd.DataFrame,
+    passages: pd.DataFrame,
+    benchmark: Benchmark,
+    documents_report: dict[str, Any],
+    passages_report: dict[str, int],
+    query_log_report: dict[str, int],
+    parameters: SynthesisParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Drop queries that would teach nothing or too much, and count what each filter dropped.
+
+    Args:
+        query_drafts: Real queries, then synthetic ones.
+        passages: The `passages` table.
+        benchmark: Queries equal or nearly equal to its queries are dropped.
+        documents_report: Counts of `read_documents`.
+        passages_report: Counts of `split_into_passages`.
+        query_log_report: Counts of `draft_queries`.
+        parameters: `params:synthesis`.
+
+    Returns:
+        `queries` and the `synthesis_report`.
+
+    Raises:
+        UserError: No query is left.
+    """
+    language = Language(parameters.language)
+    settings = parameters.filters
+    sieve = filters.Sieve(query_drafts)
+    sieve.drop(
+        "benchmark_overlap",
+        lambda table: filters.overlapping(
+            list(table["text"]),
+            list(benchmark.queries["text"]),
+            language,
+            settings.benchmark_overlap,
+        ),
+        synthetic_only=False,
+    )
+    sieve.drop("duplicate", lambda table: filters.duplicates(table, language))
+    sieve.drop(
+        "too_many_documents",
+        lambda table: filters.too_common(
+            table,
+            passages,
+            language,
+            settings.max_document_share,
+            settings.max_documents_at_least,
+        ),
+    )
+    if settings.round_trip_k is not None:
+        k = settings.round_trip_k
+        sieve.drop("round_trip", lambda table: filters.lost(table, passages, language, k))
+    sieve.drop("over_limit", lambda table: ~_within(table, parameters), synthetic_only=False)
+    queries = sieve.queries
+    report = {
+        "documents": documents_report,
+        "passages": passages_report,
+        "query_log": query_log_report,
+        "queries": {
+            "drafted": _by_style(query_drafts),
+            "dropped": sieve.dropped,
+            "kept": _by_style(queries),
+            "total": len(queries),
+        },
+    }
+    if queries.empty:
+        raise UserError(
+            f"none of {len(query_drafts)} queries passed the filters; "
+            "loosen `synthesis.filters` or add documents"
+        )
+    logger.info("%d queries kept of %d drafted", len(queries), len(query_drafts))
+    return queries, report
+
+
+def _within(queries: pd.DataFrame, parameters: SynthesisParameters) -> np.ndarray:
+    """True for what fits the limits: real queries by frequency, synthetic ones in order."""
+    real = queries["style"] == "real"
+    place = real.groupby(real).cumcount()
+    most = parameters.max_real_queries
+    fits = (~real & (place < parameters.max_queries)) | (real & (most is None or place < most))
+    if parameters.limit is not None:
+        fits &= fits.cumsum() <= parameters.limit
+    return fits.to_numpy()
+
+
+def _by_style(queries: pd.DataFrame) -> dict[str, int]:
+    counts = queries["style"].value_counts().sort_index()
+    return {str(style): int(count) for style, count in counts.items()}

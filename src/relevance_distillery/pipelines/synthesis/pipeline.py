@@ -1,0 +1,60 @@
+"""Documents in; passages and queries out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.synthesis.nodes import (
+    draft_queries,
+    filter_queries,
+    read_documents,
+    split_into_passages,
+)
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """Wires the synthesis pipeline."""
+    return Pipeline(
+        [
+            Node(
+                func=read_documents,
+                inputs=["raw_documents", "benchmark", "params:synthesis"],
+                outputs=["documents", "skipped_documents", "documents_report"],
+                name="read_documents",
+            ),
+            Node(
+                func=split_into_passages,
+                inputs=[
+                    "documents",
+                    "previous_passages",
+                    "previous_origins",
+                    "params:synthesis",
+                ],
+                outputs=["passages", "passage_origins", "passages_report"],
+                name="split_into_passages",
+            ),
+            Node(
+                func=draft_queries,
+                inputs=["passages", "query_log", "params:synthesis"],
+                outputs=["query_drafts", "query_log_report"],
+                name="draft_queries",
+            ),
+            Node(
+                func=filter_queries,
+                inputs=[
+                    "query_drafts",
+                    "passages",
+                    "benchmark",
+                    "documents_report",
+                    "passages_report",
+                    "query_log_report",
+                    "params:synthesis",
+                ],
+                outputs=["queries", "synthesis_report"],
+                name="filter_queries",
+            ),
+        ],
+        tags=["synthesis"],
+    )

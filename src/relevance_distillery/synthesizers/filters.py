@@ -1,0 +1,159 @@
+"""Queries that would teach nothing or too much, taken out and counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.channels.bm25 import BM25Channel
+from relevance_distillery.synthesizers.language import Language
+
+
+def query_key(text: str, language: Language) -> str:
+    """What two queries share that differ in case, order, endings and stop words only."""
+    stems = language.stems(text, content_only=True) or language.stems(text)
+    return " ".join(sorted(stems)) or text.casefold().strip()
+
+
+def overlapping(
+    texts: Sequence[str], reference: Sequence[str], language: Language, threshold: float = 0.8
+) -> np.ndarray:
+    """Which queries are equal or nearly equal to one of a reference.
+
+    Nearly equal: the Jaccard similarity of their sets of stems, stop words included where
+    nothing else is left, reaches the threshold.
+
+    Args:
+        texts: Queries to judge.
+        reference: Queries that must not recur, such as a benchmark's.
+        language: Language of both.
+        threshold: Jaccard similarity from which two queries count as one.
+
+    Returns:
+        True for an overlap, shape (len(texts),).
+    """
+    known = [frozenset(query_key(text, language).split()) for text in reference]
+    holders: dict[str, list[int]] = {}
+    for number, stems in enumerate(known):
+        for stem in stems:
+            holders.setdefault(stem, []).append(number)
+    hits = np.zeros(len(texts), dtype=bool)
+    for place, text in enumerate(texts):
+        stems = frozenset(query_key(text, language).split())
+        shared: dict[int, int] = {}
+        for stem in stems:
+            for number in holders.get(stem, ()):
+                shared[number] = shared.get(number, 0) + 1
+        hits[place] = any(
+            count / (len(stems) + len(known[number]) - count) >= threshold
+            for number, count in shared.items()
+        )
+    return hits
+
+
+def duplicates(queries: pd.DataFrame, language: Language) -> np.ndarray:
+    """Which synthetic queries say the same as an earlier row, shape (queries,).
+
+    Rows of real queries are never duplicates: their log has merged them already.
+    """
+    keys = queries["text"].map(lambda text: query_key(text, language))
+    return (keys.duplicated() & (queries["style"] != "real")).to_numpy()
+
+
+def too_common(
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    language: Language,
+    max_share: float,
+    min_documents: int,
+) -> np.ndarray:
+    """Which queries have all their words in too many documents, shape (queries,).
+
+    Args:
+        queries: Column text.
+        passages: The `passages` table; all columns of text count.
+        language: Language of both.
+        max_share: Largest share of the documents that may hold all the words.
+        min_documents: Up to so many documents are never too many, for small corpora.
+    """
+    limit = max(min_documents, math.floor(max_share * passages["document_id"].nunique()))
+    numbers = {name: n for n, name in enumerate(passages["document_id"].unique())}
+    holders: dict[str, set[int]] = {}
+    for row in passages.itertuples(index=False):
+        text = f"{row.title} {row.heading} {row.path} {row.author} {row.modified} {row.text}"
+        # Paths and compounds count with their parts too, as lexical search sees them.
+        stems = set(language.stems(text)) | set(language.stems(_apart(text)))
+        for stem in stems:
+            holders.setdefault(stem, set()).add(numbers[row.document_id])
+    hits = np.zeros(len(queries), dtype=bool)
+    for place, text in enumerate(queries["text"]):
+        stems = set(language.stems(_apart(text), content_only=True)) or set(language.stems(text))
+        sets = sorted((holders.get(stem, set()) for stem in stems), key=len)
+        hits[place] = bool(sets) and len(set.intersection(*sets)) > limit
+    return hits
+
+
+def _apart(text: str) -> str:
+    return "".join(char if char.isalnum() else " " for char in text)
+
+
+def lost(queries: pd.DataFrame, passages: pd.DataFrame, language: Language, k: int) -> np.ndarray:
+    """Which queries do not find their seed document in the top `k` passages of BM25.
+
+    The round-trip test of Alberti et al. (2019): a query that cannot lead back to where it
+    came from names its passage too loosely, or not at all.
+
+    Args:
+        queries: Columns query_id, text, passage_id.
+        passages: The `passages` table.
+        language: Language of both.
+        k: How far to look.
+
+    Returns:
+        Shape (queries,).
+    """
+    channel = BM25Channel.build(passages, language.name)
+    run = channel.search(queries[["query_id", "text"]], k)
+    owner = dict(zip(passages["passage_id"], passages["document_id"], strict=True))
+    found = set(zip(run["query_id"], run["passage_id"].map(owner), strict=True))
+    wanted = zip(queries["query_id"], queries["passage_id"].map(owner), strict=True)
+    return np.array([pair not in found for pair in wanted], dtype=bool)
+
+
+class Sieve:
+    """Applies filters one after the other and remembers what each dropped.
+
+    Attributes:
+        queries: What is left.
+        dropped: Filter to the number of queries it dropped, by style.
+    """
+
+    def __init__(self, queries: pd.DataFrame) -> None:
+        """Start with a `queries` table."""
+        self.queries = queries.reset_index(drop=True)
+        self.dropped: dict[str, dict[str, int]] = {}
+
+    def drop(
+        self,
+        name: str,
+        find: Callable[[pd.DataFrame], np.ndarray],
+        synthetic_only: bool = True,
+    ) -> None:
+        """Drop what a filter finds.
+
+        Args:
+            name: Key in `dropped`.
+            find: Gets queries, returns True for those to drop.
+            synthetic_only: People's own queries are not shown to the filter.
+        """
+        real = (self.queries["style"] == "real").to_numpy()
+        open_rows = ~real if synthetic_only else np.ones(len(real), dtype=bool)
+        hits = np.zeros(len(real), dtype=bool)
+        if open_rows.any():
+            hits[open_rows] = find(self.queries[open_rows].reset_index(drop=True))
+        gone = self.queries.loc[hits, "style"].value_counts().sort_index()
+        self.dropped[name] = {str(style): int(count) for style, count in gone.items()}
+        self.queries = self.queries[~hits].reset_index(drop=True)

@@ -1,0 +1,136 @@
+"""People's own queries, from a search log with or without frequencies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.documents.reading import iter_lines, iter_records
+from relevance_distillery.documents.source import set_prefixes, table_at
+from relevance_distillery.errors import UserError
+from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest
+
+_TEXT = ("query", "text", "q")
+_FREQUENCY = ("frequency", "count", "freq", "hits")
+_ID = ("query_id", "_id", "id", "qid")
+_MAX_LENGTH = 1_000
+
+
+@dataclass(frozen=True)
+class QueryLog:
+    """A handle on query logs that are read when asked for.
+
+    Attributes:
+        locations: Files, or BEIR folders with `queries.jsonl[.gz]`; none for no log.
+    """
+
+    locations: tuple[Path, ...] = ()
+
+    @classmethod
+    def parse(cls, location: str | Path | None) -> QueryLog:
+        """From one path, several separated by `;`, or None for no log."""
+        parts = [part.strip() for part in str(location or "").split(";")]
+        return cls(tuple(Path(part).expanduser() for part in parts if part))
+
+    def read(self) -> tuple[pd.DataFrame, dict[str, int]]:
+        """The queries of all logs.
+
+        Equal texts (but for case and spaces) are merged and their frequencies added, except
+        where the log gives its queries ids of their own, which other files may refer to.
+
+        Returns:
+            A `queries` table, style `real` and without seed, most frequent first; and counts:
+            `rows` read, `blank` rows, `too_long` rows, `merged` rows.
+
+        Raises:
+            UserError: A file is missing or has no column of queries, a frequency is no
+                positive number, an id is given twice, or no query is left.
+        """
+        counts = {"rows": 0, "blank": 0, "too_long": 0, "merged": 0}
+        found: dict[str, tuple[str, int, str]] = {}
+        prefixes = set_prefixes(self.locations) if self.locations else []
+        for location, prefix in zip(self.locations, prefixes, strict=True):
+            path = _file(location)
+            seen: dict[str, int] = {}
+            for row, text, frequency, identifier in _rows(path):
+                counts["rows"] += 1
+                text = " ".join(text.split())
+                if not text:
+                    counts["blank"] += 1
+                    continue
+                if len(text) > _MAX_LENGTH:
+                    counts["too_long"] += 1
+                    continue
+                if identifier:
+                    if identifier in seen:
+                        raise UserError(
+                            f"{path}, rows {seen[identifier]} and {row}: the same query id "
+                            f"'{identifier[:80]}' twice; give every query its own id"
+                        )
+                    seen[identifier] = row
+                    found[f"id:{prefix}{identifier}"] = (prefix + identifier, frequency, text)
+                    continue
+                key = text.casefold()
+                if key in found:
+                    counts["merged"] += 1
+                    _, total, text = found[key]
+                    frequency += total
+                found[key] = (f"r-{digest(key)}", frequency, text)
+        if self.locations and not found:
+            places = "; ".join(str(location) for location in self.locations)
+            raise UserError(f"{places}: holds no query ({counts['blank']} blank rows)")
+        rows = [(name, text, "", count, "real", "log", "") for name, count, text in found.values()]
+        table = pd.DataFrame(rows, columns=list(QUERY_COLUMNS)).astype({"frequency": "int64"})
+        table = table.sort_values("frequency", ascending=False, kind="stable")
+        return table.reset_index(drop=True), counts
+
+
+def _file(location: Path) -> Path:
+    """The log at a location; a text file is one too."""
+    if location.is_file() and _is_text(location):
+        return location
+    path = table_at(location, "queries")
+    if path is None:
+        raise UserError(f"{location}: has no queries.jsonl or queries.jsonl.gz; give a file")
+    return path
+
+
+def _is_text(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".log"))
+
+
+def _rows(path: Path) -> Any:
+    """(row, text, frequency, id) of every row, blank ones included."""
+    if _is_text(path):
+        for row, line in iter_lines(path):
+            yield row, line, 1, ""
+        return
+    column = ""
+    for row, record in iter_records(path):
+        if not column:
+            column = next((name for name in _TEXT if name in record), "")
+        if not column:
+            columns = ", ".join(str(name)[:40] for name in list(record)[:20])
+            raise UserError(f"{path}: needs the column query (or text); has {columns}")
+        value = record.get(column)
+        text = "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+        identifier = next((record[name] for name in _ID if record.get(name) not in (None, "")), "")
+        yield row, str(text), _frequency(path, row, record), str(identifier).strip()
+
+
+def _frequency(path: Path, row: int, record: dict[str, Any]) -> int:
+    name = next((name for name in _FREQUENCY if name in record), None)
+    value = record.get(name) if name else None
+    if value is None or str(value).strip() in ("", "nan"):
+        return 1
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not (number >= 1 and number.is_integer()):
+        raise UserError(f"{path}, row {row}: {name} must be a whole number from 1 on")
+    return int(number)

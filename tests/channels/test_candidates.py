@@ -1,0 +1,177 @@
+"""Which pairs are graded: bands, seeds, random and recorded passages."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from relevance_distillery.channels.bm25 import BM25Channel
+from relevance_distillery.channels.candidates import gather
+from relevance_distillery.channels.random_channel import RandomChannel
+from relevance_distillery.channels.recorded import RecordedChannel
+from relevance_distillery.channels.sampling import Band, sample_bands
+from relevance_distillery.errors import UserError
+from relevance_distillery.schemas import Candidates
+
+BANDS = (Band(1, 5, 4), Band(6, 20, 3), Band(21, 100, 2))
+
+
+def run_of(query_id: str, length: int) -> pd.DataFrame:
+    ranks = range(1, length + 1)
+    return pd.DataFrame(
+        {
+            "query_id": query_id,
+            "passage_id": [f"p{rank}" for rank in ranks],
+            "rank": list(ranks),
+            "score": [100.0 - rank for rank in ranks],
+        }
+    )
+
+
+def corpus(size: int = 40) -> pd.DataFrame:
+    # Every passage holds the word `common` in a passage of its own length, so that all rank.
+    return pd.DataFrame(
+        {
+            "passage_id": [f"d{n}#0" for n in range(size)],
+            "document_id": [f"d{n}" for n in range(size)],
+            "text": [f"common word{n} " + "filler " * n for n in range(size)],
+        }
+    )
+
+
+def asked(**seeds: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "query_id": list(seeds),
+            "text": ["common" for _ in seeds],
+            "passage_id": list(seeds.values()),
+        }
+    )
+
+
+def mine(queries, passages, recorded=None, **options):
+    settings = {
+        "channels": ("bm25", "random"),
+        "depth": 100,
+        "bands": BANDS,
+        "random_passages": 2,
+        "seed": 1,
+    }
+    if recorded is None:
+        recorded = pd.DataFrame({"query_id": [], "document_id": []}, dtype="str")
+    index = BM25Channel.build(passages, "en")
+    return gather(queries, passages, index, recorded, **(settings | options))
+
+
+def test_every_band_gives_its_share():
+    drawn = sample_bands(run_of("q", 100), BANDS, seed=3)
+
+    assert drawn["rank"].between(1, 5).sum() == 4
+    assert drawn["rank"].between(6, 20).sum() == 3
+    assert drawn["rank"].between(21, 100).sum() == 2
+    assert drawn["rank"].is_monotonic_increasing
+
+
+def test_a_short_ranking_gives_what_it_has():
+    assert sample_bands(run_of("q", 7), BANDS, seed=3)["rank"].ge(6).sum() == 2
+    assert sample_bands(run_of("q", 0), BANDS, seed=3).empty
+
+
+def test_draws_of_a_query_do_not_depend_on_other_queries():
+    alone = sample_bands(run_of("q", 100), BANDS, seed=3)
+    among = sample_bands(pd.concat([run_of("r", 60), run_of("q", 100)]).reset_index(), BANDS, 3)
+
+    assert among[among["query_id"] == "q"]["passage_id"].tolist() == alone["passage_id"].tolist()
+    assert not alone.equals(sample_bands(run_of("q", 100), BANDS, seed=4))
+
+
+def test_random_passages_are_drawn_without_repetition_and_clipped():
+    channel = RandomChannel(["a", "b", "c"], seed=0)
+
+    assert sorted(channel.search(asked(q=""), 10)["passage_id"]) == ["a", "b", "c"]
+
+
+def test_candidates_satisfy_the_schema_and_hold_every_seed_once():
+    queries = asked(q0="d0#0", q1="d39#0", q2="")
+    candidates, report = mine(queries, corpus())
+    checked = Candidates.validate(candidates)
+
+    seeds = checked[checked["is_seed"]]
+    assert seeds.groupby("query_id").size().to_dict() == {"q0": 1, "q1": 1}
+    # The seed at the end of the ranking was not drawn, but keeps its true rank.
+    assert seeds.set_index("query_id").loc["q1", "channel"] == "bm25"
+    assert seeds.set_index("query_id").loc["q1", "rank"] == 40
+    assert report["seeds_found"] == 2
+    assert report["pairs"] == len(checked.drop_duplicates(["query_id", "passage_id"]))
+    assert report["candidates"] == checked["channel"].value_counts().to_dict()
+
+
+def test_a_seed_beyond_the_depth_is_added_unranked():
+    candidates, report = mine(asked(q="d39#0"), corpus(), depth=20, bands=BANDS[:2])
+    seed = candidates[candidates["is_seed"]].iloc[0]
+
+    assert (seed["channel"], seed["rank"]) == ("seed", 0)
+    assert report["seeds_found"] == 0
+
+
+def test_random_candidates_are_not_among_the_others():
+    candidates, _ = mine(asked(q="d0#0"), corpus(), random_passages=40)
+
+    assert not candidates.duplicated(["query_id", "passage_id"]).any()
+    assert len(candidates) == 40
+
+
+def test_queries_without_hits_and_stale_seeds_are_counted():
+    queries = asked(q0="gone#0", q1="").assign(text=["common", "nowhere"])
+    candidates, report = mine(queries, corpus(), random_passages=0)
+
+    assert report["seeds_unknown"] == 1
+    assert report["queries_without_bm25_hit"] == 1
+    assert report["queries_without_candidates"] == 1
+    assert not candidates["is_seed"].any()
+
+
+def test_the_same_seed_gives_the_same_candidates():
+    first, _ = mine(asked(q0="d0#0", q1=""), corpus())
+    second, _ = mine(asked(q0="d0#0", q1=""), corpus())
+    other, _ = mine(asked(q0="d0#0", q1=""), corpus(), seed=2)
+
+    pd.testing.assert_frame_equal(first, second)
+    assert not first.equals(other)
+
+
+def test_recorded_pairs_are_all_mined_and_strangers_counted():
+    recorded = pd.DataFrame(
+        {"query_id": ["q", "q", "q", "gone"], "document_id": ["d1", "d2", "nowhere", "d1"]}
+    )
+    candidates, report = mine(asked(q=""), corpus(), recorded, channels=("recorded",))
+
+    assert candidates["passage_id"].tolist() == ["d1#0", "d2#0"]
+    assert set(candidates["channel"]) == {"recorded"}
+    assert report["recorded_unknown_documents"] == 1
+    assert report["recorded_unknown_queries"] == 1
+
+
+def test_a_recorded_document_stands_with_all_its_passages():
+    passages = pd.DataFrame({"passage_id": ["d#0", "d#1"], "document_id": ["d", "d"]})
+    grades = pd.DataFrame({"query_id": ["q"], "document_id": ["d"]})
+
+    found = RecordedChannel(grades, passages).search(asked(q=""), k=10)
+    assert found["passage_id"].tolist() == ["d#0", "d#1"]
+
+
+def test_nothing_to_mine_names_the_stage_to_run():
+    with pytest.raises(UserError, match=r"no queries.*synthesize"):
+        mine(asked(), corpus())
+    with pytest.raises(UserError, match=r"no passages.*synthesize"):
+        mine(asked(q=""), corpus(0))
+
+
+def test_unknown_channels_and_fruitless_mining_are_refused():
+    with pytest.raises(UserError, match=r"dense.*bm25, random, recorded"):
+        mine(asked(q=""), corpus(), channels=("dense",))
+    with pytest.raises(UserError, match="grades=FILE"):
+        mine(asked(q=""), corpus(), channels=("recorded",))
+    elsewhere = pd.DataFrame({"query_id": ["q"], "document_id": ["nowhere"]})
+    with pytest.raises(UserError, match="No candidate"):
+        mine(asked(q=""), corpus(), elsewhere, channels=("recorded",))

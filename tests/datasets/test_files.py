@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.io import Version
+
+from relevance_distillery.datasets import JSONFileDataset, TableDataset, TextFileDataset
+from relevance_distillery.datasets.files import write_whole
+
+
+def test_a_write_that_breaks_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("old")
+
+    def half(target: Path) -> None:
+        target.write_text("ne")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write_whole(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_broken_version_is_no_version(tmp_path: Path) -> None:
+    dataset = TableDataset(filepath=str(tmp_path / "t.parquet"), version=Version(None, "v1"))
+    dataset.save(pd.DataFrame({"a": [1]}))
+    (tmp_path / "t.parquet" / "v2").mkdir()
+    (tmp_path / "t.parquet" / "v2" / ".t.parquet.99.partial").write_bytes(b"PAR1")
+    newest = TableDataset(filepath=str(tmp_path / "t.parquet"), version=Version(None, None))
+    assert newest.load()["a"].tolist() == [1]
+
+
+def test_nan_is_not_written_as_json(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="JSON compliant"):
+        JSONFileDataset(filepath=str(tmp_path / "x.json")).save({"kappa": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_round_trip(tmp_path: Path) -> None:
+    dataset = TextFileDataset(filepath=str(tmp_path / "deep" / "x.html"))
+    dataset.save("Straße")
+    assert dataset.load() == "Straße"

@@ -1,0 +1,61 @@
+"""Cleaning and deduplication."""
+
+from __future__ import annotations
+
+from relevance_distillery.documents import clean_documents, deduplicate
+from relevance_distillery.documents.cleaning import clean_text
+
+PAGE = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(300))
+
+
+def test_clean_text():
+    raw = "e\u0301te\u0301\r\n\x00a\u200bb  \n\n\n\n<!-- hidden -->    code\u00a0x"
+    assert clean_text(raw) == "été\nab\n\n    code x"
+
+
+def test_footers_go_and_short_answers_stay(table):
+    pages = [
+        {"document_id": str(n), "text": f"Yes.\n\nPage {PAGE} {n}\n\nEdit this page on the wiki"}
+        for n in range(12)
+    ]
+    cleaned, counts = clean_documents(table(*pages), boilerplate_share=0.5)
+    assert counts["boilerplate_lines"] == 1
+    assert counts["boilerplate_removed"] == 12
+    assert not cleaned["text"].str.contains("Edit this page").any()
+    assert cleaned["text"].str.startswith("Yes.").all()
+    kept, _ = clean_documents(table(*pages), boilerplate_share=None)
+    assert kept["text"].str.contains("Edit this page").all()
+
+
+def test_of_copies_the_newest_stays(table):
+    documents = table(
+        {"document_id": "b", "path": "b", "text": PAGE, "modified": "2025-01-01"},
+        {"document_id": "a", "path": "a", "text": PAGE.upper(), "modified": "2026-01-01"},
+        {"document_id": "c", "path": "c", "text": PAGE + " and a tail", "modified": "2024-01-01"},
+        {"document_id": "d", "path": "d", "text": "something else entirely"},
+    )
+    kept, dropped = deduplicate(documents)
+    assert kept["document_id"].tolist() == ["a", "d"]
+    assert dropped["where"].tolist() == ["copy of a", "copy of a"]
+    assert dropped["reason"].tolist() == ["exact duplicate", "near duplicate"]
+
+
+def test_versions_that_differ_in_a_figure_are_not_copies(table):
+    documents = table(
+        {"document_id": "2025", "title": "Travel policy", "text": f"{PAGE} hotel cap 160 EUR"},
+        {"document_id": "2026", "title": "Travel policy", "text": f"{PAGE} hotel cap 170 EUR"},
+        {"document_id": "swap", "title": "Travel policy", "text": f"{PAGE} hotel limit 170 EUR"},
+    )
+    kept, _ = deduplicate(documents)
+    assert kept["document_id"].tolist() == ["2025", "2026"]
+
+
+def test_judged_documents_are_never_dropped(table):
+    documents = table(*({"document_id": name, "text": PAGE} for name in "xyz"))
+    kept, _ = deduplicate(documents, keep={"x", "y"})
+    assert kept["document_id"].tolist() == ["x", "y"]
+
+
+def test_documents_without_text_are_compared_by_title(table):
+    documents = table(*({"document_id": name, "title": f"Cable {name}"} for name in "xyz"))
+    assert len(deduplicate(documents)[0]) == 3

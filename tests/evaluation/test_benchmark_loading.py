@@ -1,0 +1,153 @@
+"""Graded pairs in all layouts, and what is wrong with them, named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from relevance_distillery.datasets.benchmark import BenchmarkDataset
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmark import load_benchmark
+from relevance_distillery.evaluation.judgments import read_grades
+from relevance_distillery.grading import DEFAULT_SCALE as SCALE
+
+HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    folder = tmp_path / "set"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "judges").mkdir()
+    (folder / "annotators").mkdir()
+    queries = [{"_id": "q1", "text": "berth fees", "metadata": {"style": "keyword"}}]
+    queries.append({"_id": "q2", "text": "who signs"})
+    lines(folder / "queries.jsonl", queries)
+    lines(folder / "corpus.jsonl", [{"_id": f"d{i}", "text": f"text {i}"} for i in range(3)])
+    (folder / "qrels" / "human.tsv").write_text(HEADER + "q1\td0\t3\nq1\td1\t0\nq2\td2\t1\n")
+    (folder / "judges" / "big.tsv").write_text(HEADER + "q1\td0\t2\n")
+    for name, grade in (("ann", 3), ("bob", 2)):
+        (folder / "annotators" / f"{name}.tsv").write_text(HEADER + f"q1\td0\t{grade}\n")
+    return folder
+
+
+def lines(path: Path, records: list[dict]) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def test_beir_folder(beir: Path) -> None:
+    found = load_benchmark(beir, SCALE)
+    assert (found.name, found.kind, found.human) == ("set", "own_corpus", True)
+    assert found.queries["style"].tolist() == ["keyword", ""]
+    assert len(found.judgments) == 3
+    assert sorted(found.annotators["annotator"]) == ["ann", "bob"]
+    big = found.judge("big")
+    assert big is not None
+    assert big.to_dict("records") == [{"query_id": "q1", "document_id": "d0", "grade": 2}]
+    assert found.judge("other") is None
+
+
+def test_authored_judgments_of_the_run_s_corpus_are_not_human(beir: Path) -> None:
+    (beir / "corpus.jsonl").unlink()
+    (beir / "qrels" / "human.tsv").rename(beir / "qrels" / "authored.tsv")
+    found = load_benchmark(beir, SCALE)
+    assert (found.kind, found.human, found.documents) == ("same_corpus", False, None)
+
+
+def test_nothing_given_is_held_out() -> None:
+    found = BenchmarkDataset(filepath=None).load()
+    assert (found.kind, found.human, len(found.judgments)) == ("held_out", False, 0)
+
+
+def test_csv_with_texts_and_raters(tmp_path: Path) -> None:
+    path = tmp_path / "grades.csv"
+    path.write_text(
+        "query,document_id,grade,annotator\n"
+        "berth fees,d0,3,ann\nberth fees,d0,1,bob\nberth fees,d0,2,eve\n"
+        "berth fees,d1,perfectly relevant,ann\n"
+    )
+    found = load_benchmark(path, SCALE)
+    assert found.human
+    assert dict(zip(found.judgments["document_id"], found.judgments["grade"], strict=True)) == {
+        "d0": 2,
+        "d1": 3,
+    }
+    assert len(found.annotators) == 4
+    assert found.queries["text"].tolist() == ["berth fees"]
+
+
+def test_trec_qrels_with_queries(tmp_path: Path) -> None:
+    qrels = tmp_path / "qrels.txt"
+    qrels.write_text("q1 0 d0 3\nq1 0 d1 0\n")
+    with pytest.raises(UserError, match="judgment_queries"):
+        load_benchmark(qrels, SCALE)
+    lines(tmp_path / "queries.jsonl", [{"_id": "q1", "text": "berth fees"}])
+    found = load_benchmark(qrels, SCALE, tmp_path / "queries.jsonl")
+    assert found.judgments["grade"].tolist() == [3, 0]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "grades.parquet"
+    pd.DataFrame({"query_id": [7], "document_id": [8], "grade": [2.0]}).to_parquet(path)
+    found = read_grades(path, SCALE).grades
+    assert found.to_dict("records") == [
+        {"query_id": "7", "document_id": "8", "annotator": "", "grade": 2}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("q1\td0\t9\n", r"row 2: grade '9' is not on the scale"),
+        ("q1\td0\t1.5\n", r"row 2: grade '1.5'"),
+        ("q1\td0\tgood\n", r"row 2: grade 'good'"),
+        ("q1\td0\t\n", r"row 2: grade ''"),
+        ("q1\td0\t1\nq1\td0\t2\n", r"rows 2 and 3: grades 1 and 2 for the same pair"),
+        ("q1\t\t1\n", r"row 2: empty document id"),
+        ("", r"holds no grades"),
+    ],
+)
+def test_bad_grades_name_file_and_row(beir: Path, rows: str, message: str) -> None:
+    (beir / "qrels" / "human.tsv").write_text(HEADER + rows)
+    with pytest.raises(UserError, match=message) as error:
+        load_benchmark(beir, SCALE)
+    assert "human.tsv" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_columns_and_files(tmp_path: Path, beir: Path) -> None:
+    path = tmp_path / "grades.csv"
+    path.write_text("question,doc\na,b\n")
+    with pytest.raises(UserError, match="needs the column"):
+        load_benchmark(path, SCALE)
+    with pytest.raises(UserError, match="no such benchmark"):
+        load_benchmark(tmp_path / "absent", SCALE)
+    (beir / "qrels" / "human.tsv").unlink()
+    with pytest.raises(UserError, match=r"qrels/human\.tsv"):
+        load_benchmark(beir, SCALE)
+
+
+def test_unknown_ids_are_counted_and_all_unknown_is_an_error(beir: Path) -> None:
+    file = beir / "qrels" / "human.tsv"
+    file.write_text(HEADER + "q1\td0\t3\nq1\tnowhere\t1\nq9\td1\t1\nq1\td0\t3\n")
+    found = load_benchmark(beir, SCALE)
+    assert found.skipped == {
+        "judgments of unknown queries: 1": ["q9/d1"],
+        "judgments of unknown documents: 1": ["q1/nowhere"],
+        "repeated rows": ["1 rows"],
+    }
+    file.write_text(HEADER + "q1\tnowhere\t3\n")
+    with pytest.raises(UserError, match="none of its 1 judgments"):
+        load_benchmark(beir, SCALE)
+
+
+def test_digest_changes_with_a_grade_and_not_with_the_order(beir: Path) -> None:
+    before = load_benchmark(beir, SCALE).digest
+    file = beir / "qrels" / "human.tsv"
+    file.write_text(HEADER + "q2\td2\t1\nq1\td1\t0\nq1\td0\t3\n")
+    assert load_benchmark(beir, SCALE).digest == before
+    file.write_text(HEADER + "q2\td2\t2\nq1\td1\t0\nq1\td0\t3\n")
+    assert load_benchmark(beir, SCALE).digest != before

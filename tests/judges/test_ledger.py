@@ -1,0 +1,127 @@
+"""The ledger: what was committed stays, and whatever breaks is said in one line."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from types import SimpleNamespace
+
+import pytest
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.ledger import Ledger
+
+JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "ledger.sqlite"
+
+
+def test_answers_come_back_as_given_from_another_connection(path):
+    verdict = Verdict(
+        "a", grade=2, probabilities=(0.1, 0.2, 0.6, 0.1), input_tokens=7, cost_usd=0.5
+    )
+    Ledger(path).record(JUDGE, [verdict])
+
+    found = Ledger(path).lookup(["a", "b", "a"])
+
+    assert set(found) == {"a"}
+    assert found["a"].verdict == verdict
+    assert found["a"].created_at.endswith("+00:00")
+
+
+def test_a_second_answer_does_not_replace_the_first(path):
+    ledger = Ledger(path)
+    ledger.record(JUDGE, [Verdict("a", grade=2)])
+    ledger.record(JUDGE, [Verdict("a", grade=0)])
+
+    assert ledger.lookup(["a"])["a"].verdict.grade == 2
+
+
+def test_failures_count_attempts_and_costs_until_an_answer_comes(path):
+    ledger = Ledger(path)
+    for reason in ("first", "second"):
+        failure = Verdict("a", status="timeout", reason=reason, retryable=True, cost_usd=0.25)
+        ledger.record(JUDGE, [failure])
+
+    entry = ledger.failures(["a"])["a"]
+    assert (entry.attempts, entry.verdict.reason, entry.verdict.cost_usd) == (2, "second", 0.5)
+    assert entry.verdict.retryable
+
+    ledger.record(JUDGE, [Verdict("a", grade=1)])
+    assert ledger.failures(["a"]) == {}
+    assert ledger.counts() == {"verdicts": 1, "failures": 0}
+
+
+def test_more_hashes_than_a_statement_takes(path):
+    ledger = Ledger(path)
+    names = [f"h{n}" for n in range(1700)]
+    ledger.record(JUDGE, [Verdict(name, grade=0) for name in names])
+
+    assert list(ledger.lookup(names))
+    assert len(ledger.lookup(names)) == 1700
+
+
+def test_a_batch_is_committed_whole_or_not_at_all(path):
+    ledger = Ledger(path)
+    broken = Verdict("b", status="x", reason=object())  # type: ignore[arg-type]
+
+    with pytest.raises(UserError):
+        ledger.record(JUDGE, [Verdict("a", grade=1), broken])
+    assert ledger.counts() == {"verdicts": 0, "failures": 0}
+
+
+def test_a_file_that_is_no_ledger(path):
+    path.parent.mkdir()
+    path.write_bytes(b"this is not a database, not at all" * 50)
+
+    with pytest.raises(UserError, match=r"ledger\.sqlite is damaged or not a ledger: move it"):
+        Ledger(path).lookup(["a"])
+
+
+def test_a_ledger_of_a_later_release(path):
+    Ledger(path).counts()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(UserError, match="format 99"):
+        Ledger(path).lookup(["a"])
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UserError, match="make its folder writable"):
+        Ledger(tmp_path / "file" / "ledger.sqlite").lookup(["a"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_read_only_folder(path):
+    path.parent.mkdir()
+    path.parent.chmod(0o500)
+
+    with pytest.raises(UserError, match="make the file and its folder writable"):
+        Ledger(path).record(JUDGE, [Verdict("a", grade=1)])
+
+
+def test_a_full_disk(path):
+    ledger = Ledger(path)
+    ledger.record(JUDGE, [Verdict("kept", grade=1)])
+    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(UserError, match=r"free space on its disk.*nothing is lost"):
+        ledger.record(JUDGE, [Verdict(f"{n:064d}", grade=1) for n in range(5000)])
+    assert ledger.counts()["verdicts"] == 1
+
+
+def test_closing_is_harmless(path):
+    ledger = Ledger(path)
+    ledger.close()
+    ledger.record(JUDGE, [Verdict("a", grade=1)])
+    ledger.close()
+    assert ledger.lookup(["a"])

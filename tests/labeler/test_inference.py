@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import tiny_models
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler import batching, inference
+from relevance_distillery.labeler.artifact import folder_digest
+from relevance_distillery.labeler.distilling import distill
+from relevance_distillery.labeler.inference import Labeler
+from tiny_models import tiny_data, tiny_settings
+
+
+@pytest.fixture(scope="module")
+def pairs() -> pd.DataFrame:
+    return tiny_data().early.pairs
+
+
+def test_the_labeler_learned_something(labeler: Labeler, pairs: pd.DataFrame) -> None:
+    truth = tiny_data().early.positions
+    graded = labeler.grade(pairs)
+    assert np.corrcoef(graded["score"], truth)[0, 1] > 0.6
+    assert labeler.facts.training["before_training"]["loss"] > min(
+        entry["loss"] for entry in labeler.facts.training["early_stopping"]
+    )
+
+
+def test_columns_and_their_meaning(labeler: Labeler, pairs: pd.DataFrame) -> None:
+    graded = labeler.grade(pairs.set_index(pairs.index + 100))
+    assert list(graded.columns) == list(inference.OUTPUT_COLUMNS)
+    assert (graded.index == pairs.index + 100).all()
+    matrix = np.array(graded["probabilities"].tolist())
+    np.testing.assert_allclose(matrix.sum(1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(graded["expected_grade"], matrix @ [0, 1, 2, 3], atol=1e-5)
+    assert set(graded["grade"]) <= {0, 1, 2, 3}
+    chosen = matrix[np.arange(len(matrix)), graded["grade"]]
+    np.testing.assert_array_equal(graded["confidence"], chosen)
+    # Decided by the stored cut points, on the numbers as they are given out.
+    cuts = labeler.facts.cut_points
+    np.testing.assert_array_equal(
+        graded["grade"], np.searchsorted(cuts, graded["expected_grade"], "right")
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_company_in_a_batch_changes_no_grade(
+    artifact: Path, pairs: pd.DataFrame, precision: str
+) -> None:
+    one = Labeler.load(artifact, precision=precision)
+    whole = one.grade(pairs)
+    alone = pd.concat([one.grade(pairs.iloc[[i]]) for i in range(0, len(pairs), 5)])
+    shuffled = one.grade(pairs.sample(frac=1, random_state=3)).loc[pairs.index]
+    small = Labeler.load(artifact, precision=precision, batch_size=3).grade(pairs)
+    for other in (shuffled, small):
+        assert (other["grade"] == whole["grade"]).all()
+        np.testing.assert_allclose(other["expected_grade"], whole["expected_grade"], atol=2e-3)
+    assert (alone["grade"] == whole["grade"].loc[alone.index]).all()
+
+
+def test_shards_change_no_grade(
+    labeler: Labeler, pairs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = labeler.grade(pairs)
+    monkeypatch.setattr(inference, "SHARD_ROWS", 7)
+    assert (labeler.grade(pairs)["grade"] == whole["grade"]).all()
+
+
+def test_no_pairs_give_no_rows(labeler: Labeler, pairs: pd.DataFrame) -> None:
+    graded = labeler.grade(pairs.head(0))
+    assert list(graded.columns) == list(inference.OUTPUT_COLUMNS)
+    assert len(graded) == 0
+
+
+def test_each_text_is_encoded_once(
+    labeler: Labeler, pairs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    encode = labeler.model.encode
+    monkeypatch.setattr(
+        labeler.model, "encode", lambda t: (read.append(len(t["input_ids"])), encode(t))[1]
+    )
+    labeler.grade(pairs)
+    assert sum(read) == pairs["query"].nunique() + pairs["text"].nunique()
+
+
+def test_training_and_grading_read_the_same_tokens(
+    labeler: Labeler, pairs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from relevance_distillery.labeler.training import _batches
+
+    data = tiny_data().early
+    batches = _batches(
+        labeler.model, labeler.tokenizer, labeler.facts, data, tiny_settings("x", batch_size=1000)
+    )
+    trained = {tuple(row[row != 0].tolist()) for row in batches[0]["together"]["input_ids"]}
+    read: set[tuple[int, ...]] = set()
+
+    def classify(tokens: dict[str, torch.Tensor]) -> torch.Tensor:
+        read.update(tuple(row[row != 0].tolist()) for row in tokens["input_ids"])
+        return torch.zeros(len(tokens["input_ids"]), 4)
+
+    monkeypatch.setattr(labeler.model, "classify", classify)
+    labeler.grade(data.pairs)
+    assert read == trained
+
+
+def test_the_folder_is_an_ordinary_classifier(artifact: Path, pairs: pd.DataFrame) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(artifact).eval()
+    assert model.config.id2label == {
+        0: "irrelevant",
+        1: "related",
+        2: "relevant",
+        3: "perfectly relevant",
+    }
+    tokenizer = AutoTokenizer.from_pretrained(artifact)
+    labeler = Labeler.load(artifact, precision="fp32")
+    queries, passages = labeler.facts.template.render(pairs)
+    tokens = tokenizer(queries, passages, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        plain = model(**tokens).logits
+        rows = labeler.facts.template.encode(labeler.tokenizer, queries, passages)
+        ours = labeler.model.classify(batching.pad(rows, 0))
+    torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4)
+
+
+def test_cross_encoder_gives_the_classifiers_logits(artifact: Path, pairs: pd.DataFrame) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    labeler = Labeler.load(artifact, precision="fp32")
+    queries, passages = labeler.facts.template.render(pairs)
+    predicted = sentence_transformers.CrossEncoder(str(artifact), device="cpu").predict(
+        list(zip(queries, passages, strict=True))
+    )
+    rows = labeler.facts.template.encode(labeler.tokenizer, queries, passages)
+    with torch.inference_mode():
+        ours = labeler.model.classify(batching.pad(rows, 0)).numpy()
+    np.testing.assert_allclose(predicted, ours, atol=1e-4)
+
+
+def test_the_folder_holds_no_pickle_and_no_path(artifact: Path) -> None:
+    names = {path.name for path in artifact.iterdir()}
+    assert {"model.safetensors", "head.safetensors", "labeler.json", "config.json"} <= names
+    assert not {name for name in names if name.endswith((".bin", ".pt", ".pkl"))}
+    for path in artifact.glob("*.json"):
+        assert str(artifact.parents[2]) not in path.read_text(encoding="utf-8")
+    facts = json.loads((artifact / "labeler.json").read_text(encoding="utf-8"))
+    assert facts["base_model"] == "tiny-bert"
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "phi3"])
+def test_a_decoder_learns_through_lora_and_is_merged(kind: str, tmp_path: Path) -> None:
+    base = tiny_models.decoder(tmp_path / kind, kind)
+    settings = tiny_settings(base, epochs=1, learning_rate=5e-3)
+    folder, training = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path / "work")
+    labeler = Labeler.load(folder)
+    assert training["tuning"] == "lora"
+    assert labeler.facts.architecture == "cross_encoder"
+    assert labeler.facts.template.textual
+    assert not [name for name, _ in labeler.model.named_parameters() if "lora" in name]
+    graded = labeler.grade(tiny_data().early.pairs)
+    assert graded["score"].nunique() > 10
+    # The last token is read, not padding: company of another length changes nothing.
+    some = tiny_data().early.pairs.iloc[[0]]
+    np.testing.assert_allclose(labeler.grade(some)["score"], graded["score"].iloc[:1], atol=1e-4)
+
+
+def test_an_encoder_learns_through_lora_too(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = tiny_settings(tiny_encoder, tuning="lora", epochs=1)
+    folder, _ = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)
+    assert len(Labeler.load(folder).grade(tiny_data().early.pairs))
+
+
+def test_damage_is_one_line(artifact: Path, tmp_path: Path) -> None:
+    import shutil
+
+    with pytest.raises(UserError, match="is no labeler"):
+        Labeler.load(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(artifact, copy)
+    before = folder_digest(copy)
+    (copy / "head.safetensors").write_bytes(b"torn")
+    assert folder_digest(copy) != before
+    with pytest.raises(UserError, match="cannot be read"):
+        Labeler.load(copy)
+    facts = json.loads((copy / "labeler.json").read_text(encoding="utf-8"))
+    (copy / "labeler.json").write_text(json.dumps({**facts, "format": 99}), encoding="utf-8")
+    with pytest.raises(UserError, match="format 99"):
+        Labeler.load(copy)

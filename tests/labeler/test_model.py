@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.artifact import LabelerFacts
+from relevance_distillery.labeler.features import (
+    FEATURES,
+    Encoded,
+    inverse_document_frequency,
+    pair_features,
+)
+from relevance_distillery.labeler.head import GradeHead, ordinal_loss
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.model import PairModel, load_backbone, resolve_architecture
+from relevance_distillery.labeler.pairs import LabelledPairs
+from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+
+
+def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> Encoded:
+    return Encoded(
+        torch.tensor([vectors]),
+        torch.tensor([ids]),
+        torch.tensor([[1 if i else 0 for i in ids]]),
+        torch.tensor([words]),
+    )
+
+
+def test_features_by_hand() -> None:
+    query = _encoded([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [2, 5, 6], [0, 1, 1])
+    passage = _encoded([[1.0, 0.0], [3.0, 0.0], [9.0, 9.0]], [2, 6, 0], [0, 1, 0])
+    weights = torch.arange(8.0)
+    values = dict(zip(FEATURES, pair_features(query, passage, weights)[0].tolist(), strict=True))
+    # Query words (0,1) and (1,0) against the passage's only word (3,0).
+    assert values["maxsim"] == pytest.approx(0.5)
+    assert values["maxsim_lowest"] == pytest.approx(0.0)
+    assert values["weighted_maxsim"] == pytest.approx(6 / 11)
+    assert values["weighted_coverage"] == pytest.approx(6 / 11)
+    # Mean of (1,0),(0,1),(1,0) against that of (1,0),(3,0); padding does not count.
+    assert values["cosine"] == pytest.approx(2 / np.sqrt(5))
+
+
+def test_rare_tokens_weigh_more() -> None:
+    weights = inverse_document_frequency([[1, 1, 2], [1], [1, 3]], vocabulary=5)
+    assert weights[1] < weights[2] == weights[3] < weights[4] == pytest.approx(1.0)
+
+
+def test_cuts_are_ordered_and_probabilities_sum_to_one() -> None:
+    head = GradeHead(4, uses_classifier=True, uses_features=False)
+    with torch.no_grad():
+        head.gaps.copy_(torch.tensor([-9.0, 5.0]))
+    assert (head.cuts.diff() > 0).all()
+    probabilities = head.probabilities(torch.linspace(-9, 9, 50))
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(50))
+    assert (probabilities >= 0).all()
+
+
+def test_placed_cuts_split_scores_as_the_labels_are_split() -> None:
+    head = GradeHead(4, uses_classifier=True, uses_features=False)
+    scores = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    head.place_cuts(scores, [0.5, 0.2, 0.2, 0.1])
+    graded = torch.searchsorted(head.cuts.detach(), scores)
+    shares = torch.bincount(graded, minlength=4) / 5000
+    torch.testing.assert_close(shares, torch.tensor([0.5, 0.2, 0.2, 0.1]), atol=0.02, rtol=0)
+
+
+def test_ordinal_loss_punishes_distance() -> None:
+    head = GradeHead(4, uses_classifier=True, uses_features=False)
+    head.place_cuts(torch.linspace(-3, 3, 100), [0.25] * 4)
+    logits = head.cumulative_logits(torch.tensor([-3.0]))
+    losses = [
+        ordinal_loss(logits, torch.eye(4)[grade : grade + 1], torch.ones(1)).item()
+        for grade in range(4)
+    ]
+    assert losses == sorted(losses)
+
+
+def test_training_starts_at_the_encoders_own_similarity() -> None:
+    tokenizer = load_tokenizer("bundled")
+    backbone = load_backbone("bundled", DEFAULT_SCALE, tokenizer.pad_token_id)
+    facts = LabelerFacts(
+        base_model="bundled",
+        architecture="combined",
+        scale=DEFAULT_SCALE,
+        template=InputTemplate.for_tokenizer(tokenizer, 64, 16),
+        cut_points=(0.5, 1.5, 2.5),
+    )
+    labeler = Labeler(PairModel(backbone, "combined", 4), tokenizer, facts)
+    pairs = pd.DataFrame(
+        {
+            "query": ["book a desk"] * 3,
+            "text": ["How to reserve a desk in the office.", "The canteen menu.", "Desk lamps."],
+        }
+    )
+    features = labeler.features(pairs)
+    labeler.model.head.standardise(features)
+    _, scores = labeler.raw(pairs)
+    plain = (features - features.mean(0)) / features.std(0, unbiased=False)
+    similarity = plain[:, FEATURES.index("cosine")] + plain[:, FEATURES.index("maxsim")]
+    np.testing.assert_allclose(scores, similarity.numpy(), atol=0.05)
+
+
+def test_a_decoder_cannot_compare_texts(tmp_path: object) -> None:
+    from transformers import Qwen3Config
+
+    config = Qwen3Config()
+    assert resolve_architecture("auto", config) == "cross_encoder"
+    with pytest.raises(UserError, match="left to right"):
+        resolve_architecture("late_interaction", config)
+
+
+def test_sampling_keeps_queries_and_evens_grades() -> None:
+    rng = np.random.default_rng(0)
+    positions = rng.choice(4, size=600, p=[0.7, 0.15, 0.1, 0.05])
+    pairs = pd.DataFrame({"query_id": [f"q{i // 12}" for i in range(600)]})
+    everything = LabelledPairs(pairs, np.eye(4)[positions], positions)
+    fewer = everything.even_sample(200, seed=0)
+    assert len(fewer) == 200
+    assert fewer.pairs["query_id"].nunique() == 50
+    shares = np.bincount(fewer.positions, minlength=4) / 200
+    assert shares[0] < 0.5
+    assert (np.bincount(fewer.positions)[1:] >= 0.7 * np.bincount(positions)[1:]).all()
+    plain = np.bincount(everything.sample(200, seed=0).positions, minlength=4) / 200
+    assert abs(plain[0] - 0.7) < 0.1

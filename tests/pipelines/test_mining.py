@@ -1,0 +1,135 @@
+"""The mining pipeline on a small corpus, through Kedro."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from pydantic import ValidationError
+
+from relevance_distillery.datasets.bm25_index import BM25IndexDataset
+from relevance_distillery.datasets.grades import RecordedGradesDataset
+from relevance_distillery.pipelines.mining import create_pipeline
+from relevance_distillery.pipelines.mining.parameters import (
+    BandParameters,
+    BM25Parameters,
+    MiningParameters,
+)
+from relevance_distillery.schemas import Candidates
+
+ROOT = Path(__file__).parents[2]
+
+
+def passages(size: int = 30) -> pd.DataFrame:
+    blank = {column: [""] * size for column in ("title", "heading", "path", "author", "modified")}
+    return pd.DataFrame(
+        {
+            "passage_id": [f"d{n}" for n in range(size)],
+            "document_id": [f"d{n}" for n in range(size)],
+            "text": [f"handbook page{n} " + "word " * n for n in range(size)],
+            **blank,
+        }
+    )
+
+
+def queries() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "query_id": ["q0", "q1"],
+            "text": ["handbook page3", "handbook"],
+            "passage_id": ["d3", ""],
+            "frequency": [1, 5],
+            "style": ["keyword", "real"],
+            "generator": ["test", "log"],
+            "prompt_hash": ["", ""],
+        }
+    )
+
+
+def run(tmp_path: Path, grades: Path | None = None, **parameters: object) -> dict:
+    catalog = DataCatalog(
+        {
+            "queries": MemoryDataset(queries()),
+            "passages": MemoryDataset(passages()),
+            "bm25_index": BM25IndexDataset(filepath=tmp_path / "index"),
+            "recorded_grades": RecordedGradesDataset(filepath=grades and str(grades)),
+            "params:mining": MemoryDataset(MiningParameters(seed=1, **parameters)),
+            "candidates": MemoryDataset(),
+            "mining_report": MemoryDataset(),
+        }
+    )
+    SequentialRunner().run(create_pipeline(), catalog)
+    return {name: catalog.load(name) for name in ("candidates", "mining_report")}
+
+
+def test_every_query_gets_candidates_from_every_band_and_its_seed(tmp_path):
+    found = run(tmp_path)
+    candidates = Candidates.validate(found["candidates"])
+
+    ranked = candidates[candidates["channel"] == "bm25"]
+    assert ranked[ranked["query_id"] == "q1"]["rank"].between(1, 5).sum() == 4
+    assert ranked[ranked["query_id"] == "q1"]["rank"].between(21, 100).sum() == 2
+    assert candidates[candidates["is_seed"]][
+        ["query_id", "passage_id", "rank"]
+    ].to_numpy().tolist() == [["q0", "d3", 1]]
+    assert found["mining_report"]["queries"] == 2
+    assert found["mining_report"]["pairs"] == len(candidates)
+
+
+def test_the_same_seed_gives_the_same_table_with_a_new_or_an_old_index(tmp_path):
+    first, second = run(tmp_path), run(tmp_path)
+    other = run(tmp_path / "elsewhere")
+
+    pd.testing.assert_frame_equal(first["candidates"], second["candidates"])
+    pd.testing.assert_frame_equal(first["candidates"], other["candidates"])
+
+
+def test_recorded_pairs_are_mined(tmp_path):
+    grades = tmp_path / "judge.tsv"
+    grades.write_text("query-id\tcorpus-id\tscore\nq1\td9\t2\nq1\tnone\t1\n")
+    found = run(tmp_path, grades, channels=("recorded",))
+
+    assert found["candidates"][["query_id", "passage_id", "channel"]].to_numpy().tolist() == [
+        ["q0", "d3", "seed"],
+        ["q1", "d9", "recorded"],
+    ]
+    assert found["mining_report"]["recorded_unknown_documents"] == 1
+
+
+@pytest.mark.parametrize(
+    "bands",
+    [
+        [(5, 1, 2)],
+        [(1, 5, 2), (5, 9, 2)],
+        [(6, 9, 2), (1, 5, 2)],
+        [(101, 200, 2)],
+    ],
+)
+def test_bands_that_make_no_sense_are_refused(bands):
+    with pytest.raises(ValidationError):
+        BM25Parameters(
+            bands=tuple(BandParameters(first=a, last=b, take=c) for a, b, c in bands), depth=100
+        )
+
+
+def test_unknown_parameters_and_channels_are_refused():
+    with pytest.raises(ValidationError, match="chanels"):
+        MiningParameters(seed=1, chanels=["bm25"])
+    with pytest.raises(ValidationError, match="recorded"):
+        MiningParameters(seed=1, channels=["dense"])
+
+
+def test_the_configuration_states_every_parameter_and_the_docs_explain_it():
+    written = yaml.safe_load((ROOT / "conf/base/mining/parameters.yml").read_text())["mining"]
+    text = (ROOT / "docs/pipelines/mining.md").read_text()
+
+    assert set(written) == set(MiningParameters.model_fields)
+    assert set(written["bm25"]) == set(BM25Parameters.model_fields)
+    for model in (MiningParameters, BM25Parameters, BandParameters):
+        for name, field in model.model_fields.items():
+            assert f"`{name}`" in text or f".{name}`" in text or f"`{name}." in text, name
+            assert field.description

@@ -1,0 +1,460 @@
+"""The reporting room: from a benchmark to a page, with a stand-in for the trained labeler."""
+
+from __future__ import annotations
+
+import copy
+import html
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmark import held_out, load_benchmark
+from relevance_distillery.evaluation.selection import select_pairs
+from relevance_distillery.grading import DEFAULT_SCALE as SCALE
+from relevance_distillery.judges.grade_files import RecordedGrades
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.recorded import RecordedJudge
+from relevance_distillery.labeler import flavor
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.pipelines.reporting import create_pipeline, nodes
+from relevance_distillery.pipelines.reporting.figures import draw_figures
+from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
+from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+
+WORDS = ("berth", "crane", "sensor", "invoice", "holiday", "pager", "badge", "canteen")
+PARAMETERS = ReportingParameters.model_validate(
+    {"judge": "big", "resamples": 100, "permutations": 100, "slice_pairs": 5}
+)
+HOSTILE = "<script>alert(1)</script>"
+
+
+class StandIn:
+    """Grades a pair by whether the query stands in the text, as a labeler would return it."""
+
+    digest = "f00d"
+    device = "cpu"
+    scale = SCALE
+    facts = SimpleNamespace(
+        base_model="bundled",
+        architecture="combined",
+        precision="fp32",
+        length_slope=0.0,
+        template=InputTemplate(),
+    )
+
+    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        grades = [
+            3 if query in text else 0
+            for query, text in zip(pairs["query"], pairs["text"], strict=True)
+        ]
+        return pd.DataFrame(
+            {"grade": grades, "expected_grade": np.array(grades) * 0.9, "score": grades},
+            index=pairs.index,
+        )
+
+    def document_grades(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        groups = predictions.groupby(["query_id", "document_id"], sort=False)
+        best = groups[["grade", "expected_grade", "score"]].max().reset_index()
+        return best.assign(passages=groups.size().to_numpy())
+
+
+def passages() -> pd.DataFrame:
+    rows = []
+    for number, word in enumerate(WORDS):
+        for part in range(2):
+            rows.append(
+                {
+                    "passage_id": f"d{number}#{part}",
+                    "document_id": f"d{number}",
+                    "title": f"About {word}",
+                    "heading": "",
+                    "text": f"The {word} rule, part {part}." if part else f"Introduction {number}.",
+                    "path": "",
+                    "author": "",
+                    "modified": "",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def queries() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "query_id": [f"s{n}" for n in range(len(WORDS))],
+            "text": [f"{word} question" for word in WORDS],
+            "passage_id": [f"d{n}#1" for n in range(len(WORDS))],
+            "style": "keyword",
+        }
+    )
+
+
+def labels() -> pd.DataFrame:
+    rows = [(f"s{q}", f"d{d}#1", 3 if q == d else d % 2) for q in range(8) for d in range(8)]
+    table = pd.DataFrame(rows, columns=["query_id", "passage_id", "grade"])
+    return table.assign(cost_usd=0.0, input_tokens=0, output_tokens=0)
+
+
+def splits() -> pd.DataFrame:
+    table = labels()[["query_id", "passage_id"]]
+    names = ["train"] * 4 + ["early_stopping", "calibration", "calibration", "test"]
+    return table.assign(split=[names[int(name[1:])] for name in table["query_id"]])
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("benchmark"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path)
+
+
+def make_folder(parent: Path) -> Path:
+    folder = parent / "people"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "judges").mkdir()
+    asked = [{"_id": f"q{n}", "text": word} for n, word in enumerate(WORDS)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    lines = [f"q{q}\td{d}\t{3 if q == d else (q + d) % 2}" for q in range(8) for d in range(8)]
+    header = "query-id\tcorpus-id\tscore\n"
+    (folder / "qrels" / "human.tsv").write_text(header + "\n".join(lines) + "\nq0\tgone\t1\n")
+    (folder / "judges" / "big.tsv").write_text(header + "\n".join(lines[:60]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Any]:
+    table = pd.DataFrame({"query_id": ["q0"], "document_id": ["d0"], "grade": [2]})
+    return RecordedJudge(RecordedGrades("big", table), SCALE).to_state()
+
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Labeler, "load", lambda *_, **__: StandIn())
+
+
+@pytest.fixture
+def results(measured: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(measured)
+
+
+@pytest.fixture(scope="module")
+def measured(
+    shared: Path, state: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Labeler, "load", lambda *_, **__: StandIn())
+        yield run_nodes(shared, state, tmp_path_factory.mktemp("run"))
+
+
+def run_nodes(folder: Path, state: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    benchmark = load_benchmark(folder, SCALE)
+    synthesis = SynthesisParameters.model_validate({})
+    pairs, facts = nodes.select_benchmark_pairs(
+        benchmark, passages(), queries(), labels(), splits(), synthesis, PARAMETERS
+    )
+    grades, failures, grading = nodes.grade_benchmark(
+        benchmark,
+        pairs,
+        tmp_path,
+        state,
+        Ledger(tmp_path / "ledger.sqlite"),
+        labels(),
+        splits(),
+        queries(),
+        passages(),
+        PARAMETERS,
+    )
+    agreement = nodes.measure_agreement(grades, benchmark, facts, grading, PARAMETERS)
+    cost = nodes.measure_cost(
+        pairs, tmp_path, state, labels(), {"seconds": 3.0}, benchmark, PARAMETERS
+    )
+    return {
+        "benchmark": benchmark,
+        "pairs": pairs,
+        "facts": facts,
+        "grades": grades,
+        "failures": failures,
+        "grading": grading,
+        "agreement": agreement,
+        "cost": cost,
+    }
+
+
+def report(results: dict[str, Any], **promotion: Any) -> str:
+    decided = {
+        "name": "relevance-labeler",
+        "version": "1",
+        "promoted": True,
+        "champion": "1",
+        "reason": "there was no champion",
+        "margin": 0.03,
+    }
+    return nodes.write_report(
+        results["agreement"],
+        results["cost"],
+        results["facts"],
+        results["grading"],
+        decided | promotion,
+        {"labelled": 64, "failures": {"missing": 2}},
+        {"reasons": {"benchmark_query": {"pairs": 5, "queries": 1}}},
+        {"seconds": 3.0},
+    )
+
+
+def text_of(page: str) -> str:
+    """What a person reads, from the first line on."""
+    return html.unescape(re.sub(r"<[^>]+>", "", page[page.index("<main") :])).strip()
+
+
+def test_every_passage_of_a_judged_document_is_graded(results: dict[str, Any]) -> None:
+    pairs = results["pairs"]
+    assert len(pairs) == 64 * 2
+    assert not pairs[["is_seed", "in_seed_document"]].any().any()
+    seen = pairs.groupby("document_id")["seen"].all()
+    assert seen.all()  # every document has a passage among the training labels
+    assert results["facts"]["skipped"] == {
+        "judgments of documents that are not in the corpus: 1": ["gone"]
+    }
+
+
+def test_grades_of_all_judges_stand_side_by_side(results: dict[str, Any]) -> None:
+    grades = results["grades"]
+    assert len(grades) == 64
+    right = grades["query_id"].str[1:] == grades["document_id"].str[1:]
+    assert (grades.loc[right, "student_grade"] == 3).all()
+    assert grades["teacher_grade"].isna().sum() == 4
+    assert set(grades["passages"]) == {2}
+    assert (grades.loc[right, "bm25"] > 0).all()
+    assert (
+        grades.loc[right, "base_similarity"].mean() > grades.loc[~right, "base_similarity"].mean()
+    )
+    assert grades["base_grade"].isin(SCALE.values.tolist()).all()
+    assert results["grading"]["base"]["calibrated_on"] == 16
+
+
+def test_agreement_and_cost_are_json_without_nan(results: dict[str, Any]) -> None:
+    json.dumps([results["agreement"], results["cost"], results["grading"]], allow_nan=False)
+    assert results["agreement"]["graded_pairs"]["teacher"] == 60
+    assert results["agreement"]["benchmark"]["human"] is True
+    cost = results["cost"]
+    assert cost["judges"]["teacher"]["usd_basis"] == "not known"
+    assert cost["break_even"]["labels"] is None
+    assert len(cost["judges"]["student"]["runs"]) == 3
+
+
+def test_a_listed_price_makes_a_break_even(
+    results: dict[str, Any], state: dict[str, Any], tmp_path: Path
+) -> None:
+    price = {"usd_per_million_input": 2.0, "usd_per_million_output": 8.0, "source": "a list"}
+    parameters = ReportingParameters.model_validate(
+        {"judge": "big", "cost": {"token_prices": {"big": price}, "prompt_tokens": 1000}}
+    )
+    cost = nodes.measure_cost(
+        results["pairs"], tmp_path, state, labels(), {}, results["benchmark"], parameters
+    )
+    assert cost["judges"]["teacher"]["usd_basis"] == "list price"
+    assert cost["judges"]["teacher"]["usd_per_1000_labels"] > 2.0
+    assert cost["break_even"]["labels"] >= 64
+    assert "a list" in {row["source"] for row in cost["assumptions"]}
+
+
+def test_teacher_through_the_ledger(
+    folder: Path, state: dict[str, Any], results: dict[str, Any], tmp_path: Path
+) -> None:
+    (folder / "judges" / "big.tsv").unlink()
+    benchmark = load_benchmark(folder, SCALE)
+    teacher, failures, reason = nodes._teacher(
+        benchmark, results["pairs"], state, Ledger(tmp_path / "l.sqlite"), PARAMETERS
+    )
+    assert reason == ""
+    assert teacher is not None
+    assert teacher.set_index(["query_id", "document_id"])["teacher_grade"].count() == 1
+    assert len(failures) == 126
+
+
+def test_no_teacher_where_nothing_is_recorded(
+    folder: Path, results: dict[str, Any], tmp_path: Path
+) -> None:
+    (folder / "judges" / "big.tsv").unlink()
+    table = pd.DataFrame({"query_id": ["x"], "document_id": ["y"], "grade": [2]})
+    state = RecordedJudge(RecordedGrades("big", table), SCALE).to_state()
+    teacher, failures, reason = nodes._teacher(
+        load_benchmark(folder, SCALE),
+        results["pairs"],
+        state,
+        Ledger(tmp_path / "l.sqlite"),
+        PARAMETERS,
+    )
+    assert (teacher, len(failures)) == (None, 0)
+    assert "no grades by big" in reason
+
+
+def test_held_out_queries_stand_in_for_people() -> None:
+    pairs, facts = select_pairs(
+        held_out(SCALE), passages(), queries(), labels(), splits(), lambda documents: documents
+    )
+    assert facts["human"] is False
+    assert facts["kind"] == "held_out"
+    assert set(pairs["query_id"]) == {"s7"}
+    assert pairs["human"].tolist() == labels().query("query_id == 's7'")["grade"].tolist()
+    with pytest.raises(UserError, match="human_judgments"):
+        select_pairs(
+            held_out(SCALE),
+            passages(),
+            queries(),
+            labels(),
+            splits().query("split != 'test'"),
+            lambda documents: documents,
+        )
+
+
+def test_wrong_corpus_is_one_clear_line(folder: Path) -> None:
+    with pytest.raises(UserError, match="none of its 65 judged documents"):
+        select_pairs(
+            load_benchmark(folder, SCALE),
+            passages().assign(document_id="other"),
+            queries(),
+            labels(),
+            splits(),
+            lambda documents: documents,
+        )
+
+
+def test_report_is_self_contained_and_answers_first(results: dict[str, Any]) -> None:
+    page = report(results)
+    assert text_of(page).startswith("Measured against people's grades")
+    assert not re.search(r"(src|href)=|@import|url\(|<script", page)
+    assert "nan" not in re.sub(r"<style.*?</style>", "", page, flags=re.S).lower().split()
+    for text in WORDS:
+        assert f"{text} rule" not in page
+
+
+def test_report_says_when_people_gave_no_grades(results: dict[str, Any]) -> None:
+    results["agreement"]["benchmark"]["human"] = False
+    assert text_of(report(results)).startswith("No grades by people")
+
+
+def test_hostile_names_are_escaped(results: dict[str, Any]) -> None:
+    results["agreement"]["benchmark"]["name"] = HOSTILE
+    results["facts"]["skipped"] = {HOSTILE: [HOSTILE]}
+    page = report(results, reason="{{ 7 * 7 }}" + HOSTILE)
+    assert HOSTILE not in page
+    assert "&lt;script&gt;" in page
+    assert "{{ 7 * 7 }}" in page
+
+
+def test_figures_are_plotly(results: dict[str, Any]) -> None:
+    figures = draw_figures(results["agreement"], results["cost"])
+    assert [len(figure.data) for figure in figures[:3]] == [3, 1, 4]
+    for figure in figures:
+        json.loads(figure.to_json())
+
+
+class Registry:
+    """A model registry in memory with the functions of the flavor."""
+
+    def __init__(self, tags: dict[str, dict[str, str]], champion: str | None) -> None:
+        self.tags, self.champion = tags, champion
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(flavor, "get_alias", lambda *_: self.champion)
+        monkeypatch.setattr(flavor, "set_alias", lambda _n, _a, version: self._set(version))
+        monkeypatch.setattr(
+            flavor, "list_versions", lambda _: [{"version": name} for name in self.tags]
+        )
+        monkeypatch.setattr(flavor, "get_version_tags", lambda _, version: self.tags[version])
+        monkeypatch.setattr(
+            flavor, "set_version_tags", lambda _, version, tags: self.tags[version].update(tags)
+        )
+        monkeypatch.setattr(flavor, "load_registered", lambda _, version: Path(version))
+
+    def _set(self, version: str) -> None:
+        self.champion = version
+
+
+def promote(results: dict[str, Any], version: str, mode: str = "auto") -> dict[str, Any]:
+    parameters = PARAMETERS.model_copy(update={"promotion": mode})
+    return nodes.promote_labeler(
+        {"name": "relevance-labeler", "version": version},
+        results["grades"],
+        results["pairs"],
+        results["benchmark"],
+        results["agreement"],
+        results["cost"],
+        parameters,
+    )
+
+
+def test_first_version_becomes_champion_and_is_tagged(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry({"1": {}}, None)
+    registry.install(monkeypatch)
+    found = promote(results, "1")
+    json.dumps(found, allow_nan=False)
+    assert found["promoted"]
+    assert registry.champion == "1"
+    assert registry.tags["1"]["promotion_reason"] == "there was no champion"
+    assert registry.tags["1"]["benchmark_digest"] == results["facts"]["digest"]
+
+
+def test_manual_promotion_moves_nothing(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry({"1": {}}, None)
+    registry.install(monkeypatch)
+    assert not promote(results, "1", "manual")["promoted"]
+    assert registry.champion is None
+
+
+def test_rival_is_the_best_on_this_benchmark(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = results["facts"]["digest"]
+    registry = Registry(
+        {
+            "1": {"benchmark_digest": digest, "quadratic_kappa": "0.9"},
+            "2": {"benchmark_digest": digest, "quadratic_kappa": "0.5"},
+            "3": {"benchmark_digest": "another", "quadratic_kappa": "1.0"},
+            "4": {},
+        },
+        "2",
+    )
+    registry.install(monkeypatch)
+    found = promote(results, "4")
+    assert (found["rival"], found["difference"], found["promoted"]) == ("1", 0.0, True)
+    assert registry.champion == "4"
+
+
+def test_a_worse_labeler_is_not_promoted(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry({"1": {}, "2": {}}, "1")
+    registry.install(monkeypatch)
+    poor = results | {"grades": results["grades"].assign(student_grade=0)}
+    found = promote(poor, "2")
+    assert not found["promoted"]
+    assert registry.champion == "1"
+    assert found["low"] < -0.03
+    assert "may be worse" in registry.tags["2"]["promotion_reason"]
+
+
+def test_pipeline_has_the_promised_outputs() -> None:
+    outputs = create_pipeline().outputs()
+    assert {"report", "agreement_plot", "confusion_plot", "cost_plot"} <= outputs
+
+
+def test_unknown_parameter_is_refused() -> None:
+    with pytest.raises(ValueError, match="resample"):
+        ReportingParameters.model_validate({"resample": 3})

@@ -1,0 +1,173 @@
+"""The synthesis pipeline on a small folder of documents."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from relevance_distillery.datasets.documents import (
+    DocumentsDataset,
+    PreviousTableDataset,
+    QueryLogDataset,
+)
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmark import held_out
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.pipelines.synthesis import create_pipeline
+from relevance_distillery.pipelines.synthesis.nodes import (
+    draft_queries,
+    filter_queries,
+    read_documents,
+    split_into_passages,
+)
+from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.schemas import Documents, Passages, Queries
+
+NOTHING = held_out(DEFAULT_SCALE)
+SUBJECTS = ["Hotels", "Laptops", "Passkeys", "Invoices", "Berths", "Buoys", "Quotas", "Leases"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "intranet"
+    place.mkdir()
+    for number, subject in enumerate(SUBJECTS):
+        (place / f"{subject.lower()}-guide.md").write_text(
+            f"---\ntitle: {subject} guide\nauthor: Ada Lund\ndate: 2026-0{number + 1}-01\n---\n"
+            f"## Ordering {subject.lower()}\n\nYou may order {subject.lower()} with form {number}. "
+            f"The approval of {subject.lower()} takes {number} days.\n"
+        )
+    (place / "copy.md").write_text((place / "hotels-guide.md").read_text())
+    (place / "logo.png").write_bytes(b"\x89PNG")
+    return place
+
+
+def run(folder, log=None, benchmark=NOTHING, previous=None, **options):
+    parameters = SynthesisParameters(seed=1, **options)
+    source = DocumentsDataset(filepath=str(folder)).load()
+    documents, skipped, read = read_documents(source, benchmark, parameters)
+    none = (pd.DataFrame(), pd.DataFrame())
+    passages, origins, split = split_into_passages(documents, *(previous or none), parameters)
+    drafts, counts = draft_queries(passages, QueryLogDataset(filepath=log).load(), parameters)
+    queries, report = filter_queries(drafts, passages, benchmark, read, split, counts, parameters)
+    Documents.validate(documents)
+    Passages.validate(passages)
+    Queries.validate(queries)
+    return {
+        "documents": documents,
+        "skipped": skipped,
+        "passages": passages,
+        "origins": origins,
+        "drafts": drafts,
+        "queries": queries,
+        "report": report,
+    }
+
+
+def test_everything_is_counted(folder):
+    made = run(folder, queries_per_passage=6)
+    report = made["report"]
+    assert report["documents"]["read"] == 9
+    assert report["documents"]["kept"] == len(made["documents"]) == 8
+    assert set(made["skipped"]["path"]) == {"logo.png", "hotels-guide.md"}
+    assert sum(report["documents"]["skipped"].values()) == len(made["skipped"])
+    dropped = sum(count for styles in report["queries"]["dropped"].values()
+                  for count in styles.values())  # fmt: skip
+    assert dropped + report["queries"]["total"] == len(made["drafts"])
+    assert report["queries"]["total"] == len(made["queries"]) > 8
+
+
+def test_same_seed_same_tables(folder):
+    first, second = run(folder), run(folder)
+    for name in ("documents", "passages", "queries"):
+        assert first[name].equals(second[name])
+
+
+def test_limits(folder):
+    made = run(folder, limit=3, queries_per_passage=6)
+    assert len(made["documents"]) <= 3
+    assert len(made["queries"]) == 3
+    assert len(run(folder, max_queries=5)["queries"]) == 5
+
+
+def test_real_queries_are_mixed_in_and_never_filtered_out(folder, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("query,frequency\nguide,40\nhow to get a buoy,2\n")
+    queries = run(folder, log=str(log))["queries"]
+    real = queries[queries["style"] == "real"]
+    assert real[["text", "frequency"]].to_numpy().tolist() == [
+        ["guide", 40],
+        ["how to get a buoy", 2],
+    ]
+    assert len(queries) > 5
+    assert len(run(folder, log=str(log), synthesizer="log")["queries"]) == 2
+    with pytest.raises(UserError, match="needs a query log"):
+        run(folder, synthesizer="log")
+
+
+def test_benchmark_queries_are_kept_out(folder, tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text("the hotels guide\nbuoys\n")
+    plain = run(folder, log=str(log))["queries"]
+    row = {"query_id": ["b1"], "text": ["hotel guide"], "style": [""]}
+    benchmark = held_out(DEFAULT_SCALE)
+    object.__setattr__(benchmark, "queries", pd.DataFrame(row))
+    made = run(folder, log=str(log), benchmark=benchmark)
+    assert "the hotels guide" in set(plain["text"])
+    assert "the hotels guide" not in set(made["queries"]["text"])
+    assert made["report"]["queries"]["dropped"]["benchmark_overlap"]["real"] == 1
+
+
+def test_judged_copies_stay(folder):
+    judgments = pd.DataFrame({"document_id": ["copy.md", "hotels-guide.md"]})
+    benchmark = held_out(DEFAULT_SCALE)
+    object.__setattr__(benchmark, "kind", "same_corpus")
+    object.__setattr__(benchmark, "judgments", judgments)
+    assert len(run(folder, benchmark=benchmark)["documents"]) == 9
+
+
+def test_unchanged_documents_keep_their_passages(folder):
+    first = run(folder)
+    (folder / "buoys-guide.md").write_text("# Buoys\n\nAll of them are new.")
+    second = run(folder, previous=(first["passages"], first["origins"]))
+    assert second["report"]["passages"]["kept"] == 7
+    assert second["report"]["passages"]["split"] == 1
+
+
+def test_benchmark_corpora_stay_whole(folder):
+    options = {"passages": {"split": False}, "cleaning": {"deduplicate": False}}
+    made = run(folder, **options)
+    assert made["passages"]["passage_id"].tolist() == made["documents"]["document_id"].tolist()
+    assert len(made["documents"]) == 9
+
+
+def test_no_query_left_says_so(folder, tmp_path):
+    (tmp_path / "log.txt").write_text("the hotels guide\n")
+    benchmark = held_out(DEFAULT_SCALE)
+    row = {"query_id": ["b1"], "text": ["hotel guide"], "style": [""]}
+    object.__setattr__(benchmark, "queries", pd.DataFrame(row))
+    with pytest.raises(UserError, match="none of 1 queries passed the filters"):
+        run(folder, log=str(tmp_path / "log.txt"), synthesizer="log", benchmark=benchmark)
+
+
+def test_unknown_parameter_is_refused():
+    with pytest.raises(ValidationError, match="max_querys"):
+        SynthesisParameters(max_querys=3)
+
+
+def test_datasets_are_lazy_and_read_only(tmp_path):
+    documents = DocumentsDataset(filepath=str(tmp_path / "none"))
+    assert documents.exists()
+    with pytest.raises(UserError, match="no such file"):
+        documents.load().read()
+    previous = PreviousTableDataset(filepath=str(tmp_path / "none.parquet"))
+    assert previous.exists()
+    assert previous.load().empty
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    assert PreviousTableDataset(filepath=str(tmp_path / "torn.parquet")).load().empty
+
+
+def test_nodes_have_names_that_say_what_they_do():
+    names = {node.name for node in create_pipeline().nodes}
+    assert names == {"read_documents", "split_into_passages", "draft_queries", "filter_queries"}

@@ -1,0 +1,213 @@
+"""The whole machine on a trial of the bundled corpus, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from conftest import Project, make_project
+from relevance_distillery.labeler.inference import Labeler
+
+PAIRS = pd.DataFrame(
+    {
+        "query": ["travel policy emea 2026", "parental leave", "what broke in inc-2417"],
+        "text": [
+            "Hotels in EMEA are paid up to 170 euros a night. Book in Tripline, 14 days ahead.",
+            "The pager rota of the platform team changes on Mondays.",
+            "Clock skew between consumers let two ships be given the same berth.",
+        ],
+        "title": ["Travel policy EMEA 2026", "Pager rota", "RCA INC-2417"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project after `kedro run` on forty documents."""
+    project = make_project(tmp_path_factory.mktemp("trial") / "project")
+    project.kedro("run", "--params=limit=40")
+    return project
+
+
+def _client(project: Project) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{project.path}/mlflow.db")
+
+
+def _agreement(project: Project) -> dict[str, Any]:
+    return json.loads(project.newest("08_reporting/agreement.json").read_text())
+
+
+def test_one_command_leaves_a_labeler_a_report_and_its_lineage(trial: Project) -> None:
+    agreement = _agreement(trial)
+    assert agreement["benchmark"]["human"] is False
+    assert set(agreement["judges"]) >= {"student", "teacher", "base"}
+    page = trial.newest("08_reporting/report.html").read_text()
+    assert "not given by people" in page or "authored" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert json.loads(trial.newest("08_reporting/cost.json").read_text())
+
+    version = _client(trial).get_model_version_by_alias("relevance-labeler", "champion")
+    assert version.version == "1"
+    assert version.tags
+    runs = _client(trial).search_runs(
+        [experiment.experiment_id for experiment in _client(trial).search_experiments()]
+    )
+    tracked = [run for run in runs if run.data.tags.get("mlflow.runName") == "__default__"]
+    assert len(tracked) == 1
+    assert tracked[0].data.metrics
+    assert "version.labels" in tracked[0].data.tags
+    assert any(name.startswith("digest.") for name in tracked[0].data.tags)
+
+
+def test_no_text_goes_to_mlflow(trial: Project) -> None:
+    queries = pd.read_parquet(trial.newest("03_primary/queries.parquet"))["text"]
+    long_queries = [query for query in queries if len(query) > 15][:40]
+    haystack = b"".join(
+        path.read_bytes()
+        for path in (trial.path / "mlruns").rglob("*")
+        if path.is_file() and path.suffix in {".json", ".yaml", ".yml", ".txt", ".csv", ""}
+    )
+    haystack += (trial.path / "mlflow.db").read_bytes()
+    assert not [query for query in long_queries if query.encode() in haystack]
+
+
+def test_every_candidate_is_labelled_or_listed(trial: Project) -> None:
+    candidates = pd.read_parquet(trial.newest("04_feature/candidates.parquet"))
+    labels = pd.read_parquet(trial.newest("05_model_input/labels.parquet"))
+    failures = pd.read_parquet(trial.newest("05_model_input/failures.parquet"))
+    pairs = candidates.drop_duplicates(["query_id", "passage_id"])
+    assert len(labels) + len(failures) == len(pairs)
+
+
+def test_file_python_model_and_http_give_the_same_grades(trial: Project) -> None:
+    PAIRS.to_csv(trial.path / "pairs.csv", index=False)
+    done = trial.kedro("run", "--pipeline=score", "--params=pairs=pairs.csv,scored=scored.csv")
+    assert "pairs/s" in done.stdout.strip().splitlines()[-1]
+    scored = pd.read_csv(trial.path / "scored.csv")
+    assert scored["query"].tolist() == PAIRS["query"].tolist()
+
+    folder = trial.newest("06_models/labeler")
+    direct = Labeler.load(folder).grade(PAIRS)
+    assert scored["grade"].tolist() == direct["grade"].tolist()
+    assert np.allclose(scored["expected_grade"], direct["expected_grade"], atol=1e-4)
+
+    mlflow.set_tracking_uri(f"sqlite:///{trial.path}/mlflow.db")
+    loaded = mlflow.pyfunc.load_model("models:/relevance-labeler@champion").predict(PAIRS)
+    assert loaded["grade"].tolist() == direct["grade"].tolist()
+
+    with _served(trial) as address:
+        answer = _post(address, {"dataframe_records": PAIRS.to_dict("records")})
+        assert [row["grade"] for row in answer["predictions"]] == direct["grade"].tolist()
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            _post(address, {"dataframe_records": [{"query": "no text"}]})
+        assert refused.value.code == 400
+
+
+class _served:  # noqa: N801 - reads as a function
+    """`mlflow models serve` for as long as the block lasts; gives its address."""
+
+    def __init__(self, project: Project) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.project = project
+
+    def __enter__(self) -> str:
+        self.log = (self.project.path / "serve.log").open("w")
+        self.server = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("mlflow")),
+                *("models", "serve", "-m", "models:/relevance-labeler@champion"),
+                *("--env-manager", "local", "--port", str(self.port)),
+            ],
+            cwd=self.project.path,
+            env=self.project.environment
+            | {
+                "MLFLOW_TRACKING_URI": f"sqlite:///{self.project.path}/mlflow.db",
+                "PATH": f"{Path(sys.executable).parent}:{self.project.environment['PATH']}",
+            },
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        address = f"http://127.0.0.1:{self.port}"
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/ping", timeout=2)
+                return address
+            except OSError:
+                assert self.server.poll() is None, (self.project.path / "serve.log").read_text()
+                time.sleep(0.5)
+        pytest.fail("the model server did not come up:\n" + Path(self.log.name).read_text())
+
+    def __exit__(self, *_: object) -> None:
+        import os
+        import signal
+
+        os.killpg(self.server.pid, signal.SIGKILL)
+        self.log.close()
+
+
+def _post(address: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{address}/invocations",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.fixture(scope="module")
+def distilled_again(trial: Project) -> Iterator[Project]:
+    """The trial after `kedro run --pipeline=distill` from the stored labels."""
+    trial.kedro("run", "--pipeline=distill")
+    return trial
+
+
+def test_distilling_again_gives_a_challenger_with_the_same_weights(
+    distilled_again: Project,
+) -> None:
+    client = _client(distilled_again)
+    champion = client.get_model_version_by_alias("relevance-labeler", "champion")
+    challenger = client.get_model_version_by_alias("relevance-labeler", "challenger")
+    assert (champion.version, challenger.version) == ("1", "2")
+    versions = sorted((distilled_again.path / "data/06_models/labeler").iterdir())
+    first, second = (path / "labeler" for path in versions[:2])
+    grades = [Labeler.load(folder).grade(PAIRS) for folder in (first, second)]
+    assert np.allclose(grades[0]["expected_grade"], grades[1]["expected_grade"], atol=1e-6)
+
+
+def test_an_equal_challenger_is_promoted_and_an_older_version_can_be_loaded(
+    distilled_again: Project,
+) -> None:
+    distilled_again.kedro("run", "--pipeline=report")
+    client = _client(distilled_again)
+    champion = client.get_model_version_by_alias("relevance-labeler", "champion")
+    assert champion.version == "2"
+    assert any("non-inferior" in value for value in champion.tags.values())
+
+    older = sorted((distilled_again.path / "data/05_model_input/labels.parquet").iterdir())[0].name
+    distilled_again.kedro("run", "--pipeline=distill", f"--load-versions=labels:{older}")
+
+
+def test_manual_promotion_leaves_it_to_a_person(distilled_again: Project) -> None:
+    before = _client(distilled_again).get_model_version_by_alias("relevance-labeler", "champion")
+    distilled_again.kedro("run", "--pipeline=distill")
+    distilled_again.kedro("run", "--pipeline=report", "--params=promotion=manual")
+    after = _client(distilled_again).get_model_version_by_alias("relevance-labeler", "champion")
+    assert after.version == before.version

@@ -1,0 +1,149 @@
+"""Random models of a few thousand weights with real architectures, and words that teach them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.distilling import DistillationData
+from relevance_distillery.labeler.pairs import labelled_pairs
+from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.labeler.splits import split_pairs
+
+WORDS = [f"w{i}" for i in range(60)]
+
+
+def encoder(folder: Path) -> Path:
+    """A BERT with a word tokenizer and a separator."""
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    set_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    BertModel(config).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    ).save_pretrained(folder)
+    return folder
+
+
+def decoder(folder: Path, kind: str) -> Path:
+    """A Qwen3 or a Phi3 whose tokenizer has neither separator nor padding token."""
+    from transformers import (
+        Phi3Config,
+        Phi3ForCausalLM,
+        PreTrainedTokenizerFast,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+        set_seed,
+    )
+
+    vocabulary = {word: i for i, word in enumerate(["<unk>", "<end>", "Query", "Document", ":"])}
+    vocabulary.update({word: len(vocabulary) + i for i, word in enumerate(WORDS)})
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    set_seed(0)
+    shape = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 128,
+        "pad_token_id": None,
+        "bos_token_id": 1,
+        "eos_token_id": 1,
+    }
+    if kind == "qwen3":
+        Qwen3ForCausalLM(Qwen3Config(head_dim=16, **shape)).save_pretrained(folder)
+    else:
+        Phi3ForCausalLM(Phi3Config(**shape)).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<end>"
+    ).save_pretrained(folder)
+    return folder
+
+
+def tables(
+    queries: int = 40, each: int = 6, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Labels, queries and passages in which a passage's grade is how many query words it has."""
+    rng = np.random.default_rng(seed)
+    labels, questions, passages = [], [], []
+    for q in range(queries):
+        words = rng.choice(WORDS, size=3, replace=False).tolist()
+        rest = [word for word in WORDS if word not in words]
+        questions.append((f"q{q}", " ".join(words), f"q{q}p0"))
+        for p in range(each):
+            grade = int(rng.integers(0, 4)) if p else 3
+            text = [*words[:grade], *rng.choice(rest, size=int(rng.integers(4, 12))).tolist()]
+            rng.shuffle(text)
+            # Every second document has two passages.
+            document = f"q{q}d{p // 2}" if q % 2 else f"q{q}d{p}"
+            passages.append((f"q{q}p{p}", document, " ".join(text)))
+            soft = np.full(4, 0.05)
+            soft[grade] = 0.85
+            labels.append((f"q{q}", f"q{q}p{p}", grade, soft.tolist() if q % 3 else None))
+    passage_table = pd.DataFrame(passages, columns=["passage_id", "document_id", "text"])
+    for column in ("title", "heading", "path", "author", "modified"):
+        passage_table[column] = ""
+    return (
+        pd.DataFrame(labels, columns=["query_id", "passage_id", "grade", "probabilities"]),
+        pd.DataFrame(questions, columns=["query_id", "text", "passage_id"]),
+        passage_table,
+    )
+
+
+SHARES = {"train": 0.6, "early_stopping": 0.2, "calibration": 0.2, "test": 0.0}
+
+
+def tiny_data(queries: int = 40) -> DistillationData:
+    labels, questions, passages = tables(queries)
+    splits = split_pairs(labels, questions, passages, SHARES, seed=0)
+    parts = [
+        labelled_pairs(labels[splits["split"] == name], questions, passages, DEFAULT_SCALE)
+        for name in ("train", "early_stopping", "calibration")
+    ]
+    return DistillationData(*parts, queries=questions, passages=passages)
+
+
+def tiny_settings(base_model: Path | str, **changes: Any) -> TrainingSettings:
+    values = {
+        "base_model": str(base_model),
+        "epochs": 3,
+        "learning_rate": 1e-3,
+        "head_learning_rate": 2e-2,
+        "max_length": 64,
+        "max_query_tokens": 8,
+        "precision": "fp32",
+        "evaluations_per_epoch": 1,
+    }
+    return TrainingSettings(**{**values, **changes})
