@@ -44,6 +44,8 @@ def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
         Columns query_id, document_id, student_grade, student_expected (corrected for the
         number of passages), student_score (uncalibrated).
     """
+    # Neighbours share their passage, which is then read once.
+    pairs = pairs.sort_values("passage_id", kind="stable", ignore_index=True)
     graded = labeler.grade(pairs)
     graded[KEY] = pairs[KEY]
     documents = labeler.document_grades(graded)

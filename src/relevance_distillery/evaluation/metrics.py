@@ -67,16 +67,16 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "krippendorff_alpha",
-            "Krippendorff's α",
-            "Agreement beyond chance for ordered grades, judged by how often each was given "
-            "(Krippendorff, 2011).",
+            "ordinal α",
+            "Krippendorff's α: agreement beyond chance for ordered grades, whose distance is how "
+            "many ratings lie between them (Krippendorff, 2011).",
             undefined=_ONE_GRADE,
         ),
         Metric(
             "gwet_ac2",
-            "Gwet's AC2",
-            "Agreement beyond chance with quadratic weights that stays sensible when one grade "
-            "is far more frequent than the others (Gwet, 2014).",
+            "AC2",
+            "Gwet's AC2: agreement beyond chance with quadratic weights that stays sensible when "
+            "one grade is far more frequent than the others (Gwet, 2014).",
         ),
         Metric("accuracy", "accuracy", "Share of pairs with exactly people's grade."),
         Metric("within_one", "within one", "Share of pairs at most one grade away."),

@@ -29,18 +29,22 @@ _BATCH = 32
 class UntrainedEncoder:
     """Similarities of a base model that nobody fine-tuned."""
 
-    def __init__(self, base_model: str, template: InputTemplate | None = None) -> None:
+    def __init__(
+        self, base_model: str, template: InputTemplate | None = None, precision: str = "fp32"
+    ) -> None:
         """Load the model.
 
         Args:
             base_model: `bundled`, a folder or a hub id.
             template: How texts are built; the labeler's own makes the comparison fair.
+            precision: `bf16` computes as a labeler does that was trained with it.
 
         Raises:
             UserError: There is no such model.
         """
         self._tokenizer = load_tokenizer(base_model)
         self._template = template or InputTemplate()
+        self._half = precision == "bf16"
         with quiet():
             self._model = AutoModel.from_pretrained(
                 resolve_model(base_model), trust_remote_code=False, dtype=torch.float32
@@ -57,28 +61,30 @@ class UntrainedEncoder:
         """
         queries, passages = self._template.render(pairs)
         values = np.zeros((len(pairs), 2))
-        # Sorted by passage, so that a long run of pairs shares few encodings at a time.
-        order = sorted(range(len(pairs)), key=lambda row: (len(passages[row]), passages[row]))
-        query_states = self._states(list(dict.fromkeys(queries)), True)
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            states = self._states([passages[row] for row in rows], False)
-            for row in rows:
-                values[row] = _similarities(query_states[queries[row]], states[passages[row]])
+        rows_of: dict[str, list[int]] = {}
+        for row, passage in enumerate(passages):
+            rows_of.setdefault(passage, []).append(row)
+        # Each passage is encoded once, in batches of like length; its states are dropped after.
+        distinct = sorted(rows_of, key=lambda text: (len(text), text))
+        query_states = self._states(sorted(set(queries), key=len), True)
+        for start in range(0, len(distinct), _BATCH):
+            for passage, states in self._states(distinct[start : start + _BATCH], False).items():
+                for row in rows_of[passage]:
+                    values[row] = _similarities(query_states[queries[row]], states)
         return pd.DataFrame(values, columns=["cosine", "late_interaction"], index=pairs.index)
 
     @torch.inference_mode()
     def _states(self, texts: list[str], is_query: bool) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean-pooled state and the states of the words, both of length 1, by text."""
-        fresh = list(dict.fromkeys(texts))
         found: dict[str, tuple[Tensor, Tensor]] = {}
-        for start in range(0, len(fresh), _BATCH):
-            some = fresh[start : start + _BATCH]
+        for start in range(0, len(texts), _BATCH):
+            some = texts[start : start + _BATCH]
             rows = self._template.encode_alone(self._tokenizer, some, is_query)
             batch = self._tokenizer.pad(
                 {"input_ids": [row["input_ids"] for row in rows]}, return_tensors="pt"
             )
-            states = self._model(**batch).last_hidden_state.float()
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+                states = self._model(**batch).last_hidden_state.float()
             for place, (text, row) in enumerate(zip(some, rows, strict=True)):
                 # Decoders may pad on the left.
                 attended = states[place][batch["attention_mask"][place].bool()]

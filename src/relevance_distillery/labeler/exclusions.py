@@ -135,5 +135,5 @@ def _judged_texts(
     return set(passages.loc[held, "passage_id"]), False
 
 
-def _hash(text: str) -> bytes:
-    return hashlib.blake2b(normalised(text).encode(), digest_size=12).digest()
+def _hash(text: str) -> str:
+    return hashlib.blake2b(normalised(text).encode(), digest_size=12).hexdigest()

@@ -7,7 +7,7 @@ it, so no class is pickled. Its registry is reached through the tracking address
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +27,8 @@ from relevance_distillery.labeler.artifact import ARTIFACT_NAME, folder_digest
 from relevance_distillery.labeler.inference import Labeler
 
 logger = logging.getLogger(__name__)
+# Six small files need no bar.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 _TEXTS = ("title", "heading", "path", "author", "modified")
 _REQUIREMENTS = (
@@ -197,11 +199,6 @@ def get_alias(name: str, alias: str) -> str | None:
         return str(MlflowClient().get_model_version_by_alias(name, alias).version)
     except MlflowException:
         return None
-
-
-def copy_registered(name: str, alias_or_version: str, destination: Path) -> Path:
-    """A registered labeler's folder copied to `destination`, for use without MLflow."""
-    return Path(shutil.copytree(load_registered(name, alias_or_version), destination))
 
 
 def _signature() -> ModelSignature:

@@ -67,7 +67,7 @@ class _PairTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
         # The Trainer's own one asks the library `datasets` for a class, and takes any folder of
         # that name on Python's path for the library.
-        assert self.train_dataset is not None
+        assert isinstance(self.train_dataset, _Batches)
         loader: DataLoader[dict[str, Any]] = DataLoader(
             self.train_dataset,
             batch_size=1,

@@ -85,7 +85,9 @@ def grade_benchmark(
     )
     base = None
     if len(calibration):
-        encoder = UntrainedEncoder(parameters.base_model, student.facts.template)
+        encoder = UntrainedEncoder(
+            parameters.base_model, student.facts.template, student.facts.precision
+        )
         base = graders.grade_with_base(encoder, pairs, calibration, benchmark.scale)
     grades = graders.assemble(
         graders.benchmark_documents(pairs),

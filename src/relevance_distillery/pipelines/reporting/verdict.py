@@ -103,14 +103,18 @@ def _compared(
     if teacher.get("low") is None or teacher.get("high") is None:
         because = f"It agrees with {truth} at quadratic κ {figure(student['estimate'], 2)}"
         because += ", clearly more than the untrained model." if beats else "."
-        return ("yes" if beats else "care"), ("Yes" if beats else "Perhaps"), because + untrained
+        return (
+            ("yes" if beats else "care"),
+            ("Yes" if beats else "Not shown yet"),
+            because + untrained,
+        )
     gap = f"{figure(teacher['estimate'], 2, signed=True)} in quadratic κ"
     if teacher["low"] > 0:
         said = f"It agrees with {truth} more than its teacher {name} does ({gap})."
-        return ("yes" if beats else "care"), ("Yes" if beats else "Perhaps"), said + untrained
+        return ("yes" if beats else "care"), ("Yes" if beats else "Not shown yet"), said + untrained
     if teacher["low"] > -margin:
         said = f"It agrees with {truth} as well as its teacher {name} does ({gap})."
-        return ("yes" if beats else "care"), ("Yes" if beats else "Perhaps"), said + untrained
+        return ("yes" if beats else "care"), ("Yes" if beats else "Not shown yet"), said + untrained
     if teacher["high"] < -margin:
         said = f"It agrees with {truth} less than its teacher {name} does ({gap})."
         return "care", "For some uses", said + untrained
@@ -122,4 +126,7 @@ def _compared(
         said = f"On these pairs it agrees with {truth} about as well as its teacher {name}"
     else:
         said = f"On these pairs it agrees with {truth} less than its teacher {name}"
-    return "care", "Probably", f"{said} ({gap}), but {allow}.{untrained}"
+    answer = "Not shown yet"
+    if beats:
+        answer = "Probably" if benchmark["human"] else "Perhaps"
+    return "care", answer, f"{said} ({gap}), but {allow}.{untrained}"

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from kedro.io.core import DatasetError
+
+import tiny_models
+from relevance_distillery.datasets.grader import GraderDataset
+from relevance_distillery.datasets.pairs import SUFFIXES, PairsDataset, PairsFile
+from relevance_distillery.datasets.scored import ScoredDataset
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.judges.base import Verdict
+from relevance_distillery.labeler import flavor
+from relevance_distillery.labeler.distilling import distill
+from relevance_distillery.labeler.grading_job import GRADE_COLUMNS, JudgeGrader
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.pipelines.scoring.nodes import score_pairs
+from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from slow_scoring import LengthGrader  # noqa: E402
+
+
+def _rows(size: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "query_id": f"q{i // 3}",
+            "query": f'query {i}, "quoted"\nand é',
+            "document_id": f"d{i}",
+            "text": "=x" * (1 + i % 7),
+            "other": i,
+        }
+        for i in range(size)
+    ]
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    name = path.name
+    if name.endswith(".parquet"):
+        # Row groups that do not fit shards.
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=1000)
+        return path
+    with (gzip.open if name.endswith(".gz") else open)(path, "wt", encoding="utf-8") as stream:
+        if ".csv" in name:
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+    return path
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if path.name.endswith(".parquet"):
+        return pq.read_table(path).to_pylist()
+    with (gzip.open if path.name.endswith(".gz") else open)(path, "rt", encoding="utf-8") as stream:
+        if ".csv" in path.name:
+            return list(csv.DictReader(stream))
+        return [json.loads(line) for line in stream]
+
+
+def _score(pairs: Path, scored: Path, grader: Any = None, qrels: Path | None = None) -> None:
+    job = score_pairs(
+        PairsDataset(filepath=str(pairs)).load(), grader or LengthGrader(), ScoringParameters()
+    )
+    ScoredDataset(filepath=str(scored), qrels=str(qrels) if qrels else None).save(job)
+
+
+@pytest.mark.parametrize("source", SUFFIXES)
+@pytest.mark.parametrize("target", SUFFIXES)
+def test_same_rows_in_order_with_grades(source: str, target: str, tmp_path: Path) -> None:
+    rows = _rows(4500)
+    pairs, scored = _write(tmp_path / f"pairs{source}", rows), tmp_path / f"scored{target}"
+    _score(pairs, scored)
+    result = _read(scored)
+    assert len(result) == 4500
+    for i in (0, 2047, 2048, 4499):
+        assert list(result[i]) == [*rows[0], *GRADE_COLUMNS]
+        assert {key: str(result[i][key]) for key in rows[i]} == {
+            key: str(value) for key, value in rows[i].items()
+        }
+        assert int(result[i]["grade"]) == 2 * (1 + i % 7) % 4
+    assert [path.name for path in tmp_path.iterdir() if path not in (pairs, scored)] == []
+
+
+def test_qrels_hold_the_best_grade_of_a_document(tmp_path: Path) -> None:
+    rows = [
+        {"query_id": "q", "document_id": "a", "query": "x", "text": "1"},
+        {"query_id": "q", "document_id": "b", "query": "x", "text": "22"},
+        {"query_id": "q", "document_id": "a", "query": "x", "text": "333"},
+    ]
+    pairs = _write(tmp_path / "pairs.jsonl", rows)
+    _score(pairs, tmp_path / "out.jsonl", qrels=tmp_path / "out.qrels")
+    assert (tmp_path / "out.qrels").read_text() == "q 0 a 3\nq 0 b 2\n"
+    no_ids = _write(tmp_path / "no_ids.csv", [{"query": "x", "text": "y"}])
+    with pytest.raises(DatasetError, match="lacks query_id, document_id"):
+        _score(no_ids, tmp_path / "out.csv", qrels=tmp_path / "out.qrels")
+    spaced = _write(tmp_path / "spaced.jsonl", [{**rows[0], "query_id": "two words"}])
+    with pytest.raises(DatasetError, match="blanks"):
+        _score(spaced, tmp_path / "out.jsonl", qrels=tmp_path / "out.qrels")
+
+
+def test_rows_that_cannot_be_graded_are_kept_counted_and_listed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = _rows(2100)
+    rows[5]["text"] = "  "
+    rows[2099]["query"] = ""
+    pairs, scored = _write(tmp_path / "pairs.jsonl", rows), tmp_path / "scored.parquet"
+    with caplog.at_level(logging.INFO):
+        _score(pairs, scored)
+    result = _read(scored)
+    assert len(result) == 2100
+    assert result[5]["grade"] is None
+    assert sum(row["grade"] is None for row in result) == 2
+    assert "2 of 2100 pairs got no grade" in caplog.text
+    assert "row 6: neither title nor text; row 2100: empty query" in caplog.text
+    assert "pairs/s" in caplog.records[-1].getMessage()
+    _score(pairs, tmp_path / "scored.csv")
+    assert _read(tmp_path / "scored.csv")[5]["grade"] == ""
+
+
+def test_nothing_graded_is_a_failure(tmp_path: Path) -> None:
+    pairs = _write(tmp_path / "pairs.csv", [{"query": "", "text": "x"}] * 3)
+    with pytest.raises(DatasetError, match="none of 3 pairs"):
+        _score(pairs, tmp_path / "scored.csv")
+    assert not (tmp_path / "scored.csv").exists()
+
+
+def test_a_killed_scoring_resumes_and_grades_nothing_twice(tmp_path: Path) -> None:
+    pairs = _write(tmp_path / "pairs.jsonl", _rows(2048 * 6 + 10))
+    scored, log = tmp_path / "scored.csv", tmp_path / "asked"
+    command = [sys.executable, str(HERE / "slow_scoring.py"), str(pairs), str(scored), str(log)]
+    process = subprocess.Popen([*command, "0.5"], stderr=subprocess.DEVNULL)
+    parts = tmp_path / "scored.csv.parts"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(parts.glob("part-*.csv"))) < 2:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = len(list(parts.glob("part-*.csv")))
+    assert not scored.exists()
+    asked_before = log.read_text().splitlines()
+    done = subprocess.run([*command, "0"], stderr=subprocess.PIPE, text=True, check=True)
+    assert "more from before the interruption" in done.stderr
+    asked_again = log.read_text().splitlines()[len(asked_before) :]
+    # The query of a row takes two lines of the log.
+    assert len(asked_again) == 2 * (2048 * (6 - finished) + 10)
+    _score(pairs, tmp_path / "straight.csv")
+    assert scored.read_bytes() == (tmp_path / "straight.csv").read_bytes()
+    assert not parts.exists()
+
+
+def test_other_pairs_or_another_grader_start_afresh(tmp_path: Path) -> None:
+    pairs, scored = _write(tmp_path / "pairs.jsonl", _rows(3000)), tmp_path / "scored.jsonl"
+
+    class Stops(LengthGrader):
+        def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+            if len(pairs) < 2048:
+                raise RuntimeError("stopped")
+            return super().grade(pairs)
+
+    with pytest.raises(DatasetError):
+        _score(pairs, scored, Stops())
+    assert (tmp_path / "scored.jsonl.parts" / "part-00000000.jsonl").is_file()
+    rows = _rows(3000)
+    rows[0]["text"] = "another"
+    _write(pairs, rows)
+    _score(pairs, scored)
+    assert _read(scored)[0]["text"] == "another"
+
+
+def test_memory_stays_bounded(tmp_path: Path) -> None:
+    file = PairsFile(_write(tmp_path / "pairs.csv", _rows(9000)))
+    sizes = [len(shard.texts) for shard in file.shards()]
+    assert sizes == [2048, 2048, 2048, 2048, 808]
+    assert [shard.first_row for shard in file.shards(start=3)] == [6145, 8193]
+
+
+def _text(content: str | bytes) -> Callable[[Path], None]:
+    data = content.encode() if isinstance(content, str) else content
+    return lambda path: path.write_bytes(data) and None
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "message"),
+    [
+        ("none.csv", lambda path: None, "no such file"),
+        ("pairs.txt", _text("x"), "give a file that ends with"),
+        ("pairs.csv", _text("query,body\na,b\n"), "lacks the column text; it has query, body"),
+        ("pairs.csv", _text("query,text,grade\na,b,1\n"), "already has the column grade"),
+        ("pairs.csv", _text("query,text\na,b\nc\n"), "line 3 has 1 fields"),
+        ("pairs.csv", _text(b"query,text\na,\xff\xfe\n"), "not valid UTF-8"),
+        ("pairs.csv", _text(""), "lacks the column query, text; it has none"),
+        ("pairs.jsonl", _text(""), "holds no pairs"),
+        ("pairs.jsonl", _text('{"query":"a","text":"b"}\n{"query"\n'), "line 2 is not JSON"),
+        ("pairs.jsonl", _text('{"query":"a","text":"b"}\n{"query":"a"}\n'), "line 2 lacks text"),
+        ("pairs.jsonl.gz", _text(b"no gzip"), "cannot be read"),
+        ("pairs.parquet", _text(b"PAR0"), "not a Parquet file"),
+    ],
+)
+def test_bad_files_are_one_line(
+    name: str, write: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    write(path)
+    with pytest.raises(DatasetError) as raised:
+        _score(path, tmp_path / "out.csv")
+    cause = raised.value.__cause__
+    assert isinstance(cause, UserError)
+    assert message in str(cause)
+    assert "\n" not in str(cause)
+
+
+def test_forgotten_file_names_say_what_to_type(tmp_path: Path) -> None:
+    pairs = _write(tmp_path / "pairs.csv", _rows(3))
+    assert PairsDataset(filepath=None).exists()
+    with pytest.raises(DatasetError, match="give a file of pairs"):
+        PairsDataset(filepath=None).load()
+    job = score_pairs(PairsFile(pairs), LengthGrader(), ScoringParameters())
+    with pytest.raises(DatasetError, match="say where to write"):
+        ScoredDataset(filepath=None).save(job)
+
+
+class _Judge:
+    name, model, prompt_hash, scale = "picky", "m", "p", DEFAULT_SCALE
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        return [f"{q}/{t}" for q, t in zip(pairs["query"], pairs["text"], strict=True)]
+
+    def grade(self, pairs: pd.DataFrame) -> Any:
+        for key, text in zip(self.request_hashes(pairs), pairs["text"], strict=True):
+            if text == "odd":
+                yield [Verdict(key, status="missing", reason="not in the file")]
+            else:
+                yield [Verdict(key, grade=2, probabilities=(0.1, 0.2, 0.4, 0.3))]
+
+
+def test_another_judge_can_grade_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"query": "a", "text": text} for text in ("fine", "odd", "fine")]
+    pairs, scored = _write(tmp_path / "pairs.csv", rows), tmp_path / "scored.jsonl"
+    with caplog.at_level(logging.INFO):
+        _score(pairs, scored, JudgeGrader(_Judge()))
+    result = _read(scored)
+    assert [row["grade"] for row in result] == [2, None, 2]
+    assert result[0]["expected_grade"] == pytest.approx(1.9)
+    assert result[0]["confidence"] == pytest.approx(0.4)
+    assert "row 2: missing: not in the file" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scoring")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
+    mlflow.set_experiment("tiny")
+    base = tiny_models.encoder(folder / "tiny-bert")
+    artifact, _ = distill(
+        tiny_models.tiny_data(),
+        tiny_models.tiny_settings(base, epochs=1),
+        DEFAULT_SCALE,
+        folder / "work",
+    )
+    flavor.log_and_register(artifact, "tiny-scorer", {}, {})
+    return artifact
+
+
+def _grader(judge: str, state: str = "nowhere/judge_state.json") -> GraderDataset:
+    return GraderDataset(judge=judge, registered_name="tiny-scorer", judge_state=state)
+
+
+def test_the_champion_grades_as_the_loaded_model_does(registry: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such registered labeler"):
+        _grader("champion").load()
+    flavor.set_alias("tiny-scorer", "champion", "1")
+    labeler = _grader("champion").load()
+    assert labeler.digest == Labeler.load(registry).digest
+    table = tiny_models.tiny_data().early.pairs[["query", "text"]]
+    pairs, scored = _write(tmp_path / "p.csv", table.to_dict("records")), tmp_path / "s.parquet"
+    _score(pairs, scored, labeler)
+    served = mlflow.pyfunc.load_model("models:/tiny-scorer@champion").predict(table)
+    result = pd.DataFrame(_read(scored))
+    assert result["grade"].tolist() == served["grade"].tolist()
+    for column in ("expected_grade", "confidence"):
+        assert result[column].tolist() == pytest.approx(served[column].tolist(), abs=1e-5)
+
+
+def test_graders_by_alias_version_folder_and_unknown_name(registry: Path) -> None:
+    assert _grader("challenger").load().digest == _grader("1").load().digest
+    assert _grader(str(registry)).load().digest == Labeler.load(registry).digest
+    with pytest.raises(DatasetError, match="neither a judge"):
+        _grader("gpt-17").load()
+    with pytest.raises(DatasetError, match="not prepared yet"):
+        _grader("embedded").load()

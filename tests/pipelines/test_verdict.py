@@ -1,0 +1,80 @@
+"""The report's answer follows from the figures, never from hope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relevance_distillery.pipelines.reporting.verdict import decide_verdict
+from relevance_distillery.pipelines.reporting.wording import dollars, span
+
+
+def row(estimate: float, low: float, high: float) -> dict[str, Any]:
+    return {"quadratic_kappa": {"estimate": estimate, "low": low, "high": high}}
+
+
+def agreement(
+    teacher: tuple[float, float, float] | None,
+    base: tuple[float, float, float] = (0.2, 0.1, 0.3),
+    student: float = 0.55,
+    **benchmark: Any,
+) -> dict[str, Any]:
+    facts = {"name": "b", "kind": "own_corpus", "human": True, "pairs": 900, "queries": 50}
+    return {
+        "benchmark": facts | benchmark,
+        "judges": {"student": row(student, student - 0.1, student + 0.1)},
+        "student_minus_teacher": row(*teacher) if teacher else {},
+        "student_minus_base": row(*base),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        (agreement((0.01, -0.02, 0.04)), "Yes"),
+        (agreement((0.05, 0.01, 0.09)), "Yes"),
+        (agreement(None), "Yes"),
+        (agreement((0.01, -0.05, 0.07)), "Probably"),
+        (agreement((-0.1, -0.15, -0.05)), "For some uses"),
+        (agreement((0.01, -0.02, 0.04), base=(0.0, -0.1, 0.1)), "Not shown yet"),
+        (agreement((0.01, -0.05, 0.04), base=(0.0, -0.1, 0.1)), "Not shown yet"),
+        (agreement((0.01, -0.02, 0.04), base=(-0.2, -0.3, -0.1)), "Not yet"),
+        (agreement((0.01, -0.02, 0.04), student=0.1), "Not yet"),
+        (agreement((0.01, -0.02, 0.04), queries=12), "Perhaps"),
+        (agreement((0.01, -0.02, 0.04), human=False), "A good rehearsal"),
+        (agreement((0.01, -0.05, 0.07), human=False), "Perhaps"),
+    ],
+)
+def test_answer(given: dict[str, Any], answer: str) -> None:
+    assert decide_verdict(given, 0.03, "big").answer == answer
+
+
+def test_undefined_agreement_is_no_answer() -> None:
+    given = agreement(None)
+    given["judges"]["student"]["quadratic_kappa"] = {"estimate": None, "reason": "one grade"}
+    verdict = decide_verdict(given, 0.03, "big")
+    assert (verdict.kind, verdict.answer) == ("no", "No answer yet")
+    assert "one grade" in verdict.because
+
+
+def test_first_line_says_whose_grades_these_are() -> None:
+    assert decide_verdict(agreement(None), 0.03, "big").grades.startswith("Measured against people")
+    for kind in ("held_out", "same_corpus"):
+        given = agreement(None, human=False, kind=kind)
+        assert decide_verdict(given, 0.03, "big").grades.startswith("No grades by people")
+
+
+def test_small_and_large_prices() -> None:
+    assert [dollars(value) for value in (None, 0, 0.00017, 0.17, 1175.2)] == [
+        "not known",
+        "$0",
+        "$0.00017",
+        "$0.17",
+        "$1,175",
+    ]
+
+
+def test_intervals_in_words() -> None:
+    assert span({"low": -0.031, "high": 0.04}, 2, signed=True) == "−0.03 to +0.04"
+    assert span({"low": None, "high": 0.04}) == ""

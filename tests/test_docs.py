@@ -1,0 +1,133 @@
+"""What the documentation says is there, is there; what can be generated, is up to date."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from relevance_distillery.hooks import known_parameters
+from relevance_distillery.pipeline_registry import register_pipelines
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "conf" / "README.md", *DOCS.rglob("*.md")]
+)
+
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(
+    r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|<(?:img|a)\b[^>]*(?:src|href)=\"([^\"]+)"
+)
+_PARAMS = re.compile(r"--params[= ](?:\"([^\"]*)\"|'([^']*)'|(\S+))")
+_MAKE = re.compile(r"(?:^|[=\w] )make ([a-z]+)", re.MULTILINE)
+_INLINE_MAKE = re.compile(r"`make ([a-z]+)`")
+_PIPELINE = re.compile(r"--pipelines?=([a-z_]+)")
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def _heading_ids(page: Path) -> set[str]:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", name.lower()).strip().replace(" ", "-") for name in headings}
+
+
+@pages
+def test_links_and_images_resolve(page: Path) -> None:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    broken = []
+    for match in _LINK.finditer(text):
+        target = match.group(1) or match.group(2)
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        is_page = file.is_file() and file.suffix == ".md"
+        lost = is_page and bool(anchor) and anchor not in _heading_ids(file)
+        if not file.exists() or lost:
+            broken.append(target)
+    assert not broken
+
+
+@pages
+def test_parameters_that_are_typed_exist(page: Path) -> None:
+    names, groups = known_parameters(ROOT / "conf")
+    unknown = []
+    for match in _PARAMS.finditer(page.read_text(encoding="utf-8")):
+        typed = next(part for part in match.groups() if part is not None).rstrip("`.,;")
+        for part in typed.split(","):
+            name = part.partition("=")[0].strip()
+            known = name in names or (name.split(".")[0] in groups and "." in name)
+            if re.fullmatch(r"[\w.]+", name) and not known and name not in ("GROUP.KEY", "typed"):
+                unknown.append(name)
+    assert not unknown
+
+
+@pages
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    typed = {name for block in _FENCE.findall(text) for name in _MAKE.findall(block)}
+    assert typed | set(_INLINE_MAKE.findall(text)) <= targets
+
+
+@pages
+def test_pipelines_that_are_typed_exist(page: Path) -> None:
+    assert set(_PIPELINE.findall(page.read_text(encoding="utf-8"))) <= set(register_pipelines())
+
+
+@pages
+def test_no_path_of_a_machine(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", text)
+
+
+@pages
+def test_every_fence_is_closed(page: Path) -> None:
+    assert len(re.findall(r"^```", page.read_text(encoding="utf-8"), re.MULTILINE)) % 2 == 0
+
+
+def test_the_parameter_reference_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, str(DOCS / "tools" / "parameters.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "fonts.googleapis" not in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_every_page_is_in_the_navigation_or_linked_from_one() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    results = (DOCS / "results" / "index.md").read_text(encoding="utf-8")
+    for page in DOCS.rglob("*.md"):
+        name = page.relative_to(DOCS).as_posix()
+        assert name in navigation or (name.startswith("results/") and page.name in results), name
+
+
+def test_readme_reaches_every_page_in_two_steps() -> None:
+    def links(page: Path) -> set[Path]:
+        text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+        targets = {match.group(1) or "" for match in _LINK.finditer(text)}
+        files = {(page.parent / target.partition("#")[0]).resolve() for target in targets}
+        return {file for file in files if file.suffix == ".md" and file.is_file()}
+
+    first = links(ROOT / "README.md")
+    reached = first | {page for near in first for page in links(near)}
+    assert {page.resolve() for page in DOCS.rglob("*.md")} - reached == set()
