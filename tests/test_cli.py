@@ -7,7 +7,7 @@ import errno
 import pytest
 from kedro.io.core import DatasetError
 
-from conftest import Project
+from checkout import Project
 from relevance_distillery.cli import one_line
 from relevance_distillery.errors import UserError
 

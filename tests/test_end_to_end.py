@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from conftest import Project, make_project
+from checkout import Project, make_project
 from relevance_distillery.labeler.inference import Labeler
 
 PAIRS = pd.DataFrame(

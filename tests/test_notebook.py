@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from conftest import ROOT, Project
+from checkout import ROOT, Project
 
 NOTEBOOK = ROOT / "notebooks" / "explore_labels.ipynb"
 

@@ -165,7 +165,8 @@ def test_the_configuration_states_every_parameter_and_the_docs_explain_it():
 
     assert set(written["labeling"]) == set(LabelingParameters.model_fields)
     assert EmbeddedSettings.model_validate(written["labeling"]["embedded"]) == EmbeddedSettings()
-    assert GradeScale.model_validate(written["scale"]) == DEFAULT_SCALE
+    shared = yaml.safe_load((ROOT / "conf" / "base" / "globals.yml").read_text(encoding="utf-8"))
+    assert GradeScale.model_validate(shared["scale"]) == DEFAULT_SCALE
     for model in (LabelingParameters, EmbeddedSettings):
         for name, field in model.model_fields.items():
             assert f"`{name}`" in text or f".{name}`" in text or f"`{name}." in text, name

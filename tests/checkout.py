@@ -1,0 +1,73 @@
+"""A project of its own for every test that runs `kedro`: own data, own MLflow store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "01_raw" / "sample"
+BENCHMARKS = Path(os.environ.get("BENCHMARKS", ROOT.parent / "shared" / "data"))
+
+# Two cores, and pytest may run two workers: one thread each keeps them out of each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout in a temporary folder that shares the source code with this one."""
+
+    path: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `kedro ARGUMENTS`."""
+        return [str(Path(sys.executable).with_name("kedro")), *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The process environment for commands in this project."""
+        return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "DO_NOT_TRACK": "1"}
+
+    def kedro(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs `kedro ARGUMENTS` in the project; standard error goes into `stdout`."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"kedro {' '.join(arguments)} failed:\n{done.stdout[-6000:]}")
+        return done
+
+    def newest(self, relative: str) -> Path:
+        """The newest version of a versioned entry, such as `08_reporting/agreement.json`."""
+        folder = self.path / "data" / relative
+        versions = sorted(path for path in folder.iterdir() if path.is_dir())
+        return versions[-1] / folder.name
+
+
+def make_project(path: Path) -> Project:
+    """A project in `path` with the configuration of this checkout and the bundled corpus."""
+    path.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "pyproject.toml", path)
+    shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
+    (path / "conf" / "local").mkdir()
+    (path / "src").mkdir()  # the package comes from PYTHONPATH
+    raw = path / "data" / "01_raw"
+    raw.mkdir(parents=True)
+    if SAMPLE.exists():
+        (raw / "sample").symlink_to(SAMPLE)
+    return Project(path)
