@@ -1,5 +1,7 @@
 """Builds the lineage as a static site in build/ and takes a screenshot of it.
 
+Usage: python docs/tools/build_viz.py [PROJECT]
+
 Needs a finished run (`make run`), and Chromium with its driver for the screenshot; without
 them the site is built all the same.
 """
@@ -16,7 +18,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SITE = ROOT / "build"
+PROJECT = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT
+SITE = PROJECT / "build"
 PICTURE = ROOT / "docs" / "images" / "lineage.png"
 
 
@@ -24,7 +27,10 @@ def build_site() -> None:
     """Runs `kedro viz build`, which writes to build/."""
     kedro = Path(sys.executable).with_name("kedro")
     shutil.rmtree(SITE, ignore_errors=True)
-    subprocess.run([str(kedro), "viz", "build", "--include-previews"], cwd=ROOT, check=True)
+    subprocess.run([str(kedro), "viz", "build", "--include-previews"], cwd=PROJECT, check=True)
+    # It ends with status 0 even when it failed.
+    if not (SITE / "index.html").is_file():
+        sys.exit("kedro viz build did not finish; its error stands above")
 
 
 def take_picture() -> None:
@@ -62,5 +68,5 @@ def take_picture() -> None:
 
 if __name__ == "__main__":
     build_site()
-    print(f"open it with: {sys.executable} -m http.server --directory {SITE.relative_to(ROOT)}")
+    print(f"open it with: {sys.executable} -m http.server --directory {SITE}")
     take_picture()

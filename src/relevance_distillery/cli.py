@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -75,8 +76,7 @@ def _parameter_line(report: str) -> str:
         r"in \1:",
         report,
     )
-    report = report.replace("Extra inputs are not permitted", "is not a known key")
-    return " ".join(report.split())
+    return " ".join(report.replace("Value error, ", "").split())
 
 
 def _named_pipelines(options: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,8 @@ def _without_traceback(callback: Callable[..., Any]) -> Callable[..., Any]:
             message = one_line(error)
             if message is None:
                 raise
-            raise click.ClickException(message) from None
+            # What a user typed was relative to this folder, and so is what they read.
+            raise click.ClickException(message.replace(f"{Path.cwd()}/", "")) from None
 
     return wrapper
 

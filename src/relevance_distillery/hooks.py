@@ -21,6 +21,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
+from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
 
 # On import the plugin defines a model class without type hints, of which MLflow warns, past
@@ -29,6 +30,8 @@ with warnings.catch_warnings(record=True):
     from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 
 logger = logging.getLogger(__name__)
+# MLflow sets its own level when it is imported.
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 _RUNTIME_PARAMETER = re.compile(r"\$\{runtime_params:\s*([A-Za-z_]\w*)")
 _GROUP = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
@@ -72,7 +75,19 @@ class CleanStartHooks:
     ) -> None:
         """Refuses unknown parameters and missing inputs, each with one line."""
         self._check_parameters(run_params.get("runtime_params") or {})
+        self._check_versions(run_params.get("load_versions") or {}, catalog)
         self._check_inputs(pipeline, catalog)
+
+    def _check_versions(self, asked: dict[str, str], catalog: DataCatalog) -> None:
+        for name, version in asked.items():
+            dataset = catalog.get(name)
+            if not isinstance(dataset, AbstractVersionedDataset) or dataset.exists():
+                continue
+            folder = Path(str(dataset._filepath))
+            there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            raise UserError(
+                f"{name} has no version {version}; there are: {', '.join(there) or 'none'}"
+            )
 
     def _check_parameters(self, given: dict[str, Any]) -> None:
         # Kedro takes a mistyped name in silence and runs without it.
@@ -114,6 +129,36 @@ def _exists(catalog: DataCatalog, name: str) -> bool:
     return name in catalog and catalog.exists(name)
 
 
+class BenchmarkMemoryHooks:
+    """A stage that runs alone uses the benchmark that the stored tables were made for.
+
+    Without this, `kedro run --pipeline=distill` after `kedro run --params="documents=..."`
+    would keep the bundled corpus's queries out of training instead of the user's.
+    """
+
+    def __init__(self) -> None:
+        self._benchmark: BenchmarkDataset | None = None
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Recalls the benchmark where documents are not read and none is named."""
+        named = {"human_judgments", "benchmark", "documents"} & set(
+            run_params.get("runtime_params") or {}
+        )
+        found = catalog["benchmark"] if "benchmark" in pipeline.inputs() else None
+        self._benchmark = found if isinstance(found, BenchmarkDataset) else None
+        if self._benchmark is not None and not named and "raw_documents" not in pipeline.inputs():
+            self._benchmark.recall()
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Remembers the benchmark once the documents that it belongs to are read."""
+        if self._benchmark is not None and "raw_documents" in node.inputs:
+            self._benchmark.remember()
+
+
 class ClosingLinesHooks:
     """Says what a run made and where it lies."""
 
@@ -133,6 +178,7 @@ _RESULTS = {
     "labeler": "labeler",
     "agreement": "agreement",
     "cost": "cost",
+    "promotion": "promotion",
     "report": "report",
 }
 
@@ -222,7 +268,7 @@ class TrackingHooks(MlflowHook):
 
 
 _METRICS = {"agreement": "agreement", "cost": "cost", "labeling_report": "labeling"}
-_ARTIFACTS = ("agreement", "cost", "report")
+_ARTIFACTS = ("agreement", "cost", "promotion", "report")
 
 
 def flat_numbers(tree: dict[str, Any], prefix: str) -> dict[str, float]:

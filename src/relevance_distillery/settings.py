@@ -20,6 +20,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
 from relevance_distillery.hooks import (  # noqa: E402
+    BenchmarkMemoryHooks,
     CleanStartHooks,
     ClosingLinesHooks,
     TrackingHooks,
@@ -29,7 +30,7 @@ from relevance_distillery.hooks import (  # noqa: E402
 logging.getLogger("kedro_mlflow").setLevel(logging.ERROR)
 
 # Order matters: Kedro calls the last one first.
-HOOKS = (TrackingHooks(), ClosingLinesHooks(), CleanStartHooks())
+HOOKS = (TrackingHooks(), ClosingLinesHooks(), BenchmarkMemoryHooks(), CleanStartHooks())
 
 # Ours are subclasses of the plugin's: with both, every run would be tracked twice.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-telemetry", "kedro_telemetry")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -43,3 +44,9 @@ def test_text_round_trip(tmp_path: Path) -> None:
     dataset = TextFileDataset(filepath=str(tmp_path / "deep" / "x.html"))
     dataset.save("Straße")
     assert dataset.load() == "Straße"
+
+
+def test_a_preview_is_json_even_with_lists_in_cells(tmp_path: Path) -> None:
+    dataset = TableDataset(filepath=str(tmp_path / "labels.parquet"))
+    dataset.save(pd.DataFrame({"grade": [3, 0], "probabilities": [[0.1, 0.9], None]}))
+    assert json.loads(json.dumps(dataset.preview()))["data"] == [[3, [0.1, 0.9]], [0, None]]

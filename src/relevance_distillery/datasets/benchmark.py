@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
 
+from relevance_distillery.datasets.files import write_whole
 from relevance_distillery.evaluation.benchmark import Benchmark, load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+
+logger = logging.getLogger(__name__)
 
 
 class BenchmarkDataset(AbstractDataset[Benchmark, Benchmark]):
@@ -32,6 +37,7 @@ class BenchmarkDataset(AbstractDataset[Benchmark, Benchmark]):
         filepath: str | None = None,
         queries: str | None = None,
         scale: dict[str, Any] | None = None,
+        memory: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Remember where the grades are.
@@ -41,12 +47,30 @@ class BenchmarkDataset(AbstractDataset[Benchmark, Benchmark]):
                 queries' texts; None for the held-out queries.
             queries: The queries' file where `filepath` holds TREC qrels.
             scale: The grade scale, as in the parameters; the default scale when None.
+            memory: A JSON file in which `remember` notes where the grades are, so that a
+                stage that runs alone uses the benchmark that the stored tables were made for.
             metadata: Passed through, for Kedro-Viz.
         """
         self._filepath = None if filepath is None else str(filepath)
         self._queries = queries
         self._scale = DEFAULT_SCALE if not scale else GradeScale.model_validate(scale)
+        self._memory = None if memory is None else Path(memory)
         self.metadata = metadata
+
+    def remember(self) -> None:
+        """Note where the grades are."""
+        if self._memory is not None:
+            note = json.dumps({"filepath": self._filepath, "queries": self._queries})
+            write_whole(self._memory, lambda path: path.write_text(note, encoding="utf-8"))
+
+    def recall(self) -> None:
+        """Take the place that was noted last, where there is a note."""
+        if self._memory is None or not self._memory.is_file():
+            return
+        note = json.loads(self._memory.read_text(encoding="utf-8"))
+        if note["filepath"] != self._filepath:
+            self._filepath, self._queries = note["filepath"], note["queries"]
+            logger.info("benchmark as in the run that read the documents: %s", self._filepath)
 
     def load(self) -> Benchmark:
         """Read the grades, the queries and, where there are any, the documents.

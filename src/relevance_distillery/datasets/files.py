@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from kedro_datasets._typing import TablePreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
@@ -51,6 +53,19 @@ class TableDataset(ParquetDataset):
             Path(self._get_save_path()),
             lambda path: data.to_parquet(path, index=False, **self._save_args),
         )
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows for Kedro-Viz, which cannot show arrays in cells (probabilities).
+
+        Args:
+            nrows: How many rows.
+        """
+        shown: dict[str, Any] = dict(super().preview(nrows))
+        shown["data"] = [
+            [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in row]
+            for row in shown["data"]
+        ]
+        return TablePreview(shown)
 
 
 class JSONFileDataset(JSONDataset):

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from relevance_distillery.channels.terms import passage_text
 from relevance_distillery.errors import UserError
@@ -33,15 +33,14 @@ from relevance_distillery.judges.thresholds import (
     median_position,
     noise_scale,
 )
+from relevance_distillery.strict import StrictModel
 
 SHARD = 512
 """Pairs that are graded and committed together."""
 
 
-class EmbeddedSettings(BaseModel):
+class EmbeddedSettings(StrictModel):
     """How the embedded judge weighs what it sees."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoder: str = Field(
         "bundled",

@@ -115,7 +115,7 @@ def _check_hub(name: str) -> None:
     except Exception as error:
         offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
         hint = (
-            "HF_HUB_OFFLINE is set, so only downloaded models are found: unset it to download"
+            "only downloaded models are found unless HF_HUB_OFFLINE=0 is set before the command"
             if offline
             else "check the spelling and the network"
         )

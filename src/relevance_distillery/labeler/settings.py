@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from relevance_distillery.labeler.artifact import Decision
 from relevance_distillery.labeler.model import Architecture
+from relevance_distillery.strict import StrictModel
 
 Recipe = Literal["small", "full"]
 
@@ -33,10 +34,8 @@ _RECIPES: dict[str, dict[str, Any]] = {
 _LEARNING_RATES = {"full": 5e-5, "lora": 2e-4}
 
 
-class LoraSettings(BaseModel):
+class LoraSettings(StrictModel):
     """Low-rank adaptation (Hu et al., 2021) of every linear layer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: int = Field(default=16, ge=1, description="Higher: more capacity, slower, more memory.")
     alpha: int = Field(
@@ -47,10 +46,8 @@ class LoraSettings(BaseModel):
     )
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(StrictModel):
     """How a labeler is trained; what is null comes from the recipe."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_model: str = Field(
         default="bundled",

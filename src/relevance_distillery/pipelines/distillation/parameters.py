@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.strict import StrictModel
 
 
-class SplitParameters(BaseModel):
+class SplitParameters(StrictModel):
     """Shares of labelled pairs; whole groups of queries go to one split."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: float = Field(default=0.7, gt=0, description="Pairs to learn from.")
     early_stopping: float = Field(
@@ -37,10 +36,8 @@ class SplitParameters(BaseModel):
         return {name: float(value) for name, value in self.model_dump().items()}
 
 
-class DistillationParameters(BaseModel):
+class DistillationParameters(StrictModel):
     """Everything about splits, training and registration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     language: str = Field(
         default="english", description="Stemmer for finding near-duplicates of benchmark queries."

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from relevance_distillery.channels.terms import stemmer_name
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.embedded import EmbeddedSettings
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.registry import check_judge
+from relevance_distillery.strict import StrictModel
 
 
-class LabelingParameters(BaseModel):
+class LabelingParameters(StrictModel):
     """Everything about who grades and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     judge: str = Field(
         "embedded",

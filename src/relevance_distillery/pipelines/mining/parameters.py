@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from relevance_distillery.channels.sampling import Band
 from relevance_distillery.channels.terms import stemmer_name
 from relevance_distillery.errors import UserError
+from relevance_distillery.strict import StrictModel
 
 
-class BandParameters(BaseModel):
+class BandParameters(StrictModel):
     """A stretch of a ranking and how much of it is graded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: int = Field(ge=1, description="First rank of the band, 1 for the best.")
     last: int = Field(ge=1, description="Last rank of the band, included.")
@@ -27,10 +26,8 @@ class BandParameters(BaseModel):
         return self
 
 
-class BM25Parameters(BaseModel):
+class BM25Parameters(StrictModel):
     """How BM25 ranks and which ranks are graded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     k1: float = Field(
         1.2, ge=0, description="Saturation of term frequency; higher rewards repetition longer."
@@ -67,10 +64,8 @@ class BM25Parameters(BaseModel):
         return tuple(Band(band.first, band.last, band.take) for band in self.bands)
 
 
-class MiningParameters(BaseModel):
+class MiningParameters(StrictModel):
     """Everything about how candidates are found."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     channels: tuple[Literal["bm25", "random", "recorded"], ...] = Field(
         ("bm25", "random"), min_length=1, description="Which ways of finding candidates to use."

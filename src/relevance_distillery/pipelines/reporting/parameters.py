@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from relevance_distillery.strict import StrictModel
 
 
-class TokenPrice(BaseModel):
+class TokenPrice(StrictModel):
     """List price of a judge behind an API."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     usd_per_million_input: float = Field(ge=0, description="dollars per million tokens read")
     usd_per_million_output: float = Field(ge=0, description="dollars per million tokens written")
     source: str = Field(default="", description="where the price comes from; the report prints it")
 
 
-class CostParameters(BaseModel):
+class CostParameters(StrictModel):
     """Prices and how speed is measured."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     usd_per_hour: float = Field(
         default=0.1,
@@ -66,10 +64,8 @@ class CostParameters(BaseModel):
     )
 
 
-class ReportingParameters(BaseModel):
+class ReportingParameters(StrictModel):
     """How the labeler is measured and when it may replace the one in use."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     judge: str = Field(
         default="embedded", description="the teacher; in a recorded run the name of its file"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from relevance_distillery.strict import StrictModel
 
 
-class ScoringParameters(BaseModel):
+class ScoringParameters(StrictModel):
     """How a file of pairs is graded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     batch_size: int = Field(
         default=32,

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from relevance_distillery.strict import StrictModel
 from relevance_distillery.synthesizers.extractive import DEFAULT_STYLES
 
 
-class _Parameters(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ReadingParameters(_Parameters):
+class ReadingParameters(StrictModel):
     """How documents are read."""
 
     include: tuple[str, ...] = Field(
@@ -42,7 +39,7 @@ class ReadingParameters(_Parameters):
     )
 
 
-class CleaningParameters(_Parameters):
+class CleaningParameters(StrictModel):
     """What is taken out of and away from the documents."""
 
     boilerplate_share: float | None = Field(
@@ -65,7 +62,7 @@ class CleaningParameters(_Parameters):
     )
 
 
-class PassageParameters(_Parameters):
+class PassageParameters(StrictModel):
     """How documents are split."""
 
     split: bool = Field(
@@ -89,7 +86,7 @@ class PassageParameters(_Parameters):
     )
 
 
-class FilterParameters(_Parameters):
+class FilterParameters(StrictModel):
     """Which synthetic queries are dropped."""
 
     round_trip_k: int | None = Field(
@@ -120,7 +117,7 @@ class FilterParameters(_Parameters):
     )
 
 
-class SynthesisParameters(_Parameters):
+class SynthesisParameters(StrictModel):
     """Everything that a user can turn in the synthesis pipeline."""
 
     language: str = Field(
@@ -146,7 +143,7 @@ class SynthesisParameters(_Parameters):
     max_queries: int = Field(
         default=420,
         ge=1,
-        description="Synthetic queries that are kept; each costs some twenty labels",
+        description="Synthetic queries that are kept; each costs some eleven labels",
     )
     max_real_queries: int | None = Field(
         default=1_000,
