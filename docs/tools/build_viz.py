@@ -52,12 +52,12 @@ def take_picture() -> None:
     driver = webdriver.Chrome(options=options, service=Service(driver_path))
     try:
         address = f"http://127.0.0.1:{server.server_port}/"
-        driver.get(address)
-        driver.execute_script(
-            "localStorage.setItem('KedroViz', JSON.stringify({showFeatureHints: false}))"
-        )
-        driver.get(address + "?pid=__default__")
+        driver.get(address + "?pid=distill")
         time.sleep(12)
+        # A tour of Kedro-Viz covers the picture on a first visit.
+        driver.execute_script(
+            "document.querySelectorAll('[class*=feature-hint]').forEach(e => e.remove())"
+        )
         PICTURE.parent.mkdir(parents=True, exist_ok=True)
         driver.save_screenshot(str(PICTURE))
         print(f"{PICTURE.relative_to(ROOT)}")
