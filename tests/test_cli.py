@@ -25,11 +25,12 @@ def _refused(project: Project, *arguments: str) -> str:
     ("arguments", "expected"),
     [
         (["--params=documnets=x"], "unknown parameter in --params: documnets"),
-        (["--params=synthesis.nope=1"], "nope is not a known key"),
+        (["--params=synthesis.nope=1"], "nope is not a known key; known: "),
         (["--params=limit=many"], "limit"),
         (["--params=judge=oracle"], "oracle"),
         (["--params=documents=no/such/folder"], "no/such/folder"),
         (["--pipeline=nope"], "no pipeline nope; there are: synthesize, mine, label, distill"),
+        (["--load-versions=labels:nope"], "labels has no version nope; there are: none"),
         (["--pipeline=mine"], "run `kedro run --pipeline=synthesize` first"),
         (["--pipeline=label"], "run `kedro run --pipeline=synthesize` first"),
         (["--pipeline=distill"], "run `kedro run --pipeline=synthesize` first"),

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.datasets.benchmark import BenchmarkDataset
+from relevance_distillery.hooks import BenchmarkMemoryHooks
+
+
+def _node(inputs: list[str]) -> Node:
+    return Node(lambda *given: 0, inputs=inputs, outputs="out", name="some_node")
+
+
+def _benchmark(folder: Path, filepath: str | None) -> BenchmarkDataset:
+    return BenchmarkDataset(filepath=filepath, memory=str(folder / "benchmark_source.json"))
+
+
+def _run(benchmark: BenchmarkDataset, inputs: list[str], given: dict[str, str]) -> None:
+    hooks, node = BenchmarkMemoryHooks(), _node(inputs)
+    catalog = DataCatalog({"benchmark": benchmark, "raw_documents": MemoryDataset(1)})
+    hooks.before_pipeline_run({"runtime_params": given}, Pipeline([node]), catalog)
+    hooks.after_node_run(node)
+
+
+def test_a_stage_alone_uses_the_benchmark_of_the_documents(tmp_path: Path) -> None:
+    _run(_benchmark(tmp_path, "mine.csv"), ["raw_documents", "benchmark"], {"documents": "d"})
+    later = _benchmark(tmp_path, "the/sample")
+    _run(later, ["benchmark"], {})
+    assert str(later._describe()["filepath"]) == "mine.csv"
+
+
+def test_a_named_benchmark_is_not_replaced(tmp_path: Path) -> None:
+    _run(_benchmark(tmp_path, "mine.csv"), ["raw_documents", "benchmark"], {"documents": "d"})
+    named = _benchmark(tmp_path, "other.csv")
+    _run(named, ["benchmark"], {"human_judgments": "other.csv"})
+    assert str(named._describe()["filepath"]) == "other.csv"
+
+
+def test_documents_without_judgments_are_remembered_as_such(tmp_path: Path) -> None:
+    _run(_benchmark(tmp_path, None), ["raw_documents", "benchmark"], {"documents": "d"})
+    later = _benchmark(tmp_path, "the/sample")
+    _run(later, ["benchmark"], {})
+    assert later._describe()["filepath"] is None
+
+
+def test_without_a_memory_nothing_changes(tmp_path: Path) -> None:
+    benchmark = _benchmark(tmp_path, "the/sample")
+    _run(benchmark, ["benchmark"], {})
+    assert str(benchmark._describe()["filepath"]) == "the/sample"
