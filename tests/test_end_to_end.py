@@ -61,7 +61,7 @@ def test_one_command_leaves_a_labeler_a_report_and_its_lineage(trial: Project) -
     assert json.loads(trial.newest("08_reporting/cost.json").read_text())
 
     version = _client(trial).get_model_version_by_alias("relevance-labeler", "champion")
-    assert version.version == "1"
+    assert int(version.version) == 1
     assert version.tags
     runs = _client(trial).search_runs(
         [experiment.experiment_id for experiment in _client(trial).search_experiments()]
@@ -185,7 +185,7 @@ def test_distilling_again_gives_a_challenger_with_the_same_weights(
     client = _client(distilled_again)
     champion = client.get_model_version_by_alias("relevance-labeler", "champion")
     challenger = client.get_model_version_by_alias("relevance-labeler", "challenger")
-    assert (champion.version, challenger.version) == ("1", "2")
+    assert (int(champion.version), int(challenger.version)) == (1, 2)
     versions = sorted((distilled_again.path / "data/06_models/labeler").iterdir())
     first, second = (path / "labeler" for path in versions[:2])
     grades = [Labeler.load(folder).grade(PAIRS) for folder in (first, second)]
@@ -198,7 +198,7 @@ def test_an_equal_challenger_is_promoted_and_an_older_version_can_be_loaded(
     distilled_again.kedro("run", "--pipeline=report")
     client = _client(distilled_again)
     champion = client.get_model_version_by_alias("relevance-labeler", "champion")
-    assert champion.version == "2"
+    assert int(champion.version) == 2
     assert "not worse than version 1" in champion.tags["promotion_reason"]
 
     older = sorted((distilled_again.path / "data/05_model_input/labels.parquet").iterdir())[0].name
