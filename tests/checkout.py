@@ -13,7 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "01_raw" / "sample"
-BENCHMARKS = Path(os.environ.get("BENCHMARKS", ROOT.parent / "shared" / "data"))
 
 # Two cores, and pytest may run two workers: one thread each keeps them out of each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
