@@ -58,12 +58,16 @@ class Project:
         return versions[-1] / folder.name
 
 
+def _personal(folder: str, names: list[str]) -> list[str]:
+    """What in `conf/local` is the developer's own, and not in a fresh clone."""
+    return [name for name in names if Path(folder).name == "local" and name != ".gitkeep"]
+
+
 def make_project(path: Path) -> Project:
     """A project in `path` with the configuration of this checkout and the bundled corpus."""
     path.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", path)
-    shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
-    (path / "conf" / "local").mkdir()
+    shutil.copytree(ROOT / "conf", path / "conf", ignore=_personal)
     (path / "src").mkdir()  # the package comes from PYTHONPATH
     raw = path / "data" / "01_raw"
     raw.mkdir(parents=True)

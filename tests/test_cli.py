@@ -29,6 +29,7 @@ def _refused(project: Project, *arguments: str) -> str:
         (["--params=limit=many"], "limit"),
         (["--params=judge=oracle"], "oracle"),
         (["--params=documents=no/such/folder"], "no/such/folder"),
+        (["--env=nope"], "no environment nope: there is no folder conf/nope; there are: base, "),
         (["--pipeline=nope"], "no pipeline nope; there are: synthesize, mine, label, distill"),
         (["--load-versions=labels:nope"], "labels has no version nope; there are: none"),
         (["--pipeline=mine"], "run `kedro run --pipeline=synthesize` first"),

@@ -64,10 +64,18 @@ class CleanStartHooks:
     def __init__(self) -> None:
         self._conf_source = Path("conf")
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Remembers where the configuration is."""
+        """Refuses an unknown environment, and remembers where the configuration is."""
         self._conf_source = Path(str(context.config_loader.conf_source))
+        # Without its folder MLflow's plugin falls back to defaults in silence.
+        environment = context.env or str(getattr(context.config_loader, "default_run_env", "local"))
+        if not (self._conf_source / environment).is_dir():
+            there = sorted(path.name for path in self._conf_source.iterdir() if path.is_dir())
+            raise UserError(
+                f"no environment {environment}: there is no folder conf/{environment}; "
+                f"there are: {', '.join(there)}"
+            )
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
