@@ -89,6 +89,21 @@ def test_trec_qrels_with_queries(tmp_path: Path) -> None:
     assert found.judgments["grade"].tolist() == [3, 0]
 
 
+@pytest.mark.parametrize("text", ["q1\tberth fees\nq2\tcranes\n", "qid\tquery\nq1\tberth fees\n"])
+def test_trec_topics_with_and_without_a_header(tmp_path: Path, text: str) -> None:
+    (tmp_path / "qrels.txt").write_text("q1 0 d0 3\n")
+    (tmp_path / "topics.tsv").write_text(text)
+    found = load_benchmark(tmp_path / "qrels.txt", SCALE, tmp_path / "topics.tsv")
+    assert found.queries["text"].tolist() == ["berth fees"]
+
+
+def test_a_topic_without_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "qrels.txt").write_text("q1 0 d0 3\n")
+    (tmp_path / "topics.tsv").write_text("q1\tberth fees\n\nq2\n")
+    with pytest.raises(UserError, match="row 3: the query has no text"):
+        load_benchmark(tmp_path / "qrels.txt", SCALE, tmp_path / "topics.tsv")
+
+
 def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "grades.parquet"
     pd.DataFrame({"query_id": [7], "document_id": [8], "grade": [2.0]}).to_parquet(path)

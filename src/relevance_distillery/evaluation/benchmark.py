@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
-from relevance_distillery.documents.reading import iter_records
+from relevance_distillery.documents.reading import iter_lines, iter_records, table_kind
 from relevance_distillery.documents.source import DocumentSource, table_at
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.judgments import GradeFile, read_grades
@@ -18,6 +19,10 @@ from relevance_distillery.schemas import HumanJudgments, empty
 
 _QRELS = ("human", "authored", "test", "dev", "validation")
 """Files of `qrels/` in the order in which they are looked for."""
+
+_QUERY_ID = ("query_id", "_id", "id", "qid")
+_QUERY_TEXT = ("text", "query", "title")
+"""Column names of a file of queries, the first found counts."""
 
 _LISTED = 50
 """So many ids are named for each reason why something was left out."""
@@ -150,10 +155,10 @@ def _read_queries(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file of queries; check the path")
     rows: dict[str, tuple[str, str]] = {}
-    for number, record in iter_records(path):
+    for number, record in _query_rows(path):
         inner = record.get("metadata") if isinstance(record.get("metadata"), dict) else {}
-        query_id = _first(record, ("query_id", "_id", "id", "qid"))
-        text = _first(record, ("text", "query", "title"))
+        query_id = _first(record, _QUERY_ID)
+        text = _first(record, _QUERY_TEXT)
         if not query_id or not text:
             lacking = "text" if query_id else "id"
             raise UserError(f"{path}, row {number}: the query has no {lacking}; add it")
@@ -162,6 +167,20 @@ def _read_queries(path: Path) -> pd.DataFrame:
         rows[query_id] = (text, _first(record, ("style",)) or _first(inner or {}, ("style",)))
     table = [(query_id, *values) for query_id, values in rows.items()]
     return pd.DataFrame(table, columns=["query_id", "text", "style"]).astype(str)
+
+
+def _query_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a table of queries, or of TREC topics: id and text, a tab between, no header."""
+    if table_kind(path) in ("", "tsv"):
+        lines = [(number, line.strip("\r\n")) for number, line in iter_lines(path)]
+        filled = [(number, line) for number, line in lines if line.strip()]
+        header = {cell.strip() for cell in filled[0][1].split("\t")} if filled else set()
+        if not header & {*_QUERY_ID, *_QUERY_TEXT}:
+            for number, line in filled:
+                query_id, _, text = line.partition("\t")
+                yield number, {"query_id": query_id, "text": text}
+            return
+    yield from iter_records(path)
 
 
 def _first(record: dict[str, object], names: tuple[str, ...]) -> str:
