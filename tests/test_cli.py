@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 from kedro.io.core import DatasetError
@@ -42,6 +43,18 @@ def test_one_line_for_what_a_user_can_mend(
     project: Project, arguments: list[str], expected: str
 ) -> None:
     assert expected in _refused(project, *arguments)
+
+
+def test_an_mlflow_server_that_does_not_answer_is_named_at_once(project: Project) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else's
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        settings = project.path / "conf" / "local" / "mlflow.yml"
+        settings.write_text(f"server:\n  mlflow_tracking_uri: http://{address}\n")
+        try:
+            assert f"no MLflow server answers at {address}" in _refused(project)
+        finally:
+            settings.unlink()
 
 
 def test_a_refused_run_leaves_no_run_behind(project: Project) -> None:

@@ -61,6 +61,11 @@ def one_line(error: BaseException) -> str | None:
             where = f"{os.path.relpath(link.filename)}: " if link.filename else ""
             return f"{where}{_MENDABLE_OS_ERRORS[link.errno]}"
     for link in links:
+        # By name: only hooks and flavors import MLflow.
+        if type(link).__name__ == "MlflowException":
+            said = " ".join(str(link).split())
+            return f"MLflow: {said[:300]} (finished work is kept: mend this and run again)"
+    for link in links:
         if isinstance(link, DatasetError):
             return " ".join(str(link).split())
     return None

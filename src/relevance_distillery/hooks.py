@@ -10,6 +10,9 @@ import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import mlflow
 import pandas as pd
@@ -208,6 +211,13 @@ class TrackingHooks(MlflowHook):
         super().__init__()
         self._digested: set[str] = set()
 
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Sets tracking up, on a server only when it answers."""
+        configured = dict(context.config_loader["mlflow"] or {})
+        check_server(str((configured.get("server") or {}).get("mlflow_tracking_uri") or ""))
+        super().after_context_created(context=context)
+
     @property
     def _tracks(self) -> bool:
         return bool(getattr(self, "_is_mlflow_enabled", False)) and mlflow.active_run() is not None
@@ -273,6 +283,27 @@ class TrackingHooks(MlflowHook):
         mlflow.set_tag(f"version.{name}", path.parent.name)
         if made_here and name in _ARTIFACTS:
             mlflow.log_artifact(str(path))
+
+
+def check_server(uri: str) -> None:
+    """Ask an MLflow server whether it is there; MLflow itself would try for minutes.
+
+    Raises:
+        UserError: `uri` is an HTTP address and nothing answers within five seconds.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    host = urlsplit(uri).netloc.rpartition("@")[2]
+    try:
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+            return
+    except HTTPError:
+        return  # Somebody is there; MLflow says what it does not like.
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no MLflow server answers at {host}: start it, or correct mlflow_tracking_uri in "
+            "conf/local/mlflow.yml or conf/base/mlflow.yml"
+        ) from error
 
 
 _METRICS = {"agreement": "agreement", "cost": "cost", "labeling_report": "labeling"}
