@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer, RobertaConfig
 
 import tiny_models
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.untrained import UntrainedEncoder
+from relevance_distillery.judges.encoder import SentenceEncoder
 from relevance_distillery.labeler import base
 from relevance_distillery.labeler.template import load_token_counter
 
@@ -43,3 +46,19 @@ def test_tokens_are_counted_without_special_ones() -> None:
     count = load_token_counter("bundled")
     assert count("hello world") == 2
     assert count("word " * 600) == 600
+
+
+def test_inputs_are_cut_to_what_a_model_reads(tiny_encoder: Path, tmp_path: Path) -> None:
+    config = AutoConfig.from_pretrained(tiny_encoder)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    assert base.fitting_length(192, config, tokenizer) == 128
+    assert base.fitting_length(64, config, tokenizer) == 64
+    roberta = RobertaConfig(max_position_embeddings=130, pad_token_id=1)
+    assert base.fitting_length(192, roberta, tokenizer) == 128
+
+
+def test_a_base_model_with_short_inputs_is_compared_and_encoded(tiny_encoder: Path) -> None:
+    long = pd.DataFrame({"query": ["w1 w2"], "text": [" ".join(["w3"] * 400)]})
+    scores = UntrainedEncoder(str(tiny_encoder)).scores(long)
+    assert scores.notna().all().all()
+    assert SentenceEncoder(str(tiny_encoder), 256).encode(long["text"].tolist()).shape == (1, 32)

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from transformers import AutoModel
 
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.base import quiet, resolve_model
+from relevance_distillery.labeler.base import fitting_length, quiet, resolve_model
 from relevance_distillery.labeler.calibration import fit_cut_points
 from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
 
@@ -43,12 +43,14 @@ class UntrainedEncoder:
             UserError: There is no such model.
         """
         self._tokenizer = load_tokenizer(base_model)
-        self._template = template or InputTemplate()
         self._half = precision == "bf16"
         with quiet():
             self._model = AutoModel.from_pretrained(
                 resolve_model(base_model), trust_remote_code=False, dtype=torch.float32
             ).eval()
+        wanted = template or InputTemplate()
+        length = fitting_length(wanted.max_length, self._model.config, self._tokenizer)
+        self._template = wanted.model_copy(update={"max_length": length})
 
     def scores(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Similarities of pairs.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relevance_distillery.labeler.base import resolve_model
+from relevance_distillery.labeler.base import fitting_length, resolve_model
 
 _MEMORY = 100_000
 
@@ -45,7 +45,7 @@ class SentenceEncoder:
         self._tokenizer = AutoTokenizer.from_pretrained(source)
         self._model = AutoModel.from_pretrained(source, dtype=torch.float32).eval()
         self._batch_size = batch_size
-        self.max_length = max_length
+        self.max_length = fitting_length(max_length, self._model.config, self._tokenizer)
         self.name = f"{model if model == 'bundled' else Path(model).name}@{self._weights_hash()}"
         self._memory: dict[str, np.ndarray] = {}
 

@@ -82,6 +82,26 @@ def is_decoder(config: Any) -> bool:
     )
 
 
+def fitting_length(wanted: int, config: Any, tokenizer: Any) -> int:
+    """The longest input in tokens that a model reads, at most `wanted`.
+
+    Args:
+        wanted: What the settings ask for.
+        config: The model's transformers configuration.
+        tokenizer: Its tokenizer, whose own limit counts too.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or wanted
+    if config.model_type in _POSITIONS_AFTER_PADDING:
+        positions -= (config.pad_token_id or 0) + 1
+    return int(min(wanted, positions, tokenizer.model_max_length))
+
+
+_POSITIONS_AFTER_PADDING = frozenset(
+    ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "mpnet")
+)
+"""Architectures that count positions from behind the padding token's id."""
+
+
 @lru_cache(maxsize=1)
 def _bundled_folder() -> Path:
     import importlib.util

@@ -28,7 +28,13 @@ from relevance_distillery.labeler.artifact import (
     write_artifact,
     write_facts,
 )
-from relevance_distillery.labeler.base import BUNDLED, BUNDLED_SHA256, is_decoder, resolve_model
+from relevance_distillery.labeler.base import (
+    BUNDLED,
+    BUNDLED_SHA256,
+    fitting_length,
+    is_decoder,
+    resolve_model,
+)
 from relevance_distillery.labeler.calibration import (
     cross_fitted,
     fit_calibration,
@@ -116,12 +122,18 @@ def _trained(
     tokenizer = load_tokenizer(settings.base_model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    template = InputTemplate.for_tokenizer(
-        tokenizer, settings.max_length, settings.max_query_tokens
-    )
     # The fresh classifier's weights are drawn at random.
     _seed(settings.seed)
     backbone = load_backbone(settings.base_model, scale, tokenizer.pad_token_id)
+    length = fitting_length(settings.max_length, backbone.config, tokenizer)
+    if length < settings.max_length:
+        logger.warning(
+            "base model %s reads %d tokens, not max_length=%d: longer passages are cut there",
+            public_name(settings.base_model),
+            length,
+            settings.max_length,
+        )
+    template = InputTemplate.for_tokenizer(tokenizer, length, settings.max_query_tokens)
     architecture = resolve_architecture(settings.architecture, backbone.config)
     if settings.tuning == "lora":
         backbone = _with_lora(backbone, settings)
