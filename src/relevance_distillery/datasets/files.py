@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: Where the file shall stand; its folder is made.
         write: Writes the complete content to the path that it is given.
+
+    Raises:
+        OSError: It cannot be written; `filename` is `path`, which a user knows.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The leading dot and the process number keep it out of every glob and every other run.
@@ -36,8 +40,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(partial)
         os.replace(partial, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 class TableDataset(ParquetDataset):
