@@ -1,0 +1,349 @@
+"""Requests through OpenAI's Batch API: hand in, end, and collect in a later run.
+
+Half the price for an answer within a day. A run never waits: what it hands in comes back as
+`pending`, and running again collects what has finished. A batch's requests are stored under a
+token of ours before anything is uploaded, and the token travels with the batch: after a kill
+between upload and answer the next run finds the batch by it, or knows that there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import IO, Protocol
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.llm.answers import NO_ANSWER, read_answer
+from relevance_distillery.llm.batch_api import (
+    BatchAPI,
+    BatchLines,
+    BatchResponse,
+    BatchState,
+    custom_id,
+)
+from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.chat import ChatRequest, ChatResult
+from relevance_distillery.llm.dialect import Dialect, DialectInUse
+from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.retries import (
+    RETRYABLE,
+    Patience,
+    Refusal,
+    RequestError,
+    trouble_of_refusal,
+)
+from relevance_distillery.llm.settings import LLMSettings
+
+logger = logging.getLogger(__name__)
+
+MAX_REQUESTS = 50_000
+"""Requests a batch, the API's limit."""
+
+MAX_BYTES = 190_000_000
+"""Bytes a batch; the API's limit is 200 MB."""
+
+_PAGE = 1024
+_QUEUE_FULL = frozenset({"token_limit_exceeded", "request_limit_exceeded"})
+
+
+class BatchStore(Protocol):
+    """Remembers between runs which request waits in which batch."""
+
+    def waiting(self, keys: Sequence[str]) -> dict[str, str]:
+        """Tokens of the batches of those among `keys` that wait in one."""
+        ...
+
+    def batch_id(self, token: str) -> str | None:
+        """The server's id of a batch; None when it was never confirmed."""
+        ...
+
+    def reserve(self, token: str, keys: Sequence[str]) -> None:
+        """Note, before anything is sent, that these requests go into a batch."""
+        ...
+
+    def confirm(self, token: str, batch_id: str) -> None:
+        """Note the server's id."""
+        ...
+
+    def done(self, keys: Sequence[str]) -> None:
+        """Forget requests whose results were committed."""
+        ...
+
+    def release(self, token: str) -> None:
+        """Forget a batch with all of its requests."""
+        ...
+
+
+class BatchRunner:
+    """The same as `ChatRunner`, over batches."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: LLMSettings,
+        price: Price | None,
+        budget: Budget,
+        store: BatchStore,
+        *,
+        patience: Patience | None = None,
+        max_requests: int = MAX_REQUESTS,
+    ) -> None:
+        """Nothing is sent, and no key needed, before `run` has a first request.
+
+        Args:
+            endpoint: The server.
+            settings: Model and decoding.
+            price: What tokens cost; its batch share is applied. None when not known.
+            budget: What may be spent, pending requests included.
+            store: Which request waits in which batch.
+            patience: How long to wait between tries; the default unless for tests.
+            max_requests: Requests a batch.
+        """
+        self._endpoint, self._settings = endpoint, settings
+        self._price, self._budget, self._store = price, budget, store
+        self._patience, self._max_requests = patience or Patience(), max_requests
+        self._dialect = DialectInUse(settings, endpoint.host)
+
+    def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
+        """Results of finished batches, and `pending` for everything else.
+
+        Args:
+            requests: Read lazily; keys are unique. The first ones that a batch does not hold
+                yet are kept on disk until there are enough for one.
+
+        Raises:
+            UserError: No key or model, no Batch API, refused key or account, or a batch that
+                the server did not accept. Results before that were yielded.
+        """
+        waiting = iter(requests)
+        first = list(islice(waiting, 1))
+        if not first:
+            return
+        if not self._settings.model:
+            raise UserError('No model is named: add --params="model=NAME".')
+        with ExitStack() as stack:
+            api = BatchAPI(
+                self._endpoint,
+                model=self._settings.model,
+                max_tries=self._settings.max_tries,
+                patience=self._patience,
+            )
+            stack.callback(api.close)
+            collector = _Collector(api, self._store, self._endpoint.host, stack)
+            parcel = _Parcel(stack.enter_context(tempfile.TemporaryFile()))
+            page = first + list(islice(waiting, _PAGE - 1))
+            while page:
+                results, fresh = self._sorted(page, collector)
+                if results:
+                    yield results
+                    self._store.done([result.key for result in results if result.asked])
+                yield from self._handed_in(fresh, parcel, api)
+                page = list(islice(waiting, _PAGE))
+            yield from self._submitted(parcel, api)
+
+    def _sorted(
+        self, page: Sequence[ChatRequest], collector: _Collector
+    ) -> tuple[list[ChatResult], list[ChatRequest]]:
+        """What is known of requests, and those that have to be handed in."""
+        results, fresh = [], []
+        tokens = self._store.waiting([request.key for request in page])
+        for request in page:
+            token = tokens.get(request.key)
+            lines = collector.lines(token) if token else None
+            if token and collector.is_running(token):
+                # Money that is promised: nothing else may be bought with it.
+                self._budget.reserve(self._most(request))
+                results.append(_pending(request.key))
+            elif token and collector.queue_is_full(token):
+                reason = f"{self._endpoint.host} has too many requests queued for this account"
+                results.append(_not_sent(request.key, "rate_limited", reason))
+            else:
+                found = lines.response(request.key) if lines is not None else None
+                result = None if found is None else self._result(request, found)
+                if result is None:
+                    fresh.append(request)
+                else:
+                    results.append(result)
+        return results, fresh
+
+    def _result(self, request: ChatRequest, response: BatchResponse) -> ChatResult | None:
+        """What a line of a finished batch says; None where it has to be sent otherwise."""
+        body = response.body
+        if response.code != 200:
+            refusal = Refusal(response.code, {}, body)
+            narrower = Dialect.of_tag(response.tag).without(refusal)
+            if narrower is not None:
+                self._dialect.narrow(narrower)
+                return None
+            trouble = trouble_of_refusal(refusal, self._endpoint.host, str(self._settings.model))
+            return ChatResult(
+                request.key,
+                status=trouble.status,
+                reason=trouble.reason,
+                retryable=trouble.status in RETRYABLE,
+            )
+        answer = read_answer(body if isinstance(body, dict) else b"")
+        read, written = answer.input_tokens or 0, answer.output_tokens or 0
+        cost = 0.0 if self._price is None else self._price.usd(read, written, batch=True)
+        self._budget.charge(cost)
+        return ChatResult(
+            request.key,
+            text=answer.text,
+            logprobs=answer.logprobs,
+            status=answer.status,
+            reason=NO_ANSWER.get(answer.status, ""),
+            retryable=answer.status in RETRYABLE,
+            input_tokens=read,
+            output_tokens=written,
+            cost_usd=cost,
+        )
+
+    def _handed_in(
+        self, requests: Iterable[ChatRequest], parcel: _Parcel, api: BatchAPI
+    ) -> Iterator[list[ChatResult]]:
+        unpaid = []
+        for request in requests:
+            if not self._budget.reserve(self._most(request)):
+                reason = "not sent: the budget (max_cost_usd) is used up"
+                unpaid.append(_not_sent(request.key, "budget", reason))
+                continue
+            line = _line(request, self._dialect.current, self._settings)
+            if parcel.is_full(len(line), self._max_requests):
+                yield from self._submitted(parcel, api)
+            parcel.add(request.key, line)
+        if unpaid:
+            yield unpaid
+
+    def _submitted(self, parcel: _Parcel, api: BatchAPI) -> Iterator[list[ChatResult]]:
+        """Hand a parcel in; its requests are pending then."""
+        if not parcel.keys:
+            return
+        token = uuid.uuid4().hex
+        self._store.reserve(token, parcel.keys)
+        try:
+            state = api.submit(token, parcel.file)
+        except RequestError as error:
+            results = [_not_sent(key, error.status, error.reason) for key in parcel.keys]
+        else:
+            self._store.confirm(token, state.batch_id)
+            logger.info(
+                "batch %s with %d requests is handed in at %s: run again to collect the answers",
+                state.batch_id,
+                len(parcel.keys),
+                self._endpoint.host,
+            )
+            results = [_pending(key) for key in parcel.keys]
+        parcel.clear()
+        for start in range(0, len(results), _PAGE):
+            yield results[start : start + _PAGE]
+
+    def _most(self, request: ChatRequest) -> float:
+        if self._price is None:
+            return 0.0
+        return self._price.usd(request.n_input_tokens, request.max_output_tokens, batch=True)
+
+
+class _Collector:
+    """Batches of former runs, each asked after once."""
+
+    def __init__(self, api: BatchAPI, store: BatchStore, host: str, stack: ExitStack) -> None:
+        self._api, self._store, self._host, self._stack = api, store, host, stack
+        self._states: dict[str, BatchState | None] = {}
+        self._lines: dict[str, BatchLines] = {}
+
+    def is_running(self, token: str) -> bool:
+        state = self._state(token)
+        return state is not None and state.is_running
+
+    def queue_is_full(self, token: str) -> bool:
+        state = self._state(token)
+        return state is not None and state.status == "failed"
+
+    def lines(self, token: str) -> BatchLines | None:
+        """What a finished batch answered; None while it runs and where it is lost."""
+        state = self._state(token)
+        if state is None or state.is_running or state.status == "failed":
+            return None
+        if token not in self._lines:
+            file = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+            for file_id in state.files:
+                self._api.download(file_id, file)
+            self._lines[token] = BatchLines(file)
+        return self._lines[token]
+
+    def _state(self, token: str) -> BatchState | None:
+        if token not in self._states:
+            self._states[token] = self._ask(token)
+        return self._states[token]
+
+    def _ask(self, token: str) -> BatchState | None:
+        batch_id = self._store.batch_id(token)
+        if batch_id is None:
+            found = self._api.find(token)
+            if found is None:
+                logger.info("a batch was never handed in: its requests are sent again")
+                return None
+            self._store.confirm(token, found.batch_id)
+            batch_id = found.batch_id
+        state = self._api.retrieve(batch_id)
+        if state is None:
+            logger.warning(
+                "%s has lost batch %s: its requests are sent again", self._host, batch_id
+            )
+            return None
+        if state.status == "failed":
+            self._store.release(token)
+            if state.code not in _QUEUE_FULL:
+                raise UserError(
+                    f"{self._host} did not accept batch {batch_id}: look at it there; mostly the "
+                    "model has no batch endpoint or the account no quota. Running again hands "
+                    "its requests in anew."
+                )
+        return state
+
+
+class _Parcel:
+    """Lines for the next batch, on disk, with their keys."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.keys: list[str] = []
+
+    def is_full(self, more: int, max_requests: int) -> bool:
+        return bool(self.keys) and (
+            len(self.keys) >= max_requests or self.file.tell() + more > MAX_BYTES
+        )
+
+    def add(self, key: str, line: bytes) -> None:
+        self.file.write(line)
+        self.keys.append(key)
+
+    def clear(self) -> None:
+        self.keys = []
+        self.file.seek(0)
+        self.file.truncate()
+
+
+def _line(request: ChatRequest, dialect: Dialect, settings: LLMSettings) -> bytes:
+    line = {
+        "custom_id": custom_id(request.key, dialect.tag),
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": dialect.body(request, settings),
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+def _pending(key: str) -> ChatResult:
+    reason = "waits in a batch: run again to collect its answer"
+    return _not_sent(key, "pending", reason)
+
+
+def _not_sent(key: str, status: str, reason: str) -> ChatResult:
+    return ChatResult(key, status=status, reason=reason, retryable=True, asked=False)

@@ -1,0 +1,242 @@
+"""OpenAI's Batch API: the calls, with retries, and what a finished batch answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar
+
+import httpx2
+import openai
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.llm.clients import sync_client
+from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.retries import (
+    Patience,
+    Refusal,
+    RequestError,
+    WaitAsAsked,
+    trouble_of_error,
+    trouble_of_refusal,
+)
+
+logger = logging.getLogger(__name__)
+
+_TAG = "relevance_distillery"
+_TRANSFER_SECONDS = 600.0
+_LISTED = 2000
+_NEVER_RAN = frozenset({"batch_expired", "batch_cancelled"})
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class BatchState:
+    """How a batch stands.
+
+    Attributes:
+        batch_id: The server's id.
+        status: The server's word: `in_progress`, `completed`, `failed`, ...
+        files: Ids of its output and error files.
+        code: The first code of a failed validation.
+    """
+
+    batch_id: str
+    status: str
+    files: tuple[str, ...] = ()
+    code: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether answers may still come."""
+        return self.status in ("validating", "in_progress", "finalizing", "cancelling")
+
+    @classmethod
+    def of(cls, batch: Any) -> BatchState:
+        """From the SDK's object."""
+        errors = (batch.errors.data if batch.errors else None) or []
+        files = tuple(name for name in (batch.output_file_id, batch.error_file_id) if name)
+        return cls(batch.id, batch.status, files, str(errors[0].code) if errors else "")
+
+
+@dataclass(frozen=True)
+class BatchResponse:
+    """One line of a batch's files.
+
+    Attributes:
+        code: HTTP status.
+        body: JSON body.
+        tag: Of the dialect that the request was sent in.
+    """
+
+    code: int
+    body: Any
+    tag: str
+
+
+def custom_id(key: str, tag: str) -> str:
+    """The id of a line: the request's key and the dialect that it is sent in."""
+    return f"{key}~{tag}"
+
+
+class BatchLines:
+    """The lines of a batch's files, found by request; the text stays on disk."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Index a file of JSON lines that is kept open."""
+        self._file = file
+        self._places: dict[str, tuple[int, str]] = {}
+        file.seek(0)
+        position = 0
+        for line in file:
+            with suppress(ValueError, AttributeError):
+                key, _, tag = str(json.loads(line).get("custom_id")).rpartition("~")
+                self._places[key] = (position, tag)
+            position += len(line)
+
+    def response(self, key: str) -> BatchResponse | None:
+        """What a request got; None where it never ran."""
+        if key not in self._places:
+            return None
+        position, tag = self._places[key]
+        self._file.seek(position)
+        line = json.loads(self._file.readline())
+        response, error = line.get("response"), line.get("error")
+        if isinstance(response, dict):
+            return BatchResponse(int(response.get("status_code") or 500), response.get("body"), tag)
+        code = str(error.get("code")) if isinstance(error, dict) else ""
+        return None if code in _NEVER_RAN else BatchResponse(500, None, tag)
+
+
+class BatchAPI:
+    """The calls of one run."""
+
+    def __init__(
+        self, endpoint: Endpoint, *, model: str, max_tries: int, patience: Patience
+    ) -> None:
+        """Make the client.
+
+        Raises:
+            UserError: No key is set.
+        """
+        self._client = sync_client(endpoint, _TRANSFER_SECONDS)
+        self._host, self._model = endpoint.host, model
+        self._retrying = Retrying(
+            stop=stop_after_attempt(max_tries),
+            wait=WaitAsAsked(patience),
+            retry=retry_if_exception(lambda e: isinstance(e, RequestError) and e.again),
+            reraise=True,
+        )
+        self._tagged: dict[str, BatchState] | None = None
+
+    def close(self) -> None:
+        """Close connections."""
+        self._client.close()
+
+    def submit(self, token: str, file: IO[bytes]) -> BatchState:
+        """Upload requests and make a batch that carries a token.
+
+        Args:
+            token: Ours; by it the batch is found again when its id was never heard of.
+            file: JSON lines.
+
+        Raises:
+            RequestError: It did not work; whether the batch exists is not known.
+            UserError: The server has no Batch API, or refuses key, model or account.
+        """
+
+        def upload() -> str:
+            file.seek(0)
+            name = f"{_TAG}-{token}.jsonl"
+            return self._client.files.create(file=(name, file), purpose="batch").id
+
+        file_id = self._call(upload)
+        tries = 0
+
+        def create() -> BatchState:
+            nonlocal tries
+            tries += 1
+            # The answer to the last try may have been lost, and with it a batch that runs.
+            found = self._find(token) if tries > 1 else None
+            return found or BatchState.of(
+                self._client.batches.create(
+                    input_file_id=file_id,
+                    endpoint="/v1/chat/completions",
+                    completion_window="24h",
+                    metadata={_TAG: token},
+                )
+            )
+
+        return self._call(create)
+
+    def find(self, token: str) -> BatchState | None:
+        """The batch that carries a token; None where there is none, or nobody can tell."""
+        if self._tagged is None:
+            try:
+                self._tagged = self._call(lambda: dict(self._list()))
+            except _MissingError:
+                logger.warning("%s does not list batches: lost ones cannot be found", self._host)
+                self._tagged = {}
+        return self._tagged.get(token)
+
+    def retrieve(self, batch_id: str) -> BatchState | None:
+        """How a batch stands; None where the server does not know it any more."""
+        try:
+            return self._call(lambda: BatchState.of(self._client.batches.retrieve(batch_id)))
+        except _MissingError:
+            return None
+
+    def download(self, file_id: str, into: IO[bytes]) -> None:
+        """Append a file; a file that is gone adds nothing."""
+        start = into.tell()
+
+        def fetch() -> None:
+            into.seek(start)
+            into.truncate()
+            with self._client.files.with_streaming_response.content(file_id) as response:
+                for chunk in response.iter_bytes():
+                    into.write(chunk)
+
+        with suppress(_MissingError):
+            self._call(fetch)
+
+    def _find(self, token: str) -> BatchState | None:
+        return dict(self._list()).get(token)
+
+    def _list(self) -> Iterator[tuple[str, BatchState]]:
+        for count, batch in enumerate(self._client.batches.list(limit=100)):
+            if count >= _LISTED:
+                return
+            token = (batch.metadata or {}).get(_TAG)
+            if token:
+                yield token, BatchState.of(batch)
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        try:
+            return self._retrying(self._translated, call)
+        except RequestError as error:
+            if error.fatal:
+                raise UserError(error.fatal) from None
+            raise
+
+    def _translated(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except openai.APIStatusError as error:
+            if error.status_code in (404, 405, 501):
+                raise _MissingError(self._host) from None
+            refusal = Refusal.of(error.response)
+            raise trouble_of_refusal(refusal, self._host, self._model) from None
+        except (openai.OpenAIError, httpx2.HTTPError, OSError) as error:
+            raise trouble_of_error(error) from None
+
+
+class _MissingError(UserError):
+    """Nothing is at an address of the Batch API."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} has no Batch API: set batch to false.")

@@ -1,0 +1,221 @@
+"""Prompts are data: Jinja files with a block `system` and a block `user`, checked and hashed.
+
+Whatever a document or query holds is inserted as text: it is never evaluated, and it stands
+between markers that carry a code made from a hash of that very text, so that it cannot hold
+the code that would end it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+
+from relevance_distillery.errors import UserError
+
+BLOCKS = ("system", "user")
+BOUNDARY = "boundary"
+"""The field that holds the code of the markers; `Prompt.render` fills it."""
+
+Messages = tuple[dict[str, str], ...]
+
+_ONE_FILE = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
+
+
+class Prompt:
+    """A prompt template, checked for what it must hold.
+
+    Attributes:
+        name: Where it comes from, for error messages.
+        source: The template's text.
+        hash: Twelve hexadecimal digits that change with any character of it.
+    """
+
+    def __init__(
+        self, source: str, name: str, requires: Iterable[str] = (), allows: Iterable[str] = ()
+    ) -> None:
+        """Compile and check.
+
+        Args:
+            source: The template's text.
+            name: Its file.
+            requires: Fields that must occur, such as `query` or `document.text`.
+            allows: Fields that may occur besides; `boundary` always may.
+
+        Raises:
+            UserError: A syntax error, a missing block, a required field that does not occur,
+                or a field that does not exist; names file and field.
+        """
+        self.source = source.replace("\r\n", "\n")
+        self.name = name
+        self.requires, self.allows = tuple(requires), tuple(allows)
+        self.hash = hashlib.blake2b(self.source.encode(), digest_size=6).hexdigest()
+        environment = ImmutableSandboxedEnvironment(
+            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        try:
+            tree = environment.parse(self.source)
+            self._template = environment.from_string(self.source)
+        except TemplateSyntaxError as error:
+            raise UserError(
+                f"prompt {name}, line {error.lineno}: {error.message}; see "
+                "docs/how-to/llm-teacher.md"
+            ) from error
+        self._check(tree)
+
+    @classmethod
+    def read(cls, path: Path, requires: Iterable[str] = (), allows: Iterable[str] = ()) -> Prompt:
+        """A prompt from its file.
+
+        Raises:
+            UserError: The file is missing or not UTF-8, or as `__init__`.
+        """
+        try:
+            source = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError as error:
+            raise UserError(f"prompt {path}: no such file; check the path") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"prompt {path}: cannot be read ({type(error).__name__}); it must be a text "
+                "file in UTF-8"
+            ) from error
+        return cls(source, str(path), requires, allows)
+
+    def render(self, **fields: Any) -> Messages:
+        """The messages of a request.
+
+        Args:
+            fields: What the template may refer to. `boundary` is made from all texts among
+                them unless it is given.
+
+        Returns:
+            `{"role", "content"}` of the system message, where the block has any text, and of
+            the user's.
+
+        Raises:
+            UserError: The template refers to something that a field does not have, or fails.
+        """
+        if BOUNDARY not in fields:
+            fields[BOUNDARY] = boundary_of(*_texts(fields))
+        context = self._template.new_context(fields)
+        captured: dict[str, list[str]] = {}
+        for block in BLOCKS:
+            context.blocks[block] = [_capture(block, context.blocks[block][-1], captured)]
+        try:
+            # The root runs once, so that what it sets at the top is known to both blocks.
+            outside = "".join(self._template.root_render_func(context))
+        except UndefinedError as error:
+            raise UserError(
+                f"prompt {self.name}: {error.message}; fields: {self._known_fields()}"
+            ) from error
+        except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
+            # The error's own words could quote a document.
+            raise UserError(
+                f"prompt {self.name} cannot be rendered ({type(error).__name__}); check its "
+                "expressions"
+            ) from error
+        if outside.strip():
+            raise UserError(
+                f"prompt {self.name} has text outside of the blocks system and user, which "
+                "would not be sent: move it into one of them"
+            )
+        contents = {block: "".join(captured.get(block, ())).strip() for block in BLOCKS}
+        if not contents["user"]:
+            raise UserError(f"prompt {self.name}: the block user is empty; it asks for nothing")
+        return tuple(
+            {"role": block, "content": contents[block]} for block in BLOCKS if contents[block]
+        )
+
+    def _check(self, tree: nodes.Template) -> None:
+        for block in BLOCKS:
+            if block not in self._template.blocks:
+                raise UserError(
+                    f"prompt {self.name} has no block {block}: it needs "
+                    f"{{% block {block} %}} … {{% endblock %}}"
+                )
+        if next(tree.find_all(_ONE_FILE), None) is not None:
+            raise UserError(
+                f"prompt {self.name}: a prompt is one file; include and extends are off"
+            )
+        own = {
+            node.name
+            for node in tree.find_all(nodes.Name)
+            if node.ctx in ("store", "param")  # set, for and macro arguments
+        } | {macro.name for macro in tree.find_all(nodes.Macro)}
+        known = {field.partition(".")[0] for field in (*self.requires, *self.allows)}
+        unknown = sorted(meta.find_undeclared_variables(tree) - own - known - {BOUNDARY, "self"})
+        if unknown:
+            raise UserError(
+                f"prompt {self.name}: unknown field {', '.join(unknown)}; fields: "
+                f"{self._known_fields()}"
+            )
+        names, parts = _used(tree)
+        for field in self.requires:
+            name, _, part = field.partition(".")
+            if name not in names or (part and part not in parts):
+                raise UserError(
+                    f"prompt {self.name} lacks {{{{ {field} }}}}, so the model would not see it; "
+                    f"it must hold {', '.join(self.requires)}"
+                )
+
+    def _known_fields(self) -> str:
+        return ", ".join((*self.requires, *self.allows, BOUNDARY))
+
+
+def boundary_of(*texts: str) -> str:
+    """A code for the markers around texts, which none of the texts can hold.
+
+    It is a hash of them: a text that held its own hash would have another one.
+
+    Args:
+        texts: Everything that stands between the markers.
+
+    Returns:
+        Sixteen hexadecimal digits, the same for the same texts.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    code = digest.hexdigest()
+    # Nobody finds such a text in practice; should one turn up, the next hash is taken.
+    return boundary_of(*texts, code) if any(code in text for text in texts) else code
+
+
+def _capture(
+    block: str, render: Callable[[Context], Iterator[str]], captured: dict[str, list[str]]
+) -> Callable[[Context], Iterator[str]]:
+    def keep(context: Context) -> Iterator[str]:
+        captured[block] = list(render(context))
+        return iter(())
+
+    return keep
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string inside of mappings and sequences, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _used(tree: nodes.Template) -> tuple[set[str], set[str]]:
+    """Names that are read, and the parts of them that are asked for by name."""
+    names = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
+    parts = {node.attr for node in tree.find_all(nodes.Getattr)}
+    parts |= {
+        node.arg.value
+        for node in tree.find_all(nodes.Getitem)
+        if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
+    }
+    return names, parts

@@ -1,0 +1,94 @@
+"""What happens to texts before they leave the machine: a function of the user's, or ours."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+
+from relevance_distillery.errors import UserError
+
+Redactor = Callable[[str], str]
+
+_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE = re.compile(
+    r"""(?<![\w+])                                # not within a word or another number
+    (?:\+\d{1,3}[\s./-]?(?:\(0\)[\s./-]?)?        # +49 (0)
+      |\(?0\d{2,5}\)?[\s/-]{1,2})                # (030), 0151-; never 01/02/2026
+    \(?\d{2,5}\)?(?:[\s./-]?\d{2,5}){1,4}(?!\w)
+    |(?<![\w+])\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}(?!\w)  # 555-123-4567
+    """,
+    re.VERBOSE,
+)
+_NUMBER = re.compile(
+    r"""(?<![\w+])(?:[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,3})?  # IBAN
+      |[3-6]\d{3}(?:[ -]\d{4}){3}                                                # card
+      |[A-Z]{0,4}\d{9,})(?!\w)
+    """,
+    re.VERBOSE,
+)
+
+
+def contact_details(text: str) -> str:
+    """Replace e-mail addresses, phone numbers, IBANs, cards and runs of nine digits or more.
+
+    A pattern knows no names: it hides how to reach a person, not who it is. Dates, versions
+    and amounts stay, since grades depend on them.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with `[e-mail]`, `[phone]` and `[number]` in their places.
+    """
+    text = _EMAIL.sub("[e-mail]", text)
+    # An IBAN holds what looks like a phone number, so it goes first.
+    return _PHONE.sub("[phone]", _NUMBER.sub("[number]", text))
+
+
+def load_redactor(name: str | None) -> Redactor:
+    """The function that `labeling.llm.redact` or `synthesis.llm.redact` names.
+
+    Args:
+        name: `package.module:function` from text to text, importable from where Kedro runs;
+            None for no change.
+
+    Returns:
+        The function, which refuses to send anything that the user's returned and is no text.
+
+    Raises:
+        UserError: It is not spelt so, cannot be imported, or is no function.
+    """
+    if not name:
+        return _unchanged
+    module_name, _, function_name = name.partition(":")
+    if not module_name or not function_name:
+        raise UserError(f"redact={name}: write it as package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise UserError(
+            f"redact={name}: {module_name} cannot be imported ({type(error).__name__}); it must "
+            "be installed or lie under src/"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise UserError(f"redact={name}: {module_name} has no function {function_name}")
+
+    def redact(text: str) -> str:
+        try:
+            redacted = function(text)
+        except Exception as error:
+            # Sending the text as it is would be worse than stopping; its words stay unsaid.
+            raise UserError(
+                f"redact={name} failed with {type(error).__name__}; nothing is sent without it"
+            ) from None
+        if not isinstance(redacted, str):
+            raise UserError(f"redact={name} must return a text, not {type(redacted).__name__}")
+        return redacted
+
+    return redact
+
+
+def _unchanged(text: str) -> str:
+    return text

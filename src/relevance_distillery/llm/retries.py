@@ -1,0 +1,296 @@
+"""What a failed request means: its status, whether to try again, and after how long.
+
+The server's words are read here to tell failures apart and go no further: reasons are our
+own sentences.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import openai
+from tenacity import RetryCallState
+from tenacity.wait import wait_base, wait_random_exponential
+
+LONGEST_HEEDED_SECONDS = 300.0
+"""A server that asks for a longer wait ends the request; a later run tries again."""
+
+_QUOTA = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"}
+)
+_FILTER = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation")
+_TOO_LONG = (
+    "context_length",
+    "context length",
+    "context size",
+    "context_size",
+    "context window",
+    "maximum sequence length",
+    "prompt is too long",
+    "input is too long",
+    "too many tokens",
+    "string_above_max_length",
+)
+_MINOR = {
+    408: ("timeout", "gave up waiting"),
+    409: ("server_error", "was in conflict with another request"),
+    425: ("server_error", "was not ready"),
+    429: ("rate_limited", "limits the rate of requests"),
+}
+
+
+class RequestError(Exception):
+    """A request that failed.
+
+    Attributes:
+        status: The kind of failure in one word.
+        reason: One sentence of our own.
+        again: Trying again within this run may help.
+        wait: Seconds that the server asks to wait; None where it does not say.
+        fatal: What to tell the user when no request of this run can succeed; else empty.
+        unreachable: No connection could be made at all.
+    """
+
+    def __init__(
+        self,
+        status: str,
+        reason: str,
+        *,
+        again: bool = False,
+        wait: float | None = None,
+        fatal: str = "",
+        unreachable: bool = False,
+    ) -> None:
+        """All there is to know; nothing of the server's words."""
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.again = again
+        self.wait = wait
+        self.fatal = fatal
+        self.unreachable = unreachable
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a server said with an HTTP status that is not a success.
+
+    Attributes:
+        code: The HTTP status.
+        headers: Lower-case names.
+        body: The JSON body, or the text where it is none.
+    """
+
+    code: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def is_json(self) -> bool:
+        """Whether an API answered, rather than a proxy or a web page."""
+        return isinstance(self.body, dict | list)
+
+    @property
+    def error(self) -> Mapping[str, Any]:
+        """The object that describes the error; empty where there is none."""
+        body = self.body[0] if isinstance(self.body, list) and self.body else self.body
+        found = body.get("error", body) if isinstance(body, dict) else {}
+        return found if isinstance(found, dict) else {"message": found}
+
+    @property
+    def words(self) -> str:
+        """All that was said, in lower case, to be searched and never shown."""
+        return " ".join(_strings(self.body)).lower()
+
+    def names(self, *fields: str) -> bool:
+        """Whether the error is about one of these fields of the request."""
+        return any(field in self.words for field in fields)
+
+    @classmethod
+    def of(cls, response: Any) -> Refusal:
+        """What an HTTP response of the SDK's client says."""
+        try:
+            body = json.loads(response.content)
+        except ValueError:
+            body = response.text
+        return cls(response.status_code, response.headers, body)
+
+
+def trouble_of_refusal(refusal: Refusal, host: str, model: str) -> RequestError:
+    """Tell what an HTTP status other than success means.
+
+    Args:
+        refusal: Status, headers and body.
+        host: Name of the server, for messages.
+        model: Name of the model, for messages.
+    """
+    code, error = refusal.code, refusal.error
+    kind = {str(error.get("code")).lower(), str(error.get("type")).lower()}
+    if code == 402 or (kind & _QUOTA and code in (400, 403, 429)):
+        return _fatal(
+            "rate_limited",
+            f"The account at {host} has no money or quota left: top it up, then run again; "
+            "what was answered is kept.",
+        )
+    if code == 403 and not refusal.is_json:
+        # A firewall in between objects to what a document says; the next one may pass.
+        return RequestError("rejected", "a firewall rejected the request (HTTP 403)")
+    if code in (401, 403):
+        return _fatal(
+            "rejected",
+            f"{host} refuses the key (HTTP {code}): check OPENAI_API_KEY, and OPENAI_BASE_URL "
+            "if the key belongs to another server.",
+        )
+    if "model_not_found" in kind or (code == 404 and refusal.is_json and "model" in refusal.words):
+        return _fatal("rejected", f"{host} does not know the model {model!r}: check its name.")
+    if code in (404, 405) or 300 <= code < 400:
+        return _fatal(
+            "rejected",
+            f"{host} has no chat completions at this address (HTTP {code}): OPENAI_BASE_URL "
+            "mostly ends in /v1.",
+        )
+    if code in (400, 413, 422):
+        return _trouble_of_request(refusal, host)
+    if code in _MINOR:
+        status, did = _MINOR[code]
+        return _passing(status, f"the server {did} (HTTP {code})", refusal)
+    if code >= 500:
+        return _passing("server_error", f"the server failed (HTTP {code})", refusal)
+    return RequestError("rejected", f"the server rejected the request (HTTP {code})")
+
+
+def trouble_of_error(error: Exception) -> RequestError:
+    """Tell what went wrong on the way, when no HTTP status came back.
+
+    The SDK's aiohttp transport reports a dropped connection as a timeout, so the causes
+    decide: only a `TimeoutError` among them is one.
+    """
+    causes = list(_causes(error))
+    # By name: transports over aiohttp, httpx and the SDK have classes of their own for it.
+    names = {type(cause).__name__ for cause in causes}
+    unreachable = any(
+        name.startswith("ClientConnector") or name in ("ConnectError", "ConnectionTimeoutError")
+        for name in names
+    )
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        reason = "no connection in time" if unreachable else "no answer in time"
+        return RequestError("timeout", reason, again=True, unreachable=unreachable)
+    if isinstance(error, httpx2.TransportError | openai.APIConnectionError | OSError):
+        reason = "the server could not be reached" if unreachable else "the connection broke"
+        return RequestError("connection", reason, again=True, unreachable=unreachable)
+    return RequestError("bad_response", "the answer was not understandable HTTP", again=True)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: `Retry-After-Ms`, seconds, or an HTTP date.
+
+    Returns:
+        0 or more; None where it does not say, or says nonsense.
+    """
+    for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name) or "") / divisor
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    try:
+        moment = email.utils.parsedate_to_datetime(headers.get("retry-after") or "")
+        return max(0.0, moment.timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait between tries, in seconds.
+
+    Attributes:
+        first: The most before the second try; doubles with every further one.
+        longest: The most before any try that the server did not ask to put off.
+        grace: How long requests in flight may still take when a run has to end.
+    """
+
+    first: float = 1.0
+    longest: float = 60.0
+    grace: float = 5.0
+
+
+class WaitAsAsked(wait_base):
+    """What the server asks, or exponential back-off; both with jitter.
+
+    Without jitter all slots that were turned away together come back together (Brooker,
+    "Exponential backoff and jitter", 2015).
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        """Half of the time is fixed, half is drawn."""
+        half = patience.first / 2
+        self._drawn = wait_random_exponential(multiplier=half, max=patience.longest / 2)
+        self._half, self._longest = half, patience.longest / 2
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Seconds until the next try."""
+        outcome = retry_state.outcome
+        trouble = outcome.exception() if outcome is not None else None
+        drawn = self._drawn(retry_state)
+        if isinstance(trouble, RequestError) and trouble.wait is not None:
+            return trouble.wait + min(drawn, 1.0)
+        fixed = min(self._half * 2.0 ** min(retry_state.attempt_number - 1, 30), self._longest)
+        return fixed + drawn
+
+
+def _trouble_of_request(refusal: Refusal, host: str) -> RequestError:
+    words = refusal.words
+    if refusal.code == 413 or any(sign in words for sign in _TOO_LONG):
+        return RequestError("context_length", "the request is longer than the model can read")
+    if any(sign in words for sign in _FILTER):
+        return RequestError("filtered", "the server's content filter stopped the request")
+    for setting in ("temperature", "seed"):
+        if refusal.error.get("param") == setting:
+            return _fatal(
+                "rejected",
+                f"{host} refuses the setting {setting} for this model: set it to null.",
+            )
+    return RequestError("rejected", f"the server rejected the request (HTTP {refusal.code})")
+
+
+def _passing(status: str, reason: str, refusal: Refusal) -> RequestError:
+    wait = retry_after(refusal.headers)
+    if wait is not None and wait > LONGEST_HEEDED_SECONDS:
+        return RequestError(status, f"{reason} and asks to wait {wait / 60:.0f} minutes")
+    return RequestError(status, reason, again=True, wait=wait)
+
+
+def _fatal(status: str, message: str) -> RequestError:
+    return RequestError(status, "the run was ended", fatal=message)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Everything readable in a JSON value, but for what repeats the request."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name != "input":
+                yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+    else:
+        yield str(value)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+RETRYABLE = frozenset({"rate_limited", "server_error", "timeout", "connection", "bad_response"})
+"""Statuses that a later run tries again."""

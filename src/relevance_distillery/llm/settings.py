@@ -1,0 +1,90 @@
+"""How requests go to an LLM: shared by the judge and the synthesizer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from relevance_distillery.strict import StrictModel
+
+_RESERVED = frozenset(
+    {"model", "messages", "stream", "n", "max_tokens", "max_completion_tokens", "response_format"}
+)
+
+
+class LLMSettings(StrictModel):
+    """Model, decoding and the pace of requests to an OpenAI-compatible server."""
+
+    model: str | None = Field(
+        None, min_length=1, description="The server's name of the model; there is no default."
+    )
+    temperature: float | None = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="0 repeats best; higher varies more; null leaves it to the server, which "
+        "reasoning models demand.",
+    )
+    seed: int | None = Field(
+        None, description="Sent where given; servers that know it repeat answers more often."
+    )
+    max_output_tokens: int = Field(
+        64,
+        ge=1,
+        description="Longest answer; a longer one is cut off and counts as a failure. Reasoning "
+        "models think within this limit and need thousands.",
+    )
+    concurrency: int = Field(
+        16, ge=1, le=1024, description="Requests in flight; raise it until the server slows down."
+    )
+    requests_per_minute: float | None = Field(
+        None, gt=0, description="The account's limit; null sends as fast as answers come."
+    )
+    tokens_per_minute: float | None = Field(
+        None,
+        gt=0,
+        description="The account's limit, input and longest output counted; null for none.",
+    )
+    timeout_seconds: float = Field(
+        60.0, gt=0, description="Longest wait for one answer before it is asked for again."
+    )
+    max_tries: int = Field(
+        6, ge=1, description="How often one request is sent in one run before it is a failure."
+    )
+    structured: Literal["auto", "json_schema", "json_object", "none"] = Field(
+        "auto",
+        description="How the answer's form is demanded; auto starts with a JSON schema and falls "
+        "back where the server refuses it.",
+    )
+    logprobs: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto asks for token probabilities, which become the label's, and does "
+        "without where the server refuses.",
+    )
+    batch: bool = Field(
+        False,
+        description="Send through OpenAI's Batch API: half the price, answers within a day, "
+        "collected by running again.",
+    )
+    max_cost_usd: float | None = Field(
+        None, ge=0, description="Stop before more is spent than this; needs the model's price."
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Further fields of the request for servers that know more, such as "
+        "`chat_template_kwargs` of vLLM.",
+    )
+
+    @field_validator("extra_body")
+    @classmethod
+    def _own_fields_only(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        clash = sorted(_RESERVED & set(fields))
+        if clash:
+            raise ValueError(f"extra_body must not set {', '.join(clash)}: other settings do")
+        try:
+            json.dumps(fields)
+        except TypeError as error:
+            raise ValueError("extra_body holds a value that JSON does not have") from error
+        return fields

@@ -1,0 +1,174 @@
+"""Which failures are tried again, for how long, and what they are called in the end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from tenacity import Future, RetryCallState
+
+from llm.asking import all_results, request, requests, runner
+from llm.fault_server import FINAL, PASSING, FaultPlan, FaultServer
+from relevance_distillery.llm.retries import Patience, RequestError, WaitAsAsked, retry_after
+
+
+@pytest.fixture(scope="module")
+def server():
+    with FaultServer(FaultPlan(stall=1.0)) as started:
+        yield started
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_fault_that_passes_costs_one_more_try(server: FaultServer, fault: str) -> None:
+    before = len(server.records())
+    found = all_results(runner(server), [request(f"once {fault}", f"[[{fault}]]")])
+    (result,) = found.values()
+    assert (result.status, result.reason) == ("ok", "")
+    assert [record["fault"] for record in server.records()[before:]] == [fault, None]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("429", "rate_limited"),
+        ("500", "server_error"),
+        ("502", "server_error"),
+        ("409", "server_error"),
+        ("408", "timeout"),
+        ("hidden", "server_error"),
+        ("drop", "connection"),
+        ("half", "connection"),
+        ("half_open", "connection"),
+        ("stall", "timeout"),
+        ("html", "bad_response"),
+        ("json", "bad_response"),
+        ("garbage", "bad_response"),
+    ],
+)
+def test_a_fault_that_stays_is_named_after_all_tries(
+    server: FaultServer, fault: str, status: str
+) -> None:
+    before = len(server.records())
+    found = all_results(
+        runner(server, timeout_seconds=0.3),
+        [request("canary"), request(f"ever {fault}", f"[[{fault}*0]]")],
+    )
+    result = found[f"key-ever {fault}"]
+    assert (result.status, result.text, result.retryable, result.asked) == (
+        status,
+        None,
+        True,
+        True,
+    )
+    assert len(server.records()) - before == 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("empty", "empty"),
+        ("null", "empty"),
+        ("filter", "filtered"),
+        ("filter_400", "filtered"),
+        ("refusal", "refused"),
+        ("truncated", "truncated"),
+        ("context", "context_length"),
+        ("400", "rejected"),
+    ],
+)
+def test_what_cannot_pass_is_asked_once(server: FaultServer, fault: str, status: str) -> None:
+    before = len(server.records())
+    found = all_results(runner(server), [request(f"final {fault}", f"[[{fault}*0]]")])
+    (result,) = found.values()
+    assert (result.status, result.text, result.retryable) == (status, None, False)
+    assert len(server.records()) - before == 1
+
+
+def test_a_reason_never_repeats_what_the_server_said(server: FaultServer) -> None:
+    """These faults quote the prompt, as real servers do."""
+    asked = [request("canary"), *(request(f, f"[[{f}*0]] SECRET") for f in ("500", "400"))]
+    asked.append(request("context", "[[context*0]] SECRET"))
+    for result in all_results(runner(server), asked).values():
+        assert "SECRET" not in result.reason
+        assert "Grade" not in result.reason
+        assert "pair" not in result.reason
+
+
+def test_a_wait_of_days_is_left_to_a_later_run(server: FaultServer) -> None:
+    found = all_results(runner(server), [request("days", "[[429_days*0]]")])
+    (result,) = found.values()
+    assert (result.status, result.retryable) == ("rate_limited", True)
+    assert "2880 minutes" in result.reason
+    assert result.seconds < 1
+
+
+def test_retry_after_is_waited_for() -> None:
+    with FaultServer(FaultPlan(wait=0.7)) as server:
+        found = all_results(runner(server), [request(0, "[[429_wait]]")])
+    assert found["key-0"].status == "ok"
+    assert found["key-0"].seconds > 0.7
+
+
+@pytest.mark.parametrize(
+    ("headers", "low", "high"),
+    [
+        ({"retry-after": "20"}, 20, 20),
+        ({"retry-after": "1.5"}, 1.5, 1.5),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25, 0.25),
+        ({"retry-after": "-3"}, 0, 0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0, 0),
+    ],
+)
+def test_retry_after_is_read_in_every_form(
+    headers: dict[str, str], low: float, high: float
+) -> None:
+    waited = retry_after(headers)
+    assert waited is not None
+    assert low <= waited <= high
+
+
+def test_retry_after_may_be_a_date() -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(minutes=2), usegmt=True)
+    waited = retry_after({"retry-after": moment})
+    assert waited is not None
+    assert 100 < waited <= 120
+
+
+@pytest.mark.parametrize("value", ["soon", "", "nan", "inf", "99 Foo 2099"])
+def test_a_senseless_retry_after_is_as_good_as_none(value: str) -> None:
+    assert retry_after({"retry-after": value}) is None
+
+
+def test_waits_grow_and_differ() -> None:
+    wait = WaitAsAsked(Patience(first=1.0, longest=8.0))
+    drawn = {n: [wait(_state(n)) for _ in range(200)] for n in (1, 2, 3, 10)}
+    for tries, (low, high) in {1: (0.5, 1), 2: (1, 2), 3: (2, 4), 10: (4, 8)}.items():
+        assert low <= min(drawn[tries])
+        assert max(drawn[tries]) <= high
+        assert max(drawn[tries]) - min(drawn[tries]) > 0.3 * (high - low)
+
+
+def test_a_wait_that_was_asked_for_is_never_cut_short() -> None:
+    wait = WaitAsAsked(Patience(first=0.1, longest=1.0))
+    assert wait(_state(1, RequestError("rate_limited", "", wait=30.0))) >= 30
+
+
+def test_many_faults_at_once_leave_no_request_without_a_result(server: FaultServer) -> None:
+    shares = {name: 0.03 for name in (*PASSING, *FINAL) if name != "429_date"}
+    plan = FaultPlan(shares=shares, stall=3.0, latency=0.02, slow_share=0.01, slow=0.2, wait=0.05)
+    with FaultServer(plan) as faulty:
+        found = all_results(runner(faulty, concurrency=32, timeout_seconds=1.5), requests(600))
+        assert len(found) == 600
+        expected = {"empty", "filtered", "refused", "truncated", "context_length", "ok"}
+        assert {result.status for result in found.values()} == expected
+        assert not faulty.asked_after_answer()
+        assert 16 < faulty.most_in_flight() <= 64  # the server still counts those that it stalls
+
+
+def _state(tries: int, error: Exception | None = None) -> RetryCallState:
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = tries
+    state.outcome = Future(tries)
+    state.outcome.set_exception(error or RequestError("server_error", ""))
+    return state
