@@ -24,6 +24,7 @@ class SlowJudge:
     """Takes its time, as a server does."""
 
     name, model, prompt_hash, scale = "slow", "none", "", DEFAULT_SCALE
+    budget = None
 
     def __init__(self, log: Path, seconds: float) -> None:
         self._log, self._seconds = log, seconds
@@ -31,8 +32,8 @@ class SlowJudge:
     def request_hashes(self, pairs):
         return [hashlib.sha256(text.encode()).hexdigest() for text in pairs["text"]]
 
-    def grade(self, pairs):
-        for request in self.request_hashes(pairs):
+    def grade(self, shards):
+        for request in (key for pairs in shards for key in self.request_hashes(pairs)):
             with self._log.open("a") as log:
                 log.write(request + "\n")
             time.sleep(self._seconds)

@@ -14,9 +14,9 @@ from relevance_distillery.judges.anchors import random_pairs, seed_pairs
 from relevance_distillery.judges.coverage import TermStatistics
 from relevance_distillery.judges.embedded import EmbeddedJudge, EmbeddedSettings
 from relevance_distillery.judges.encoder import sentence_encoder
-from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.judges.spelling import nearest_known
 from relevance_distillery.judges.thresholds import (
     choose_thresholds,
@@ -85,7 +85,7 @@ def all_pairs(queries, passages):
 
 
 def verdicts(judge, pairs):
-    return [verdict for batch in judge.grade(pairs) for verdict in batch]
+    return [verdict for batch in judge.grade([pairs]) for verdict in batch]
 
 
 def test_seeds_get_higher_grades_than_other_passages(judge, queries, passages):
@@ -291,13 +291,4 @@ def test_unknown_and_foreign_judges_are_refused(judge, passages, queries):
     with pytest.raises(UserError, match="prepared with the encoder"):
         make_judge(None, state | {"model": "bundled@000000000000"}, DEFAULT_SCALE)
     with pytest.raises(UserError, match="no judge 'oracle'"):
-        prepare_judge(
-            "oracle",
-            passages,
-            queries,
-            read_recorded_grades(None, None),
-            DEFAULT_SCALE,
-            SETTINGS,
-            language="en",
-            seed=0,
-        )
+        prepare_judge("oracle", JudgeSources(scale=DEFAULT_SCALE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger import Completion, Ledger, ObservedTokens, Source
+from relevance_distillery.judges.ledger_batches import BatchJob
 
 JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
 
@@ -79,7 +81,7 @@ def test_a_file_that_is_no_ledger(path):
     path.parent.mkdir()
     path.write_bytes(b"this is not a database, not at all" * 50)
 
-    with pytest.raises(UserError, match=r"ledger\.sqlite is damaged or not a ledger: move it"):
+    with pytest.raises(UserError, match=r"ledger\.sqlite is damaged or not a ledger .*: move it"):
         Ledger(path).lookup(["a"])
 
 
@@ -125,3 +127,90 @@ def test_closing_is_harmless(path):
     ledger.record(JUDGE, [Verdict("a", grade=1)])
     ledger.close()
     assert ledger.lookup(["a"])
+
+
+def test_what_was_never_asked_is_not_stored(path):
+    ledger = Ledger(path)
+    ledger.record(JUDGE, [Verdict("a", status="budget", reason="spent", asked=False)])
+
+    assert ledger.counts() == {"verdicts": 0, "failures": 0}
+
+
+def test_money_is_counted_over_answers_failures_and_texts(path):
+    ledger = Ledger(path)
+    ledger.record(JUDGE, [Verdict("a", grade=1, cost_usd=0.5)])
+    for _ in range(2):
+        ledger.record(JUDGE, [Verdict("b", status="timeout", cost_usd=0.25)])
+    ledger.record_completions([Completion("c", "queries", "m", "h", "d", "text", cost_usd=2.0)])
+
+    assert ledger.spent(["a", "b", "c", "z"]) == 3.0
+    assert ledger.spent(iter(["b"])) == 0.5
+    assert Ledger(path).spent_before(JUDGE, ["a", "b"]) == 1.0
+    # An answer takes the failure's place, and what the failed attempts cost is still counted.
+    ledger.record(JUDGE, [Verdict("b", grade=2, cost_usd=1.0)])
+    assert ledger.spent(["b"]) == 1.5
+
+
+def test_a_run_counts_no_dollar_twice_against_its_budget(path):
+    Ledger(path).record(JUDGE, [Verdict("a", grade=1, cost_usd=0.5)])
+    ledger = Ledger(path)
+
+    assert ledger.spent_before(JUDGE, ["a", "b"]) == 0.5
+    ledger.record(JUDGE, [Verdict("b", grade=1, cost_usd=4.0)])
+    assert ledger.spent_before(JUDGE, ["a", "b"]) == 0.0
+
+
+def test_texts_come_back_as_they_were_written(path):
+    first = Completion("c", "queries", "m", "h", "d", "one\ntwo", 10, 4, 0.01)
+    Ledger(path).record_completions([first])
+    Ledger(path).record_completions([replace(first, text="another")])
+    found = Ledger(path).completions(["c", "x"])
+
+    assert set(found) == {"c"}
+    assert replace(found["c"], created_at="") == first
+    assert found["c"].created_at.endswith("+00:00")
+
+
+def test_tokens_that_a_model_used_are_known_afterwards(path):
+    ledger = Ledger(path)
+    assert ledger.observed_tokens("m") is None
+    ledger.record(
+        JUDGE,
+        [Verdict(f"h{n}", grade=1, input_tokens=100 + n, output_tokens=n) for n in range(1, 102)],
+    )
+    ledger.record_completions([Completion("c", "queries", "m", "h", "d", "t", 900, 60)])
+    seen = ledger.observed_tokens("m")
+
+    assert seen == ObservedTokens(101, 151.0, 51.0, 6, 96)
+    assert ledger.observed_tokens("m", "queries") == ObservedTokens(1, 900.0, 60.0, 60, 60)
+    assert ledger.observed_tokens("another") is None
+
+
+def test_a_forgotten_document_leaves_no_byte_of_its_texts(path):
+    ledger = Ledger(path)
+    ledger.record(JUDGE, [Verdict("a", grade=1)], {"a": Source("q", "secret")})
+    ledger.record(JUDGE, [Verdict("b", grade=1), Verdict("c", grade=1)])
+    ledger.record_completions([Completion("d", "queries", "m", "h", "secret", "Project Halcyon")])
+
+    assert ledger.about("secret", ["b"]) == 3
+    assert ledger.forget("secret", ["b"]) == 3
+    assert set(ledger.lookup(["a", "b", "c"])) == {"c"}
+    stored = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"Halcyon" not in stored
+    assert b"secret" not in stored
+
+
+def test_batches_wait_for_the_run_that_collects_them(path):
+    job = BatchJob("batch_1", "llm", "m", "h", "in_progress", {"input_file": "f1"})
+    Ledger(path).batches.add(job, ["a", "b"])
+    batches = Ledger(path).batches
+
+    assert batches.pending(["a", "b", "c"]) == {"a": "batch_1", "b": "batch_1"}
+    (found,) = batches.open("llm", "m")
+    assert replace(found, created_at="") == job
+    batches.update("batch_1", "completed", {"output_file": "f2"})
+    assert batches.open("llm", "m")[0].details == {"output_file": "f2"}
+    assert batches.open("llm", "other") == []
+    batches.release("batch_1")
+    assert batches.open("llm", "m") == []
+    assert batches.pending(["a"]) == {}

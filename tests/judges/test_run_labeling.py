@@ -25,6 +25,7 @@ class ScriptedJudge:
     """Answers by the pair's text: `g2` a grade, `drop` nothing, anything else a failure."""
 
     name, model, prompt_hash, scale = "scripted", "m", "", DEFAULT_SCALE
+    budget = None
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -32,8 +33,8 @@ class ScriptedJudge:
     def request_hashes(self, pairs):
         return [f"hash of {text}" for text in pairs["text"]]
 
-    def grade(self, pairs):
-        for text in pairs["text"]:
+    def grade(self, shards):
+        for text in (text for pairs in shards for text in pairs["text"]):
             self.asked.append(text)
             if text == "drop":
                 continue
@@ -104,7 +105,7 @@ def test_passing_failures_are_tried_again_and_final_ones_only_on_request(ledger)
     label(pairs, judge, ledger, max_attempts=3)
     assert judge.asked == []
 
-    label(pairs, judge, ledger, max_attempts=3, retry_failed=True)
+    label(pairs, judge, ledger, max_attempts=3, retry_failures=True)
     assert judge.asked == ["later", "refused"]
 
 
@@ -116,7 +117,7 @@ def test_no_pairs_give_empty_tables_with_columns(ledger):
     assert result.failures.empty
     assert "reason" in result.failures
     with pytest.raises(UserError, match="--pipeline=mine"):
-        refuse_total_failure(result, ScriptedJudge())
+        refuse_total_failure("scripted", result.labels, result.failures)
 
 
 def test_a_repeated_pair_is_refused(ledger):
@@ -130,7 +131,7 @@ def test_a_run_without_any_label_says_why(ledger):
     result = run_labeling(table("refused", "refused.", "later"), ScriptedJudge(), ledger)
 
     with pytest.raises(UserError, match=r"none of 3 pairs \(.*1 refused: why"):
-        refuse_total_failure(result, ScriptedJudge())
+        refuse_total_failure("scripted", result.labels, result.failures)
 
 
 def test_the_summary_counts_everything(ledger):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
 from relevance_distillery.grading import GradeScale
+
+if TYPE_CHECKING:
+    from relevance_distillery.llm.budget import Budget
 
 PAIR_COLUMNS = (
     "query_id",
@@ -41,6 +44,8 @@ class Verdict:
         input_tokens, output_tokens: What was read and written; 0 when not known.
         cost_usd: Price of this verdict in US dollars.
         seconds: Time spent on this verdict.
+        asked: False where the request was never sent: the budget was spent, a batch is still
+            pending, the run was stopped. Such a failure is no attempt and is not stored.
     """
 
     request_hash: str
@@ -53,6 +58,7 @@ class Verdict:
     output_tokens: int = 0
     cost_usd: float = 0.0
     seconds: float = 0.0
+    asked: bool = True
 
 
 class Judge(Protocol):
@@ -63,6 +69,10 @@ class Judge(Protocol):
         model: The model behind it, with its revision where there is one.
         prompt_hash: Changes with anything in the instructions or settings; empty without any.
         scale: The grades that it gives.
+        budget: What it may spend and has spent; None for judges that cost nothing.
+
+    A judge that is made of other judges (a cascade, a consensus) has, besides, a method
+    `label`; see `CompositeJudge` in `judges.labeling`.
     """
 
     name: str
@@ -70,14 +80,24 @@ class Judge(Protocol):
     prompt_hash: str
     scale: GradeScale
 
+    @property
+    def budget(self) -> Budget | None:
+        """What the judge may spend; None where it costs nothing."""
+        ...
+
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """One ledger key a pair: a hash of everything that the judge sees and is."""
         ...
 
-    def grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
         """Verdicts for all pairs, a few at a time, in any order, each pair once.
 
         Every list is committed before the next one is asked for, so a judge that pays
         for answers should yield each answer as soon as it has it.
+
+        Args:
+            shards: Tables with `PAIR_COLUMNS`, at most 1,024 rows each, joined when they are
+                asked for. A judge reads ahead as far as it has requests in flight, over the
+                borders of shards, and no further: memory stays flat.
         """
         ...

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,10 +104,12 @@ class EmbeddedJudge:
         model: The encoder and the hash of its weights.
         prompt_hash: Changes with weights, thresholds or term statistics.
         scale: The grades it gives.
+        budget: None, it costs nothing.
         facts: What it was fitted on, for reports.
     """
 
     name = "embedded"
+    budget = None
 
     def __init__(
         self,
@@ -229,8 +231,12 @@ class EmbeddedJudge:
             for row in seen
         ]
 
-    def grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
-        """Verdicts in shards of `SHARD` pairs, in order."""
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
+        """Verdicts in lists of at most `SHARD` pairs, in order."""
+        for pairs in shards:
+            yield from self._grade(pairs)
+
+    def _grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
         hashes = self.request_hashes(pairs)
         for start in range(0, len(pairs), SHARD):
             began = time.monotonic()

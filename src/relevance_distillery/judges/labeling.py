@@ -3,23 +3,29 @@
 The shape is that of a cache in front of calls that cost money: requests without an answer
 in the ledger are judged and committed as they come, then every pair is looked up. A run
 that was killed starts again at the first request that had not been committed.
+
+Texts are joined a shard at a time and go to the judge in one stream; what stays in memory
+for each pair is its row in the tables.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.ledger import Entry, Ledger
+from relevance_distillery.judges.ledger import Entry, Ledger, Source
+from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.progress import Progress
-from relevance_distillery.schemas import Failures, Labels, empty
+from relevance_distillery.judges.requests import Requests
+from relevance_distillery.judges.tables import Unasked, failures_table, labels_table
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +43,7 @@ class Labeling:
         pairs: How many pairs were given.
         from_ledger: Pairs whose answer was there before.
         requests: Requests sent to the judge by this run; fewer than its new pairs when
-            several pairs read the same.
+            several pairs read the same, or when the budget was spent.
         seconds: Time from the first question to the last look-up.
         cost_usd: What this run spent, failed requests included.
     """
@@ -51,112 +57,194 @@ class Labeling:
     cost_usd: float
 
 
+class CompositeJudge(Judge, Protocol):
+    """A judge that is made of others, which go through the ledger each under its own key."""
+
+    def label(
+        self, pairs: Pairs, ledger: Ledger, *, retry_failures: bool, max_attempts: int
+    ) -> Labeling:
+        """As `run_labeling`, which its inner judges are labelled with."""
+        ...
+
+
 def label(
-    pairs: pd.DataFrame,
+    pairs: Pairs | pd.DataFrame,
     judge: Judge,
     ledger: Ledger,
     *,
-    retry_failed: bool = False,
+    retry_failures: bool = False,
     max_attempts: int = MAX_ATTEMPTS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labels and failures of pairs; see `run_labeling`."""
     result = run_labeling(
-        pairs, judge, ledger, retry_failed=retry_failed, max_attempts=max_attempts
+        pairs, judge, ledger, retry_failures=retry_failures, max_attempts=max_attempts
     )
     return result.labels, result.failures
 
 
 def run_labeling(
-    pairs: pd.DataFrame,
+    pairs: Pairs | pd.DataFrame,
     judge: Judge,
     ledger: Ledger,
     *,
-    retry_failed: bool = False,
+    retry_failures: bool = False,
     max_attempts: int = MAX_ATTEMPTS,
+    quiet: bool = False,
 ) -> Labeling:
     """Label pairs through the ledger.
 
     Args:
-        pairs: Columns `judges.base.PAIR_COLUMNS`; (query_id, passage_id) is unique.
-        judge: Who grades.
-        ledger: Where answers are kept.
-        retry_failed: Ask again for every failure, also for those that are final or were
+        pairs: A table with `judges.base.PAIR_COLUMNS`, or `Pairs`, which are joined as they
+            are read; (query_id, passage_id) is unique.
+        judge: Who grades. A composite judge labels itself, with this function for each of
+            the judges that it is made of.
+        ledger: Where answers are kept; locked against other runs meanwhile.
+        retry_failures: Ask again for every failure, also for those that are final or were
             tried `max_attempts` times.
         max_attempts: How often a failure that may pass is tried, over all runs.
+        quiet: Neither progress nor a closing line, for callers that come often with few.
 
     Returns:
         Labels and failures, together exactly the pairs.
 
     Raises:
-        UserError: The ledger cannot be read or written.
+        UserError: The ledger cannot be read or written, or another run uses it.
         ValueError: A pair occurs twice.
     """
-    if pairs.duplicated(["query_id", "passage_id"]).any():
+    given = Pairs.of(pairs) if isinstance(pairs, pd.DataFrame) else pairs
+    if given.keys.duplicated(["query_id", "passage_id"]).any():
         raise ValueError("pairs must be unique in (query_id, passage_id)")
-    start = time.monotonic()
-    hashes = judge.request_hashes(pairs)
-    known = ledger.lookup(hashes)
-    failed = ledger.failures(hashes)
-    first = ~pd.Series(hashes, index=pairs.index, dtype="str").duplicated()
-    wanted = [
-        bool(is_first)
-        and request not in known
-        and (request not in failed or _try_again(failed[request], retry_failed, max_attempts))
-        for request, is_first in zip(hashes, first, strict=True)
-    ]
-    misses = pairs[np.array(wanted, dtype=bool)]
-    cost = _judge_misses(
-        misses, [h for h, w in zip(hashes, wanted, strict=True) if w], judge, ledger
-    )
-    answers, failed = ledger.lookup(hashes), ledger.failures(hashes)
+    with ledger.lock():
+        if hasattr(judge, "label"):
+            return cast(CompositeJudge, judge).label(
+                given, ledger, retry_failures=retry_failures, max_attempts=max_attempts
+            )
+        start = time.monotonic()
+        requests = Requests.of(given, judge)
+        known = requests.answered(ledger)
+        wanted = ~known
+        if not retry_failures:
+            wanted &= ~requests.failed(ledger, lambda entry: is_final(entry, max_attempts))
+        run = _Run(given, requests, wanted, judge, ledger)
+        run.judge_misses(quiet)
+        labels, answered = labels_table(given.keys, requests, ledger, judge)
+        failures = failures_table(given.keys, requests, ledger, judge, answered, run.unasked)
     result = Labeling(
-        labels=_labels(pairs, hashes, answers, judge),
-        failures=_failures(pairs, hashes, answers, failed, judge),
-        pairs=len(pairs),
-        from_ledger=sum(request in known for request in hashes),
-        requests=len(misses),
+        labels=labels,
+        failures=failures,
+        pairs=len(given),
+        from_ledger=int(known[requests.of_pair].sum()),
+        requests=int(wanted.sum()) - run.unasked.count,
         seconds=time.monotonic() - start,
-        cost_usd=cost,
+        cost_usd=run.cost_usd,
     )
-    logger.info(
-        "judge %s: %d pairs, %d labelled (%d of them from the ledger), %d failed",
-        judge.name,
-        result.pairs,
-        len(result.labels),
-        result.from_ledger,
-        len(result.failures),
-    )
+    if not quiet:
+        logger.info(
+            "judge %s: %d pairs, %d labelled (%d of them from the ledger), %d failed",
+            judge.name,
+            result.pairs,
+            len(result.labels),
+            result.from_ledger,
+            len(result.failures),
+        )
     return result
 
 
-def _try_again(entry: Entry, retry_failed: bool, max_attempts: int) -> bool:
-    return retry_failed or (entry.verdict.retryable and entry.attempts < max_attempts)
+def is_final(entry: Entry, max_attempts: int) -> bool:
+    """Whether a failure is asked for again only with `retry_failures`."""
+    return not entry.verdict.retryable or entry.attempts >= max_attempts
 
 
-def _judge_misses(
-    misses: pd.DataFrame, hashes: Sequence[str], judge: Judge, ledger: Ledger
-) -> float:
-    """Ask the judge and commit what it says, batch by batch; returns what it cost."""
-    open_requests = dict.fromkeys(hashes)
-    cost = 0.0
-    if not open_requests:
-        return cost
-    with Progress(len(open_requests), judge.name) as progress:
-        for verdicts in judge.grade(misses):
-            asked = [_checked(v, judge) for v in verdicts if v.request_hash in open_requests]
-            if len(asked) < len(verdicts):
-                raise ValueError(f"judge {judge.name} answered a request twice or unasked")
-            ledger.record(judge, asked)
-            cost += sum(verdict.cost_usd for verdict in asked)
-            for verdict in asked:
-                del open_requests[verdict.request_hash]
-            progress.advance(len(asked))
-    silent = [
-        Verdict(request, status="unanswered", reason="the judge gave no answer", retryable=True)
-        for request in open_requests
-    ]
-    ledger.record(judge, silent)
-    return cost
+class _Run:
+    """One stream of misses through a judge into the ledger.
+
+    Attributes:
+        unasked: Requests that the judge never sent.
+        cost_usd: What the verdicts cost.
+    """
+
+    def __init__(
+        self, pairs: Pairs, requests: Requests, wanted: np.ndarray, judge: Judge, ledger: Ledger
+    ) -> None:
+        self._pairs, self._requests, self._wanted = pairs, requests, wanted
+        self._judge, self._ledger = judge, ledger
+        # Place in `requests` and origin of every request that the judge holds.
+        self._open: dict[str, tuple[int, Source]] = {}
+        self._handed_out = np.zeros(len(requests), dtype=bool)
+        self.unasked = Unasked(len(requests))
+        self.cost_usd = 0.0
+
+    def judge_misses(self, quiet: bool) -> None:
+        """Ask for every miss and commit what comes, list by list."""
+        total = int(self._wanted.sum())
+        if not total:
+            return
+        budget = self._judge.budget
+        if budget is not None:
+            hashes = (request for _, page in self._requests.pages() for request in page)
+            budget.charge(self._ledger.spent_before(self._judge, hashes))
+        # Closing the judge's stream, however it ends, lets go of connections at once.
+        with (
+            Progress(0 if quiet else total, self._judge.name, budget=budget) as progress,
+            _closed(self._judge.grade(self._feed())) as answers,
+        ):
+            for verdicts in answers:
+                self._commit(verdicts)
+                progress.advance(
+                    len(verdicts),
+                    tokens=sum(v.input_tokens + v.output_tokens for v in verdicts),
+                    cost_usd=sum(v.cost_usd for v in verdicts),
+                )
+        self._close()
+
+    def _feed(self) -> Iterator[pd.DataFrame]:
+        """Shards of misses, noting what the judge now holds."""
+        mask = np.zeros(len(self._pairs), dtype=bool)
+        mask[self._requests.first_pair[self._wanted]] = True
+        for shard in self._pairs.shards(mask):
+            places = self._requests.of_pair[shard.index.to_numpy()]
+            self._handed_out[places] = True
+            sources = zip(shard["query_id"], shard["document_id"], strict=True)
+            hashes = self._requests.hashes.iloc[places]
+            for request, place, (query_id, document_id) in zip(
+                hashes, places.tolist(), sources, strict=True
+            ):
+                self._open[request] = (place, Source(str(query_id), str(document_id)))
+            yield shard
+
+    def _commit(self, verdicts: list[Verdict]) -> None:
+        asked, sources = [], {}
+        for verdict in verdicts:
+            place, source = self._open.pop(verdict.request_hash, (-1, Source()))
+            if place < 0:
+                raise ValueError(f"judge {self._judge.name} answered a request twice or unasked")
+            if verdict.asked:
+                asked.append(_checked(verdict, self._judge))
+                sources[verdict.request_hash] = source
+            else:
+                self.unasked.add(place, verdict.status, verdict.reason)
+        self._ledger.record(self._judge, asked, sources)
+        self.cost_usd += sum(verdict.cost_usd for verdict in asked)
+
+    def _close(self) -> None:
+        """Whatever the judge held without a word is unanswered; the rest it never saw."""
+        silent = [
+            Verdict(request, status="unanswered", reason="the judge gave no answer", retryable=True)
+            for request in self._open
+        ]
+        sources = {request: source for request, (_, source) in self._open.items()}
+        self._ledger.record(self._judge, silent, sources)
+        never = np.flatnonzero(self._wanted & ~self._handed_out)
+        self.unasked.add(never, "unanswered", "the judge stopped before it came to this pair")
+
+
+@contextmanager
+def _closed(answers: Iterator[list[Verdict]]) -> Iterator[Iterator[list[Verdict]]]:
+    try:
+        yield answers
+    finally:
+        if isinstance(answers, Generator):
+            answers.close()
 
 
 def _checked(verdict: Verdict, judge: Judge) -> Verdict:
@@ -182,64 +270,3 @@ def _checked(verdict: Verdict, judge: Judge) -> Verdict:
         cost_usd=verdict.cost_usd,
         seconds=verdict.seconds,
     )
-
-
-def _labels(
-    pairs: pd.DataFrame, hashes: Sequence[str], answers: dict[str, Entry], judge: Judge
-) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    paid: set[str] = set()
-    keys = zip(pairs["query_id"], pairs["passage_id"], hashes, strict=True)
-    for query_id, passage_id, request in keys:
-        if request not in answers:
-            continue
-        entry, verdict = answers[request], answers[request].verdict
-        # Pairs that read the same share one answer: only the first of them carries its
-        # cost, so that sums over the table are what was spent.
-        share = 0 if request in paid else 1
-        paid.add(request)
-        rows.append(
-            {
-                "query_id": query_id,
-                "passage_id": passage_id,
-                "grade": verdict.grade,
-                "probabilities": None
-                if verdict.probabilities is None
-                else np.array(verdict.probabilities, dtype=np.float64),
-                "judge": judge.name,
-                "model": judge.model,
-                "request_hash": request,
-                "prompt_hash": judge.prompt_hash,
-                "scale_hash": judge.scale.digest,
-                "input_tokens": verdict.input_tokens * share,
-                "output_tokens": verdict.output_tokens * share,
-                "cost_usd": verdict.cost_usd * share,
-                "seconds": verdict.seconds * share,
-                "created_at": entry.created_at,
-            }
-        )
-    return Labels.validate(pd.DataFrame(rows)) if rows else empty(Labels)
-
-
-def _failures(
-    pairs: pd.DataFrame,
-    hashes: Sequence[str],
-    answers: dict[str, Entry],
-    failed: dict[str, Entry],
-    judge: Judge,
-) -> pd.DataFrame:
-    rows = [
-        {
-            "query_id": query_id,
-            "passage_id": passage_id,
-            "judge": judge.name,
-            "status": failed[request].verdict.status,
-            "reason": failed[request].verdict.reason,
-            "attempts": failed[request].attempts,
-        }
-        for query_id, passage_id, request in zip(
-            pairs["query_id"], pairs["passage_id"], hashes, strict=True
-        )
-        if request not in answers
-    ]
-    return Failures.validate(pd.DataFrame(rows)) if rows else empty(Failures)

@@ -1,72 +1,34 @@
 """The label ledger: every answer that a judge gave, kept in one SQLite file.
 
 A label costs money or time, so each answer is committed as soon as it is there and is never
-asked for again. The key is the hash of everything that the judge sees and is. No text of
-queries or documents is stored, only hashes, grades and costs.
+asked for again. The key is the hash of everything that the judge sees and is. Of documents
+and queries only ids are stored, beside grades and costs; of a synthesizer's language model
+also the text that it wrote.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.judges import ledger_rows as rows
 from relevance_distillery.judges.base import Judge, Verdict
+from relevance_distillery.judges.ledger_batches import BatchJobs
+from relevance_distillery.judges.ledger_lock import LedgerLock
+from relevance_distillery.judges.ledger_recovery import looks_damaged, refuse_damaged
+from relevance_distillery.judges.ledger_rows import Completion, Entry, ObservedTokens, Source
+from relevance_distillery.judges.ledger_schema import open_ledger
 
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS verdicts (
-    request_hash TEXT PRIMARY KEY,
-    judge TEXT NOT NULL,
-    model TEXT NOT NULL,
-    prompt_hash TEXT NOT NULL,
-    scale_hash TEXT NOT NULL,
-    grade INTEGER NOT NULL,
-    probabilities TEXT,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cost_usd REAL NOT NULL,
-    seconds REAL NOT NULL,
-    created_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS failures (
-    request_hash TEXT PRIMARY KEY,
-    judge TEXT NOT NULL,
-    model TEXT NOT NULL,
-    status TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    retryable INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cost_usd REAL NOT NULL,
-    seconds REAL NOT NULL,
-    updated_at TEXT NOT NULL
-) WITHOUT ROWID;
-"""
+__all__ = ["Completion", "Entry", "Ledger", "ObservedTokens", "Source"]
+
 # SQLite allows more variables a statement, but old builds stop at 999.
 _CHUNK = 500
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the ledger knows about one request.
-
-    Attributes:
-        verdict: The answer, or the last failure; tokens, cost and seconds of a failure are
-            summed over its attempts.
-        created_at: When it was written, ISO 8601 in UTC.
-        attempts: How often the request was tried without success; 0 for an answer.
-    """
-
-    verdict: Verdict
-    created_at: str
-    attempts: int = 0
+_ABOUT_DOCUMENTS = ("verdicts", "failures", "completions")
 
 
 class Ledger:
@@ -74,98 +36,220 @@ class Ledger:
 
     The file is opened on first use and in write-ahead mode with full synchronisation: what
     `record` returned from is on disk, and what it had not finished is not there at all.
+    Anyone may read at any time; whoever is about to pay for answers holds `lock`.
 
     Attributes:
         path: The SQLite file.
+        batches: Batches that were handed in and not collected yet.
     """
 
     def __init__(self, path: Path) -> None:
         """Name the file; its folder is made on first use."""
         self.path = Path(path)
+        self.batches = BatchJobs(self)
         self._connection: sqlite3.Connection | None = None
+        self._lock = LedgerLock(self.path)
+        self._accounted: dict[tuple[str, str, str], float] = {}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs out, and check that the file is sound before it is relied on.
+
+        May be taken again by the same handle, as by a judge that is made of other judges.
+
+        Raises:
+            UserError: Another run holds the lock, or the file is damaged.
+        """
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock.held() as first:
+            if first:
+                self._check()
+            yield
 
     def lookup(self, request_hashes: Sequence[str]) -> dict[str, Entry]:
         """The answers among `request_hashes`; what was never answered is left out."""
-        query = (
-            "SELECT request_hash, grade, probabilities, input_tokens, output_tokens, cost_usd,"
-            " seconds, created_at FROM verdicts WHERE request_hash IN "
-        )
-        entries = {}
-        for row in self._select(query, request_hashes):
-            probabilities = None if row[2] is None else tuple(json.loads(row[2]))
-            verdict = Verdict(
-                request_hash=row[0],
-                grade=row[1],
-                probabilities=probabilities,
-                input_tokens=row[3],
-                output_tokens=row[4],
-                cost_usd=row[5],
-                seconds=row[6],
-            )
-            entries[row[0]] = Entry(verdict, created_at=row[7])
-        return entries
+        query = f"SELECT {rows.ANSWER_COLUMNS} FROM verdicts WHERE request_hash IN "
+        return {row[0]: rows.answer(row) for row in self.select(query, request_hashes)}
+
+    def answered(self, request_hashes: Sequence[str]) -> set[str]:
+        """Which of `request_hashes` have an answer."""
+        query = "SELECT request_hash FROM verdicts WHERE request_hash IN "
+        return {row[0] for row in self.select(query, request_hashes)}
 
     def failures(self, request_hashes: Sequence[str]) -> dict[str, Entry]:
         """The failures among `request_hashes` that were not answered since."""
-        query = (
-            "SELECT request_hash, status, reason, retryable, input_tokens, output_tokens,"
-            " cost_usd, seconds, updated_at, attempts FROM failures WHERE request_hash IN "
-        )
-        entries = {}
-        for row in self._select(query, request_hashes):
-            verdict = Verdict(
-                request_hash=row[0],
-                status=row[1],
-                reason=row[2],
-                retryable=bool(row[3]),
-                input_tokens=row[4],
-                output_tokens=row[5],
-                cost_usd=row[6],
-                seconds=row[7],
-            )
-            entries[row[0]] = Entry(verdict, created_at=row[8], attempts=row[9])
-        return entries
+        query = f"SELECT {rows.FAILURE_COLUMNS} FROM failures WHERE request_hash IN "
+        return {row[0]: rows.failure(row) for row in self.select(query, request_hashes)}
 
-    def record(self, judge: Judge, verdicts: Sequence[Verdict]) -> None:
+    def completions(self, request_hashes: Sequence[str]) -> dict[str, Completion]:
+        """The texts among `request_hashes` that were written before."""
+        query = f"SELECT {rows.COMPLETION_COLUMNS} FROM completions WHERE request_hash IN "
+        return {row[0]: Completion(*row) for row in self.select(query, request_hashes)}
+
+    def record(
+        self,
+        judge: Judge,
+        verdicts: Sequence[Verdict],
+        sources: Mapping[str, Source] | None = None,
+    ) -> None:
         """Commit answers and failures in one transaction.
 
-        An answer removes the failure of the same request; an answer that is already there
-        stays as it is, since labels in older tables refer to it.
+        An answer takes the place of the failure of the same request, and its cost includes
+        what the failed attempts had cost; an answer that is already there
+        stays as it is, since labels in older tables refer to it. What was never asked
+        (`Verdict.asked`) is passed over.
 
         Args:
             judge: Who answered.
             verdicts: Answers and failures with their request hashes.
+            sources: Whose texts the requests carried, by request hash.
 
         Raises:
             UserError: The file cannot be written.
         """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        answers = [v for v in verdicts if v.grade is not None]
-        failures = [v for v in verdicts if v.grade is None]
-        with self._transaction() as connection:
+        now, known, nobody = _now(), sources or {}, Source()
+        asked = [v for v in verdicts if v.asked]
+        answers = [v for v in asked if v.grade is not None]
+        failures = [v for v in asked if v.grade is None]
+        if not asked:
+            return
+        with self.transaction() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                [_verdict_row(judge, verdict, now) for verdict in answers],
+                rows.INSERT_ANSWER,
+                [
+                    rows.answer_row(judge, v, known.get(v.request_hash, nobody), now)
+                    for v in answers
+                ],
             )
             connection.executemany(
                 "DELETE FROM failures WHERE request_hash = ?",
                 [(verdict.request_hash,) for verdict in answers],
             )
             connection.executemany(
-                "INSERT INTO failures VALUES (?,?,?,?,?,?,1,?,?,?,?,?)"
-                " ON CONFLICT (request_hash) DO UPDATE SET status = excluded.status,"
-                " reason = excluded.reason, retryable = excluded.retryable,"
-                " attempts = attempts + 1,"
-                " input_tokens = input_tokens + excluded.input_tokens,"
-                " output_tokens = output_tokens + excluded.output_tokens,"
-                " cost_usd = cost_usd + excluded.cost_usd,"
-                " seconds = seconds + excluded.seconds, updated_at = excluded.updated_at",
-                [_failure_row(judge, verdict, now) for verdict in failures],
+                rows.INSERT_FAILURE,
+                [
+                    rows.failure_row(judge, v, known.get(v.request_hash, nobody), now)
+                    for v in failures
+                ],
             )
+        key = (judge.name, judge.model, judge.prompt_hash)
+        paid = sum(verdict.cost_usd for verdict in asked)
+        self._accounted[key] = self._accounted.get(key, 0.0) + paid
+
+    def record_completions(self, completions: Sequence[Completion]) -> None:
+        """Commit texts in one transaction; one that is already there stays as it is.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        now = _now()
+        with self.transaction() as connection:
+            connection.executemany(
+                rows.INSERT_COMPLETION, [rows.completion_row(one, now) for one in completions]
+            )
+
+    def spent(self, request_hashes: Iterable[str]) -> float:
+        """Dollars paid so far for requests: answers, failed attempts and texts.
+
+        Args:
+            request_hashes: Each once; read a page at a time.
+        """
+        wanted, total = iter(request_hashes), 0.0
+        while page := list(islice(wanted, _CHUNK)):
+            for table in _ABOUT_DOCUMENTS:
+                query = f"SELECT cost_usd FROM {table} WHERE cost_usd > 0 AND request_hash IN "
+                total += sum(row[0] for row in self.select(query, page))
+        return total
+
+    def spent_before(self, judge: Judge, request_hashes: Iterable[str]) -> float:
+        """Dollars that earlier runs paid a judge for `request_hashes`.
+
+        What this handle recorded or has told of before is left out, so that a judge that
+        is asked several times in a run counts no dollar twice against its budget.
+
+        Args:
+            judge: Who was paid.
+            request_hashes: Each once.
+        """
+        key = (judge.name, judge.model, judge.prompt_hash)
+        accounted = self._accounted.get(key, 0.0)
+        before = max(0.0, self.spent(request_hashes) - accounted)
+        self._accounted[key] = accounted + before
+        return before
+
+    def observed_tokens(self, model: str, kind: str | None = None) -> ObservedTokens | None:
+        """Tokens that a model used so far.
+
+        Args:
+            model: The model's name as in the ledger.
+            kind: A kind of completion; None for grades.
+
+        Returns:
+            None where nothing is known.
+        """
+        table = "verdicts" if kind is None else "completions"
+        only = "model = ? AND input_tokens > 0" + ("" if kind is None else " AND kind = ?")
+        values: tuple = (model,) if kind is None else (model, kind)
+        ranked = (
+            f"SELECT output_tokens FROM {table} WHERE {only}"
+            " ORDER BY output_tokens LIMIT 1 OFFSET ?"
+        )
+        with self.transaction() as connection:
+            count, read, written = connection.execute(
+                f"SELECT count(*), avg(input_tokens), avg(output_tokens) FROM {table} WHERE {only}",
+                values,
+            ).fetchone()
+            if not count:
+                return None
+            low, high = (
+                connection.execute(ranked, (*values, round(share * (count - 1)))).fetchone()[0]
+                for share in (0.05, 0.95)
+            )
+        return ObservedTokens(count, read, written, low, high)
+
+    def forget(self, document_id: str, request_hashes: Sequence[str] = ()) -> int:
+        """Delete whatever is about a document, bytes in the file included.
+
+        Args:
+            document_id: Rows with this id go.
+            request_hashes: Rows with these keys go too; rows that were written by the first
+                format know no document.
+
+        Returns:
+            How many rows were deleted.
+        """
+        keys = [(request,) for request in request_hashes]
+        with self._explained():
+            self._open().execute("PRAGMA secure_delete = ON")
+        with self.transaction() as connection:
+            before = connection.total_changes
+            for table in _ABOUT_DOCUMENTS:
+                connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document_id,))
+                connection.executemany(f"DELETE FROM {table} WHERE request_hash = ?", keys)
+            deleted = connection.total_changes - before
+            connection.executemany("DELETE FROM batch_requests WHERE request_hash = ?", keys)
+        with self._explained():
+            # The write-ahead log still holds the pages as they were.
+            self._open().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return deleted
+
+    def about(self, document_id: str, request_hashes: Sequence[str] = ()) -> int:
+        """How many rows `forget` would delete."""
+        found = 0
+        for table in _ABOUT_DOCUMENTS:
+            with self.transaction() as connection:
+                named = connection.execute(
+                    f"SELECT request_hash FROM {table} WHERE document_id = ?", (document_id,)
+                )
+                keys = {request for (request,) in named}
+            listed = f"SELECT request_hash FROM {table} WHERE request_hash IN "
+            found += len(keys.union(row[0] for row in self.select(listed, request_hashes)))
+        return found
 
     def counts(self) -> dict[str, int]:
         """How many answers and how many open failures the ledger holds."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return {
                 table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
                 for table in ("verdicts", "failures")
@@ -177,42 +261,46 @@ class Ledger:
             self._connection.close()
             self._connection = None
 
-    def _select(self, query: str, hashes: Sequence[str]) -> Iterator[tuple]:
+    def select(self, query: str, hashes: Sequence[str]) -> Iterator[tuple]:
+        """Rows of a query that ends in `IN `, a few hundred hashes at a time."""
         wanted = list(dict.fromkeys(hashes))
         for start in range(0, len(wanted), _CHUNK):
             chunk = wanted[start : start + _CHUNK]
             marks = f"({','.join('?' * len(chunk))})"
-            with self._explained(), closing(self._open().execute(query + marks, chunk)) as rows:
-                yield from rows.fetchall()
+            with self._explained(), closing(self._open().execute(query + marks, chunk)) as found:
+                page = found.fetchall()
+            yield from page
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything that is done with the connection, or nothing of it.
+
+        Raises:
+            UserError: What SQLite or the file system objected to, and what to do.
+        """
         with self._explained():
             connection = self._open()
-            with connection:
+            connection.execute("BEGIN")
+            try:
                 yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=60)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version not in (0, _VERSION):
-                    raise UserError(
-                        f"The ledger {self.path} has format {version} and this release knows "
-                        f"{_VERSION}: use the release that wrote it, or move the file away."
-                    )
-                connection.executescript(_SCHEMA)
-                if version == 0:
-                    connection.execute(f"PRAGMA user_version = {_VERSION}")
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = open_ledger(self.path)
         return self._connection
+
+    def _check(self) -> None:
+        with self._explained():
+            found = self._open().execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            self.close()
+            raise refuse_damaged(self.path, "its integrity check failed")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -220,6 +308,9 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
+            if looks_damaged(error):
+                self.close()
+                raise refuse_damaged(self.path, str(error)) from error
             raise UserError(f"The ledger {self.path} {_remedy(error)} ({error}).") from error
         except OSError as error:
             raise UserError(
@@ -236,40 +327,8 @@ def _remedy(error: sqlite3.Error) -> str:
         return "cannot be written: make the file and its folder writable and run again"
     if "locked" in text or "busy" in text:
         return "is in use by another run: wait until that one has ended"
-    return "is damaged or not a ledger: move it away, or put a copy of it back, and run again"
+    return "could not do this; what it holds is as it was"
 
 
-def _verdict_row(judge: Judge, verdict: Verdict, now: str) -> tuple:
-    probabilities = None
-    if verdict.probabilities is not None:
-        probabilities = json.dumps([float(p) for p in verdict.probabilities])
-    return (
-        verdict.request_hash,
-        judge.name,
-        judge.model,
-        judge.prompt_hash,
-        judge.scale.digest,
-        int(verdict.grade or 0),
-        probabilities,
-        verdict.input_tokens,
-        verdict.output_tokens,
-        verdict.cost_usd,
-        verdict.seconds,
-        now,
-    )
-
-
-def _failure_row(judge: Judge, verdict: Verdict, now: str) -> tuple:
-    return (
-        verdict.request_hash,
-        judge.name,
-        judge.model,
-        verdict.status,
-        verdict.reason,
-        int(verdict.retryable),
-        verdict.input_tokens,
-        verdict.output_tokens,
-        verdict.cost_usd,
-        verdict.seconds,
-        now,
-    )
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,52 +2,128 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import pandas as pd
 
 from relevance_distillery.judges.base import PAIR_COLUMNS
 
+SHARD = 1024
+"""Pairs that are joined at a time; the most that a judge receives in one table."""
+
 _PASSAGE_COLUMNS = ["document_id", "title", "heading", "text", "path", "author", "modified"]
+
+
+class Pairs:
+    """Pairs that are joined with their texts when they are read, a shard at a time.
+
+    A passage stands in the passages table once and in the pairs of every query that found
+    it: joined all at once, the texts would fill the memory.
+
+    Attributes:
+        keys: Columns query_id and passage_id, a row a pair.
+    """
+
+    def __init__(
+        self, candidates: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame
+    ) -> None:
+        """Find every candidate's query and passage.
+
+        Args:
+            candidates: Columns query_id, passage_id; further ones are ignored, and of pairs
+                that several channels found the first counts.
+            queries: Columns query_id, text and, where queries have seeds, passage_id.
+            passages: Schema `Passages`.
+
+        Raises:
+            ValueError: A candidate names a query or passage that is not there.
+        """
+        self.keys = candidates[["query_id", "passage_id"]].drop_duplicates().reset_index(drop=True)
+        self._queries, self._passages = queries, passages
+        self._query_rows = _rows_of(self.keys["query_id"], queries["query_id"])
+        self._passage_rows = _rows_of(self.keys["passage_id"], passages["passage_id"])
+        self._seed_rows = (
+            pd.Index(passages["passage_id"]).get_indexer(queries["passage_id"].fillna(""))
+            if "passage_id" in queries.columns
+            else np.full(len(queries), -1)
+        )
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Pairs:
+        """Pairs that are joined already: a table with `PAIR_COLUMNS`."""
+        return _Joined(table)
+
+    def __len__(self) -> int:
+        """How many pairs there are."""
+        return len(self.keys)
+
+    def shards(self, wanted: np.ndarray | None = None) -> Iterator[pd.DataFrame]:
+        """Tables of at most `SHARD` pairs, in order, joined as they are asked for.
+
+        Args:
+            wanted: True for the pairs to read, shape (pairs,); all of them when None.
+
+        Returns:
+            Columns `PAIR_COLUMNS`; the index is the pair's place in `keys`. `is_seed` is
+            true where the query was written from the passage, `in_seed_document` where it
+            was written from any passage of the same document.
+        """
+        places = np.arange(len(self)) if wanted is None else np.flatnonzero(wanted)
+        for start in range(0, len(places), SHARD):
+            yield self._join(places[start : start + SHARD])
+
+    def _join(self, places: np.ndarray) -> pd.DataFrame:
+        pairs = self.keys.iloc[places].copy()
+        query_rows, passage_rows = self._query_rows[places], self._passage_rows[places]
+        pairs["query"] = self._queries["text"].iloc[query_rows].array
+        of_passage = self._passages.iloc[passage_rows]
+        for column in _PASSAGE_COLUMNS:
+            pairs[column] = of_passage[column].array
+        seeds = self._seed_rows[query_rows]
+        seeded = seeds >= 0
+        # Position -1, for queries without a seed, reads the last row and is masked after it.
+        seed_documents = self._passages["document_id"].iloc[seeds].to_numpy()
+        pairs["is_seed"] = seeded & (seeds == passage_rows)
+        pairs["in_seed_document"] = seeded & (seed_documents == pairs["document_id"].to_numpy())
+        return pairs[list(PAIR_COLUMNS)]
+
+
+class _Joined(Pairs):
+    """A table that is joined already, read in the same shards."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.keys = table[["query_id", "passage_id"]].reset_index(drop=True)
+        self._table = table.reset_index(drop=True)
+
+    def _join(self, places: np.ndarray) -> pd.DataFrame:
+        return self._table.iloc[places]
 
 
 def build_pairs(
     candidates: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row for each (query, passage) among the candidates, whatever channels found it.
+    """One row for each (query, passage) among the candidates, all joined at once.
 
     Args:
-        candidates: Columns query_id, passage_id; further ones are ignored.
-        queries: Columns query_id, text and, where queries have seeds, passage_id.
-        passages: Schema `Passages`.
+        candidates: See `Pairs`, and what is raised.
+        queries: See `Pairs`.
+        passages: See `Pairs`.
 
     Returns:
-        Columns `PAIR_COLUMNS`, in the order in which the pairs first occur. `is_seed` is
-        true where the query was written from the passage, `in_seed_document` where it was
-        written from any passage of the same document.
-
-    Raises:
-        ValueError: A candidate names a query or passage that is not there.
+        Columns `PAIR_COLUMNS`, in the order in which the pairs first occur.
     """
-    pairs = candidates[["query_id", "passage_id"]].drop_duplicates().reset_index(drop=True)
-    query_rows = queries.set_index("query_id")
-    passage_rows = passages.set_index("passage_id")
-    for column, rows in (("query_id", query_rows), ("passage_id", passage_rows)):
-        strangers = pairs.loc[~pairs[column].isin(rows.index), column]
-        if not strangers.empty:
-            raise ValueError(
-                f"{len(strangers)} candidates name an unknown {column}, "
-                f"the first is {strangers.iloc[0]!r}"
-            )
-    of_query = query_rows.reindex(pairs["query_id"])
-    of_passage = passage_rows.reindex(pairs["passage_id"])
-    pairs["query"] = of_query["text"].to_numpy()
-    for column in _PASSAGE_COLUMNS:
-        pairs[column] = of_passage[column].to_numpy()
-    if "passage_id" in of_query.columns:
-        seeds = of_query["passage_id"].fillna("").astype(str)
-    else:
-        seeds = pd.Series("", index=of_query.index)
-    seed_documents = passage_rows["document_id"].reindex(seeds.to_numpy()).to_numpy()
-    seeded = seeds.to_numpy() != ""
-    pairs["is_seed"] = seeded & (seeds.to_numpy() == pairs["passage_id"].to_numpy())
-    pairs["in_seed_document"] = seeded & (seed_documents == pairs["document_id"].to_numpy())
-    return pairs[list(PAIR_COLUMNS)]
+    pairs = Pairs(candidates, queries, passages)
+    return pairs._join(np.arange(len(pairs)))
+
+
+def _rows_of(wanted: pd.Series, keys: pd.Series) -> np.ndarray:
+    """The row of every wanted key, shape (wanted,)."""
+    rows = pd.Index(keys).get_indexer(wanted)
+    if (rows < 0).any():
+        strangers = wanted[rows < 0]
+        raise ValueError(
+            f"{len(strangers)} candidates name an unknown {wanted.name}, "
+            f"the first is {strangers.iloc[0]!r}"
+        )
+    return rows

@@ -5,28 +5,51 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
+
+if TYPE_CHECKING:
+    from relevance_distillery.llm.budget import Budget
 
 logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Shows how many pairs are graded, the rate and the time left.
+    """Shows how many pairs are graded, the rate, tokens, dollars and the time left.
 
     Use it as a context manager; `advance` after every batch.
     """
 
-    def __init__(self, total: int, name: str, every: float = 60.0) -> None:
-        """Start at 0 of `total` pairs; without a terminal log every `every` seconds."""
-        self._total = total
-        self._name = name
-        self._every = every
-        self._done = 0
+    def __init__(
+        self,
+        total: int,
+        name: str,
+        every: float = 60.0,
+        *,
+        budget: Budget | None = None,
+        unit: str = "pair",
+    ) -> None:
+        """Start at 0 of `total` pairs; without a terminal log every `every` seconds.
+
+        Args:
+            total: Pairs to grade; 0 shows nothing at all.
+            name: The judge's.
+            every: Seconds between lines.
+            budget: What may be spent; None where nothing costs anything.
+            unit: What is counted; a synthesizer counts passages.
+        """
+        self._total, self._name, self._every, self._budget = total, name, every, budget
+        self._unit = unit
+        self._done = self._tokens = 0
+        self._cost_usd = 0.0
         self._start = self._logged = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._bar = tqdm(
-            total=total, desc=f"labeling by {name}", unit="pair", disable=not self._terminal
+            total=total,
+            desc=f"labeling by {name}" if unit == "pair" else f"queries by {name}",
+            unit=unit,
+            disable=not (self._terminal and total),
         )
 
     def __enter__(self) -> Progress:
@@ -37,20 +60,33 @@ class Progress:
         """Close the bar."""
         self._bar.close()
 
-    def advance(self, pairs: int) -> None:
-        """Count `pairs` more as done."""
+    def advance(self, pairs: int, *, tokens: int = 0, cost_usd: float = 0.0) -> None:
+        """Count `pairs` more as done, and what they took."""
         self._done += pairs
+        self._tokens += tokens
+        self._cost_usd += cost_usd
+        self._bar.set_postfix_str(self._spending(), refresh=False)
         self._bar.update(pairs)
         now = time.monotonic()
-        if not self._terminal and now - self._logged >= self._every:
+        if self._total and not self._terminal and now - self._logged >= self._every:
             self._logged = now
             rate = self._done / (now - self._start)
             left = (self._total - self._done) / rate if rate else 0.0
-            logger.info(
-                "judge %s: %d of %d pairs, %.1f pairs/s, about %d min left",
-                self._name,
-                self._done,
-                self._total,
-                rate,
-                round(left / 60),
-            )
+            parts = [
+                f"{self._done} of {self._total} {self._unit}s",
+                f"{60 * rate:,.0f} {self._unit}s/min",
+                self._spending(),
+                f"about {round(left / 60)} min left",
+            ]
+            who = "judge" if self._unit == "pair" else "synthesizer"
+            logger.info("%s %s: %s", who, self._name, ", ".join(part for part in parts if part))
+
+    def _spending(self) -> str:
+        """Tokens and dollars, where there are any."""
+        parts = [f"{self._tokens:,} tokens"] if self._tokens else []
+        if self._cost_usd or (self._budget is not None and self._budget.limit_usd is not None):
+            parts.append(f"${self._cost_usd:,.2f} spent")
+        left = None if self._budget is None else self._budget.left_usd
+        if left is not None:
+            parts.append(f"${left:,.2f} left")
+        return ", ".join(parts)

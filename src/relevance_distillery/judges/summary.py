@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pandas as pd
+
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
@@ -48,19 +50,23 @@ def summarise(result: Labeling, judge: Judge, scale: GradeScale) -> dict[str, An
     }
 
 
-def refuse_total_failure(result: Labeling, judge: Judge) -> None:
+def refuse_total_failure(judge: str, labels: pd.DataFrame, failures: pd.DataFrame) -> None:
     """Stop a run that has nothing to teach.
 
+    Args:
+        judge: The judge's name.
+        labels: Schema `Labels`.
+        failures: Schema `Failures`.
+
     Raises:
-        UserError: There were pairs and none of them got a label.
+        UserError: There was no pair, or none of them got a label.
     """
-    if not result.pairs:
-        raise UserError("There is no candidate to label: run `kedro run --pipeline=mine` first.")
-    if len(result.labels):
+    if len(labels):
         return
-    failures = result.failures
+    if failures.empty:
+        raise UserError("There is no candidate to label: run `kedro run --pipeline=mine` first.")
     reasons = Counter(zip(failures["status"], failures["reason"], strict=True))
     listed = "; ".join(
         f"{count} {status}: {reason}" for (status, reason), count in reasons.most_common(3)
     )
-    raise UserError(f"judge {judge.name} labelled none of {result.pairs} pairs ({listed}).")
+    raise UserError(f"judge {judge} labelled none of {len(failures)} pairs ({listed}).")

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.judges.base import PAIR_COLUMNS, Judge, Verdict
+from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
+from relevance_distillery.judges.labeling import run_labeling
+from relevance_distillery.judges.ledger import Ledger
 
 GRADE_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities")
 
@@ -115,39 +117,49 @@ class GradingJob:
 
 
 class JudgeGrader:
-    """A judge as a grader of files: verdicts become columns, failures reasons."""
+    """A judge as a grader of files: labels become columns, failures reasons.
 
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+    Its answers go through the ledger, so that a scoring that was stopped pays for nothing
+    twice, and neither does one that grades what was labelled before.
+    """
+
+    def __init__(self, judge: Judge, ledger: Ledger) -> None:
+        self.judge, self._ledger = judge, ledger
         self.name = judge.name
         self.digest = f"{judge.name}/{judge.model}/{judge.prompt_hash}/{judge.scale.digest}"
 
     def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
-        """Grade pairs; see `Grader`. Ids that are missing are taken as empty."""
+        """Grade pairs; see `Grader`. Ids that are missing are taken as empty.
+
+        Raises:
+            UserError: The ledger cannot be read or written, or another run uses it.
+        """
         asked = pd.DataFrame(index=pairs.index)
         for column in PAIR_COLUMNS:
             if column in ("is_seed", "in_seed_document"):
                 asked[column] = False
             else:
                 asked[column] = pairs[column] if column in pairs.columns else ""
-        if "passage_id" not in pairs.columns:
-            asked["passage_id"] = asked["document_id"]
-        hashes = self.judge.request_hashes(asked)
-        verdicts: dict[str, Verdict] = {}
-        for some in self.judge.grade(asked) if len(asked) else ():
-            verdicts.update({verdict.request_hash: verdict for verdict in some})
-        rows = [self._row(verdicts.get(key)) for key in hashes]
+        # A file may hold a pair twice, or no ids at all: the row tells pairs apart.
+        asked["passage_id"] = [str(row) for row in range(len(asked))]
+        result = run_labeling(asked, self.judge, self._ledger, quiet=True)
+        rows: list[tuple[Any, ...]] = [(None, None, None, None, "")] * len(asked)
+        labels, failures = result.labels, result.failures
+        for place, grade, chances in zip(
+            labels["passage_id"], labels["grade"], labels["probabilities"], strict=True
+        ):
+            rows[int(place)] = self._row(int(grade), chances)
+        for place, status, reason in zip(
+            failures["passage_id"], failures["status"], failures["reason"], strict=True
+        ):
+            rows[int(place)] = (None, None, None, None, f"{status}: {reason}")
         return pd.DataFrame(rows, index=pairs.index, columns=[*GRADE_COLUMNS, "failure"])
 
-    def _row(self, verdict: Verdict | None) -> tuple[Any, ...]:
-        if verdict is None:
-            return None, None, None, None, "the judge gave no answer"
-        if verdict.grade is None:
-            return None, None, None, None, f"{verdict.status}: {verdict.reason}"
-        if verdict.probabilities is None:
-            return verdict.grade, float(verdict.grade), None, None, ""
-        probabilities = np.round(verdict.probabilities, 6)
+    def _row(self, grade: int, chances: np.ndarray | None) -> tuple[Any, ...]:
+        if chances is None:
+            return grade, float(grade), None, None, ""
+        probabilities = np.round(chances, 6)
         values = self.judge.scale.values
-        place = int(self.judge.scale.positions([verdict.grade])[0])
+        place = int(self.judge.scale.positions([grade])[0])
         expected = round(float(probabilities @ values), 6)
-        return verdict.grade, expected, float(probabilities[place]), probabilities.tolist(), ""
+        return grade, expected, float(probabilities[place]), probabilities.tolist(), ""

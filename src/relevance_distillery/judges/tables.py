@@ -1,0 +1,173 @@
+"""Labels and failures as tables, looked up in the ledger a page at a time.
+
+The tables are built column by column: a list of dictionaries for hundreds of thousands of
+pairs would need many times the memory of the table itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.judges.base import Judge
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.requests import Requests
+
+
+class Unasked:
+    """Requests that were never sent, and why; one number a request.
+
+    Attributes:
+        count: How many there are.
+    """
+
+    def __init__(self, requests: int) -> None:
+        """Nothing is unasked yet, of so many requests."""
+        self._kinds: dict[tuple[str, str], int] = {}
+        self._kind_of = np.full(requests, -1, dtype=np.int32)
+
+    @property
+    def count(self) -> int:
+        """How many requests were never sent."""
+        return int((self._kind_of >= 0).sum())
+
+    def add(self, places: int | np.ndarray, status: str, reason: str) -> None:
+        """Note why the requests at `places` were not sent."""
+        kind = self._kinds.setdefault((status, reason), len(self._kinds))
+        self._kind_of[places] = kind
+
+    def why(self, place: int) -> tuple[str, str] | None:
+        """Status and reason of the request at `place`; None where it was sent."""
+        kind = int(self._kind_of[place])
+        return None if kind < 0 else list(self._kinds)[kind]
+
+
+def labels_table(
+    keys: pd.DataFrame, requests: Requests, ledger: Ledger, judge: Judge
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The labels of all pairs that have an answer.
+
+    Args:
+        keys: Columns query_id and passage_id, a row a pair.
+        requests: The pairs' requests.
+        ledger: Holds the answers.
+        judge: Who gave them.
+
+    Returns:
+        Schema `Labels`, in the order of the pairs; and true for requests with an answer,
+        shape (requests,). Pairs that read the same share one answer: only the first of them
+        carries its tokens, cost and seconds, so that sums over the table are what was spent.
+    """
+    total = len(requests)
+    answered = np.zeros(total, dtype=bool)
+    grades, read, written = (np.zeros(total, dtype=np.int64) for _ in range(3))
+    cost, seconds = (np.zeros(total, dtype=np.float64) for _ in range(2))
+    chances = np.full((total, judge.scale.size), np.nan)
+    created: list[pd.Series] = []
+    for start, page in requests.pages():
+        found = ledger.lookup(page)
+        times = [""] * len(page)
+        for offset, request in enumerate(page):
+            entry = found.get(request)
+            if entry is None or entry.verdict.grade is None:
+                continue
+            place, verdict = start + offset, entry.verdict
+            answered[place] = True
+            grades[place] = entry.verdict.grade
+            read[place], written[place] = verdict.input_tokens, verdict.output_tokens
+            cost[place], seconds[place] = verdict.cost_usd, verdict.seconds
+            times[offset] = entry.created_at
+            if verdict.probabilities is not None:
+                chances[place] = verdict.probabilities
+        created.append(pd.Series(times, dtype="str"))
+    labelled = np.flatnonzero(answered[requests.of_pair])
+    of_label = requests.of_pair[labelled]
+    pays = requests.first_pair[of_label] == labelled
+    columns: dict[str, Any] = _ids(keys, labelled)
+    columns["grade"] = grades[of_label]
+    columns["probabilities"] = _cells(chances[of_label])
+    columns["judge"] = _same(judge.name, len(labelled))
+    columns["model"] = _same(judge.model, len(labelled))
+    columns["request_hash"] = requests.hashes.iloc[of_label].array
+    columns["prompt_hash"] = _same(judge.prompt_hash, len(labelled))
+    columns["scale_hash"] = _same(judge.scale.digest, len(labelled))
+    columns["input_tokens"] = read[of_label] * pays
+    columns["output_tokens"] = written[of_label] * pays
+    columns["cost_usd"] = cost[of_label] * pays
+    columns["seconds"] = seconds[of_label] * pays
+    columns["created_at"] = _joined(created).iloc[of_label].array
+    return pd.DataFrame(columns), answered
+
+
+def failures_table(
+    keys: pd.DataFrame,
+    requests: Requests,
+    ledger: Ledger,
+    judge: Judge,
+    answered: np.ndarray,
+    unasked: Unasked,
+) -> pd.DataFrame:
+    """The pairs without an answer, and why.
+
+    Args:
+        keys: Columns query_id and passage_id, a row a pair.
+        requests: The pairs' requests.
+        ledger: Holds the failures.
+        judge: Who failed.
+        answered: True for requests with an answer, shape (requests,).
+        unasked: Requests that this run never sent; `attempts` counts those of other runs.
+
+    Returns:
+        Schema `Failures`, in the order of the pairs.
+    """
+    statuses: list[pd.Series] = []
+    reasons: list[pd.Series] = []
+    attempts = np.zeros(len(requests), dtype=np.int64)
+    for start, page in requests.pages():
+        found = ledger.failures(page)
+        rows = []
+        for offset, request in enumerate(page):
+            place = start + offset
+            if answered[place]:
+                rows.append(("", ""))
+                continue
+            entry = found.get(request)
+            attempts[place] = entry.attempts if entry else 0
+            why = unasked.why(place)
+            if why is None and entry is not None:
+                why = (entry.verdict.status, entry.verdict.reason)
+            rows.append(why or ("unanswered", "the judge gave no answer"))
+        statuses.append(pd.Series([status for status, _ in rows], dtype="str"))
+        reasons.append(pd.Series([reason for _, reason in rows], dtype="str"))
+    failed = np.flatnonzero(~answered[requests.of_pair])
+    of_failure = requests.of_pair[failed]
+    columns: dict[str, Any] = _ids(keys, failed)
+    columns["judge"] = _same(judge.name, len(failed))
+    columns["status"] = _joined(statuses).iloc[of_failure].array
+    columns["reason"] = _joined(reasons).iloc[of_failure].array
+    columns["attempts"] = attempts[of_failure]
+    return pd.DataFrame(columns)
+
+
+def _ids(keys: pd.DataFrame, places: np.ndarray) -> dict[str, Any]:
+    chosen = keys.iloc[places]
+    return {name: chosen[name].astype("str").array for name in ("query_id", "passage_id")}
+
+
+def _same(text: str, rows: int) -> Any:
+    return pd.Series([text], dtype="str").repeat(rows).array
+
+
+def _joined(parts: Sequence[pd.Series]) -> pd.Series:
+    return pd.concat(parts, ignore_index=True) if parts else pd.Series([], dtype="str")
+
+
+def _cells(chances: np.ndarray) -> np.ndarray:
+    """A cell a row: a view of the row, or None where it holds no numbers."""
+    cells = np.empty(len(chances), dtype=object)
+    for place, row in enumerate(chances):
+        cells[place] = None if np.isnan(row[0]) else row
+    return cells
