@@ -147,3 +147,65 @@ def tiny_settings(base_model: Path | str, **changes: Any) -> TrainingSettings:
         "evaluations_per_epoch": 1,
     }
     return TrainingSettings(**{**values, **changes})
+
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }} {{ message['content'] }} <end> "
+    "{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"
+)
+
+
+def chat_model(
+    folder: Path, kind: str, words: str = "0 1 2 3", template: str | None = CHAT_TEMPLATE
+) -> Path:
+    """A Phi3, Qwen3 or Llama that writes text, with digits among its words.
+
+    Args:
+        folder: Where it is written.
+        kind: `phi3`, `qwen3` or `llama`.
+        words: Words of the tokenizer beside `WORDS` and punctuation.
+        template: Its chat template; None for none.
+    """
+    from transformers import (
+        LlamaConfig,
+        LlamaForCausalLM,
+        Phi3Config,
+        Phi3ForCausalLM,
+        PreTrainedTokenizerFast,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+        set_seed,
+    )
+
+    parts = ["<unk>", "<end>", "system", "user", "assistant", '{"', "grade", '":', "query"]
+    vocabulary = {word: row for row, word in enumerate([*parts, *words.split(), *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<end>", model_max_length=4096
+    )
+    made.chat_template = template
+    made.model_input_names = ["input_ids", "attention_mask"]
+    set_seed(0)
+    shape = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 4096,
+        # Larger than usual, so that random weights tell inputs apart.
+        "initializer_range": 0.5,
+        "pad_token_id": None,
+        "bos_token_id": 1,
+        "eos_token_id": 1,
+    }
+    if kind == "qwen3":
+        Qwen3ForCausalLM(Qwen3Config(head_dim=16, **shape)).save_pretrained(folder)
+    elif kind == "llama":
+        LlamaForCausalLM(LlamaConfig(**shape)).save_pretrained(folder)
+    else:
+        Phi3ForCausalLM(Phi3Config(**shape)).save_pretrained(folder)
+    made.save_pretrained(folder)
+    return folder

@@ -19,6 +19,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A note from one library to the developers of another, on every start.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
+from relevance_distillery.credentials import CredentialsHooks  # noqa: E402
 from relevance_distillery.hooks import (  # noqa: E402
     BenchmarkMemoryHooks,
     CleanStartHooks,
@@ -30,7 +31,13 @@ from relevance_distillery.hooks import (  # noqa: E402
 logging.getLogger("kedro_mlflow").setLevel(logging.ERROR)
 
 # Order matters: Kedro calls the last one first.
-HOOKS = (TrackingHooks(), ClosingLinesHooks(), BenchmarkMemoryHooks(), CleanStartHooks())
+HOOKS = (
+    TrackingHooks(),
+    ClosingLinesHooks(),
+    BenchmarkMemoryHooks(),
+    CredentialsHooks(),
+    CleanStartHooks(),
+)
 
 # Ours are subclasses of the plugin's: with both, every run would be tracked twice.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-telemetry", "kedro_telemetry")
@@ -44,6 +51,11 @@ def _when_equal(left: Any, right: Any, then: Any, otherwise: Any = None) -> Any:
     return then if same else otherwise
 
 
+def _judge_kind(judge: Any) -> str:
+    """`${judge_kind:recorded:gpt-4o}`: `recorded`."""
+    return str(judge).partition(":")[0]
+
+
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
@@ -51,5 +63,5 @@ CONFIG_LOADER_ARGS = {
     # in an entry that is meant to replace it.
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
     "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
-    "custom_resolvers": {"when_equal": _when_equal},
+    "custom_resolvers": {"when_equal": _when_equal, "judge_kind": _judge_kind},
 }

@@ -99,7 +99,7 @@ def test_the_judge_answers_what_it_knows_and_calls_the_rest_missing(tmp_path):
     path = write(tmp_path / "gpt.tsv", BEIR + "1\ta\t1\n1\tb\t3\n")
     judge = RecordedJudge(read_recorded_grades(str(path), None), DEFAULT_SCALE)
     asked = pairs(("1", "b"), ("1", "c"), ("2", "a"), ("1", "a"))
-    verdicts = [verdict for batch in judge.grade(asked) for verdict in batch]
+    verdicts = [verdict for batch in judge.grade([asked]) for verdict in batch]
 
     assert judge.name == "gpt"
     assert [verdict.grade for verdict in verdicts] == [3, None, None, 1]
@@ -126,7 +126,7 @@ def test_the_state_is_json_and_makes_the_same_judge(tmp_path):
 
     assert str(tmp_path) not in json.dumps(judge.to_state())
     assert again.request_hashes(asked) == judge.request_hashes(asked)
-    assert list(again.grade(asked)) == list(judge.grade(asked))
+    assert list(again.grade([asked])) == list(judge.grade([asked]))
 
 
 def test_grades_outside_the_scale_and_no_grades_are_refused(tmp_path):

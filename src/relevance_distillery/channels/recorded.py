@@ -12,7 +12,7 @@ class RecordedChannel:
 
     Attributes:
         name: `recorded`.
-        unknown_documents: Graded pairs whose document is not among the passages.
+        unknown_documents: Graded pairs whose document, or passage, is not there.
     """
 
     name = "recorded"
@@ -21,16 +21,19 @@ class RecordedChannel:
         """Join graded documents with their passages.
 
         Args:
-            grades: Columns query_id, document_id.
+            grades: Columns query_id, document_id; where a passage was graded, its id.
             passages: Columns passage_id, document_id; a document that was split stands with
                 all its passages.
         """
         pairs = grades[["query_id", "document_id"]].drop_duplicates()
-        known = pairs["document_id"].isin(passages["document_id"])
-        self.unknown_documents = int((~known).sum())
-        self._pairs = pairs[known].merge(
+        whole = pairs["document_id"].isin(passages["document_id"])
+        single = ~whole & pairs["document_id"].isin(passages["passage_id"])
+        self.unknown_documents = int((~whole & ~single).sum())
+        documents = pairs[whole].merge(
             passages[["passage_id", "document_id"]], on="document_id", how="left"
         )
+        alone = pairs[single].assign(passage_id=pairs.loc[single, "document_id"])
+        self._pairs = pd.concat([documents, alone], ignore_index=True)
 
     def search(self, queries: pd.DataFrame, k: int) -> pd.DataFrame:
         """At most `k` recorded passages of every query, in the order of the file.

@@ -6,5 +6,12 @@ from relevance_distillery.datasets.files import (
     TableDataset,
     TextFileDataset,
 )
+from relevance_distillery.datasets.prompt import PromptDataset
 
-__all__ = ["FigureDataset", "JSONFileDataset", "TableDataset", "TextFileDataset"]
+__all__ = [
+    "FigureDataset",
+    "JSONFileDataset",
+    "PromptDataset",
+    "TableDataset",
+    "TextFileDataset",
+]

@@ -7,6 +7,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from relevance_distillery.judges.grade_files import RecordedGrades, read_recorded_grades
+from relevance_distillery.judges.names import JUDGES
 
 
 class RecordedGradesDataset(AbstractDataset[None, RecordedGrades]):
@@ -34,11 +35,15 @@ class RecordedGradesDataset(AbstractDataset[None, RecordedGrades]):
 
         Args:
             filepath: Files of grades or BEIR folders, separated by `;`; None for none.
-            judge: Whose grades a folder's are: `judges/NAME.tsv`, or `human`.
+            judge: Whose grades a folder's are: NAME or `recorded:NAME` for `judges/NAME.tsv`,
+                `human` for people's. Kinds of judge that are not recorded name none.
             metadata: For plugins such as Kedro-Viz; not used here.
         """
         self._locations = None if filepath is None else str(filepath)
-        self._judge = None if judge is None else str(judge)
+        kind, _, name = str(judge or "").partition(":")
+        self._judge = (name if kind in JUDGES else str(judge or "")) or None
+        # A judge that is made of others names them itself, and each reads its own file.
+        self._several = kind in ("cascade", "consensus")
         self.metadata = metadata
 
     def load(self) -> RecordedGrades:
@@ -47,6 +52,9 @@ class RecordedGradesDataset(AbstractDataset[None, RecordedGrades]):
         Raises:
             UserError: See `judges.grade_files.read_recorded_grades`.
         """
+        if self._several:
+            none = read_recorded_grades(None, None)
+            return RecordedGrades(none.name, none.grades, self._locations)
         return read_recorded_grades(self._locations, self._judge)
 
     def save(self, data: None) -> None:

@@ -28,10 +28,13 @@ class RecordedGrades:
         name: The judge's name: the file's without its suffix, or as asked for in a folder.
         grades: Columns query_id, document_id, grade; a pair occurs once. Empty where no
             file was given.
+        locations: Where they were read from, so that another judge of the same folders can be
+            read too; None where no file was given.
     """
 
     name: str
     grades: pd.DataFrame
+    locations: str | None = None
 
 
 def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGrades:
@@ -63,7 +66,7 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
         tables.append(table)
         names.append(judge if path.is_dir() and judge else _stem(file))
     grades = pd.concat(tables, ignore_index=True) if tables else _no_grades()
-    return RecordedGrades("+".join(dict.fromkeys(names)), grades)
+    return RecordedGrades("+".join(dict.fromkeys(names)), grades, locations)
 
 
 def read_grade_file(path: Path) -> pd.DataFrame:
@@ -71,7 +74,8 @@ def read_grade_file(path: Path) -> pd.DataFrame:
 
     Args:
         path: TSV, CSV (each also `.gz`) or Parquet with columns query-id, corpus-id, score
-            or query_id, document_id, grade.
+            or query_id, document_id, grade. With a column passage_id passages were graded, and
+            their ids stand in document_id. Of several annotators the lower median counts.
 
     Returns:
         Columns `GRADE_COLUMNS`, in the file's order, repeated rows merged.
@@ -88,7 +92,8 @@ def read_grade_file(path: Path) -> pd.DataFrame:
                 f"{path}: no column {names[0]} or {names[1]} (found: "
                 f"{', '.join(map(str, raw.columns[:8]))}); give query-id, corpus-id, score."
             )
-        columns[column] = raw[found[0]].fillna("").astype(str).str.strip()
+        graded = "passage_id" if column == "document_id" and "passage_id" in found else found[0]
+        columns[column] = raw[graded].fillna("").astype(str).str.strip()
     table = pd.DataFrame(columns, dtype="str")
     for column in ("query_id", "document_id"):
         empty = table[column] == ""
@@ -102,6 +107,9 @@ def read_grade_file(path: Path) -> pd.DataFrame:
             f"{path}, row {_row(odd)}: the grade {value[:20]!r} is not a whole number; mend it."
         )
     table["grade"] = numbers.astype("int64")
+    if "annotator" in raw.columns:
+        ranked = table.sort_values("grade", kind="stable").groupby(["query_id", "document_id"])
+        table["grade"] = ranked["grade"].transform(lambda votes: votes.iloc[(len(votes) - 1) // 2])
     distinct = table.drop_duplicates()
     twice = distinct.duplicated(["query_id", "document_id"], keep=False)
     if twice.any():

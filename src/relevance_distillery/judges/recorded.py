@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,8 +13,6 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.grade_files import RecordedGrades, check_scale
-
-SHARD = 4096
 
 
 class RecordedJudge:
@@ -28,10 +26,12 @@ class RecordedJudge:
         model: `recorded`.
         prompt_hash: Empty.
         scale: The grades it may give.
+        budget: None, it costs nothing.
     """
 
     model = "recorded"
     prompt_hash = ""
+    budget = None
 
     def __init__(self, recorded: RecordedGrades, scale: GradeScale) -> None:
         """Check the grades and index them.
@@ -61,12 +61,10 @@ class RecordedJudge:
             for query_id, document_id, grade in self._lookups(pairs)
         ]
 
-    def grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
-        """Verdicts in shards of `SHARD` pairs, in order."""
-        hashes = self.request_hashes(pairs)
-        for start in range(0, len(pairs), SHARD):
-            shard = pairs.iloc[start : start + SHARD]
-            lookups = zip(hashes[start : start + SHARD], self._lookups(shard), strict=True)
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
+        """Verdicts shard by shard, in order."""
+        for shard in shards:
+            lookups = zip(self.request_hashes(shard), self._lookups(shard), strict=True)
             yield [
                 Verdict(
                     request,
@@ -79,8 +77,17 @@ class RecordedJudge:
             ]
 
     def _lookups(self, pairs: pd.DataFrame) -> list[tuple[str, str, int | None]]:
-        keys = zip(pairs["query_id"].astype(str), pairs["document_id"].astype(str), strict=True)
-        return [(query, document, self._grades.get((query, document))) for query, document in keys]
+        ids = (pairs[name].astype(str) for name in ("query_id", "document_id", "passage_id"))
+        return [
+            (query, name, self._grades.get((query, name)))
+            for query, document, passage in zip(*ids, strict=True)
+            for name in [self._graded_name(query, document, passage)]
+        ]
+
+    def _graded_name(self, query: str, document: str, passage: str) -> str:
+        """The passage's id where it was graded itself (`DOCUMENT#N`), else the document's."""
+        own = passage.startswith(f"{document}#") and (query, passage) in self._grades
+        return passage if own else document
 
     def to_state(self) -> dict[str, Any]:
         """Name and grades as plain JSON values: no path, so the state can travel."""

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.composite import side_by_side
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.pairs import build_pairs
+from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.summary import refuse_total_failure, summarise
+from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.pipelines.labeling.sources import judge_sources
+from relevance_distillery.planning.comparison import compare_with_plan
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +30,8 @@ def prepare_teacher(
     passages: pd.DataFrame,
     queries: pd.DataFrame,
     recorded: RecordedGrades,
+    prompt: Prompt,
+    benchmark: Benchmark,
     parameters: LabelingParameters,
     scale: GradeScale,
 ) -> dict[str, Any]:
@@ -32,22 +41,16 @@ def prepare_teacher(
         passages: Schema `Passages`.
         queries: Schema `Queries`.
         recorded: Grades of the recorded judge, empty for the others.
+        prompt: The grading prompt, for judges that read instructions.
+        benchmark: Whose queries no few-shot example may ask.
         parameters: Which judge, and its settings.
         scale: The grades to give.
 
     Returns:
         The judge's state, from which `make_judge` makes it anywhere.
     """
-    return prepare_judge(
-        parameters.judge,
-        passages,
-        queries,
-        recorded,
-        scale,
-        parameters.embedded,
-        language=parameters.language,
-        seed=parameters.seed,
-    )
+    sources = judge_sources(parameters, scale, recorded, prompt, benchmark, passages, queries)
+    return prepare_judge(parameters.judge, sources)
 
 
 def grade_candidates(
@@ -56,9 +59,11 @@ def grade_candidates(
     passages: pd.DataFrame,
     judge_state: dict[str, Any],
     ledger: Ledger,
+    synthesis_report: dict[str, Any],
+    plan: dict[str, Any],
     parameters: LabelingParameters,
     scale: GradeScale,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Grade every candidate, through the ledger.
 
     Args:
@@ -67,22 +72,29 @@ def grade_candidates(
         passages: Schema `Passages`.
         judge_state: From `prepare_teacher`.
         ledger: Where answers are kept.
-        parameters: Attempts.
+        synthesis_report: What an LLM was paid for queries counts against the same cap.
+        plan: The last `plan.json`, to compare with; empty where there is none.
+        parameters: Attempts and the cap.
         scale: The grades to give.
 
     Returns:
-        Labels (schema `Labels`), failures (schema `Failures`) and the labeling report.
+        Labels (schema `Labels`), failures (schema `Failures`), the labeling report, and for a
+        judge that is made of others what each of them said (schema `JudgeLabels`) and how far
+        they disagree (schema `Difficulty`).
     """
-    judge = make_judge(parameters.judge, judge_state, scale)
+    budget = _budget(parameters.llm.max_cost_usd, synthesis_report)
+    judge = make_judge(parameters.judge, judge_state, scale, budget=budget, ledger=ledger)
     result = run_labeling(
-        build_pairs(candidates, queries, passages),
+        Pairs(candidates, queries, passages),
         judge,
         ledger,
-        retry_failed=parameters.retry_failed,
+        retry_failures=parameters.retry_failures,
         max_attempts=parameters.max_attempts,
     )
-    refuse_total_failure(result, judge)
     report = summarise(result, judge, scale)
+    judge_labels, difficulty, facts = side_by_side(result)
+    report |= facts
+    report |= compare_with_plan(plan, result.labels, result.pairs, passages)
     if report["failed"]:
         listed = ", ".join(f"{count} {status}" for status, count in report["failures"].items())
         logger.warning(
@@ -91,4 +103,34 @@ def grade_candidates(
             report["pairs"],
             listed,
         )
-    return result.labels, result.failures, report
+    return result.labels, result.failures, report, judge_labels, difficulty
+
+
+def _budget(limit_usd: float | None, synthesis_report: Mapping[str, Any]) -> Budget | None:
+    """What is left of a cap that synthesis and labeling share; None without a cap."""
+    if limit_usd is None:
+        return None
+    return Budget(limit_usd, float((synthesis_report.get("llm") or {}).get("cost_usd", 0.0)))
+
+
+def keep_labels(
+    graded: pd.DataFrame, failures: pd.DataFrame, report: dict[str, Any]
+) -> pd.DataFrame:
+    """Hand the labels on, unless there are none.
+
+    This is a step of its own so that the failures of a run in which no pair got a label are
+    written before it is refused, and an empty table never becomes the newest labels.
+
+    Args:
+        graded: Labels from `grade_candidates`.
+        failures: Failures from `grade_candidates`.
+        report: The labeling report.
+
+    Returns:
+        The labels (schema `Labels`).
+
+    Raises:
+        UserError: There was no pair, or none of them got a label.
+    """
+    refuse_total_failure(report["judge"], graded, failures)
+    return graded

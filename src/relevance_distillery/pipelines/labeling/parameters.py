@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from relevance_distillery.channels.terms import stemmer_name
-from relevance_distillery.errors import UserError
+from relevance_distillery.channels.language import StemmerLanguage
+from relevance_distillery.judges.cascade_settings import CascadeSettings
+from relevance_distillery.judges.consensus import ConsensusSettings
 from relevance_distillery.judges.embedded import EmbeddedSettings
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
-from relevance_distillery.judges.registry import check_judge
+from relevance_distillery.judges.llm import LLMJudgeSettings
+from relevance_distillery.judges.names import JudgeParameter
+from relevance_distillery.judges.transformers_settings import TransformersSettings
+from relevance_distillery.llm.prices import Price
 from relevance_distillery.strict import StrictModel
 
 
 class LabelingParameters(StrictModel):
     """Everything about who grades and how."""
 
-    judge: str = Field(
+    judge: JudgeParameter = Field(
         "embedded",
-        description="Who teaches: embedded needs nothing, recorded reads grades from a file.",
+        description="Who teaches, `KIND` or `KIND:MODEL`: embedded needs nothing, recorded reads "
+        "grades from a file, llm asks an API, transformers runs a language model here, labeler is "
+        "one that was distilled before.",
     )
-    language: str = Field(
+    language: StemmerLanguage = Field(
         "english", description="Stemmer of the embedded judge: ISO code or name; none for none."
     )
     embedded: EmbeddedSettings = Field(
         EmbeddedSettings(), description="Settings of the embedded judge."
+    )
+    llm: LLMJudgeSettings = Field(
+        LLMJudgeSettings(), description="Settings of a judge behind an OpenAI-compatible API."
+    )
+    transformers: TransformersSettings = Field(
+        TransformersSettings(), description="Settings of a language model in this process."
+    )
+    cascade: CascadeSettings = Field(
+        CascadeSettings(), description="Which judges a cascade asks, and how it is fitted."
+    )
+    consensus: ConsensusSettings = Field(
+        ConsensusSettings(), description="Which judges a consensus asks, and how they are combined."
+    )
+    registered_name: str = Field(
+        "relevance-labeler", description="Name in the registry that labeler:champion refers to."
+    )
+    prices: dict[str, Price] = Field(
+        default_factory=dict,
+        description="What tokens cost, by model; from conf/base/globals.yml.",
     )
     max_attempts: int = Field(
         MAX_ATTEMPTS,
         ge=1,
         description="How often a passing failure is tried, over all runs; more is patience.",
     )
-    retry_failed: bool = Field(
+    retry_failures: bool = Field(
         False, description="Ask again for failures that are final; after mending their cause."
     )
     seed: int = Field(description="Of the pairs that the embedded judge is fitted on.")
-
-    # Both are asked for again where they are used; here a wrong one fails before any node.
-    @field_validator("judge")
-    @classmethod
-    def _known_judge(cls, name: str) -> str:
-        try:
-            check_judge(name)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return name
-
-    @field_validator("language")
-    @classmethod
-    def _known_language(cls, language: str) -> str:
-        try:
-            stemmer_name(language)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return language

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.labeling.nodes import grade_candidates, prepare_teacher
+from relevance_distillery.pipelines.labeling.nodes import (
+    grade_candidates,
+    keep_labels,
+    prepare_teacher,
+)
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -17,6 +21,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "passages",
                     "queries",
                     "recorded_grades",
+                    "grading_prompt",
+                    "benchmark",
                     "params:labeling",
                     "params:scale",
                 ],
@@ -32,11 +38,26 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "passages",
                     "judge_state",
                     "label_ledger",
+                    "synthesis_report",
+                    "stored_plan",
                     "params:labeling",
                     "params:scale",
                 ],
-                outputs=["labels", "failures", "labeling_report"],
+                outputs=[
+                    "graded_labels",
+                    "failures",
+                    "labeling_report",
+                    "judge_labels",
+                    "difficulty",
+                ],
                 name="grade_candidates",
+                tags=["labeling"],
+            ),
+            Node(
+                func=keep_labels,
+                inputs=["graded_labels", "failures", "labeling_report"],
+                outputs="labels",
+                name="keep_labels",
                 tags=["labeling"],
             ),
         ]

@@ -2,9 +2,63 @@
 
 from __future__ import annotations
 
-from relevance_distillery.labeler.grading_job import Grader, GradingJob, PairSource
+from typing import Any
+
+from pydantic import ValidationError
+
+from relevance_distillery.datasets.grader import AskedJudge
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.grade_files import RecordedGrades
+from relevance_distillery.judges.registry import FROM_CORPUS, judge_for, parse_judge
+from relevance_distillery.labeler.grading_job import Grader, GradingJob, JudgeGrader, PairSource
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
+
+
+def choose_grader(
+    grader: Grader | AskedJudge,
+    recorded: RecordedGrades,
+    prompt: Prompt,
+    labeling: dict[str, Any],
+    scale: GradeScale,
+) -> Grader:
+    """Prepare the judge that is asked for; a labeler is ready as it is.
+
+    Args:
+        grader: From the catalog.
+        recorded: Grades of the recorded judge, empty where there are none.
+        prompt: The grading prompt, for judges that read instructions.
+        labeling: The group `labeling` as it is written: here `judge` may name a labeler's alias,
+            which labeling itself does not know.
+        scale: The grades to give.
+
+    Returns:
+        What grades the pairs; a judge's answers go through the ledger.
+    """
+    if not isinstance(grader, AskedJudge):
+        return grader
+    if parse_judge(grader.name).kind in FROM_CORPUS:
+        return grader.as_prepared()
+    parameters = _parameters(labeling, grader.name)
+    sources = judge_sources(parameters, scale, recorded, prompt)
+    # A recorded judge was prepared with its grades; the settings of the others are today's.
+    kept = parse_judge(grader.name).kind == "recorded" and recorded.locations is None
+    state = grader.state if kept else None
+    judge = judge_for(grader.name, state, sources, ledger=grader.ledger)
+    return JudgeGrader(judge, grader.ledger)
+
+
+def _parameters(labeling: dict[str, Any], judge: str) -> LabelingParameters:
+    try:
+        return LabelingParameters.model_validate({**dict(labeling), "judge": judge})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"labeling.{where}: {first['msg']}") from error
 
 
 def score_pairs(pairs: PairSource, grader: Grader, parameters: ScoringParameters) -> GradingJob:

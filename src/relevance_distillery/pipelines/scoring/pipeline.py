@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.scoring.nodes import score_pairs
+from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -14,10 +14,22 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
     return Pipeline(
         [
             Node(
+                func=choose_grader,
+                inputs=[
+                    "grader",
+                    "recorded_grades",
+                    "grading_prompt",
+                    "params:labeling",
+                    "params:scale",
+                ],
+                outputs="ready_grader",
+                name="choose_grader",
+            ),
+            Node(
                 func=score_pairs,
-                inputs=["pairs", "grader", "params:scoring"],
+                inputs=["pairs", "ready_grader", "params:scoring"],
                 outputs="scored",
                 name="score_pairs",
-            )
+            ),
         ]
     )

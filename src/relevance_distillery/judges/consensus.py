@@ -1,0 +1,201 @@
+"""Several judges, or one with several prompts, as one: vote, mean, or Dawid and Skene."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.base import Judge, Verdict
+from relevance_distillery.judges.cascade_fit import majority
+from relevance_distillery.judges.composite import (
+    Answered,
+    CompositeLabeling,
+    difficulty,
+    distinct_names,
+    joint_failures,
+    joint_hash,
+    joint_labels,
+    judge_labels,
+)
+from relevance_distillery.judges.confidence import Answers, Floats, Places
+from relevance_distillery.judges.dawid_skene import fit_dawid_skene
+from relevance_distillery.judges.labeling import MAX_ATTEMPTS, run_labeling
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.pairs import Pairs
+from relevance_distillery.strict import StrictModel
+
+Method = Literal["vote", "mean", "dawid_skene"]
+
+
+class ConsensusSettings(StrictModel):
+    """How several judges become one."""
+
+    judges: str | None = Field(
+        None, description="The judges that judge=consensus asks, at least two, separated by `;`."
+    )
+    method: Method = Field(
+        "vote",
+        description="vote: the grade that most gave, among equals the last judge's; mean: of "
+        "the grades, to the nearest grade; dawid_skene: weighs judges by how they agree.",
+    )
+    min_answers: int = Field(
+        2, ge=1, description="A pair that fewer judges graded fails; more is stricter."
+    )
+
+
+class ConsensusJudge:
+    """Asks all of its judges and combines what they say.
+
+    Attributes:
+        name: `consensus`.
+        model: The judges' names.
+        prompt_hash: Changes with the judges, their prompts, or the method.
+        scale: The grades it gives.
+        budget: None: each judge has its own.
+    """
+
+    name = "consensus"
+    budget = None
+
+    def __init__(
+        self, judges: Sequence[Judge], settings: ConsensusSettings, scale: GradeScale
+    ) -> None:
+        """Take judges that are ready to grade.
+
+        Raises:
+            UserError: Fewer than two judges, or fewer than must answer.
+        """
+        if len(judges) < max(2, settings.min_answers):
+            raise UserError(
+                f"judge=consensus has {len(judges)} judges and needs at least "
+                f"{max(2, settings.min_answers)}: judges=NAME;NAME;…"
+            )
+        self.scale = scale
+        self._judges, self._settings = tuple(judges), settings
+        self._names = distinct_names(judges)
+        self.model = " + ".join(self._names)
+        self.prompt_hash = joint_hash(
+            [
+                settings.method,
+                str(settings.min_answers),
+                *(f"{judge.name}\t{judge.model}\t{judge.prompt_hash}" for judge in judges),
+            ]
+        )[:16]
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        """One key a pair, over the keys of all judges."""
+        inner = [judge.request_hashes(pairs) for judge in self._judges]
+        return [joint_hash([self.prompt_hash, *row]) for row in zip(*inner, strict=True)]
+
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
+        """Not for a consensus, whose judges answer into the ledger each under its own key.
+
+        Raises:
+            NotImplementedError: Always; `run_labeling` calls `label`.
+        """
+        raise NotImplementedError("a consensus labels through the ledger: use run_labeling")
+
+    def label(
+        self,
+        pairs: Pairs,
+        ledger: Ledger,
+        *,
+        retry_failures: bool = False,
+        max_attempts: int = MAX_ATTEMPTS,
+    ) -> CompositeLabeling:
+        """Label pairs, every judge through the ledger.
+
+        Dawid and Skene's method learns from the pairs that are labelled together, so with it a
+        pair's grade depends on the others.
+
+        Returns:
+            As `run_labeling`. A label's probabilities are shares of votes (a judge that gives
+            probabilities votes with them), or those of the model of Dawid and Skene.
+        """
+        start = time.monotonic()
+        keys = pairs.keys
+        parts, requests, fresh, cost = [], 0, 0, 0.0
+        waiting = np.zeros(len(keys), dtype=bool)
+        for name, judge in zip(self._names, self._judges, strict=True):
+            result = run_labeling(
+                pairs, judge, ledger, retry_failures=retry_failures, max_attempts=max_attempts
+            )
+            requests += result.requests
+            fresh += result.pairs - result.from_ledger
+            cost += result.cost_usd
+            parts.append(Answered.of(name, result.labels, result.failures, keys, self.scale))
+            waiting[parts[-1].waits] = True
+        answers = [part.answers for part in parts]
+        enough = sum(answer.given.astype(int) for answer in answers) >= self._settings.min_answers
+        usable = np.asarray(enough) & ~waiting
+        places, chances, facts = combine(
+            [answer.rows(usable) for answer in answers], self._settings.method, self.scale
+        )
+        joint = np.full(len(keys), -1, dtype=np.int64)
+        probabilities = np.full((len(keys), self.scale.size), np.nan)
+        joint[usable], probabilities[usable] = places, chances
+        return CompositeLabeling(
+            labels=joint_labels(keys, parts, joint, probabilities, self),
+            failures=joint_failures(keys, parts, ~usable, self),
+            pairs=len(keys),
+            from_ledger=max(0, len(keys) - fresh),
+            requests=requests,
+            seconds=time.monotonic() - start,
+            cost_usd=cost,
+            judge_labels=judge_labels(parts),
+            difficulty=difficulty(keys, parts, self.scale),
+            facts={"method": self._settings.method, "judges": self._names, **facts},
+        )
+
+
+def combine(
+    answers: Sequence[Answers], method: Method, scale: GradeScale
+) -> tuple[Places, Floats, dict[str, Any]]:
+    """One grade from several.
+
+    Args:
+        answers: Of each judge for the same pairs, every pair graded by at least one.
+        method: How.
+        scale: The grades.
+
+    Returns:
+        Places on the scale, shape (pairs,); probabilities, shape (pairs, grades); and facts
+        for the report: each judge's matrix of errors for `dawid_skene`.
+    """
+    shares = _shares(answers, scale.size)
+    if method == "vote":
+        return majority(answers, scale.size), shares, {}
+    places = np.stack([answer.places for answer in answers])
+    if method == "mean":
+        values = np.where(places >= 0, scale.values[np.maximum(places, 0)], 0)
+        mean = values.sum(axis=0) / np.maximum((places >= 0).sum(axis=0), 1)
+        # Half-way between two grades the lower one counts: most pairs of a pool are irrelevant.
+        apart = np.abs(mean[:, None] - scale.values[None, :])
+        return np.round(apart, 9).argmin(axis=1).astype(np.int64), shares, {}
+    if not places.shape[1]:
+        return np.zeros(0, dtype=np.int64), shares, {}
+    model = fit_dawid_skene(places, scale.size)
+    facts = {
+        "prior": np.round(model.prior, 4).tolist(),
+        "errors": np.round(model.errors, 4).tolist(),
+        "iterations": model.iterations,
+    }
+    return model.posterior.argmax(axis=1).astype(np.int64), model.posterior, facts
+
+
+def _shares(answers: Sequence[Answers], size: int) -> Floats:
+    """The mean of the judges' probabilities, a grade without any counting as certain."""
+    total = np.zeros((len(answers[0]), size))
+    for answer in answers:
+        vote = (answer.places[:, None] == np.arange(size)[None, :]).astype(np.float64)
+        if answer.probabilities is not None:
+            vote = np.where(answer.sure[:, None], np.nan_to_num(answer.probabilities), vote)
+        total += vote
+    return total / np.maximum(total.sum(axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,171 @@
+"""From a language model's answer to a grade, or to a failure: never a guess.
+
+A parser that searches an answer for a digit turned "Sorry, error 429" into grade 2 in a
+published judge. Here the whole answer is the grade or it is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.llm.chat import TokenLogprob
+
+MIN_MASS = 0.5
+"""Grades must hold at least this share of the probability for it to be theirs."""
+
+_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
+_BARE = re.compile(r"-?\d{1,9}")
+_MEMBER = re.compile(r'"grade"\s*:\s*(-?\d+)')
+
+
+@dataclass(frozen=True)
+class GradeAnswer:
+    """What an answer says.
+
+    Attributes:
+        grade: A value of the scale; None for a failure.
+        status: `ok`, `unparseable`, or `invalid` for a grade that the scale does not have.
+        reason: A failure's reason, without the answer's words.
+        span: Where the grade's digits stand in the answer; None where they are not unique.
+    """
+
+    grade: int | None
+    status: str = "ok"
+    reason: str = ""
+    span: tuple[int, int] | None = None
+
+
+def answer_schema(scale: GradeScale) -> dict[str, Any]:
+    """The JSON schema of an answer: an object whose `grade` is one of the scale's values."""
+    return {
+        "type": "object",
+        "properties": {"grade": {"type": "integer", "enum": scale.values.tolist()}},
+        "required": ["grade"],
+        "additionalProperties": False,
+    }
+
+
+def parse_answer(text: str, scale: GradeScale) -> GradeAnswer:
+    """Read an answer.
+
+    Args:
+        text: A JSON object with an integer `grade` (further keys such as `reason` are allowed,
+            and one code fence around it), or the bare grade; white space around does not count.
+        scale: The grades that may be given.
+    """
+    body, start = _without_fence(text)
+    if _BARE.fullmatch(body):
+        grade, span = int(body), (start, start + len(body))
+        return _on_scale(grade, span, scale)
+    value = _integer_grade(body)
+    if value is None:
+        return GradeAnswer(
+            None,
+            "unparseable",
+            "the answer is neither a JSON object with a whole grade nor a grade",
+        )
+    places = [match.span(1) for match in _MEMBER.finditer(body)]
+    # A reason may quote the word: then it is not known which of them is the grade.
+    unique = (start + places[0][0], start + places[0][1]) if len(places) == 1 else None
+    return _on_scale(value, unique, scale)
+
+
+def grade_probabilities(
+    text: str,
+    span: tuple[int, int] | None,
+    logprobs: Sequence[TokenLogprob] | None,
+    scale: GradeScale,
+) -> tuple[float, ...] | None:
+    """Probabilities of the grades, from those of the token that stands in the grade's place.
+
+    Args:
+        text: The answer.
+        span: Where its grade stands.
+        logprobs: The answer's tokens with their alternatives.
+        scale: The grades.
+
+    Returns:
+        One share of 1 a grade, lowest first. None where they cannot be told: no alternatives,
+        tokens that do not spell the answer, a grade that begins another one or takes several
+        tokens, or grades that hold less than `MIN_MASS` among the alternatives.
+    """
+    if span is None or not logprobs:
+        return None
+    names = [str(value) for value in scale.values.tolist()]
+    if any(a != b and b.startswith(a) for a in names for b in names):
+        return None
+    token = _token_at(text, span, logprobs)
+    if token is None or not token.top or token.token.strip() not in names:
+        return None
+    chances = dict.fromkeys(names, 0.0)
+    # The written token is not always among the alternatives; none is counted twice.
+    for written, logprob in dict([(token.token, token.logprob), *token.top]).items():
+        if written.strip() in chances and not math.isnan(logprob):
+            chances[written.strip()] += math.exp(min(logprob, 0.0))
+    mass = sum(chances.values())
+    if not MIN_MASS <= mass <= 1.01:
+        return None
+    return tuple(chances[name] / mass for name in names)
+
+
+def _token_at(
+    text: str, span: tuple[int, int], logprobs: Sequence[TokenLogprob]
+) -> TokenLogprob | None:
+    """The one token that holds the whole grade and nothing else but white space."""
+    spelt = "".join(token.token for token in logprobs)
+    # Servers strip white space from the answer, and some count an end token among its tokens.
+    shift = spelt.find(text)
+    if shift < 0 or spelt[:shift].strip():
+        return None
+    start, end = span[0] + shift, span[1] + shift
+    position = 0
+    for token in logprobs:
+        after = position + len(token.token)
+        if position <= start < after:
+            return token if end <= after else None
+        position = after
+    return None
+
+
+def _without_fence(text: str) -> tuple[str, int]:
+    """The answer without white space and one code fence, and where it starts in the text."""
+    start, stripped = len(text) - len(text.lstrip()), text.strip()
+    fenced = _FENCE.fullmatch(stripped)
+    if fenced is None:
+        return stripped, start
+    inner = fenced.group(1)
+    return inner.strip(), start + fenced.start(1) + len(inner) - len(inner.lstrip())
+
+
+def _integer_grade(body: str) -> int | None:
+    try:
+        value = json.loads(body, object_pairs_hook=_no_key_twice, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    grade = value.get("grade") if isinstance(value, dict) else None
+    return grade if isinstance(grade, int) and not isinstance(grade, bool) else None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _on_scale(grade: int, span: tuple[int, int] | None, scale: GradeScale) -> GradeAnswer:
+    values = scale.values.tolist()
+    if grade in values:
+        return GradeAnswer(grade, span=span)
+    shown = str(grade) if abs(grade) < 1_000_000 else "a long number"
+    return GradeAnswer(None, "invalid", f"the grade {shown} is not on the scale {values}")

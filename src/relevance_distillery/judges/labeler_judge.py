@@ -1,0 +1,122 @@
+"""The distilled labeler as a judge: the next round's cascade starts with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.base import Verdict
+from relevance_distillery.labeler.inference import Labeler
+
+
+class LabelerJudge:
+    """Grades with a labeler's folder; its probabilities are calibrated.
+
+    Attributes:
+        name: `labeler:WHICH`, where WHICH is an alias, a version or a folder's name.
+        model: Base model and digest of the folder.
+        prompt_hash: Of the input template.
+        scale: The grades that it gives.
+        budget: None, it costs nothing.
+    """
+
+    budget = None
+
+    def __init__(self, folder: Path, which: str, scale: GradeScale) -> None:
+        """Read the folder.
+
+        Args:
+            folder: A labeler's folder.
+            which: How it was asked for.
+            scale: The grades; must be those that the labeler learned.
+
+        Raises:
+            UserError: The folder is no labeler, is damaged, or has another scale.
+        """
+        self._labeler = Labeler.load(folder)
+        if self._labeler.scale.digest != scale.digest:
+            raise UserError(
+                f"judge=labeler:{which} learned another grade scale than the one in force: "
+                "distill one for this scale, or name another"
+            )
+        self._folder, self._which, self.scale = folder, which, scale
+        self.name = f"labeler:{Path(which).name}"
+        self.model = f"{self._labeler.facts.base_model} {self._labeler.digest}"
+        self.prompt_hash = self._labeler.facts.template.digest
+        self._own = json.dumps(["labeler", self._labeler.digest, scale.digest])
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        """Hashes of the rendered inputs, of the folder's content and of the scale."""
+        queries, passages = self._labeler.facts.template.render(pairs)
+        return [
+            hashlib.blake2b(
+                json.dumps([self._own, query, passage]).encode(), digest_size=16
+            ).hexdigest()
+            for query, passage in zip(queries, passages, strict=True)
+        ]
+
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
+        """Verdicts shard by shard, in order."""
+        for pairs in shards:
+            if not len(pairs):
+                continue
+            began = time.monotonic()
+            graded = self._labeler.grade(pairs)
+            seconds = (time.monotonic() - began) / len(pairs)
+            rows = zip(
+                self.request_hashes(pairs), graded["grade"], graded["probabilities"], strict=True
+            )
+            yield [
+                Verdict(
+                    request,
+                    grade=int(grade),
+                    probabilities=tuple(float(share) for share in np.asarray(shares)),
+                    seconds=seconds,
+                )
+                for request, grade, shares in rows
+            ]
+
+    def to_state(self) -> dict[str, Any]:
+        """Where the labeler lies and what it is, as plain JSON values."""
+        folder = self._folder.expanduser().resolve()
+        project = Path.cwd()
+        inside = folder.is_relative_to(project)
+        return {
+            "judge": "labeler",
+            "asked": self._which,
+            "model": self.model,
+            "scale_hash": self.scale.digest,
+            # Relative inside of the project, so that a moved checkout still finds it.
+            "folder": folder.relative_to(project).as_posix() if inside else str(folder),
+            "digest": self._labeler.digest,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> LabelerJudge:
+        """The judge that wrote `state`.
+
+        Raises:
+            UserError: The folder is gone, or holds another labeler now.
+        """
+        folder, which = Path(state["folder"]), state["asked"]
+        if not (folder / "labeler.json").is_file():
+            raise UserError(
+                f"judge=labeler:{which}: its folder {folder} is gone; run `kedro run "
+                "--pipeline=label` to prepare it again, or name another version"
+            )
+        judge = cls(folder, which, scale)
+        if judge._labeler.digest != state["digest"]:
+            raise UserError(
+                f"judge=labeler:{which}: {folder} holds another labeler than when it was "
+                "prepared; run `kedro run --pipeline=label` to prepare it again"
+            )
+        return judge

@@ -1,0 +1,263 @@
+"""A large language model behind an OpenAI-compatible API as a judge, one pair a request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pathspec
+from pydantic import Field
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.batch_store import LedgerBatchStore
+from relevance_distillery.judges.grade_answers import (
+    answer_schema,
+    grade_probabilities,
+    parse_answer,
+)
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.rendering import PairPrompt, request_hash, rows
+from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.chat import ChatRequest, ChatResult, ChatRunner
+from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prompts import Messages
+from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.llm.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from relevance_distillery.llm.batch import BatchRunner
+
+_PLACES = ("path", "document_id")
+_DECODING = {"temperature", "seed", "max_output_tokens", "structured", "logprobs", "extra_body"}
+
+
+class LLMJudgeSettings(LLMSettings):
+    """How an LLM grades, and what it may see."""
+
+    examples: str | None = Field(
+        None,
+        description="Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, taken "
+        "from validation data; a query of the benchmark among them is refused.",
+    )
+    never_send: tuple[str, ...] = Field(
+        (),
+        description="Gitignore-style patterns of paths, or ids, of documents that stay here; "
+        "their pairs are failures, `withheld`.",
+    )
+    redact: str | None = Field(
+        None,
+        description="`package.module:function` applied to every text before it is sent, such as "
+        "`relevance_distillery.llm.redaction:contact_details`.",
+    )
+
+
+class LLMJudge:
+    """Asks a model for the grade of each pair; see `docs/how-to/llm-teacher.md`.
+
+    A request's hash is over the rendered messages, the model, the decoding options, the
+    answer's schema and the scale. The server's address is not part of it.
+
+    Attributes:
+        name: `llm:MODEL`.
+        model: The server's name of the model.
+        prompt_hash: Changes with prompt, examples, redaction and decoding options.
+        scale: The grades that it may give.
+        budget: What it may spend and has spent.
+    """
+
+    def __init__(
+        self,
+        prompt: PairPrompt,
+        settings: LLMJudgeSettings,
+        scale: GradeScale,
+        *,
+        price: Price | None = None,
+        budget: Budget | None = None,
+        endpoint: Endpoint | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Nothing is sent and no key is needed.
+
+        Args:
+            prompt: The grading prompt, with examples and redaction.
+            settings: Model, decoding, pace, privacy.
+            scale: The grades to give.
+            price: What tokens cost; None when not known.
+            budget: Shared with other judges of the stage; by default one of its own, with
+                `settings.max_cost_usd` as its limit.
+            endpoint: By default the one that the environment names when it is first asked.
+            ledger: Where jobs of the Batch API are remembered.
+
+        Raises:
+            UserError: No model.
+        """
+        if not settings.model:
+            raise UserError(
+                'judge=llm has no model: name the server\'s with --params="model=NAME" or '
+                "judge=llm:NAME"
+            )
+        self.model = settings.model
+        self.name = f"llm:{public_model(self.model)}"
+        self.scale = scale
+        self.budget: Budget = budget or Budget(settings.max_cost_usd)
+        self.settings, self.prompt, self.price = settings, prompt, price
+        self._endpoint, self._ledger = endpoint, ledger
+        self._never = pathspec.GitIgnoreSpec.from_lines(settings.never_send)
+        self._schema = answer_schema(scale)
+        decoding = settings.model_dump(mode="json", include=_DECODING)
+        self._own = json.dumps(["llm", self.model, decoding, self._schema, scale.digest])
+        self.prompt_hash = hashlib.blake2b(
+            json.dumps([prompt.hash, decoding]).encode(), digest_size=6
+        ).hexdigest()
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        """Hashes of everything that is sent, of model, options, schema and scale."""
+        return [request_hash(messages, self._own) for messages in self.prompt.all(pairs)]
+
+    def requests(self, shards: Iterable[pd.DataFrame]) -> Iterator[ChatRequest | Verdict]:
+        """What would be sent, pair by pair; a verdict for a pair that is withheld.
+
+        Args:
+            shards: Tables with `PAIR_COLUMNS`.
+        """
+        count = self._counter()
+        for pairs in shards:
+            for row in rows(pairs):
+                messages = self.prompt.render(row)
+                key = request_hash(messages, self._own)
+                if self._is_withheld(row):
+                    # Not an attempt: with another pattern the same request may be sent.
+                    yield Verdict(
+                        key,
+                        status="withheld",
+                        reason="a pattern of labeling.llm.never_send matches its path or id",
+                        asked=False,
+                    )
+                    continue
+                yield ChatRequest(
+                    key=key,
+                    messages=messages,
+                    schema=self._schema,
+                    max_output_tokens=self.settings.max_output_tokens,
+                    want_logprobs=self.settings.logprobs == "auto",
+                    n_input_tokens=count(messages),
+                )
+
+    def withheld(self, pairs: pd.DataFrame) -> np.ndarray:
+        """True for pairs whose document `never_send` keeps here, shape (pairs,)."""
+        return np.array([self._is_withheld(row) for row in rows(pairs)], dtype=bool)
+
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
+        """Verdicts as answers come in; an answer that is no grade is a failure."""
+        withheld: deque[Verdict] = deque()
+
+        def to_send() -> Iterator[ChatRequest]:
+            for request in self.requests(shards):
+                if isinstance(request, Verdict):
+                    withheld.append(request)
+                else:
+                    yield request
+
+        for results in self._runner().run(to_send()):
+            verdicts = [self._verdict(result) for result in results]
+            while withheld:
+                verdicts.append(withheld.popleft())
+            yield verdicts
+        if withheld:
+            yield list(withheld)
+
+    def _runner(self) -> ChatRunner | BatchRunner:
+        endpoint = self._endpoint or Endpoint.from_environment()
+        if not self.settings.batch:
+            return ChatRunner(endpoint, self.settings, self.price, self.budget)
+        # Imported here, as few need it.
+        from relevance_distillery.llm.batch import BatchRunner
+
+        assert self._ledger is not None, "whoever asks in batches gives the judge its ledger"
+        store = LedgerBatchStore(
+            self._ledger, name=self.name, model=self.model, prompt_hash=self.prompt_hash
+        )
+        return BatchRunner(endpoint, self.settings, self.price, self.budget, store)
+
+    def _verdict(self, result: ChatResult) -> Verdict:
+        verdict = Verdict(
+            result.key,
+            status=result.status,
+            reason=result.reason,
+            retryable=result.retryable,
+            asked=result.asked,
+            input_tokens=result.input_tokens,
+            output_tokens=result.output_tokens,
+            cost_usd=result.cost_usd,
+            seconds=result.seconds,
+        )
+        if result.status != "ok" or result.text is None:
+            return verdict
+        answer = parse_answer(result.text, self.scale)
+        if answer.grade is None:
+            return replace(verdict, status=answer.status, reason=answer.reason)
+        shares = grade_probabilities(result.text, answer.span, result.logprobs, self.scale)
+        return replace(verdict, grade=answer.grade, probabilities=shares)
+
+    def _is_withheld(self, row: Mapping[str, str]) -> bool:
+        if not self.settings.never_send:
+            return False
+        return any(row[name] and self._never.match_file(row[name]) for name in _PLACES)
+
+    def _counter(self) -> Callable[[Messages], int]:
+        counter = TokenCounter.for_model(self.model)
+        # What surrounds the pair reads the same in every request and is counted once.
+        frame: list[int] = []
+
+        def count(messages: Messages) -> int:
+            pair = counter.count(messages[-1]["content"])
+            if not frame:
+                frame.append(counter.count_messages(messages, self._schema) - pair)
+            return frame[0] + pair
+
+        return count
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything that `from_state` needs, as plain JSON values: no key, no address."""
+        return {
+            "judge": "llm",
+            "asked": self.model,
+            "model": self.model,
+            "scale_hash": self.scale.digest,
+            "settings": self.settings.model_dump(mode="json"),
+            "prompt": self.prompt.to_state(),
+            "price": None if self.price is None else self.price.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_state(
+        cls,
+        state: Mapping[str, Any],
+        scale: GradeScale,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> LLMJudge:
+        """The judge that wrote `state`."""
+        return cls(
+            PairPrompt.from_state(state["prompt"], scale),
+            LLMJudgeSettings.model_validate(state["settings"]),
+            scale,
+            price=None if state["price"] is None else Price.model_validate(state["price"]),
+            budget=budget,
+            ledger=ledger,
+        )
+
+
+def public_model(model: str) -> str:
+    """A model's name for tables and reports: a folder's without what leads to it."""
+    return Path(model).name if model.startswith(("/", "~", ".")) else model
