@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from llm.fault_server import FaultServer
 from relevance_distillery.datasets.documents import (
     DocumentsDataset,
     PreviousTableDataset,
     QueryLogDataset,
 )
+from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.synthesis import create_pipeline
 from relevance_distillery.pipelines.synthesis.nodes import (
     draft_queries,
@@ -23,8 +30,11 @@ from relevance_distillery.pipelines.synthesis.nodes import (
 )
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.schemas import Documents, Passages, Queries
+from relevance_distillery.synthesizers.query_requests import PROMPT_ALLOWS, PROMPT_REQUIRES
 
 NOTHING = held_out(DEFAULT_SCALE)
+ROOT = Path(__file__).parents[2]
+PROMPT = ROOT / "conf/base/synthesis/prompts/write_queries.jinja2"
 SUBJECTS = ["Hotels", "Laptops", "Passkeys", "Invoices", "Berths", "Buoys", "Quotas", "Leases"]
 
 
@@ -43,14 +53,24 @@ def folder(tmp_path):
     return place
 
 
-def run(folder, log=None, benchmark=NOTHING, previous=None, **options):
+def query_prompt() -> Prompt:
+    return Prompt.read(PROMPT, PROMPT_REQUIRES, PROMPT_ALLOWS)
+
+
+def run(folder, log=None, benchmark=NOTHING, previous=None, forgotten=None, ledger=None, **options):
     parameters = SynthesisParameters(seed=1, **options)
     source = DocumentsDataset(filepath=str(folder)).load()
-    documents, skipped, read = read_documents(source, benchmark, parameters)
+    gone = forgotten or ForgottenDocuments(folder.parent / "forgotten.json")
+    documents, skipped, read = read_documents(source, benchmark, gone, parameters)
     none = (pd.DataFrame(), pd.DataFrame())
     passages, origins, split = split_into_passages(documents, *(previous or none), parameters)
-    drafts, counts = draft_queries(passages, QueryLogDataset(filepath=log).load(), parameters)
-    queries, report = filter_queries(drafts, passages, benchmark, read, split, counts, parameters)
+    ledger = ledger or Ledger(folder.parent / "ledger.sqlite")
+    drafts, counts, told = draft_queries(
+        passages, QueryLogDataset(filepath=log).load(), query_prompt(), ledger, parameters
+    )
+    queries, report = filter_queries(
+        drafts, passages, benchmark, read, split, counts, told, parameters
+    )
     Documents.validate(documents)
     Passages.validate(passages)
     Queries.validate(queries)
@@ -140,6 +160,44 @@ def test_benchmark_corpora_stay_whole(folder):
     made = run(folder, **options)
     assert made["passages"]["passage_id"].tolist() == made["documents"]["document_id"].tolist()
     assert len(made["documents"]) == 9
+
+
+def test_a_forgotten_document_stays_out_and_is_listed(folder, tmp_path):
+    before = run(folder)["documents"]["document_id"].tolist()
+    forgotten = ForgottenDocuments(tmp_path / "forgotten.json")
+    forgotten.add("buoys-guide.md")
+    made = run(folder, forgotten=forgotten)
+
+    assert set(before) - set(made["documents"]["document_id"]) == {"buoys-guide.md"}
+    assert not made["passages"]["document_id"].eq("buoys-guide.md").any()
+    skipped = made["skipped"].set_index("path")["reason"]
+    assert skipped["buoys-guide.md"] == "forgotten"
+
+
+def test_an_llm_writes_the_queries_and_the_report_says_what_came_of_it(folder, monkeypatch):
+    (folder / "buoys-guide.md").write_text("# Buoys\n\nAll of them are new. [[gibberish]]")
+    (folder / "secret.md").write_text("# Salaries\n\nNobody else may read this page.")
+    llm = {"model": "writer", "never_send": ["secret.md"]}
+    prices = {"writer": Price(usd_per_million_input=1.0, usd_per_million_output=1.0)}
+    options = {"synthesizer": "llm", "llm": llm, "prices": prices, "queries_per_passage": 3}
+    with FaultServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+        # Words drawn from the prompt find no way back to their page.
+        made = run(folder, filters={"round_trip_k": None}, **options)
+        asked = len(server.records())
+        again = run(folder, filters={"round_trip_k": None}, **options)
+
+        assert len(server.records()) == asked == 8
+    report = made["report"]
+    assert set(made["queries"]["generator"]) == {"llm:writer"}
+    assert report["synthesizer"] == "llm"
+    assert report["withheld_passages"] == 1
+    assert report["llm"]["failed"] == {"unparseable: the answer is no JSON": 1}
+    assert report["llm"]["cost_usd"] == report["llm"]["cost_usd_this_run"] > 0
+    assert "copy" in report["queries"]["dropped"]
+    assert again["report"]["llm"]["cost_usd_this_run"] == 0
+    assert again["queries"].equals(made["queries"])
 
 
 def test_no_query_left_says_so(folder, tmp_path):

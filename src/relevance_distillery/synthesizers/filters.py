@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.synthesizers.language import Language
+from relevance_distillery.synthesizers.language import WORD, Language
 
 
 def query_key(text: str, language: Language) -> str:
@@ -121,6 +121,35 @@ def lost(queries: pd.DataFrame, passages: pd.DataFrame, language: Language, k: i
     found = set(zip(run["query_id"], run["passage_id"].map(owner), strict=True))
     wanted = zip(queries["query_id"], queries["passage_id"].map(owner), strict=True)
     return np.array([pair not in found for pair in wanted], dtype=bool)
+
+
+def copied(queries: pd.DataFrame, passages: pd.DataFrame, longest: int) -> np.ndarray:
+    """Which queries copy a long run of words from the text of their passage, shape (queries,).
+
+    A model that pastes a sentence writes a query that every word matcher finds at once; people
+    do not type so. Titles and headings may be copied: that is how a known page is looked for.
+
+    Args:
+        queries: Columns text, passage_id.
+        passages: The `passages` table.
+        longest: Words in a row that may be the same.
+    """
+    texts = dict(zip(passages["passage_id"], passages["text"], strict=True))
+    hits = np.zeros(len(queries), dtype=bool)
+    for place, (query, passage_id) in enumerate(
+        zip(queries["text"], queries["passage_id"], strict=True)
+    ):
+        words = _plain_words(query)
+        if len(words) <= longest:
+            continue
+        source = f" {' '.join(_plain_words(texts.get(passage_id, '')))} "
+        runs = range(len(words) - longest)
+        hits[place] = any(f" {' '.join(words[at : at + longest + 1])} " in source for at in runs)
+    return hits
+
+
+def _plain_words(text: str) -> list[str]:
+    return [word.lower().replace("’", "'") for word in WORD.findall(text)]
 
 
 class Sieve:

@@ -16,27 +16,35 @@ from relevance_distillery.documents import (
     deduplicate,
     split_documents,
 )
+from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.judges.ledger import Ledger
 from relevance_distillery.labeler.template import load_token_counter
+from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.synthesizers import filters
 from relevance_distillery.synthesizers.base import choose_seeds
 from relevance_distillery.synthesizers.language import Language
 from relevance_distillery.synthesizers.query_log import QueryLog
-from relevance_distillery.synthesizers.registry import make_synthesizer
+from relevance_distillery.synthesizers.query_requests import QueryRequests
+from relevance_distillery.synthesizers.registry import make_extractive, make_llm, make_requests
 
 logger = logging.getLogger(__name__)
 
 
 def read_documents(
-    raw_documents: DocumentSource, benchmark: Benchmark, parameters: SynthesisParameters
+    raw_documents: DocumentSource,
+    benchmark: Benchmark,
+    forgotten: ForgottenDocuments,
+    parameters: SynthesisParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Read, clean and deduplicate.
 
     Args:
         raw_documents: Where the documents are.
         benchmark: Documents that it judges by id are never dropped as copies.
+        forgotten: Documents that were deleted on request stay out.
         parameters: `params:synthesis`.
 
     Returns:
@@ -49,11 +57,13 @@ def read_documents(
         **parameters.reading.model_dump(), limit=parameters.limit, seed=parameters.seed
     )
     cleaning = parameters.cleaning
-    documents, cleaned = clean_documents(reading.documents, cleaning.boilerplate_share)
+    unwanted = reading.documents["document_id"].isin(forgotten.ids())
+    remaining = reading.documents[~unwanted].reset_index(drop=True)
+    documents, cleaned = clean_documents(remaining, cleaning.boilerplate_share)
     blank = (documents["title"] == "") & (documents["text"] == "")
     copies = pd.DataFrame(columns=reading.skipped.columns)
     if cleaning.deduplicate:
-        judged = benchmark.judgments["document_id"] if benchmark.kind == "same_corpus" else ()
+        judged = benchmark.judged_documents() if benchmark.kind == "same_corpus" else set()
         documents, copies = deduplicate(
             documents[~blank].reset_index(drop=True),
             near=cleaning.near_duplicate,
@@ -61,10 +71,13 @@ def read_documents(
         )
     elif blank.any():
         documents = documents[~blank].reset_index(drop=True)
-    hollow = pd.DataFrame(
-        {"path": reading.documents.loc[blank, "document_id"], "where": "text"}
-    ).assign(reason="nothing left after cleaning")
-    skipped = pd.concat([reading.skipped, hollow, copies], ignore_index=True).astype(str)
+    hollow = pd.DataFrame({"path": remaining.loc[blank, "document_id"], "where": "text"}).assign(
+        reason="nothing left after cleaning"
+    )
+    deleted = pd.DataFrame(
+        {"path": reading.documents.loc[unwanted, "document_id"], "where": "file"}
+    ).assign(reason="forgotten")
+    skipped = pd.concat([reading.skipped, deleted, hollow, copies], ignore_index=True).astype(str)
     reasons = skipped["reason"].value_counts().sort_index()
     report = {
         "read": len(reading.documents),
@@ -111,36 +124,68 @@ def split_into_passages(
 
 
 def draft_queries(
-    passages: pd.DataFrame, query_log: QueryLog, parameters: SynthesisParameters
-) -> tuple[pd.DataFrame, dict[str, int]]:
+    passages: pd.DataFrame,
+    query_log: QueryLog,
+    prompt: Prompt,
+    ledger: Ledger,
+    parameters: SynthesisParameters,
+) -> tuple[pd.DataFrame, dict[str, int], dict[str, Any]]:
     """Write queries for passages spread over all documents, and put people's own in front.
 
     Args:
         passages: The `passages` table.
         query_log: People's queries, or an empty log.
+        prompt: What an LLM is asked, for `synthesizer=llm`.
+        ledger: Where an LLM's answers are kept.
         parameters: `params:synthesis`.
 
     Returns:
-        A `queries` table before filtering, and counts of the log's rows.
+        A `queries` table before filtering, counts of the log's rows, and what the synthesizer
+        has to tell: `synthesizer`, and for an LLM what was asked, failed and paid.
 
     Raises:
-        UserError: The synthesizer is `log` and there is no log, or the log is unusable.
+        UserError: The synthesizer is `log` and there is no log, the log is unusable, or an LLM
+            cannot be asked or wrote nothing at all.
     """
     real, counts = query_log.read()
+    told: dict[str, Any] = {"synthesizer": parameters.synthesizer}
     if parameters.synthesizer == "log":
         if real.empty:
             raise UserError('synthesizer=log needs a query log: pass --params="queries=FILE"')
-        return real, counts
+        return real, counts, told
+    per_passage, seed = parameters.queries_per_passage, parameters.seed
+    if parameters.synthesizer == "llm":
+        requests = query_requests(prompt, parameters)
+        withheld = requests.withheld(passages)
+        seeds = seed_passages(passages[~withheld], parameters)
+        writer = make_llm(
+            requests, parameters.llm, ledger, parameters.prices, parameters.typo_share
+        )
+        written = writer.write(passages, seeds, per_passage, seed)
+        told |= {"withheld_passages": int(withheld.sum()), "llm": writer.report}
+    else:
+        extractive = make_extractive(parameters.language, parameters.styles, parameters.typo_share)
+        seeds = seed_passages(passages, parameters)
+        written = extractive.write(passages, seeds, per_passage, seed)
+    return pd.concat([real, written], ignore_index=True), counts, told
+
+
+def seed_passages(passages: pd.DataFrame, parameters: SynthesisParameters) -> pd.DataFrame:
+    """The passages that queries are written for: as many as the filters are likely to need."""
     wanted = min(parameters.max_queries, parameters.limit or parameters.max_queries)
-    per_passage = parameters.queries_per_passage
-    seeds = choose_seeds(
-        passages, math.ceil(wanted * parameters.oversampling / per_passage), parameters.seed
+    drafts = wanted * parameters.oversampling
+    return choose_seeds(
+        passages, math.ceil(drafts / parameters.queries_per_passage), parameters.seed
     )
-    writer = make_synthesizer(
-        parameters.synthesizer, parameters.language, parameters.styles, parameters.typo_share
-    )
-    written = writer.write(passages, seeds, per_passage, parameters.seed)
-    return pd.concat([real, written], ignore_index=True), counts
+
+
+def query_requests(prompt: Prompt, parameters: SynthesisParameters) -> QueryRequests:
+    """What an LLM is asked for passages.
+
+    Raises:
+        UserError: There is no model, or prompt, styles, language or redaction are wrong.
+    """
+    return make_requests(prompt, parameters.llm, parameters.language, parameters.styles)
 
 
 def filter_queries(
@@ -150,6 +195,7 @@ def filter_queries(
     documents_report: dict[str, Any],
     passages_report: dict[str, int],
     query_log_report: dict[str, int],
+    drafting_report: dict[str, Any],
     parameters: SynthesisParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Drop queries that would teach nothing or too much, and count what each filter dropped.
@@ -161,6 +207,7 @@ def filter_queries(
         documents_report: Counts of `read_documents`.
         passages_report: Counts of `split_into_passages`.
         query_log_report: Counts of `draft_queries`.
+        drafting_report: What the synthesizer told.
         parameters: `params:synthesis`.
 
     Returns:
@@ -182,6 +229,9 @@ def filter_queries(
         ),
         synthetic_only=False,
     )
+    longest = settings.max_copied_words
+    if longest is not None:
+        sieve.drop("copy", lambda table: _copies(table, passages, longest))
     sieve.drop("duplicate", lambda table: filters.duplicates(table, language))
     sieve.drop(
         "too_many_documents",
@@ -202,6 +252,7 @@ def filter_queries(
         "documents": documents_report,
         "passages": passages_report,
         "query_log": query_log_report,
+        **drafting_report,
         "queries": {
             "drafted": _by_style(query_drafts),
             "dropped": sieve.dropped,
@@ -216,6 +267,13 @@ def filter_queries(
         )
     logger.info("%d queries kept of %d drafted", len(queries), len(query_drafts))
     return queries, report
+
+
+def _copies(table: pd.DataFrame, passages: pd.DataFrame, longest: int) -> np.ndarray:
+    """Copies among the queries of an LLM: the extractive synthesizer copies by design."""
+    by_model = table["generator"].str.startswith("llm:").to_numpy(dtype=bool, copy=True)
+    by_model[by_model] = filters.copied(table[by_model], passages, longest)
+    return by_model
 
 
 def _within(queries: pd.DataFrame, parameters: SynthesisParameters) -> np.ndarray:

@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from relevance_distillery.llm.prices import Price
 from relevance_distillery.strict import StrictModel
 from relevance_distillery.synthesizers.extractive import DEFAULT_STYLES
+from relevance_distillery.synthesizers.llm_settings import SynthesisLLMSettings
 
 
 class ReadingParameters(StrictModel):
@@ -115,6 +117,12 @@ class FilterParameters(StrictModel):
         description="Jaccard similarity of stems from which a query counts as a query of the "
         "benchmark and is dropped, real ones too",
     )
+    max_copied_words: int | None = Field(
+        default=6,
+        ge=1,
+        description="A query of an LLM is dropped when it copies more words than this in a row "
+        "from the text of its passage; null keeps all",
+    )
 
 
 class SynthesisParameters(StrictModel):
@@ -133,12 +141,21 @@ class SynthesisParameters(StrictModel):
     reading: ReadingParameters = ReadingParameters()
     cleaning: CleaningParameters = CleaningParameters()
     passages: PassageParameters = PassageParameters()
-    synthesizer: Literal["extractive", "log"] = Field(
+    synthesizer: Literal["extractive", "llm", "log"] = Field(
         default="extractive",
-        description="Who writes queries: `extractive`, or `log` for people's own queries alone",
+        description="Who writes queries: `extractive` needs nothing, `llm` asks an "
+        "OpenAI-compatible API, `log` takes people's own queries alone",
+    )
+    llm: SynthesisLLMSettings = SynthesisLLMSettings()
+    prices: dict[str, Price] = Field(
+        default_factory=dict,
+        description="What tokens cost, by model; from conf/base/globals.yml",
     )
     queries_per_passage: int = Field(
-        default=1, ge=1, le=20, description="Queries for one seed passage at most"
+        default=1,
+        ge=1,
+        le=20,
+        description="Queries for one seed passage at most; an LLM writes one in each style",
     )
     max_queries: int = Field(
         default=420,

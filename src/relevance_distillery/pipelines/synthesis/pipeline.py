@@ -20,7 +20,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
         [
             Node(
                 func=read_documents,
-                inputs=["raw_documents", "benchmark", "params:synthesis"],
+                inputs=["raw_documents", "benchmark", "forgotten_documents", "params:synthesis"],
                 outputs=["documents", "skipped_documents", "documents_report"],
                 name="read_documents",
             ),
@@ -37,8 +37,14 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
             ),
             Node(
                 func=draft_queries,
-                inputs=["passages", "query_log", "params:synthesis"],
-                outputs=["query_drafts", "query_log_report"],
+                inputs=[
+                    "passages",
+                    "query_log",
+                    "query_prompt",
+                    "label_ledger",
+                    "params:synthesis",
+                ],
+                outputs=["query_drafts", "query_log_report", "drafting_report"],
                 name="draft_queries",
             ),
             Node(
@@ -50,6 +56,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                     "documents_report",
                     "passages_report",
                     "query_log_report",
+                    "drafting_report",
                     "params:synthesis",
                 ],
                 outputs=["queries", "synthesis_report"],

@@ -1,0 +1,79 @@
+"""Documents and settings in, a plan out; nothing is sent."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.planning.nodes import (
+    gather_passages,
+    plan_labels,
+    plan_queries,
+    report_plan,
+)
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Build the planning pipeline."""
+    return Pipeline(
+        [
+            Node(
+                func=gather_passages,
+                inputs=[
+                    "raw_documents",
+                    "benchmark",
+                    "forgotten_documents",
+                    "previous_passages",
+                    "previous_origins",
+                    "params:synthesis",
+                ],
+                outputs="planned_passages",
+                name="gather_passages",
+            ),
+            Node(
+                func=plan_queries,
+                inputs=[
+                    "planned_passages",
+                    "query_prompt",
+                    "label_ledger",
+                    "params:synthesis",
+                    "params:planning",
+                ],
+                outputs="planned_synthesis",
+                name="plan_queries",
+            ),
+            Node(
+                func=plan_labels,
+                inputs=[
+                    "planned_passages",
+                    "query_log",
+                    "stored_queries",
+                    "stored_candidates",
+                    "grading_prompt",
+                    "recorded_grades",
+                    "benchmark",
+                    "stored_cascade_report",
+                    "label_ledger",
+                    "params:synthesis",
+                    "params:mining",
+                    "params:labeling",
+                    "params:planning",
+                    "params:scale",
+                ],
+                outputs="planned_labeling",
+                name="plan_labels",
+            ),
+            Node(
+                func=report_plan,
+                inputs=[
+                    "planned_passages",
+                    "planned_synthesis",
+                    "planned_labeling",
+                    "params:synthesis",
+                    "params:labeling",
+                ],
+                outputs="plan",
+                name="report_plan",
+            ),
+        ],
+        tags=["planning"],
+    )

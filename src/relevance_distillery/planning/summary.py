@@ -1,0 +1,155 @@
+"""A plan for people: one file, and a small table at the end of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from relevance_distillery.planning.stage import StagePlan
+
+
+def summarise(
+    stages: Sequence[StagePlan],
+    notes: Sequence[str],
+    corpus: dict[str, Any],
+    max_cost_usd: float | None,
+) -> dict[str, Any]:
+    """The content of plan.json.
+
+    Args:
+        stages: Everything that would be sent and paid for.
+        notes: What costs nothing, and what the figures do not say.
+        corpus: `documents`, `passages` and `digest` of the corpus.
+        max_cost_usd: The cap that is configured.
+
+    Returns:
+        `corpus`, `hosts` (with the most documents and passages that each would receive),
+        `stages`, `total` (calls, tokens, dollars low and high, hours), `max_cost_usd`,
+        `within_cap` (None where it is not known) and `notes`.
+    """
+    rows = [stage.as_json() for stage in stages]
+    known = all(row["price_known"] for row in rows)
+    total = {
+        "calls": sum(row["calls"] for row in rows),
+        "input_tokens": sum(row["input_tokens"] for row in rows),
+        "output_tokens": {
+            edge: sum(row["output_tokens"][edge] for row in rows) for edge in ("low", "high")
+        },
+        "usd": {
+            edge: sum(row["usd"][edge] for row in rows) if known else None
+            for edge in ("low", "high")
+        },
+        "hours": sum(row["hours"] for row in rows),
+    }
+    highest = total["usd"]["high"]
+    within = None
+    if max_cost_usd is not None and highest is not None:
+        within = highest <= max_cost_usd
+    return {
+        "corpus": corpus,
+        "hosts": _hosts(rows),
+        "stages": rows,
+        "total": total,
+        "max_cost_usd": max_cost_usd,
+        "within_cap": within,
+        "notes": list(notes),
+    }
+
+
+def closing_lines(plan: dict[str, Any]) -> list[str]:
+    """The plan as lines for the log, host first."""
+    lines = [
+        f"{host} would receive up to {found['documents']:,} documents "
+        f"({found['passages']:,} passages)"
+        for host, found in plan["hosts"].items()
+        if found["documents"]
+    ]
+    if not lines:
+        lines = ["nothing would be sent anywhere"]
+    if plan["stages"]:
+        lines.append(_row("stage", "by", "calls", "input tokens", "output tokens", "USD", "hours"))
+    for row in plan["stages"]:
+        output = row["output_tokens"]
+        lines.append(
+            _row(
+                row["stage"],
+                row["who"],
+                f"{row['calls']:,}",
+                f"{row['input_tokens']:,}",
+                f"{output['low']:,}–{output['high']:,}",
+                _dollars(row["usd"]["low"], row["usd"]["high"]),
+                _hours(row["hours"]),
+            )
+        )
+        lines.append(f"  {_basis(row)}")
+    if len(plan["stages"]) > 1:
+        total = plan["total"]
+        output = total["output_tokens"]
+        lines.append(
+            _row(
+                "together",
+                "",
+                f"{total['calls']:,}",
+                f"{total['input_tokens']:,}",
+                f"{output['low']:,}–{output['high']:,}",
+                _dollars(total["usd"]["low"], total["usd"]["high"]),
+                _hours(total["hours"]),
+            )
+        )
+    lines.extend(plan["notes"])
+    if plan["within_cap"] is False:
+        lines.append(
+            f"max_cost_usd={plan['max_cost_usd']:g} may stop the run before its end; what was "
+            "paid for is kept, and a later run goes on"
+        )
+    return lines
+
+
+def _hosts(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Most that any one stage sends: stages send the same documents again."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        known = found.setdefault(row["host"], {"documents": 0, "passages": 0})
+        known["documents"] = max(known["documents"], row["documents_sent"])
+        known["passages"] = max(known["passages"], row["passages_sent"])
+    return found
+
+
+def _basis(row: dict[str, Any]) -> str:
+    parts = [f"{row['answered_by_ledger']:,} answered before"]
+    if row["withheld"]:
+        parts.append(f"{row['withheld']:,} withheld")
+    if row["expected_share"] is not None:
+        parts.append(f"worst case; {row['expected_share']:.0%} of the pairs are expected here")
+    parts.append(f"tokens: {row['basis']['tokens']}")
+    if row["basis"]["requests"] == "stand-in queries":
+        parts.append(f"from {row['basis']['counted_on']:,} pairs of stand-in queries")
+    if row["price_known"]:
+        price = row["price"]
+        dated = f" as of {price['as_of']}" if price["as_of"] else ", undated: check it"
+        half = f", batch at {price['batch_share']:.0%}" if row["batch"] else ""
+        parts.append(
+            f"{price['usd_per_million_input']:g}/{price['usd_per_million_output']:g} USD a "
+            f"million{dated}{half}"
+        )
+    else:
+        parts.append(f"no price: add prices.{row['model']} to conf/base/globals.yml")
+    return "; ".join(parts)
+
+
+def _row(*cells: str) -> str:
+    widths = (10, 24, 9, 14, 21, 15, 7)
+    left = [f"{cell:<{width}}" for cell, width in zip(cells[:2], widths[:2], strict=True)]
+    right = [f"{cell:>{width}}" for cell, width in zip(cells[2:], widths[2:], strict=True)]
+    return " ".join([*left, *right]).rstrip()
+
+
+def _dollars(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "not known"
+    digits = 2 if high >= 1 else 4
+    return f"{low:,.{digits}f}–{high:,.{digits}f}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f}" if hours >= 0.1 or not hours else f"{hours:.2f}"

@@ -1,0 +1,230 @@
+"""A language model that writes queries: one request a passage, several styles at once.
+
+The styles are those of the extractive synthesizer, so that both can be compared and mixed
+with a query log alike. Every answer is kept in the ledger: nothing is paid for twice, and a
+run that was killed continues with the first passage that had no answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.judges.batch_store import LedgerBatchStore
+from relevance_distillery.judges.ledger import Completion, Ledger
+from relevance_distillery.judges.llm import public_model
+from relevance_distillery.judges.progress import Progress
+from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.chat import ChatRequest, ChatResult, ChatRunner
+from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed
+from relevance_distillery.synthesizers.query_answers import parse_answer
+from relevance_distillery.synthesizers.query_requests import QueryRequests, QueryTask
+from relevance_distillery.synthesizers.typos import misspell
+
+if TYPE_CHECKING:
+    from relevance_distillery.llm.batch import BatchRunner
+
+logger = logging.getLogger(__name__)
+
+COMPLETION_KIND = "queries"
+"""`kind` in the ledger; a failure that asking again would not mend has its status behind a `:`."""
+
+
+class LLMSynthesizer:
+    """Asks a model for the queries of each seed passage; see `docs/how-to/llm-teacher.md`.
+
+    Attributes:
+        name: `llm:MODEL`.
+        model: The server's name of the model.
+        requests, settings, price: As given.
+        prompt_hash: Changes with anything in the instructions or settings.
+        report: What `write` did, in numbers; empty before.
+    """
+
+    def __init__(
+        self,
+        requests: QueryRequests,
+        settings: LLMSettings,
+        ledger: Ledger,
+        *,
+        typo_share: float = 0.0,
+        price: Price | None = None,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        """Nothing is sent and no key is needed before `write`.
+
+        Args:
+            requests: What passages are asked for.
+            settings: Pace and budget.
+            ledger: Where answers are kept.
+            typo_share: Share of queries with one slip of the fingers.
+            price: What tokens cost; None when not known.
+            endpoint: By default the one that the environment names when it is first asked.
+        """
+        self.model = requests.model
+        self.name = f"llm:{public_model(self.model)}"
+        self.prompt_hash = digest(requests.prompt_hash, typo_share)
+        self.report: dict[str, Any] = {}
+        self.requests, self.settings, self.price = requests, settings, price
+        self._ledger, self._typo_share, self._endpoint = ledger, typo_share, endpoint
+
+    def write(
+        self, passages: pd.DataFrame, seeds: pd.DataFrame, per_passage: int, seed: int
+    ) -> pd.DataFrame:
+        """Queries for `seeds`; see `Synthesizer.write`.
+
+        Raises:
+            UserError: There were passages and not one query was written, another run uses the
+                ledger, or the server refuses key or model.
+        """
+        tasks = list(self.requests.tasks(seeds, per_passage, seed))
+        keys = [self.requests.key(task) for task in tasks]
+        with self._ledger.lock():
+            known = self._ledger.completions(keys)
+            budget = Budget(self.settings.max_cost_usd)
+            budget.charge(self._ledger.spent(dict.fromkeys(keys)))
+            before = budget.spent_usd
+            misses = seeds.iloc[_first_of_each(keys, known)]
+            unstored = self._ask(misses, per_passage, seed, budget)
+        answers = self._ledger.completions(keys)
+        table, failed, dropped = self._queries(tasks, keys, answers, unstored, seed)
+        self.report = {
+            "model": self.name.partition(":")[2],
+            "passages": len(seeds),
+            "from_ledger": sum(key in known for key in keys),
+            "newly_asked": len(misses),
+            "failed": dict(sorted(failed.items())),
+            "dropped": dict(sorted(dropped.items())),
+            "queries": len(table),
+            "input_tokens": sum(answer.input_tokens for answer in answers.values()),
+            "output_tokens": sum(answer.output_tokens for answer in answers.values()),
+            "cost_usd": budget.spent_usd,
+            "cost_usd_this_run": budget.spent_usd - before,
+            "price_known": self.price is not None,
+        }
+        self._tell(failed, table)
+        return table
+
+    def _ask(
+        self, seeds: pd.DataFrame, per_passage: int, seed: int, budget: Budget
+    ) -> dict[str, str]:
+        """Send what has no answer and commit what comes; statuses of what may be asked again."""
+        unstored: dict[str, str] = {}
+        if seeds.empty:
+            return unstored
+        documents: dict[str, str] = {}
+
+        def to_send() -> Iterator[ChatRequest]:
+            document_ids = iter(seeds["document_id"])
+            for request in self.requests.requests(seeds, per_passage, seed):
+                documents[request.key] = str(next(document_ids))
+                yield request
+
+        runner = self._runner(budget)
+        with Progress(len(seeds), self.name, budget=budget, unit="passage") as progress:
+            for results in runner.run(to_send()):
+                owners = {result.key: documents.pop(result.key) for result in results}
+                # Asking again would not mend these, so they are kept with what they cost.
+                final = [result for result in results if result.asked and not result.retryable]
+                self._ledger.record_completions(
+                    [self._completion(result, owners[result.key]) for result in final]
+                )
+                done = {result.key for result in final}
+                unstored.update({r.key: r.status for r in results if r.key not in done})
+                progress.advance(
+                    len(results),
+                    tokens=sum(result.input_tokens + result.output_tokens for result in results),
+                    cost_usd=sum(result.cost_usd for result in results),
+                )
+        return unstored
+
+    def _runner(self, budget: Budget) -> ChatRunner | BatchRunner:
+        endpoint = self._endpoint or Endpoint.from_environment()
+        if not self.settings.batch:
+            return ChatRunner(endpoint, self.settings, self.price, budget)
+        # Imported here, as few need it.
+        from relevance_distillery.llm.batch import BatchRunner
+
+        store = LedgerBatchStore(
+            self._ledger,
+            name=f"queries by {self.name}",
+            model=self.model,
+            prompt_hash=self.prompt_hash,
+        )
+        return BatchRunner(endpoint, self.settings, self.price, budget, store)
+
+    def _completion(self, result: ChatResult, document_id: str) -> Completion:
+        good = result.status == "ok" and result.text is not None
+        return Completion(
+            request_hash=result.key,
+            kind=COMPLETION_KIND if good else f"{COMPLETION_KIND}:{result.status}",
+            model=self.model,
+            prompt_hash=self.prompt_hash,
+            document_id=document_id,
+            text=result.text or "",
+            input_tokens=result.input_tokens,
+            output_tokens=result.output_tokens,
+            cost_usd=result.cost_usd,
+        )
+
+    def _queries(
+        self,
+        tasks: Sequence[QueryTask],
+        keys: Sequence[str],
+        answers: Mapping[str, Completion],
+        unstored: Mapping[str, str],
+        seed: int,
+    ) -> tuple[pd.DataFrame, Counter[str], Counter[str]]:
+        """The queries table; passages without queries by status; dropped queries by reason."""
+        rows: list[tuple[str, str, str, int, str, str, str]] = []
+        failed: Counter[str] = Counter()
+        dropped: Counter[str] = Counter()
+        for task, key in zip(tasks, keys, strict=True):
+            completion = answers.get(key)
+            if completion is None:
+                failed[unstored.get(key, "unanswered")] += 1
+                continue
+            if completion.kind != COMPLETION_KIND:
+                failed[completion.kind.partition(":")[2]] += 1
+                continue
+            answer = parse_answer(completion.text, task.styles, len(task.styles))
+            dropped.update(answer.dropped)
+            if answer.reason:
+                failed[f"unparseable: {answer.reason}"] += 1
+            passage_id = task.row["passage_id"]
+            for style, text in answer.queries:
+                query_id = f"q-{digest(self.name, passage_id, style, text)}"
+                rng = np.random.default_rng(hashed(seed, "typo", query_id))
+                if rng.random() < self._typo_share:
+                    text = misspell(text, rng)
+                rows.append((query_id, text, passage_id, 1, style, self.name, self.prompt_hash))
+        table = pd.DataFrame(rows, columns=list(QUERY_COLUMNS)).astype({"frequency": "int64"})
+        return table, failed, dropped
+
+    def _tell(self, failed: Counter[str], table: pd.DataFrame) -> None:
+        listed = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()))
+        if failed and table.empty:
+            waits = set(failed) == {"pending"}
+            advice = (
+                "run again to collect the batch" if waits else "see docs/pipelines/synthesis.md"
+            )
+            raise UserError(f"{self.name} wrote no query ({listed}); {advice}")
+        if failed:
+            logger.warning(
+                "%d passages got no queries by %s (%s)", failed.total(), self.name, listed
+            )
+
+
+def _first_of_each(keys: Sequence[str], known: Mapping[str, Completion]) -> list[int]:
+    """Places of requests that have no answer; passages that read the same are asked once."""
+    first = {key: place for place, key in reversed(list(enumerate(keys))) if key not in known}
+    return sorted(first.values())

@@ -1,0 +1,59 @@
+"""What a language model is told about queries, and what it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from relevance_distillery.llm.settings import LLMSettings
+
+STYLES: Mapping[str, str] = {
+    "known_item": "the searcher knows the document and wants it again: words of its title, "
+    "perhaps with its year or section",
+    "keyword": "two to four words for what the searcher needs, as one types them in a hurry",
+    "question": "a short question that the document answers, as one would ask a colleague",
+    "metadata": "looks for the document by its author, date, file name or place, with a word or "
+    "two about its subject",
+    "short": "a single word or name that stands for the subject",
+    "acronym": "uses an acronym of the document, or spells one of them out",
+}
+PERSONAS = (
+    "",
+    "somebody new in the company, who does not know its terms yet",
+    "an experienced colleague in a hurry, who types as little as possible",
+    "somebody of another department, who needs one fact or figure",
+)
+
+
+class SynthesisLLMSettings(LLMSettings):
+    """How an LLM writes queries, and what it may see."""
+
+    temperature: float | None = Field(
+        0.7,
+        ge=0,
+        le=2,
+        description="0 writes the likeliest queries, which resemble one another; higher varies "
+        "more; null leaves it to the server, which reasoning models demand.",
+    )
+    max_output_tokens: int = Field(
+        400,
+        ge=16,
+        description="Longest answer, some forty tokens a query; a longer one is cut off and "
+        "counts as a failure. Reasoning models need thousands.",
+    )
+    personas: tuple[str, ...] = Field(
+        PERSONAS,
+        min_length=1,
+        description="Who searches; each passage gets one of them, an empty one is anybody.",
+    )
+    never_send: tuple[str, ...] = Field(
+        (),
+        description="Gitignore-style patterns of paths, or ids, of documents that stay here; no "
+        "queries are written for them.",
+    )
+    redact: str | None = Field(
+        None,
+        description="`package.module:function` applied to every text before it is sent, such as "
+        "`relevance_distillery.llm.redaction:contact_details`.",
+    )

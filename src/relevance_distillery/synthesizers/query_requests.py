@@ -1,0 +1,160 @@
+"""What a language model is asked for each passage: styles, persona, prompt, answer's form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+import pathspec
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.llm.chat import ChatRequest
+from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
+from relevance_distillery.llm.redaction import load_redactor
+from relevance_distillery.llm.tokens import TokenCounter
+from relevance_distillery.synthesizers.base import digest, hashed
+from relevance_distillery.synthesizers.llm_settings import STYLES, SynthesisLLMSettings
+from relevance_distillery.synthesizers.query_answers import answer_schema
+
+DOCUMENT_FIELDS = ("title", "heading", "path", "author", "modified", "text")
+PROMPT_REQUIRES = ("document.text", "styles")
+PROMPT_ALLOWS = ("document", "count", "persona", "language")
+"""The fields of a query prompt; the catalog states the same."""
+
+_DECODING = {"temperature", "seed", "max_output_tokens", "structured", "extra_body"}
+_PLACES = ("path", "document_id")
+
+
+@dataclass(frozen=True)
+class QueryTask:
+    """What one passage is asked for.
+
+    Attributes:
+        row: The passage's columns, `passage_id` and `document_id` among them.
+        styles: One style for each query that is wanted.
+        persona: Who searches; empty for anybody.
+    """
+
+    row: Mapping[str, str]
+    styles: tuple[str, ...]
+    persona: str
+
+
+class QueryRequests:
+    """Makes the requests of an LLM synthesizer; sends nothing and needs no key.
+
+    Styles and persona of a passage follow from the seed and its id. A request's hash is over
+    the rendered messages, the model, the decoding options and the answer's schema.
+
+    Attributes:
+        model: The server's name of the model.
+        prompt_hash: Changes with prompt, styles, personas, redaction and decoding options.
+    """
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        settings: SynthesisLLMSettings,
+        *,
+        language: str,
+        styles: Mapping[str, float],
+    ) -> None:
+        """Check prompt and settings.
+
+        Args:
+            prompt: The query prompt.
+            settings: Model, decoding, personas, privacy.
+            language: Name of the documents' language, for the prompt.
+            styles: How often each style is asked for, in relation to the others.
+
+        Raises:
+            UserError: No model, a prompt that cannot be rendered, or a wrong redactor.
+        """
+        if not settings.model:
+            raise UserError(
+                'synthesizer=llm has no model: name the server\'s with --params="model=NAME"'
+            )
+        self.model = settings.model
+        self._prompt, self._settings, self._language = prompt, settings, language
+        self._styles = {name: float(styles[name]) for name in STYLES if styles.get(name, 0) > 0}
+        self._redact = lru_cache(maxsize=4096)(load_redactor(settings.redact))
+        self._never = pathspec.GitIgnoreSpec.from_lines(settings.never_send)
+        decoding = settings.model_dump(mode="json", include=_DECODING)
+        self._own = json.dumps([self.model, decoding], sort_keys=True)
+        wording = (dict(STYLES), self._styles, settings.personas, settings.redact)
+        self.prompt_hash = digest(prompt.hash, wording, self._own)
+        # A misspelt part of a field shows now, not after the first thousand passages.
+        self._render(QueryTask(dict.fromkeys(DOCUMENT_FIELDS, "probe"), (*self._styles,), "probe"))
+
+    def withheld(self, passages: pd.DataFrame) -> np.ndarray:
+        """True for passages that `never_send` keeps here, shape (passages,)."""
+        hits = np.zeros(len(passages), dtype=bool)
+        if self._settings.never_send:
+            for name in _PLACES:
+                hits |= np.array(
+                    [bool(at) and self._never.match_file(str(at)) for at in passages[name]],
+                    dtype=bool,
+                )
+        return hits
+
+    def tasks(self, seeds: pd.DataFrame, per_passage: int, seed: int) -> Iterator[QueryTask]:
+        """What each seed passage is asked for, in their order.
+
+        Args:
+            seeds: Rows of the `passages` table.
+            per_passage: Queries for one passage, at most one in each style.
+            seed: Styles and personas follow from it and the passage's id.
+        """
+        names, weights = list(self._styles), np.array(list(self._styles.values()))
+        columns = [*DOCUMENT_FIELDS, "passage_id", "document_id"]
+        for values in zip(*(seeds[name] for name in columns), strict=True):
+            texts = (value if isinstance(value, str) else "" for value in values)
+            row = dict(zip(columns, texts, strict=True))
+            rng = np.random.default_rng(hashed(seed, "llm", row["passage_id"]))
+            chosen = rng.choice(
+                len(names), min(per_passage, len(names)), replace=False, p=weights / weights.sum()
+            )
+            persona = self._settings.personas[int(rng.integers(len(self._settings.personas)))]
+            yield QueryTask(row, tuple(names[int(at)] for at in chosen), persona)
+
+    def key(self, task: QueryTask) -> str:
+        """The hash of the request for a task."""
+        return self._hash(task, self._render(task))
+
+    def requests(self, seeds: pd.DataFrame, per_passage: int, seed: int) -> Iterator[ChatRequest]:
+        """What would be sent, passage by passage, whether it was answered before or not."""
+        counter = TokenCounter.for_model(self.model)
+        for task in self.tasks(seeds, per_passage, seed):
+            messages = self._render(task)
+            schema = answer_schema(task.styles)
+            yield ChatRequest(
+                key=self._hash(task, messages),
+                messages=messages,
+                schema=schema,
+                max_output_tokens=self._settings.max_output_tokens,
+                n_input_tokens=counter.count_messages(messages, schema),
+            )
+
+    def _render(self, task: QueryTask) -> Messages:
+        document = {
+            name: task.row[name] and self._redact(task.row[name]) for name in DOCUMENT_FIELDS
+        }
+        document["file_name"] = PurePosixPath(document["path"]).name
+        return self._prompt.render(
+            document=document,
+            styles=[{"name": name, "description": STYLES[name]} for name in task.styles],
+            count=len(task.styles),
+            persona=task.persona,
+            language=self._language,
+            boundary=boundary_of(*document.values()),
+        )
+
+    def _hash(self, task: QueryTask, messages: Messages) -> str:
+        content = json.dumps([self._own, messages, answer_schema(task.styles)])
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

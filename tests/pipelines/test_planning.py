@@ -1,0 +1,496 @@
+"""Plans: nothing is sent, and what is planned is what is then used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from llm.fault_server import FaultServer
+from llm.test_tokens import words_model
+from relevance_distillery.datasets import JSONFileDataset, PromptDataset
+from relevance_distillery.datasets.documents import (
+    DocumentsDataset,
+    PreviousTableDataset,
+    QueryLogDataset,
+)
+from relevance_distillery.datasets.grades import RecordedGradesDataset
+from relevance_distillery.datasets.ledger import LedgerDataset
+from relevance_distillery.datasets.stored import StoredJSONDataset, StoredTableDataset
+from relevance_distillery.documents.forgetting import ForgottenDocuments
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmark import held_out
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.judges.cascade_fit import NEVER, CascadeFit, Identity, Stage
+from relevance_distillery.judges.confidence import ProbabilityMap
+from relevance_distillery.judges.labeling import run_labeling
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.llm import LLMJudge
+from relevance_distillery.judges.pairs import Pairs
+from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.llm.tokens import TokenCounter
+from relevance_distillery.pipelines.labeling.nodes import grade_candidates
+from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.pipelines.mining.nodes import build_bm25_index, mine_candidates
+from relevance_distillery.pipelines.mining.parameters import MiningParameters
+from relevance_distillery.pipelines.planning import create_pipeline
+from relevance_distillery.pipelines.planning.expected import belong, stand_in_pairs
+from relevance_distillery.pipelines.planning.judges import paid_judges
+from relevance_distillery.pipelines.planning.parameters import PlanningParameters
+from relevance_distillery.pipelines.synthesis.nodes import draft_queries, filter_queries
+from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.planning.comparison import compare_with_plan, corpus_digest
+from relevance_distillery.planning.labeling import plan_judge
+from relevance_distillery.planning.stage import Sent, StagePlan
+from relevance_distillery.planning.summary import closing_lines, summarise
+
+ROOT = Path(__file__).parents[2]
+GRADING = ROOT / "conf/base/labeling/prompts/grade.jinja2"
+WRITING = ROOT / "conf/base/synthesis/prompts/write_queries.jinja2"
+PRICE = Price(usd_per_million_input=2.0, usd_per_million_output=8.0, as_of="2026-11-01")
+REGIONS = ["north", "south", "east", "west", "rest"]
+SUBJECTS = ["hotels", "laptops", "passkeys", "invoices", "berths", "buoys", "quotas", "leases"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Forty pages of different length."""
+    place = tmp_path / "intranet"
+    place.mkdir()
+    for number in range(40):
+        subject = f"{SUBJECTS[number % 8]} {REGIONS[number // 8]}"
+        (place / f"{subject.replace(' ', '-')}.md").write_text(
+            f"---\ntitle: Guide to {subject}\nauthor: Ada Lund\n---\n"
+            f"You may order {subject} with form {number}. The approval of {subject} takes "
+            f"{number} days. "
+            + f"Everybody in the {subject} team knows rule {number}. "
+            * (number % 7)
+        )
+    return place
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch):
+    """A server that must not hear of anything, and no key."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with FaultServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        yield server
+
+
+def prompt(path: Path, requires: list[str], allows: list[str]) -> PromptDataset:
+    return PromptDataset(filepath=str(path), requires=requires, allows=allows)
+
+
+GRADING_PROMPT = prompt(GRADING, ["query", "document.text", "scale"], ["document", "examples"])
+QUERY_PROMPT = prompt(
+    WRITING, ["document.text", "styles"], ["document", "count", "persona", "language"]
+)
+
+
+def run(
+    folder: Path,
+    *,
+    synthesizer: str = "extractive",
+    judge: str = "llm",
+    llm: dict[str, Any] | None = None,
+    prices: dict[str, Price] | None = None,
+    queries: pd.DataFrame | None = None,
+    candidates: pd.DataFrame | None = None,
+    cascade_report: dict[str, Any] | None = None,
+    **labeling: Any,
+) -> dict[str, Any]:
+    llm = {"model": "teacher", **(llm or {})}
+    prices = {} if prices is None else prices
+    root = folder.parent
+    none = str(root / "none.parquet")
+    catalog = DataCatalog(
+        {
+            "raw_documents": DocumentsDataset(filepath=str(folder)),
+            "benchmark": MemoryDataset(held_out(DEFAULT_SCALE)),
+            "forgotten_documents": MemoryDataset(
+                ForgottenDocuments(root / "forgotten.json"), copy_mode="assign"
+            ),
+            "previous_passages": PreviousTableDataset(filepath=none),
+            "previous_origins": PreviousTableDataset(filepath=none),
+            "query_log": QueryLogDataset(filepath=None),
+            "query_prompt": QUERY_PROMPT,
+            "grading_prompt": GRADING_PROMPT,
+            "recorded_grades": RecordedGradesDataset(filepath=None),
+            "label_ledger": LedgerDataset(filepath=root / "ledger.sqlite"),
+            "stored_queries": MemoryDataset(pd.DataFrame() if queries is None else queries),
+            "stored_candidates": MemoryDataset(
+                pd.DataFrame() if candidates is None else candidates
+            ),
+            "stored_cascade_report": MemoryDataset(cascade_report or {}),
+            "params:synthesis": MemoryDataset(
+                synthesis(synthesizer=synthesizer, llm=llm, prices=prices)
+            ),
+            "params:mining": MemoryDataset(MiningParameters(seed=1)),
+            "params:labeling": MemoryDataset(
+                LabelingParameters(seed=1, judge=judge, llm=llm, prices=prices, **labeling)
+            ),
+            "params:planning": MemoryDataset(PlanningParameters()),
+            "params:scale": MemoryDataset(DEFAULT_SCALE),
+            "planned_passages": MemoryDataset(),
+            "planned_synthesis": MemoryDataset(copy_mode="assign"),
+            "planned_labeling": MemoryDataset(copy_mode="assign"),
+            "plan": JSONFileDataset(filepath=str(root / "plan.json")),
+        }
+    )
+    SequentialRunner().run(create_pipeline(), catalog)
+    return json.loads((root / "plan.json").read_text())
+
+
+def synthesis(**given: Any) -> SynthesisParameters:
+    return SynthesisParameters.model_validate({"seed": 1, "max_queries": 30, **given})
+
+
+def corpus(folder: Path) -> pd.DataFrame:
+    """The passages of a folder, one a page."""
+    reading = DocumentsDataset(filepath=str(folder)).load().read()
+    table = reading.documents[["document_id", "title", "text", "path", "author", "modified"]]
+    return table.assign(passage_id=table["document_id"] + "#0", heading="")
+
+
+def mined(passages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Queries and candidates as synthesis and mining make them."""
+    parameters, mining = synthesis(), MiningParameters(seed=1)
+    log = QueryLogDataset(filepath=None).load()
+    drafts, counts, told = draft_queries(
+        passages, log, QUERY_PROMPT.load(), Ledger(Path("none.sqlite")), parameters
+    )
+    queries, _ = filter_queries(
+        drafts, passages, held_out(DEFAULT_SCALE), {}, {}, counts, told, parameters
+    )
+    index = build_bm25_index(passages, mining)
+    recorded = RecordedGradesDataset(filepath=None).load()
+    return queries, mine_candidates(queries, passages, index, recorded, mining)[0]
+
+
+def llm_judge(model: str = "teacher", **settings: Any) -> LLMJudge:
+    parameters = LabelingParameters.model_validate({"seed": 1, "llm": {"model": model, **settings}})
+    sources = JudgeSources(
+        scale=DEFAULT_SCALE, prompt=GRADING_PROMPT.load(), llm=parameters.llm,
+        prices={model: PRICE},
+    )  # fmt: skip
+    judge = make_judge("llm", prepare_judge("llm", sources), DEFAULT_SCALE)
+    assert isinstance(judge, LLMJudge)
+    return judge
+
+
+def test_a_plan_sends_nothing_needs_no_key_and_leaves_no_ledger(folder, nowhere, caplog):
+    caplog.set_level("INFO")
+    plan = run(folder, synthesizer="llm", prices={"teacher": PRICE})
+    host = nowhere.url.removeprefix("http://").removesuffix("/v1")
+
+    assert nowhere.records() == []
+    assert not (folder.parent / "ledger.sqlite").exists()
+    assert list(plan["hosts"]) == [host]
+    assert plan["hosts"][host]["documents"] == 40
+    assert f"{host} would receive up to 40 documents" in caplog.text
+    assert [row["stage"] for row in plan["stages"]] == ["synthesis", "labeling"]
+    assert "approval of" not in caplog.text
+    assert "approval of" not in json.dumps(plan)
+
+
+def test_judges_and_synthesizers_of_this_machine_are_free(folder, nowhere, caplog):
+    caplog.set_level("INFO")
+    plan = run(folder, judge="embedded")
+
+    assert plan["stages"] == []
+    assert plan["total"]["calls"] == 0
+    assert "nothing would be sent anywhere" in caplog.text
+    assert "judge=embedded works here: free" in caplog.text
+
+
+def test_dollars_follow_from_tokens_price_and_the_limits_of_an_answer(folder, nowhere):
+    plan = run(folder, prices={"teacher": PRICE}, llm={"max_output_tokens": 50})
+    row = plan["stages"][0]
+
+    assert row["output_tokens"]["high"] == 50 * row["calls"]
+    assert 4 * row["calls"] <= row["output_tokens"]["low"] < row["output_tokens"]["high"]
+    for edge in ("low", "high"):
+        usd = PRICE.usd(row["input_tokens"], row["output_tokens"][edge])
+        assert row["usd"][edge] == pytest.approx(usd, rel=1e-3)
+    half = run(folder, prices={"teacher": PRICE}, llm={"max_output_tokens": 50, "batch": True})
+    assert half["stages"][0]["usd"]["high"] == pytest.approx(row["usd"]["high"] / 2, rel=1e-3)
+    assert half["stages"][0]["hours"] == 24
+
+
+def test_an_unknown_price_is_said_and_a_cap_without_one_refused(folder, nowhere, caplog):
+    caplog.set_level("INFO")
+    plan = run(folder)
+
+    assert plan["total"]["usd"] == {"low": None, "high": None}
+    assert "no price: add prices.teacher" in caplog.text
+    with pytest.raises(UserError, match=r"prices\.teacher"):
+        run(folder, llm={"max_cost_usd": 1.0})
+
+
+def test_a_cap_that_may_be_reached_is_said(folder, nowhere, caplog):
+    caplog.set_level("INFO")
+    low = run(folder, prices={"teacher": PRICE}, llm={"max_cost_usd": 0.01})
+    high = run(folder, prices={"teacher": PRICE}, llm={"max_cost_usd": 100.0})
+
+    assert (low["within_cap"], high["within_cap"]) == (False, True)
+    assert caplog.text.count("may stop the run before its end") == 1
+
+
+def test_stand_in_queries_come_close_to_the_run_itself(folder, nowhere):
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    before = run(folder)["stages"][0]
+    after = run(folder, queries=queries, candidates=candidates)["stages"][0]
+
+    assert before["basis"]["requests"] == "stand-in queries"
+    assert after["basis"]["requests"] == "those of the run"
+    assert after["units"] == len(candidates[["query_id", "passage_id"]].drop_duplicates())
+    assert before["input_tokens"] == pytest.approx(after["input_tokens"], rel=0.15)
+    assert before["calls"] == pytest.approx(after["calls"], rel=0.15)
+
+
+def test_a_sample_of_a_large_corpus_stands_for_all_of_it(folder):
+    passages = corpus(folder)
+    small = PlanningParameters(sample_passages=20, sample_queries=12)
+    log = pd.DataFrame(columns=["query_id", "text", "passage_id", "style"])
+    mining = MiningParameters(seed=1)
+    few = stand_in_pairs(passages, log, synthesis(), mining, small)
+    all_ = stand_in_pairs(passages, log, synthesis(), mining, PlanningParameters())
+
+    assert few is not None
+    assert all_ is not None
+    assert len(few.pairs) < len(all_.pairs) / 2
+    assert len(few.pairs) * few.weight == pytest.approx(len(all_.pairs) * all_.weight, rel=0.25)
+
+
+def test_queries_of_another_run_are_not_taken_for_this_one(folder):
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+
+    assert belong(queries, candidates, passages, 0, synthesis())
+    assert not belong(queries, candidates, passages.iloc[1:], 0, synthesis())
+    assert not belong(queries, candidates, passages, 0, synthesis(max_queries=5))
+    assert not belong(queries, candidates, passages, 40, synthesis())
+    other = synthesis(synthesizer="llm", llm={"model": "writer"})
+    assert not belong(queries, candidates, passages, 0, other)
+    assert not belong(pd.DataFrame(), pd.DataFrame(), passages, 0, synthesis())
+
+
+def test_the_plan_is_within_fifteen_percent_of_what_a_server_then_bills(
+    folder, nowhere, monkeypatch
+):
+    """The server bills words; the model is a folder whose tokenizer counts words."""
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    model = str(words_model(folder.parent / "model"))
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    pairs = Pairs(candidates, queries, passages)
+    ledger = Ledger(folder.parent / "ledger.sqlite")
+    planned = plan_judge(llm_judge(model), pairs, 1.0, ledger)
+    result = run_labeling(pairs, llm_judge(model), ledger)
+
+    assert planned.counter.exact
+    assert len(result.labels) == len(pairs) == planned.sent.requests
+    used = int(result.labels["input_tokens"].sum())
+    assert planned.sent.input_tokens == pytest.approx(used, rel=0.15)
+    spent = result.cost_usd
+    low, high = (planned.usd(tokens) for tokens in planned.output_tokens)
+    assert low is not None
+    assert high is not None
+    assert low * 0.85 <= spent <= high * 1.15
+
+
+def test_what_was_answered_is_subtracted_and_corrects_the_rest(folder, nowhere, monkeypatch):
+    """The server bills words, the estimate counts more: a trial run tells the factor."""
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    pairs = Pairs(candidates, queries, passages)
+    trial = Pairs(candidates.head(40), queries, passages)
+    ledger = Ledger(folder.parent / "ledger.sqlite")
+    blind = plan_judge(llm_judge(), pairs, 1.0, ledger)
+    tried = run_labeling(trial, llm_judge(), ledger)
+    planned = plan_judge(llm_judge(), pairs, 1.0, ledger)
+    rest = run_labeling(pairs, llm_judge(), ledger)
+
+    assert planned.answered == len(trial)
+    assert planned.sent.requests == len(pairs) - len(trial)
+    used = int(rest.labels["input_tokens"].sum() - tried.labels["input_tokens"].sum())
+    assert blind.sent.input_tokens > 1.15 * used
+    assert planned.sent.input_tokens == pytest.approx(used, rel=0.05)
+    assert planned.usual_answer == pytest.approx(tried.labels["output_tokens"].mean())
+    assert plan_judge(llm_judge(), pairs, 1.0, ledger).sent.requests == 0
+
+
+def test_counting_on_a_sample_changes_little(folder):
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    pairs = Pairs(candidates, queries, passages)
+    ledger = Ledger(folder.parent / "ledger.sqlite")
+    whole = plan_judge(llm_judge(), pairs, 1.0, ledger)
+    sampled = plan_judge(llm_judge(), pairs, 1.0, ledger, count_at_most=50)
+
+    assert sampled.sent.counted == 50
+    assert sampled.sent.requests == whole.sent.requests
+    assert sampled.sent.input_tokens == pytest.approx(whole.sent.input_tokens, rel=0.05)
+
+
+def test_withheld_documents_are_in_no_call(folder):
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    pairs = Pairs(candidates, queries, passages)
+    ledger = Ledger(folder.parent / "ledger.sqlite")
+    planned = plan_judge(llm_judge(never_send=("hotels-*",)), pairs, 1.0, ledger)
+    secret = candidates["passage_id"].str.startswith("hotels-").sum()
+
+    assert planned.withheld == secret > 0
+    assert planned.sent.requests == len(pairs) - secret
+    assert planned.sent.documents == 35
+
+
+def stage(requests: int, input_tokens: int, **settings: Any) -> StagePlan:
+    return StagePlan(
+        stage="labeling",
+        who="llm:teacher",
+        model="teacher",
+        prompt_hash="p",
+        host="example.org",
+        units=requests,
+        answered=0,
+        answered_input_tokens=0,
+        withheld=0,
+        sent=Sent(requests, requests, input_tokens, 5, 9, True),
+        settings=LLMSettings(model="teacher", **settings),
+        price=PRICE,
+        counter=TokenCounter.for_model("teacher"),
+        shortest_answer=5,
+        usual_answer=None,
+        latency_seconds=2.0,
+    )
+
+
+def test_hours_follow_the_slowest_of_latency_and_limits():
+    assert stage(3600, 3_600_000, concurrency=2).hours == pytest.approx(1.0)
+    assert stage(3600, 3_600_000, concurrency=99, requests_per_minute=30).hours == pytest.approx(2)
+    limited = stage(
+        3600, 3_600_000, concurrency=99, tokens_per_minute=60_000, max_output_tokens=200
+    )
+    assert limited.hours == pytest.approx(3600 * 1200 / 60_000 / 60)
+    assert stage(0, 0).hours == 0
+
+
+def test_the_closing_table_names_host_calls_dollars_and_the_basis():
+    plan = summarise([stage(1000, 500_000), stage(10, 5_000)], ["a note"], {"digest": "d"}, None)
+    lines = closing_lines(plan)
+
+    assert lines[0] == "example.org would receive up to 5 documents (9 passages)"
+    assert "1,000" in lines[2]
+    assert "500,000" in lines[2]
+    assert "1.04–1.51" in lines[2]
+    assert "as of 2026-11-01" in lines[3]
+    assert lines[-2].startswith("together")
+    assert lines[-1] == "a note"
+
+
+def test_every_judge_of_a_consensus_is_planned_for_all_pairs(folder, nowhere):
+    consensus = {"judges": "llm:one;embedded;llm:two"}
+    plan = run(folder, judge="consensus", consensus=consensus)
+
+    assert [row["who"] for row in plan["stages"]] == ["llm:one", "llm:two"]
+    assert len({row["calls"] for row in plan["stages"]}) == 1
+
+
+def test_a_cascade_is_planned_at_its_worst_with_the_share_that_is_expected(tmp_path):
+    file = tmp_path / "cascade.json"
+    labeling = LabelingParameters.model_validate(
+        {"seed": 1, "judge": "cascade", "cascade": {"fitted": str(file)}}
+    )
+    report = {"systems": {"cascade": {"calls": {"embedded": 1.0, "cheap": 0.6, "dear": 0.2}}}}
+    with pytest.raises(UserError, match="no fitted cascade"):
+        paid_judges(labeling, report)
+    names = ("embedded", "llm:cheap", "llm:dear")
+    stages = [
+        Stage(Identity(name, name, name, ""), ProbabilityMap("none", 4), NEVER, "own")
+        for name in names
+    ]
+    file.write_text(json.dumps(CascadeFit(tuple(stages), 4, DEFAULT_SCALE.digest).to_state()))
+
+    assert paid_judges(labeling, report) == {"llm:cheap": 0.6, "llm:dear": 0.2}
+    assert paid_judges(labeling, {}) == {"llm:cheap": None, "llm:dear": None}
+
+
+def test_labeling_starts_with_what_the_queries_have_cost(folder, nowhere, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    llm = {"model": "teacher", "max_cost_usd": 1.0}
+    parameters = LabelingParameters.model_validate(
+        {"seed": 1, "judge": "llm", "llm": llm, "prices": {"teacher": PRICE}}
+    )
+    state = llm_judge(**llm).to_state() | {"price": PRICE.model_dump(mode="json")}
+
+    def grade(spent: float) -> dict[str, Any]:
+        return grade_candidates(
+            candidates, queries, passages, state, Ledger(folder.parent / f"{spent}.sqlite"),
+            {"llm": {"cost_usd": spent}}, {}, parameters, DEFAULT_SCALE,
+        )[2]  # fmt: skip
+
+    assert grade(1.0)["failures"] == {"budget": len(candidates)}
+    assert nowhere.records() == []
+    assert grade(0.0)["labelled"] == len(candidates)
+
+
+def labels(count: int, tokens: int, **columns: str) -> pd.DataFrame:
+    same = {"judge": "llm:teacher", "model": "teacher", "prompt_hash": "p", **columns}
+    return pd.DataFrame({"input_tokens": [tokens] * count}).assign(**same)
+
+
+def test_labels_are_compared_with_the_plan_that_was_made_for_them(folder):
+    passages = corpus(folder)
+    plan = summarise([stage(100, 50_000)], [], {"digest": corpus_digest(passages)}, None)
+    full = compare_with_plan(plan, labels(100, 550), 100, passages)
+
+    assert full == {"planned_input_tokens": 50_000, "actual_over_planned": pytest.approx(1.1)}
+    # Half of the pairs failed: they are in neither figure.
+    half = compare_with_plan(plan, labels(50, 550), 100, passages)
+    assert half["actual_over_planned"] == pytest.approx(1.1)
+    # More pairs than planned on the same corpus is a plan that was wrong, not another one.
+    more = compare_with_plan(plan, labels(120, 500), 120, passages)
+    assert more["planned_input_tokens"] == 50_000
+    assert more["actual_over_planned"] == pytest.approx(1.2)
+    assert compare_with_plan({}, labels(100, 550), 100, passages) == {}
+    assert compare_with_plan(plan, labels(100, 550, prompt_hash="q"), 100, passages) == {}
+    assert compare_with_plan(plan, labels(120, 500), 120, passages.iloc[1:]) == {}
+
+
+def test_a_version_that_cannot_be_read_is_passed_over(tmp_path):
+    place = tmp_path / "queries.parquet"
+    for version in ("2026-01-01", "2026-01-02"):
+        (place / version).mkdir(parents=True)
+    pd.DataFrame({"a": [1]}).to_parquet(place / "2026-01-01" / "queries.parquet")
+    (place / "2026-01-02" / "queries.parquet").write_bytes(b"PAR1")
+
+    assert StoredTableDataset(filepath=str(place)).load()["a"].tolist() == [1]
+    assert StoredTableDataset(filepath=str(tmp_path / "none")).load().empty
+    (tmp_path / "torn.json").write_text("{")
+    assert StoredJSONDataset(filepath=str(tmp_path / "torn.json")).load() == {}
+    assert StoredJSONDataset(filepath=str(tmp_path / "none.json")).load() == {}
+
+
+def test_the_configuration_states_every_parameter_and_the_docs_explain_it():
+    written = yaml.safe_load((ROOT / "conf/base/planning/parameters.yml").read_text())
+    text = (ROOT / "docs/pipelines/planning.md").read_text(encoding="utf-8")
+
+    assert PlanningParameters.model_validate(written["planning"]) == PlanningParameters()
+    assert set(written["planning"]) == set(PlanningParameters.model_fields)
+    assert all(f"`{name}`" in text for name in PlanningParameters.model_fields)
