@@ -1,0 +1,198 @@
+"""Every combination of a cascade's thresholds at once: who leaves where, what it costs.
+
+A combination's confusion matrix is a sum over exits. Pairs fall into cells by how many of each
+judge's candidate thresholds they pass; cumulative sums over the cells give the matrices of all
+combinations, so that the search is exhaustive and exact on its grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relevance_distillery.evaluation import confusion
+from relevance_distillery.judges.cascade_fit import NEVER
+from relevance_distillery.judges.cascade_settings import Target
+from relevance_distillery.judges.confidence import Floats, Places
+
+_COMBINATIONS = 200_000
+_MOST_CANDIDATES = 60
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class StageView:
+    """What one judge's stage would do with every pair that reached it.
+
+    Attributes:
+        confidence: In the grade it would give, shape (pairs,); below 0 where it gave none.
+        places: That grade's place on the scale, shape (pairs,).
+        price: Of one of its calls, in units of the last judge's.
+    """
+
+    confidence: Floats
+    places: Places
+    price: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of thresholds.
+
+    Attributes:
+        candidates: Thresholds of each stage, rising.
+        counts: Confusion matrices, shape (candidates of stage 1, ..., grades, grades), people
+            in rows.
+        reached: How many pairs each judge is asked, one array of the combinations' shape each.
+        cost: In calls of the last judge for one pair, of the combinations' shape.
+    """
+
+    candidates: tuple[Floats, ...]
+    counts: Floats
+    reached: tuple[Floats, ...]
+    cost: Floats
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One combination.
+
+    Attributes:
+        thresholds: One a stage.
+        accuracy, agreement: Share of people's exact grades, and quadratic kappa.
+        cost: In calls of the last judge for one pair.
+        reached: Whether the target was.
+    """
+
+    thresholds: tuple[float, ...]
+    accuracy: float
+    agreement: float
+    cost: float
+    reached: bool = True
+
+
+def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -> Grid:
+    """Try every combination of candidate thresholds.
+
+    Args:
+        views: One a stage, in order.
+        vote: The grade's place for pairs that all doubt, shape (pairs,); -1 for no grade.
+        human: Places of people's grades, shape (pairs,).
+        size: How many grades the scale has.
+    """
+    most = min(_MOST_CANDIDATES, max(3, int(_COMBINATIONS ** (1 / len(views)))))
+    candidates = tuple(_candidates(view.confidence, most) for view in views)
+    levels = [
+        np.searchsorted(chosen - _EDGE, view.confidence, side="right")
+        for view, chosen in zip(views, candidates, strict=True)
+    ]
+    shape = tuple(len(chosen) for chosen in candidates)
+    counts = np.zeros((*shape, size * size))
+    reached = []
+    for stage, view in enumerate(views):
+        before = levels[:stage]
+        here = _cells(before, shape[:stage], np.zeros_like(human), 1)
+        reached.append(np.broadcast_to(_open(here, len(shape)), (*shape, 1))[..., 0])
+        pairs = view.places >= 0
+        cells = [level[pairs] for level in levels[: stage + 1]]
+        stayed = _cells(cells, shape[: stage + 1], (human * size + view.places)[pairs], size * size)
+        # Who passes more thresholds than the combination's leaves here.
+        left = np.flip(np.cumsum(np.flip(stayed, axis=stage), axis=stage), axis=stage)
+        left = np.take(left, range(1, shape[stage] + 1), axis=stage)
+        counts += _open(left, len(shape), but=stage)
+    pairs = vote >= 0
+    rest = [level[pairs] for level in levels]
+    doubted = _cells(rest, shape, (human * size + vote)[pairs], size * size)
+    counts += _open(doubted, len(shape))
+    prices = [view.price for view in views]
+    cost = sum(price * share for price, share in zip(prices, reached, strict=True))
+    return Grid(
+        candidates,
+        counts.reshape(*shape, size, size),
+        tuple(reached),
+        np.asarray(cost, dtype=np.float64) / max(1, len(human)),
+    )
+
+
+def choose(grid: Grid, target: Target, value: float) -> Choice:
+    """The combination that serves the target best.
+
+    Args:
+        grid: From `search`.
+        target: `accuracy` and `agreement` take the cheapest combination that reaches `value`,
+            `cost` the one that agrees best among those that cost at most `value`.
+        value: A share, a quadratic kappa, or a cost in calls of the last judge.
+
+    Returns:
+        The combination; `reached` is false where none reaches the target, and the nearest
+        stands in: the one that agrees best, or the cheapest.
+    """
+    accuracy = confusion.accuracy(grid.counts)
+    agreement = np.nan_to_num(confusion.quadratic_kappa(grid.counts), nan=-1.0)
+    if target == "cost":
+        fits, better, cheaper = grid.cost <= value + _EDGE, -agreement, grid.cost
+        order = (cheaper, better) if fits.any() else (better, cheaper)
+    else:
+        gained = accuracy if target == "accuracy" else agreement
+        fits = gained >= value - _EDGE
+        order = (-gained, grid.cost) if fits.any() else (grid.cost, -gained)
+    reached = bool(fits.any())
+    allowed = np.flatnonzero(fits.ravel()) if reached else np.arange(fits.size)
+    # The last key decides first.
+    best = allowed[np.lexsort([np.round(key.ravel()[allowed], 9) for key in order])[0]]
+    return _choice(grid, int(best), accuracy, agreement, reached)
+
+
+def frontier(grid: Grid) -> list[Choice]:
+    """Combinations that no other one beats in both cost and quadratic kappa, cheapest first."""
+    accuracy = confusion.accuracy(grid.counts)
+    agreement = np.nan_to_num(confusion.quadratic_kappa(grid.counts), nan=-1.0)
+    found: list[Choice] = []
+    for place in np.lexsort([-agreement.ravel(), grid.cost.ravel()]):
+        if not found or agreement.ravel()[place] > found[-1].agreement + 1e-6:
+            found.append(_choice(grid, int(place), accuracy, agreement, True))
+    return found
+
+
+def _choice(grid: Grid, place: int, accuracy: Floats, agreement: Floats, reached: bool) -> Choice:
+    index = np.unravel_index(place, grid.cost.shape)
+    return Choice(
+        tuple(float(own[at]) for own, at in zip(grid.candidates, index, strict=True)),
+        float(accuracy[index]),
+        float(agreement[index]),
+        float(grid.cost[index]),
+        reached,
+    )
+
+
+def _candidates(confidence: Floats, most: int) -> Floats:
+    """0, thresholds in the gaps between confidences, and never."""
+    seen = np.unique(np.round(confidence[confidence >= 0], 6))
+    gaps = (seen[1:] + seen[:-1]) / 2
+    if len(gaps) > most - 2:
+        # As many pairs between neighbours, so that the grid is finest where the pairs are.
+        at = np.quantile(confidence[confidence >= 0], np.linspace(0, 1, most)[1:-1])
+        gaps = np.unique(gaps[np.clip(np.searchsorted(gaps, at), 0, len(gaps) - 1)])
+    return np.concatenate([[0.0], gaps, [NEVER]])
+
+
+def _cells(levels: Sequence[Places], shape: tuple[int, ...], kind: Places, kinds: int) -> Floats:
+    """How many pairs of each kind stand on each combination of levels."""
+    full = (*(size + 1 for size in shape), kinds)
+    flat = np.ravel_multi_index((*levels, kind), full)
+    return np.bincount(flat, minlength=int(np.prod(full))).reshape(full).astype(np.float64)
+
+
+def _open(cells: Floats, stages: int, but: int | None = None) -> Floats:
+    """Pairs that passed no earlier threshold, broadcastable over the later stages.
+
+    A pair of level l passes candidates 0 to l - 1, so candidate k lets levels up to k stay.
+    """
+    for axis in range(cells.ndim - 1):
+        if axis != but:
+            cells = np.cumsum(cells, axis=axis)
+            cells = np.take(cells, range(cells.shape[axis] - 1), axis=axis)
+    missing = stages - (cells.ndim - 1)
+    return cells.reshape(*cells.shape[:-1], *(1,) * missing, cells.shape[-1])
