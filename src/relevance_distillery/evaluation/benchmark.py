@@ -13,6 +13,7 @@ import pandas as pd
 from relevance_distillery.documents.reading import iter_lines, iter_records, table_kind
 from relevance_distillery.documents.source import DocumentSource, table_at
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.inclusion import RowFacts, Sampled, sampled
 from relevance_distillery.evaluation.judgments import GradeFile, read_grades
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.schemas import HumanJudgments, empty
@@ -44,6 +45,11 @@ class Benchmark:
         judge_files: Files of recorded judges by name.
         skipped: Ids that were left out by reason.
         scale: The grades.
+        sampled: Weights of the judgments, where they are a sample with known inclusion
+            probabilities; None where all count alike.
+        graded_passages: Where passages of the run were graded, what is known of each
+            (query, passage): then judgments, annotators and weights hold the passage's id as
+            document_id, and each passage stands for itself in every figure.
     """
 
     name: str
@@ -56,6 +62,14 @@ class Benchmark:
     scale: GradeScale
     judge_files: dict[str, Path] = field(default_factory=dict)
     skipped: dict[str, list[str]] = field(default_factory=dict)
+    sampled: Sampled | None = None
+    graded_passages: dict[tuple[str, str], RowFacts] = field(default_factory=dict)
+
+    def judged_documents(self) -> set[str]:
+        """Ids of the documents that were graded, or of which a passage was."""
+        if self.graded_passages:
+            return {facts.document_id for facts in self.graded_passages.values()}
+        return set(self.judgments["document_id"])
 
     def judge(self, name: str) -> pd.DataFrame | None:
         """Grades of a recorded judge: columns query_id, document_id, grade; None if unknown."""
@@ -89,7 +103,7 @@ def load_benchmark(
     Args:
         location: A folder in BEIR's layout (`corpus.jsonl[.gz]` may be absent, then its
             documents are those of the run), a file of TREC qrels, or a table of grades with
-            the query's text; None for the held-out queries.
+            the query's text (of a versioned one the newest); None for the held-out queries.
         scale: The grades.
         queries: The queries of TREC qrels: `.jsonl`, `.csv` or `.tsv` with ids and texts.
 
@@ -102,9 +116,19 @@ def load_benchmark(
     path = Path(str(location)).expanduser()
     if not path.exists():
         raise UserError(f"{path}: no such benchmark; check the path")
+    if path.is_dir() and path.suffix == ".parquet":
+        path = _newest(path)
     if path.is_dir():
         return _from_folder(path, scale)
     return _from_file(path, scale, Path(str(queries)).expanduser() if queries else None)
+
+
+def _newest(folder: Path) -> Path:
+    """The newest version of a versioned table."""
+    versions = sorted(folder.glob(f"*/{folder.name}"))
+    if not versions:
+        raise UserError(f"{folder}: holds no version of the table; run the stage that makes it")
+    return versions[-1]
 
 
 def _from_folder(folder: Path, scale: GradeScale) -> Benchmark:
@@ -140,7 +164,11 @@ def _from_file(path: Path, scale: GradeScale, query_file: Path | None) -> Benchm
         queries = _read_queries(query_file)
     elif found.texts:
         queries = pd.DataFrame(
-            {"query_id": list(found.texts), "text": list(found.texts.values()), "style": ""}
+            {
+                "query_id": list(found.texts),
+                "text": list(found.texts.values()),
+                "style": [found.styles.get(query_id, "") for query_id in found.texts],
+            }
         )
     else:
         raise UserError(
@@ -208,6 +236,8 @@ def _assembled(
         annotators = single if annotators is None else pd.concat([annotators, single])
         grades = _consensus(grades)
     skipped: dict[str, list[str]] = {}
+    if found.drawn:
+        grades = _drawn(grades, found, skipped, where)
     kept = grades["query_id"].isin(queries["query_id"])
     _note(skipped, "judgments of unknown queries", grades[~kept])
     if documents is not None:
@@ -233,7 +263,24 @@ def _assembled(
         scale=scale,
         judge_files=judge_files,
         skipped=skipped,
+        sampled=sampled(found.facts) if found.drawn else None,
+        graded_passages=found.facts if found.passages else {},
     )
+
+
+def _drawn(
+    grades: pd.DataFrame, found: GradeFile, skipped: dict[str, list[str]], where: Path
+) -> pd.DataFrame:
+    """Grades of pairs with an inclusion probability; the others never enter an estimate."""
+    pairs = zip(grades["query_id"], grades["document_id"], strict=True)
+    estimates = pd.Series([found.facts[pair].estimates for pair in pairs], index=grades.index)
+    _note(skipped, "actively picked pairs, which never evaluate", grades[~estimates])
+    if not estimates.any():
+        raise UserError(
+            f"{where}: all {len(grades)} graded pairs were picked actively, which may train but "
+            "never evaluate; have people grade a random or stratified sample"
+        )
+    return grades[estimates]
 
 
 def _consensus(grades: pd.DataFrame) -> pd.DataFrame:

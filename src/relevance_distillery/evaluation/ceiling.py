@@ -30,7 +30,8 @@ def human_ceiling(
     """Every metric of each person against each other person, averaged over the couples.
 
     Args:
-        annotators: Columns query_id, document_id, annotator, grade; one row a grade.
+        annotators: Columns query_id, document_id, annotator, grade; one row a grade. And
+            weight, where the graded pairs are a sample in which not all count alike.
         scale: The grades.
         resamples: Resamples of queries for the intervals.
         seed: Seed of the resamples.
@@ -44,6 +45,10 @@ def human_ceiling(
         return {}
     wide = annotators.pivot(index=["query_id", "document_id"], columns="annotator", values="grade")
     codes, names = pd.factorize(wide.index.get_level_values("query_id"))
+    weight = None
+    if "weight" in annotators:
+        weight = annotators.groupby(["query_id", "document_id"])["weight"].first()
+        weight = weight.reindex(wide.index)
     couples: list[dict[str, SumStatistic]] = []
     for one, other in permutations(sorted(wide.columns), 2):
         both = (wide[one].notna() & wide[other].notna()).to_numpy()
@@ -53,6 +58,7 @@ def human_ceiling(
                 judge=wide.loc[both, other].to_numpy(dtype=np.float64),
                 query=codes[both].astype(np.int64),
                 queries=len(names),
+                weight=None if weight is None else weight.to_numpy(dtype=np.float64)[both],
             )
             couples.append(graded_statistics(pairs, scale))
     if not couples:

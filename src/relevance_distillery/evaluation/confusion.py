@@ -18,13 +18,17 @@ from relevance_distillery.grading import GradeScale
 Floats = NDArray[np.float64]
 
 
-def confusion(human: ArrayLike, judge: ArrayLike, scale: GradeScale) -> Floats:
+def confusion(
+    human: ArrayLike, judge: ArrayLike, scale: GradeScale, weight: ArrayLike | None = None
+) -> Floats:
     """How often each grade of people met each grade of the judge.
 
     Args:
         human: Grades given by people, shape (pairs,), values of `scale`.
         judge: Grades of the judge for the same pairs, shape (pairs,).
         scale: The grades and their order; grades that nobody used still count.
+        weight: How many pairs each pair stands for, shape (pairs,): 1 / its inclusion
+            probability in a sample (Horvitz and Thompson, 1952); 1 each when None.
 
     Returns:
         Counts, shape (grades, grades), people in rows.
@@ -35,12 +39,19 @@ def confusion(human: ArrayLike, judge: ArrayLike, scale: GradeScale) -> Floats:
     rows, columns = scale.positions(human), scale.positions(judge)
     if rows.shape != columns.shape:
         raise ValueError(f"{rows.size} grades by people but {columns.size} by the judge")
-    flat = np.bincount(rows * scale.size + columns, minlength=scale.size**2)
+    flat = np.bincount(
+        rows * scale.size + columns, weights=_weights(weight), minlength=scale.size**2
+    )
     return flat.reshape(scale.size, scale.size).astype(np.float64)
 
 
 def confusion_by_query(
-    human: ArrayLike, judge: ArrayLike, query: ArrayLike, queries: int, scale: GradeScale
+    human: ArrayLike,
+    judge: ArrayLike,
+    query: ArrayLike,
+    queries: int,
+    scale: GradeScale,
+    weight: ArrayLike | None = None,
 ) -> Floats:
     """One confusion matrix a query.
 
@@ -50,14 +61,19 @@ def confusion_by_query(
         query: Number of the pair's query, 0 to `queries` - 1, shape (pairs,).
         queries: How many queries there are; one without pairs has a matrix of zeros.
         scale: The grades and their order.
+        weight: How many pairs each pair stands for, shape (pairs,); 1 each when None.
 
     Returns:
         Counts, shape (queries, grades, grades).
     """
     rows, columns = scale.positions(human), scale.positions(judge)
     cells = (np.asarray(query, dtype=np.int64) * scale.size + rows) * scale.size + columns
-    flat = np.bincount(cells, minlength=queries * scale.size**2)
+    flat = np.bincount(cells, weights=_weights(weight), minlength=queries * scale.size**2)
     return flat.reshape(queries, scale.size, scale.size).astype(np.float64)
+
+
+def _weights(weight: ArrayLike | None) -> Floats | None:
+    return None if weight is None else np.asarray(weight, dtype=np.float64)
 
 
 def _divide(numerator: Floats, denominator: Floats) -> Floats:

@@ -28,11 +28,12 @@ def benchmark_documents(pairs: pd.DataFrame) -> pd.DataFrame:
         pairs: From `selection.select_pairs`.
 
     Returns:
-        Columns query_id, document_id, human, style, query_words, seen, passages, in order of
-        first appearance.
+        Columns query_id, document_id, human, style, query_words, seen, passages and, where
+        pairs have it, weight, in order of first appearance.
     """
     groups = pairs.groupby(KEY, sort=False)
-    documents = groups[["human", "style", "query_words", "seen"]].first()
+    facts = ["human", "style", "query_words", "seen", "weight"]
+    documents = groups[[name for name in facts if name in pairs]].first()
     documents["passages"] = groups.size()
     return documents.reset_index()
 
@@ -70,7 +71,10 @@ def grade_with_teacher(
         Columns query_id, document_id, teacher_grade and, where the judge gives probabilities,
         teacher_expected; and the table of failures.
     """
-    labels, failures = label(pairs[list(PAIR_COLUMNS)], judge, ledger)
+    asked = pairs[list(PAIR_COLUMNS)]
+    if "corpus_document" in pairs:
+        asked = asked.assign(document_id=pairs["corpus_document"])
+    labels, failures = label(asked, judge, ledger)
     merged = pairs[[*KEY, "passage_id"]].merge(labels, on=["query_id", "passage_id"], how="left")
     values = judge.scale.values.astype(np.float64)
     merged["expected"] = [

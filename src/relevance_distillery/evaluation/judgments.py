@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from relevance_distillery.documents.reading import iter_lines, iter_records, table_kind
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.inclusion import RowFacts, probability_of
 from relevance_distillery.grading import GradeScale
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -19,6 +20,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "grade": ("grade", "score", "relevance", "rel", "label"),
     "annotator": ("annotator", "rater", "assessor"),
     "query": ("query", "query_text", "text"),
+    "style": ("style",),
+    "passage_id": ("passage_id",),
+    "design": ("design",),
+    "unit": ("unit",),
+    "inclusion_probability": ("inclusion_probability",),
+    "text_digest": ("text_digest",),
 }
 """Column names that are understood, the first found counts."""
 
@@ -28,14 +35,24 @@ class GradeFile:
     """What a file of grades holds.
 
     Attributes:
-        grades: Columns query_id, document_id, annotator, grade; one row a grade.
+        grades: Columns query_id, document_id, annotator, grade; one row a grade. Where the
+            file has a column passage_id, passages were graded and their ids stand in
+            document_id.
         texts: Query texts by query id, empty where the file has none.
         repeated: How many rows said again what an earlier row had said.
+        styles: Styles of queries by query id, where the file has them.
+        facts: How each (query, document) was chosen, where the file says so.
+        passages: Passages were graded.
+        drawn: The file has a column inclusion_probability or design.
     """
 
     grades: pd.DataFrame
     texts: dict[str, str]
     repeated: int
+    styles: dict[str, str] = field(default_factory=dict)
+    facts: dict[tuple[str, str], RowFacts] = field(default_factory=dict)
+    passages: bool = False
+    drawn: bool = False
 
 
 def read_grades(path: Path, scale: GradeScale) -> GradeFile:
@@ -71,11 +88,15 @@ class _Grades:
         self.seen: dict[tuple[str, str, str], tuple[int, int]] = {}
         self.texts: dict[str, str] = {}
         self.repeated = 0
+        self.styles: dict[str, str] = {}
+        self.facts: dict[tuple[str, str], RowFacts] = {}
+        self.passages: bool | None = None
+        self.drawn = False
 
     def add(self, number: int, row: dict[str, Any]) -> None:
         text = _text(row.get("query"))
         query_id = _text(row.get("query_id")) or text
-        document_id = _text(row.get("document_id"))
+        document_id = self._graded_id(number, row)
         for name, value in (("query", query_id), ("document", document_id)):
             if not value:
                 raise UserError(f"{self.path}, row {number}: empty {name} id; correct the row")
@@ -88,6 +109,7 @@ class _Grades:
                 f"for the same pair (document {document_id[:80]}); keep one of them"
             )
         self.repeated += before[1] != number
+        self._note(number, row, key[:2])
         if text:
             known = self.texts.setdefault(query_id, text)
             if known != text:
@@ -95,6 +117,38 @@ class _Grades:
                     f"{self.path}, row {number}: query id {query_id[:80]} has another text "
                     "than before; give every query its own id"
                 )
+
+    def _graded_id(self, number: int, row: dict[str, Any]) -> str:
+        """The passage's id where passages were graded, else the document's."""
+        passage = _text(row.get("passage_id"))
+        if self.passages is None:
+            self.passages = bool(passage)
+        if self.passages != bool(passage):
+            raise UserError(
+                f"{self.path}, row {number}: some rows name a passage_id and some do not; "
+                "give passages and documents in two files"
+            )
+        return passage or _text(row.get("document_id"))
+
+    def _note(self, number: int, row: dict[str, Any], pair: tuple[str, str]) -> None:
+        """Keeps how the pair was chosen and what it belongs to."""
+        self.drawn = self.drawn or bool({"inclusion_probability", "design"} & set(row))
+        probability = probability_of(row.get("inclusion_probability"))
+        if probability is None:
+            raise UserError(
+                f"{self.path}, row {number}: the inclusion probability is no number above 0 and "
+                "up to 1; restore it, or leave the cell empty for a pair that was not drawn"
+            )
+        self.facts[pair] = RowFacts(
+            document_id=_text(row.get("document_id")),
+            design=_text(row.get("design")),
+            unit=_text(row.get("unit")),
+            probability=probability,
+            digest=_text(row.get("text_digest")),
+        )
+        style = _text(row.get("style"))
+        if style:
+            self.styles[pair[0]] = style
 
     def _grade(self, number: int, value: Any) -> int:
         word = _text(value)
@@ -116,7 +170,15 @@ class _Grades:
             [(*key, grade) for key, (grade, _) in self.seen.items()],
             columns=["query_id", "document_id", "annotator", "grade"],
         ).astype({"query_id": str, "document_id": str, "annotator": str, "grade": "int64"})
-        return GradeFile(table, self.texts, self.repeated)
+        return GradeFile(
+            grades=table,
+            texts=self.texts,
+            repeated=self.repeated,
+            styles=self.styles,
+            facts=self.facts,
+            passages=bool(self.passages),
+            drawn=self.drawn,
+        )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -159,6 +221,8 @@ def _columns(path: Path, record: dict[str, Any]) -> dict[str, str]:
         if any(alias in record for alias in aliases)
     }
     missing = [name for name in ("document_id", "grade") if name not in found]
+    if "passage_id" in found and "document_id" in missing:
+        missing.remove("document_id")
     if "query_id" not in found and "query" not in found:
         missing.append("query (or query_id)")
     if missing:

@@ -150,6 +150,8 @@ class GradedPairs:
         query: Number of each pair's query, shape (pairs,).
         queries: How many queries there are in all, those without pairs included.
         graded: The judge gave grades of the scale.
+        weight: How many pairs each pair stands for, shape (pairs,): 1 / its inclusion
+            probability where the pairs are a sample; None where all count alike.
     """
 
     human: NDArray[np.int64]
@@ -157,6 +159,7 @@ class GradedPairs:
     query: NDArray[np.int64]
     queries: int
     graded: bool = True
+    weight: NDArray[np.float64] | None = None
 
 
 def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
@@ -184,7 +187,7 @@ def graded_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumSta
         scale: The grades.
     """
     counts = confusion.confusion_by_query(
-        pairs.human, pairs.judge.astype(np.int64), pairs.query, pairs.queries, scale
+        pairs.human, pairs.judge.astype(np.int64), pairs.query, pairs.queries, scale, pairs.weight
     )
     return {
         name: _mean_over_queries(name, pairs, scale)
@@ -219,13 +222,26 @@ def _mean_over_queries(name: str, pairs: GradedPairs, scale: GradeScale) -> SumS
         name, pairs.human, pairs.judge, pairs.query, pairs.queries, scale.relevant_from
     )
     defined = np.isfinite(values)
-    sums = np.column_stack([np.where(defined, values, 0.0), defined.astype(np.float64)])
+    share = np.where(defined, _query_weights(pairs), 0.0)
+    sums = np.column_stack([np.where(defined, values, 0.0) * share, share])
 
     def finish(totals: Floats) -> Floats:
         some = totals[:, 1] > 0
         return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
 
     return SumStatistic(sums, finish)
+
+
+def _query_weights(pairs: GradedPairs) -> Floats:
+    """How many queries each query stands for: the mean weight of its pairs, shape (queries,).
+
+    Exact where whole queries were sampled, since all pairs of one then weigh the same.
+    """
+    if pairs.weight is None:
+        return np.ones(pairs.queries)
+    number = np.bincount(pairs.query, minlength=pairs.queries)
+    total = np.bincount(pairs.query, weights=pairs.weight, minlength=pairs.queries)
+    return total / np.maximum(number, 1)
 
 
 class ScoreCorrelation:
@@ -238,12 +254,13 @@ class ScoreCorrelation:
     def __init__(self, pairs: GradedPairs) -> None:
         self.queries = pairs.queries
         self._query = pairs.query
+        self._weight = 1.0 if pairs.weight is None else pairs.weight
         _, self._human = np.unique(pairs.human, return_inverse=True)
         _, self._score = np.unique(pairs.judge, return_inverse=True)
 
     def __call__(self, weights: Floats) -> Floats:
         """Correlations, shape (n,), for weights of shape (n, queries)."""
-        return np.array([self._correlation(row[self._query]) for row in weights])
+        return np.array([self._correlation(row[self._query] * self._weight) for row in weights])
 
     def _correlation(self, weight: Floats) -> float:
         ranks = []

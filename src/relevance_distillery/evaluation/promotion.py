@@ -67,7 +67,12 @@ def kappa_difference(
         pooled(
             PRIMARY,
             confusion_by_query(
-                side.human, side.judge.astype(np.int64), side.query, side.queries, scale
+                side.human,
+                side.judge.astype(np.int64),
+                side.query,
+                side.queries,
+                scale,
+                side.weight,
             ),
             scale,
         )

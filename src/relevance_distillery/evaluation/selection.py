@@ -10,12 +10,16 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.inclusion import text_digest
 from relevance_distillery.judges.base import PAIR_COLUMNS
 
 Split = Callable[[pd.DataFrame], pd.DataFrame]
 """Documents table in, passages table out."""
 
 EXTRA_COLUMNS = ("human", "style", "query_words", "seen")
+
+OPTIONAL_COLUMNS = ("corpus_document", "weight")
+"""The document of a graded passage; how many pairs a sampled one stands for."""
 
 _LISTED = 50
 
@@ -40,8 +44,10 @@ def select_pairs(
 
     Returns:
         Columns `PAIR_COLUMNS` and human (grade of the document), style, query_words, seen
-        (the document was in training); for held-out queries each passage is its own document.
-        And facts: name, kind, human, digest, skipped (ids by reason).
+        (the document was in training), and for a sample weight (how many pairs it stands
+        for). For held-out queries and graded passages each passage is its own document, the
+        latter's true one in corpus_document. And facts: name, kind, human, digest, skipped
+        (ids by reason), whole_queries (None unless it is a sample).
 
     Raises:
         UserError: No graded document is in the corpus, or nothing was held out.
@@ -49,6 +55,8 @@ def select_pairs(
     if benchmark.kind == "held_out":
         pairs = _held_out(passages, queries, labels, splits)
         skipped: dict[str, list[str]] = {}
+    elif benchmark.graded_passages:
+        pairs, skipped = _judged_passages(benchmark, passages, queries)
     else:
         pairs, skipped = _judged(benchmark, passages, split)
     trained = splits.loc[splits["split"] == "train", "passage_id"]
@@ -56,9 +64,15 @@ def select_pairs(
     by_passage = pairs["text"].map(_normalised).isin(seen_texts) | pairs["passage_id"].isin(trained)
     pairs["seen"] = by_passage.groupby([pairs["query_id"], pairs["document_id"]]).transform("any")
     pairs["query_words"] = [len(query.split()) for query in pairs["query"]]
-    pairs["is_seed"] = False
-    pairs["in_seed_document"] = False
-    pairs = pairs[[*PAIR_COLUMNS, *EXTRA_COLUMNS]].reset_index(drop=True)
+    if not benchmark.graded_passages:
+        pairs["is_seed"] = False
+        pairs["in_seed_document"] = False
+    extra = [name for name in OPTIONAL_COLUMNS if name in pairs or name == "weight"]
+    if benchmark.sampled is not None:
+        pairs = pairs.merge(benchmark.sampled.weights, on=["query_id", "document_id"], how="left")
+    else:
+        extra.remove("weight")
+    pairs = pairs[[*PAIR_COLUMNS, *EXTRA_COLUMNS, *extra]].reset_index(drop=True)
     facts = {
         "name": benchmark.name,
         "kind": benchmark.kind,
@@ -66,6 +80,7 @@ def select_pairs(
         "digest": pairs_digest(pairs),
         "passages": len(pairs),
         "skipped": benchmark.skipped | skipped,
+        "whole_queries": benchmark.sampled and benchmark.sampled.whole_queries,
     }
     return pairs, facts
 
@@ -91,11 +106,7 @@ def _judged(
             f"benchmark {benchmark.name}: none of its {len(grades)} judged documents is in the "
             "corpus; check that document ids match those of `documents`"
         )
-    if not known.all():
-        ids = sorted(grades.loc[~known, "document_id"].drop_duplicates())
-        more = [f"and {len(ids) - _LISTED} more"] if len(ids) > _LISTED else []
-        reason = f"judgments of documents that are not in the corpus: {int((~known).sum())}"
-        skipped[reason] = ids[:_LISTED] + more
+    _note(skipped, "judgments of documents that are not in the corpus", grades, ~known)
     pairs = (
         grades[known]
         .merge(benchmark.queries.rename(columns={"text": "query"}), on="query_id", how="left")
@@ -103,6 +114,64 @@ def _judged(
         .rename(columns={"grade": "human"})
     )
     return pairs, skipped
+
+
+def _judged_passages(
+    benchmark: Benchmark, passages: pd.DataFrame, queries: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Graded passages of the run, each its own document, with the seed link of the run's queries.
+
+    A query of the run keeps its seed, so that a judge is asked what it was asked for the label.
+    """
+    grades = benchmark.judgments
+    by_id = passages.set_index("passage_id")
+    wanted = passages[passages["passage_id"].isin(grades["document_id"])]
+    texts = (wanted[name] for name in ("passage_id", "title", "heading", "text"))
+    now = {name: text_digest(*parts) for name, *parts in zip(*texts, strict=True)}
+    pairs_of = zip(grades["query_id"], grades["document_id"], strict=True)
+    before = [benchmark.graded_passages[pair].digest for pair in pairs_of]
+    known = grades["document_id"].isin(now.keys())
+    same = pd.Series(
+        [
+            not old or now.get(name) == old
+            for name, old in zip(grades["document_id"], before, strict=True)
+        ],
+        index=grades.index,
+    )
+    if not (known & same).any():
+        raise UserError(
+            f"benchmark {benchmark.name}: none of its {len(grades)} graded passages is in the "
+            "corpus as it was graded; give the documents and the splitting of that time"
+        )
+    skipped: dict[str, list[str]] = {}
+    _note(skipped, "judgments of passages that are not in the corpus", grades, ~known)
+    _note(skipped, "judgments of passages whose text changed since", grades, known & ~same)
+    seeds = queries[["query_id", "text", "passage_id"]].rename(
+        columns={"text": "query", "passage_id": "seed"}
+    )
+    pairs = (
+        grades[known & same]
+        .rename(columns={"grade": "human", "document_id": "passage_id"})
+        .merge(benchmark.queries.rename(columns={"text": "query"}), on="query_id", how="left")
+        .merge(seeds, on=["query_id", "query"], how="left")
+        .merge(passages, on="passage_id", how="left")
+    )
+    seed = pairs["seed"].fillna("")
+    pairs["is_seed"] = (seed != "") & (seed == pairs["passage_id"])
+    seed_document = seed.map(by_id["document_id"])
+    pairs["in_seed_document"] = (seed != "") & (seed_document == pairs["document_id"])
+    pairs["corpus_document"] = pairs["document_id"]
+    pairs["document_id"] = pairs["passage_id"]
+    return pairs, skipped
+
+
+def _note(
+    skipped: dict[str, list[str]], reason: str, grades: pd.DataFrame, rows: pd.Series
+) -> None:
+    if rows.any():
+        ids = sorted(grades.loc[rows, "document_id"].drop_duplicates())
+        more = [f"and {len(ids) - _LISTED} more"] if len(ids) > _LISTED else []
+        skipped[f"{reason}: {int(rows.sum())}"] = ids[:_LISTED] + more
 
 
 def _held_out(

@@ -61,6 +61,8 @@ def measure(
     Args:
         grades: The benchmark_grades table: query_id, document_id, human, the judges' columns
             (missing where a judge has no grade), and style, query_words, passages, seen.
+            With a column weight every figure is an estimate for the population that the
+            rows were sampled from (Horvitz-Thompson totals, so ratios are Hájek's).
         scale: The grades.
         benchmark: Facts to repeat: name, human, kind, ...
         annotators: Single raters' grades, columns query_id, document_id, annotator, grade.
@@ -83,6 +85,9 @@ def measure(
         }
         for name, metrics in found.items()
     }
+    if annotators is not None and "weight" in grades:
+        key = ["query_id", "document_id"]
+        annotators = annotators.merge(grades[[*key, "weight"]], on=key)
     ceiling = human_ceiling(annotators, scale, options.resamples, options.seed, options.level)
     result = {
         "benchmark": benchmark | {"pairs": len(grades), "queries": queries},
@@ -101,7 +106,7 @@ def measure(
         "excluded": _excluded(grades, scale),
         "scale": [grade.model_dump() for grade in scale.grades],
         "relevant_from": scale.relevant_from,
-        "notes": _notes(queries, grades, judges),
+        "notes": _notes(queries, grades, judges, bool(benchmark.get("whole_queries"))),
     }
     result["not_defined"] = _not_defined(result)
     return result
@@ -125,9 +130,11 @@ def _difference(
 
 def _confusion(grades: pd.DataFrame, judge: str, scale: GradeScale) -> dict[str, Any]:
     pairs = pairs_of(grades, judge)
-    counts = confusion.confusion(pairs.human, pairs.judge.astype(np.int64), scale)
-    recall = confusion.recall_by_grade(counts)
-    precision = confusion.precision_by_grade(counts)
+    judged = pairs.judge.astype(np.int64)
+    counts = confusion.confusion(pairs.human, judged, scale)
+    weighted = confusion.confusion(pairs.human, judged, scale, pairs.weight)
+    recall = confusion.recall_by_grade(weighted)
+    precision = confusion.precision_by_grade(weighted)
     return {
         "grades": scale.values.tolist(),
         "counts": counts.astype(int).tolist(),
@@ -155,7 +162,9 @@ def _excluded(grades: pd.DataFrame, scale: GradeScale) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _notes(queries: int, grades: pd.DataFrame, judges: dict[str, Any]) -> list[str]:
+def _notes(
+    queries: int, grades: pd.DataFrame, judges: dict[str, Any], whole_queries: bool
+) -> list[str]:
     notes = []
     if queries < FEW_QUERIES:
         notes.append(
@@ -165,6 +174,16 @@ def _notes(queries: int, grades: pd.DataFrame, judges: dict[str, Any]) -> list[s
     if grades["human"].nunique() == 1:
         notes.append(
             "All pairs have one and the same grade: chance-corrected figures do not exist."
+        )
+    if "weight" in grades:
+        notes.append(
+            f"The {len(grades)} pairs are a sample of about {grades['weight'].sum():,.0f}: every "
+            "figure weights them by inclusion probability, counts in the confusion tables do not."
+        )
+    if "weight" in grades and not whole_queries:
+        notes.append(
+            "Single pairs were sampled, not whole queries: ranking metrics describe the graded "
+            "documents of each query, not its whole ranking."
         )
     absent = [name for name in GRADING_JUDGES if name not in judges]
     notes += [f"No grades by the {name}." for name in absent if name != "teacher"]

@@ -42,7 +42,8 @@ def pairs_of(
     """What people and one judge said.
 
     Args:
-        grades: Columns query_id, human and the judge's.
+        grades: Columns query_id, human and the judge's; and weight, where the rows are a
+            sample in which not all count alike.
         judge: A name of `GRADING_JUDGES` or `SCORING_JUDGES`.
         rows: Restrict to these rows, shape (rows,).
 
@@ -61,7 +62,15 @@ def pairs_of(
         query=query[kept],
         queries=queries,
         graded=judge in GRADING_JUDGES,
+        weight=weights_of(grades, kept),
     )
+
+
+def weights_of(grades: pd.DataFrame, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """How many pairs each of some rows stands for, shape (rows,); None where all count alike."""
+    if "weight" not in grades:
+        return None
+    return grades["weight"].to_numpy(dtype=np.float64)[rows]
 
 
 def judges_in(grades: pd.DataFrame) -> list[str]:

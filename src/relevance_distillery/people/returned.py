@@ -1,0 +1,134 @@
+"""Reading sheets that came back: whichever format, whatever a spreadsheet did to them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from relevance_distillery.documents.reading import iter_lines
+from relevance_distillery.errors import UserError
+from relevance_distillery.people.cells import unescape
+
+_DELIMITERS = ",;\t"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One graded row.
+
+    Attributes:
+        file: Where it stands.
+        number: Its line in the file.
+        grade: As typed, without blanks around.
+        annotator: Who graded; empty when one person or nobody in particular did.
+        row_id: Its name in a spreadsheet, empty in the other formats.
+        query: The query's text in Quepid's files, else empty.
+        query_id, passage_id: As the file has them.
+    """
+
+    file: Path
+    number: int
+    grade: str
+    annotator: str
+    row_id: str = ""
+    query: str = ""
+    query_id: str = ""
+    passage_id: str = ""
+
+
+def read_rows(file: Path, annotator: str) -> Iterator[Row]:
+    """Rows of a sheet that came back.
+
+    Args:
+        file: A spreadsheet saved as CSV (with commas, semicolons or tabs), Quepid's ratings of
+            a case (`query,docid,rating`) or judgements of a book (`query,docid,RATER,…`), or
+            TREC qrels.
+        annotator: Who graded, where the file does not say.
+
+    Raises:
+        UserError: No such file, not UTF-8, or none of these formats.
+    """
+    lines = [line for _, line in iter_lines(file, max_row_mb=20)] if file.is_file() else None
+    if lines is None:
+        raise UserError(f"{file}: no such sheet; check the path")
+    if not any(line.strip() for line in lines):
+        raise UserError(f"{file}: is empty; give the sheet that was graded")
+    cells = lines[0].split()
+    if len(cells) == 4 and not set(lines[0]) & set(_DELIMITERS[:2]):
+        yield from _qrels(file, lines, annotator)
+        return
+    reader = csv.reader(
+        io.StringIO("\n".join(lines)), delimiter=max(_DELIMITERS, key=lines[0].count), strict=True
+    )
+    try:
+        titles = [cell.strip() for cell in next(reader)]
+        header = [title.casefold() for title in titles]
+        table = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise UserError(f"{file}: is broken CSV; save it as CSV UTF-8 again") from error
+    for number, cells in table:
+        if len(cells) > len(header) and any(map(str.strip, cells[len(header) :])):
+            raise UserError(f"{file}, row {number}: has more cells than the header; mend the row")
+    if {"row_id", "grade"} <= set(header):
+        yield from _spreadsheet(file, header, table, annotator)
+    elif header[:2] == ["query", "docid"] and len(header) > 2:
+        raters = [annotator] if header[2:] == ["rating"] else titles[2:]
+        yield from _quepid(file, raters, table)
+    else:
+        lacking = [name for name in ("row_id", "grade") if name not in header]
+        raise UserError(
+            f"{file}: lacks the column {' and '.join(lacking)}; give a sheet of "
+            "`kedro run --pipeline=export_sheet`, Quepid's query,docid,rating, or TREC qrels"
+        )
+
+
+def _spreadsheet(
+    file: Path, header: list[str], table: list[tuple[int, list[str]]], annotator: str
+) -> Iterator[Row]:
+    for number, cells in table:
+        row = {name: unescape(cell).strip() for name, cell in zip(header, cells, strict=False)}
+        yield Row(
+            file,
+            number,
+            grade=row.get("grade", ""),
+            annotator=row.get("annotator", "") or annotator,
+            row_id=row.get("row_id", ""),
+            query_id=row.get("query_id", ""),
+            passage_id=row.get("passage_id", ""),
+        )
+
+
+def _quepid(file: Path, raters: list[str], table: list[tuple[int, list[str]]]) -> Iterator[Row]:
+    for number, cells in table:
+        padded = cells + [""] * (2 + len(raters) - len(cells))
+        for rater, grade in zip(raters, padded[2:], strict=False):
+            yield Row(
+                file,
+                number,
+                grade=grade.strip(),
+                annotator=rater,
+                query=" ".join(padded[0].split()),
+                passage_id=padded[1].strip(),
+            )
+
+
+def _qrels(file: Path, lines: list[str], annotator: str) -> Iterator[Row]:
+    for number, line in enumerate(lines, start=1):
+        cells = line.split()
+        if not cells:
+            continue
+        if len(cells) != 4:
+            raise UserError(
+                f"{file}, row {number}: {len(cells)} cells where TREC qrels have 4; mend the row"
+            )
+        yield Row(
+            file,
+            number,
+            grade=cells[3],
+            annotator=annotator,
+            query_id=cells[0],
+            passage_id=cells[2],
+        )

@@ -1,0 +1,161 @@
+"""Sheets that people fill in: a spreadsheet's CSV, Quepid's CSV, or TREC qrels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.people.cells import escape
+from relevance_distillery.people.instructions import instructions
+
+Format = Literal["csv", "quepid", "trec"]
+
+TEXT_COLUMNS = ("query", "title", "heading", "text", "path", "author", "modified")
+ID_COLUMNS = ("row_id", "query_id", "passage_id", "document_id", "design", "inclusion_probability")
+SHEET_COLUMNS = (*TEXT_COLUMNS[:4], "grade", *TEXT_COLUMNS[4:], "annotator", *ID_COLUMNS)
+"""What graders need stands left, what only the import needs stands right, to be hidden."""
+
+UNJUDGED = "-1"
+"""Grade of a pair in TREC qrels that nobody has graded yet."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The files of a sheet, by what is added to the name that the user gave.
+
+    Attributes:
+        files: Content by suffix; the empty suffix is the sheet itself.
+    """
+
+    files: dict[str, str]
+
+
+def make_sheet(
+    sample: pd.DataFrame, read: pd.DataFrame, form: Format, scale: GradeScale, by_grade: bool
+) -> Sheet:
+    """A sheet with everything that goes beside it.
+
+    Args:
+        sample: From `people.frame.draw_sample`.
+        read: What graders read, in the same order.
+        form: `csv`, `quepid` or `trec`.
+        scale: The grades, for the instructions.
+        by_grade: The inclusion probability depends on the judge's grade. Then the sheet does
+            not show it: whoever sees it knows what the judge thought.
+
+    Returns:
+        Beside the sheet always `.key.csv`, every row's ids, design and inclusion probability,
+        and `.instructions.md`.
+
+    Raises:
+        UserError: Ids that the format cannot hold.
+    """
+    files = {
+        ".key.csv": _table(ID_COLUMNS, _keys(sample)),
+        ".instructions.md": instructions(scale, form),
+    }
+    if form == "csv":
+        files[""] = _spreadsheet(sample, read, by_grade)
+    elif form == "quepid":
+        files[""] = _quepid(sample)
+    else:
+        files |= _trec(sample, read)
+    return Sheet(files)
+
+
+def _keys(sample: pd.DataFrame, show: bool = True) -> list[list[str]]:
+    names = [sample[name].astype(str).map(escape) for name in ID_COLUMNS[:-1]]
+    chances = ["" if pd.isna(c) or not show else repr(float(c)) for c in sample[ID_COLUMNS[-1]]]
+    return [list(row) for row in zip(*names, chances, strict=True)]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], bom: bool = True) -> str:
+    """CSV; with the mark by which spreadsheets know UTF-8."""
+    text = io.StringIO()
+    text.write("\ufeff" if bom else "")
+    # Lines end as the CSV standard wants it, for Excel; Quepid splits at either.
+    writer = csv.writer(text, lineterminator="\r\n" if bom else "\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _spreadsheet(sample: pd.DataFrame, read: pd.DataFrame, by_grade: bool) -> str:
+    texts = read[list(TEXT_COLUMNS)].astype(str).itertuples(index=False)
+    rows = [
+        [*map(escape, text[:4]), "", *map(escape, text[4:]), "", *key]
+        for text, key in zip(texts, _keys(sample, show=not by_grade), strict=True)
+    ]
+    return _table(SHEET_COLUMNS, rows)
+
+
+def _quepid(sample: pd.DataFrame) -> str:
+    """`query,docid,rating` as Quepid 8.3.7 imports it into a case.
+
+    Its import reads line by line and drops quotation marks, so neither may stand in a cell; it
+    puts a blank before what a spreadsheet would take for a formula, and so is it here.
+    """
+    pairs = sample.drop_duplicates(["query", "passage_id"])
+    rows = [
+        (quepid_query(str(query)), str(passage_id), "")
+        for query, passage_id in zip(pairs["query"], pairs["passage_id"], strict=True)
+    ]
+    if any(set(row[1]) & set('",\r\n') for row in rows):
+        raise UserError(
+            "format=quepid: a passage id holds a comma, a quotation mark or a line break, which "
+            "Quepid's import would garble; use format=csv"
+        )
+    return _table(("query", "docid", "rating"), rows, bom=False)
+
+
+def quepid_query(query: str) -> str:
+    """A query's text as it stands in Quepid's files."""
+    plain = " ".join(str(query).replace('"', " ").split())
+    return f" {plain}" if plain[:1] in tuple("=+-@") else plain
+
+
+def _trec(sample: pd.DataFrame, read: pd.DataFrame) -> dict[str, str]:
+    """Qrels with the grade -1, and the queries and passages that they name."""
+    ids = pd.concat([sample["query_id"], sample["passage_id"]]).astype(str)
+    if ids.str.contains(r"\s").any():
+        raise UserError(
+            "format=trec: an id has blanks in it, which qrels cannot hold; use format=csv or "
+            "change the ids"
+        )
+    queries = sample.drop_duplicates("query_id")
+    passages = sample[["passage_id"]].join(read).drop_duplicates("passage_id")
+    return {
+        "": "".join(
+            f"{row.query_id} 0 {row.passage_id} {UNJUDGED}\n" for row in sample.itertuples()
+        ),
+        ".queries.tsv": "query_id\ttext\n"
+        + "".join(
+            f"{row.query_id}\t{' '.join(str(row.query).split())}\n" for row in queries.itertuples()
+        ),
+        ".passages.jsonl": "".join(
+            json.dumps(
+                {
+                    "_id": row.passage_id,
+                    "title": row.title,
+                    "text": row.text,
+                    "metadata": {
+                        "heading": row.heading,
+                        "path": row.path,
+                        "author": row.author,
+                        "modified": row.modified,
+                    },
+                },
+                ensure_ascii=False,
+            )
+            + "\n"
+            for row in passages.itertuples()
+        ),
+    }

@@ -1,0 +1,154 @@
+"""Steps of the hand-grading pipelines."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.datasets.grader_shelf import GraderShelf
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.grade_files import RecordedGrades
+from relevance_distillery.judges.pairs import build_pairs
+from relevance_distillery.labeler.grading_job import Grader
+from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.people.doubt import KEY
+from relevance_distillery.people.frame import draw_sample, sampling_frame
+from relevance_distillery.people.importing import import_sheets
+from relevance_distillery.people.sampling import SAMPLE_COLUMNS
+from relevance_distillery.people.sheets import Sheet, make_sheet
+from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
+from relevance_distillery.pipelines.scoring.nodes import choose_grader
+
+logger = logging.getLogger(__name__)
+
+
+def draw_sheet(
+    candidates: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    labels: pd.DataFrame,
+    earlier: pd.DataFrame,
+    graders: GraderShelf,
+    recorded: RecordedGrades,
+    prompt: Prompt,
+    parameters: HandGradingParameters,
+    labeling: dict[str, Any],
+    scale: GradeScale,
+) -> tuple[Sheet, pd.DataFrame, dict[str, Any]]:
+    """Draw pairs for people and write them down.
+
+    Args:
+        candidates: Schema `Candidates`: the pairs from which is drawn.
+        queries: Schema `Queries`.
+        passages: Schema `Passages`.
+        labels: Schema `Labels`; the judge's grades make strata and doubts.
+        earlier: Rows handed out before.
+        graders: For the further judges of the active design.
+        recorded: For judges that are made of it.
+        prompt: For judges that read instructions.
+        parameters: How to draw.
+        labeling: The group `labeling`, settings of judges.
+        scale: The grades.
+
+    Returns:
+        The sheet, everything that was ever handed out (schema `GradingSamples`), and how the
+        sample was drawn.
+
+    Raises:
+        UserError: Nothing to draw from, fewer places than strata, or nobody doubts.
+    """
+    frame = sampling_frame(candidates, queries, labels)
+    if parameters.design == "active" and parameters.doubters:
+        pairs = build_pairs(frame, queries, passages)
+        others = [part.strip() for part in parameters.doubters.split(";") if part.strip()]
+        chosen = {
+            name: choose_grader(graders.find(name), recorded, prompt, labeling, scale)
+            for name in others
+        }
+        further = [_labels_of(name, grader, pairs) for name, grader in chosen.items()]
+        labels = pd.concat([labels, *further])
+    sample, read = draw_sample(
+        frame, labels, queries, passages, earlier, parameters.plan, parameters.doubt, scale
+    )
+    by_grade = parameters.design == "stratified" and "grade" in parameters.plan.strata
+    sheet = make_sheet(sample, read, parameters.format, scale, by_grade)
+    all_samples = sample if earlier.empty else pd.concat([earlier, sample], ignore_index=True)
+    strata = sample.groupby("stratum")["inclusion_probability"].agg(["size", "mean"])
+    report = {
+        "sample_id": str(sample["sample_id"].iloc[0]),
+        "design": parameters.design,
+        "unit": parameters.unit,
+        "drawn_from": len(frame),
+        "pairs": len(sample),
+        "queries": int(sample["query_id"].nunique()),
+        "strata": {
+            str(name): {
+                "pairs": int(size),
+                "inclusion_probability": None if pd.isna(mean) else round(float(mean), 6),
+            }
+            for name, size, mean in zip(strata.index, strata["size"], strata["mean"], strict=True)
+        },
+    }
+    logger.info(
+        "%d of %d pairs for people, %s, from %d queries",
+        len(sample),
+        len(frame),
+        parameters.design,
+        report["queries"],
+    )
+    # The sheet comes first: where its file is refused, nothing counts as handed out.
+    return sheet, all_samples.drop_duplicates("row_id", ignore_index=True), report
+
+
+def _labels_of(name: str, grader: Grader, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Grades of a further judge, as labels."""
+    graded = grader.grade(pairs)
+    table = pairs[KEY].assign(
+        judge=name, grade=graded["grade"], probabilities=graded["probabilities"]
+    )
+    return table[table["grade"].notna()].astype({"grade": "int64"})
+
+
+def read_sheets(
+    files: list[Path], samples: pd.DataFrame, scale: GradeScale
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Grades of sheets that came back.
+
+    Args:
+        files: The sheets.
+        samples: Everything that was ever handed out.
+        scale: The grades.
+
+    Returns:
+        Schema `HumanGrades`, and counts.
+
+    Raises:
+        UserError: Nothing was handed out, or as `people.importing.import_sheets`.
+    """
+    if samples.empty:
+        raise UserError(
+            "no sheet was handed out from here: run `kedro run --pipeline=export_sheet` first"
+        )
+    grades, report = import_sheets(files, samples[list(SAMPLE_COLUMNS)], scale)
+    logger.info(
+        "%d grades of %d pairs by %s",
+        report["grades"],
+        report["pairs"],
+        ", ".join(report["annotators"]) or "an unnamed annotator",
+    )
+    if report["without_a_grade"]:
+        reasons = ", ".join(
+            f"{count} {reason}" for reason, count in report["without_a_grade_by_reason"].items()
+        )
+        logger.warning(
+            "%d of %d rows came back without a grade (%s); if those are the hard ones, estimates "
+            "are too good",
+            report["without_a_grade"],
+            report["handed_out"],
+            reasons,
+        )
+    return grades, report

@@ -1,0 +1,66 @@
+"""What people are asked to grade, and why one would turn it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from relevance_distillery.people.sampling import Allocation, Design, Plan, Unit
+from relevance_distillery.people.sheets import Format
+from relevance_distillery.strict import StrictModel
+
+
+class HandGradingParameters(StrictModel):
+    """How a sample for people is drawn and handed out."""
+
+    design: Design = Field(
+        default="stratified",
+        description="random and stratified samples evaluate; active picks what judges doubt "
+        "most, which teaches most and never evaluates",
+    )
+    unit: Unit = Field(
+        default="pair",
+        description="pair is cheapest for agreement; query hands out all pairs of a query, which "
+        "ranking metrics need",
+    )
+    size: int = Field(
+        default=200, ge=1, description="pairs, or queries with unit=query; people's time"
+    )
+    stratify_by: Literal["grade", "style", "grade+style"] = Field(
+        default="grade",
+        description="what makes the strata: the judge's grade finds the rare relevant pairs, the "
+        "query's style makes every style measurable",
+    )
+    allocation: Allocation = Field(
+        default="square_root",
+        description="equal measures every stratum alike, proportional the whole most simply, "
+        "square_root is between the two",
+    )
+    doubt: Literal["entropy", "confidence", "disagreement"] = Field(
+        default="entropy",
+        description="of the active design: entropy heeds unsure judges and contradictions, "
+        "confidence the best guess alone, disagreement contradictions alone",
+    )
+    doubters: str = Field(
+        default="",
+        description="further judges whose grades count for the active design, separated by `;`, "
+        "such as labeler:champion; they are asked through the ledger, an LLM at its price",
+    )
+    format: Format = Field(
+        default="csv",
+        description="csv opens in a spreadsheet; quepid and trec are for those tools",
+    )
+    seed: int = Field(default=0, ge=0, description="another one draws another sample")
+
+    @property
+    def plan(self) -> Plan:
+        """The design as the sampler takes it."""
+        return Plan(
+            design=self.design,
+            unit=self.unit,
+            size=self.size,
+            strata=tuple(self.stratify_by.split("+")) if self.design == "stratified" else (),
+            allocation=self.allocation,
+            seed=self.seed,
+        )

@@ -1,0 +1,51 @@
+"""Wires hand-grading: pairs to a sheet, and sheets that came back to grades."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.hand_grading.nodes import draw_sheet, read_sheets
+
+
+def create_export_pipeline(**kwargs: Any) -> Pipeline:
+    """The pipeline `export_sheet`."""
+    return Pipeline(
+        [
+            Node(
+                func=draw_sheet,
+                inputs=[
+                    "candidates",
+                    "queries",
+                    "passages",
+                    "labels",
+                    "previous_samples",
+                    "graders",
+                    "recorded_grades",
+                    "grading_prompt",
+                    "params:hand_grading",
+                    "params:labeling",
+                    "params:scale",
+                ],
+                outputs=["grading_sheet", "grading_samples", "grading_sample_report"],
+                name="draw_sheet",
+                tags=["hand_grading"],
+            )
+        ]
+    )
+
+
+def create_import_pipeline(**kwargs: Any) -> Pipeline:
+    """The pipeline `import_sheet`."""
+    return Pipeline(
+        [
+            Node(
+                func=read_sheets,
+                inputs=["returned_sheets", "previous_samples", "params:scale"],
+                outputs=["human_grades", "human_grades_report"],
+                name="read_sheets",
+                tags=["hand_grading"],
+            )
+        ]
+    )
