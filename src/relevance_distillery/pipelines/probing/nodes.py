@@ -1,0 +1,90 @@
+"""Steps of the probing pipeline."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from relevance_distillery.datasets.grader_shelf import GraderShelf
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.hostile import Attacks, choose_pairs
+from relevance_distillery.evaluation.robustness import as_lines, probe
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.grade_files import RecordedGrades
+from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.pipelines.probing.parameters import ProbingParameters
+from relevance_distillery.pipelines.scoring.nodes import choose_grader
+
+logger = logging.getLogger(__name__)
+
+
+def probe_graders(
+    labels: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    benchmark: Benchmark,
+    attacks: dict[str, Any],
+    graders: GraderShelf,
+    recorded: RecordedGrades,
+    prompt: Prompt,
+    parameters: ProbingParameters,
+    labeling: dict[str, Any],
+    scale: GradeScale,
+) -> dict[str, Any]:
+    """Plant hostile texts in irrelevant passages and measure what each judge does.
+
+    Args:
+        labels: Schema `Labels`.
+        queries: Schema `Queries`.
+        passages: Schema `Passages`.
+        benchmark: Its pairs with the lowest grade are probed too.
+        attacks: The file of attacks.
+        graders: Any labeler or judge.
+        recorded: For judges that are made of it.
+        prompt: For judges that read instructions.
+        parameters: Whom to probe, on how many pairs.
+        labeling: The group `labeling`: the teacher's name, and settings of judges.
+        scale: The grades.
+
+    Returns:
+        The content of robustness.json: attacks_digest, pairs by origin, and by judge what
+        `evaluation.robustness.probe` gives.
+
+    Raises:
+        UserError: The attacks are not understood, nothing is irrelevant, or a judge cannot
+            grade texts that it has not seen.
+    """
+    try:
+        known = Attacks.model_validate(attacks)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"the file of attacks, {where}: {first['msg']}; mend it") from error
+    pairs = choose_pairs(labels, queries, passages, benchmark, parameters.pairs, parameters.seed)
+    if pairs.empty:
+        raise UserError(
+            "no label has the lowest grade, so there is no irrelevant pair to probe with: run "
+            "`kedro run --pipeline=label` on more candidates"
+        )
+    judges = {}
+    for name in parameters.judges(str(labeling["judge"])):
+        grader = choose_grader(graders.find(name), recorded, prompt, labeling, scale)
+        result = probe(grader, pairs, known, scale, parameters.resamples, parameters.seed)
+        if not result["pairs"]:
+            raise UserError(
+                f"judge={name} called none of {len(pairs)} irrelevant pairs irrelevant, so nothing "
+                f"can be probed ({result['left_out']}); recorded grades know no other texts"
+            )
+        for line in as_lines(result):
+            logger.info("%s", line)
+        judges[name] = result
+    return {
+        "attacks_digest": known.digest,
+        "pairs": {str(k): int(v) for k, v in pairs["origin"].value_counts().items()},
+        "relevant_from": scale.relevant_from,
+        "judges": judges,
+    }

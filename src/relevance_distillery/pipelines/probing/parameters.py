@@ -1,0 +1,40 @@
+"""What can be turned about probing, and why one would."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from relevance_distillery.strict import StrictModel
+
+
+class ProbingParameters(StrictModel):
+    """How judges are probed with hostile documents."""
+
+    judge: str | None = Field(
+        default=None,
+        description="whom to probe, several separated by `;`; the champion when null, and the "
+        "teacher as well where it is an LLM",
+    )
+    pairs: int = Field(
+        default=60,
+        ge=2,
+        description="irrelevant pairs, each graded clean and under every attack; more narrows "
+        "the intervals, and an LLM asks its price for each",
+    )
+    resamples: int = Field(
+        default=1000, ge=100, description="resamples of queries for each interval"
+    )
+    seed: int = Field(default=0, ge=0, description="of the choice of pairs and the resamples")
+
+    def judges(self, teacher: str) -> list[str]:
+        """Names of those to probe.
+
+        Args:
+            teacher: The judge that `labeling` names.
+        """
+        if self.judge:
+            return list(
+                dict.fromkeys(part.strip() for part in self.judge.split(";") if part.strip())
+            )
+        also = [teacher] if teacher.partition(":")[0] == "llm" else []
+        return ["champion", *also]

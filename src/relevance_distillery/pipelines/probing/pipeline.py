@@ -1,0 +1,36 @@
+"""Wires probing: irrelevant pairs and hostile texts to what judges do with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.probing.nodes import probe_graders
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """The pipeline `probe`."""
+    return Pipeline(
+        [
+            Node(
+                func=probe_graders,
+                inputs=[
+                    "labels",
+                    "queries",
+                    "passages",
+                    "benchmark",
+                    "hostile_attacks",
+                    "graders",
+                    "recorded_grades",
+                    "grading_prompt",
+                    "params:probing",
+                    "params:labeling",
+                    "params:scale",
+                ],
+                outputs="robustness",
+                name="probe_graders",
+                tags=["probing"],
+            )
+        ]
+    )
