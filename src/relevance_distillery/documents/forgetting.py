@@ -1,0 +1,198 @@
+"""Takes a document out of everything that runs have stored.
+
+A document leaves traces under three kinds of keys: its own id, the ids of its passages, and
+the ids of queries that were written from them. Rows under any of these go, in every table
+and every stored version of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from relevance_distillery.errors import UserError
+
+_SEEDED = {"query_id", "text", "passage_id", "generator"}
+"""Columns by which a table of queries is known; its `passage_id` is the query's seed."""
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Where a document shows in stored tables.
+
+    Attributes:
+        document_id: The document.
+        passages: Ids of its passages.
+        queries: Ids of the queries that were written from it.
+        requests: Ledger keys of the labels of its passages and queries.
+        rows: How many rows name it, by file; files without any are left out.
+    """
+
+    document_id: str
+    passages: frozenset[str]
+    queries: frozenset[str]
+    requests: frozenset[str]
+    rows: dict[Path, int]
+
+
+class ForgottenDocuments:
+    """The ids of documents that were deleted and must not come back."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the JSON file, a list of ids; it need not exist."""
+        self._path = path
+
+    def ids(self) -> frozenset[str]:
+        """The ids.
+
+        Raises:
+            UserError: The file is not a list of ids.
+        """
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return frozenset()
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            raise UserError(f"{self._path}: not a JSON list of document ids; mend or remove it")
+        return frozenset(found)
+
+    def add(self, document_id: str) -> None:
+        """Add an id; the file is written whole or not at all."""
+        text = json.dumps(sorted(self.ids() | {document_id}), indent=2, ensure_ascii=False) + "\n"
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = _beside(self._path)
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, self._path)
+
+
+class StoredFiles:
+    """The tables in the folders of the layers, and what was derived from their texts."""
+
+    def __init__(self, folders: Sequence[Path], derived: Sequence[Path]) -> None:
+        """Name folders and derived files.
+
+        Args:
+            folders: Each is searched for `NAME.parquet` and `NAME.parquet/VERSION/NAME.parquet`.
+            derived: Files or folders that hold words of all documents at once, such as an
+                index: no single document can be taken out of them.
+        """
+        self._folders, self._derived = tuple(folders), tuple(derived)
+
+    def tables(self) -> Iterator[Path]:
+        """Every version of every table."""
+        for folder in self._folders:
+            yield from sorted(path for path in folder.glob("*.parquet") if path.is_file())
+            yield from sorted(folder.glob("*.parquet/*/*.parquet"))
+
+    def traces(self, document_id: str) -> Traces:
+        """Find a document.
+
+        Raises:
+            UserError: A table cannot be read.
+        """
+        own = re.compile(re.escape(document_id) + r"(#\d+)?")
+        passages: set[str] = set()
+        queries: set[str] = set()
+        schemas = {path: frozenset(_schema(path).names) for path in self.tables()}
+        for path, columns in schemas.items():
+            if "passage_id" in columns:
+                # A passage's id says whose it is also where the passages table is newer.
+                passages.update(one for one in _values(path, "passage_id") if own.fullmatch(one))
+            if {"passage_id", "document_id"} <= columns:
+                table = pq.read_table(path, columns=["passage_id", "document_id"])
+                mine = table.filter(_among(table, "document_id", {document_id}))
+                passages.update(mine["passage_id"].to_pylist())
+        passages.discard("")
+        for path, columns in schemas.items():
+            if columns >= _SEEDED:
+                table = pq.read_table(path, columns=["query_id", "passage_id"])
+                mine = table.filter(_among(table, "passage_id", passages))
+                queries.update(mine["query_id"].to_pylist())
+        found = Traces(document_id, frozenset(passages), frozenset(queries), frozenset(), {})
+        requests: set[str] = set()
+        rows = {}
+        for path, columns in schemas.items():
+            keys = [name for name in (*_KEYS, "request_hash") if name in columns]
+            table = pq.read_table(path, columns=keys)
+            mine = table.filter(_about(table, found))
+            if mine.num_rows:
+                rows[path] = mine.num_rows
+            if "request_hash" in columns:
+                requests.update(mine["request_hash"].to_pylist())
+        return Traces(document_id, found.passages, found.queries, frozenset(requests), rows)
+
+    def remove(self, traces: Traces) -> list[Path]:
+        """Rewrite the tables that name a document, and delete what is derived.
+
+        Every table is written whole or not at all. Those by which passages and queries are
+        found come last, so that a run that was killed can be repeated.
+
+        Returns:
+            The derived files that were deleted.
+        """
+        for path in sorted(traces.rows, key=_finds_others):
+            table = pq.read_table(path)
+            partial = _beside(path)
+            pq.write_table(table.filter(pc.invert(_about(table, traces))), partial)
+            os.replace(partial, path)
+        gone = [path for path in self._derived if path.exists()]
+        for path in gone:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        return gone
+
+
+_KEYS = ("document_id", "passage_id", "query_id")
+
+
+def _finds_others(path: Path) -> int:
+    columns = set(_schema(path).names)
+    if {"passage_id", "document_id"} <= columns:
+        return 2
+    return int(columns >= _SEEDED)
+
+
+def _about(table: pa.Table, traces: Traces) -> pa.ChunkedArray | pa.Array:
+    """True for the rows that name the document, its passages or its queries."""
+    about = pa.array([False] * table.num_rows, pa.bool_())
+    values = ({traces.document_id}, traces.passages, traces.queries)
+    for column, wanted in zip(_KEYS, values, strict=True):
+        if column in table.column_names:
+            about = pc.or_(about, _among(table, column, wanted))
+    return about
+
+
+def _among(table: pa.Table, column: str, wanted: Set[str]) -> pa.ChunkedArray:
+    texts = table[column].cast(pa.large_string())
+    return pc.is_in(texts, value_set=pa.array(sorted(wanted), pa.large_string()))
+
+
+def _values(path: Path, column: str) -> list[str]:
+    texts = pq.read_table(path, columns=[column])[column].cast(pa.large_string())
+    return [text for text in texts.unique().to_pylist() if text]
+
+
+def _schema(path: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{path}: no readable table, so nothing was deleted; remove the file and run again"
+        ) from error
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -1,0 +1,78 @@
+"""The one step of the forgetting pipeline."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from relevance_distillery.documents.forgetting import ForgottenDocuments, StoredFiles, Traces
+from relevance_distillery.errors import UserError
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.pipelines.forgetting.parameters import ForgettingParameters
+
+logger = logging.getLogger(__name__)
+
+
+def forget_document(
+    stored: StoredFiles,
+    ledger: Ledger,
+    forgotten: ForgottenDocuments,
+    parameters: ForgettingParameters,
+) -> None:
+    """Delete a document from ledger and tables, and keep it out of later runs.
+
+    The list of forgotten documents comes first and the tables last, so that the same
+    command finishes the work of one that was killed.
+
+    Args:
+        stored: All tables.
+        ledger: Answers about the document, and texts that were written from it.
+        forgotten: Takes the id.
+        parameters: The document's id.
+
+    Raises:
+        UserError: No id was given, nothing stored has it, or a labeling run is going on.
+    """
+    name = parameters.document
+    if not name:
+        raise UserError(
+            'say which document: kedro run --pipeline=forget --params="document=ID", with an id '
+            "of the table documents"
+        )
+    with ledger.lock():
+        traces = stored.traces(name)
+        answers = ledger.about(name, sorted(traces.requests))
+        if not traces.rows and not answers:
+            if name in forgotten.ids():
+                raise UserError(f"document={name}: it was forgotten before; nothing is left of it")
+            raise UserError(
+                f"document={name}: nothing that is stored has this id, so nothing was deleted; "
+                "ids stand in the column document_id of the table documents"
+            )
+        forgotten.add(name)
+        ledger.forget(name, sorted(traces.requests))
+        derived = stored.remove(traces)
+    _say(traces, answers)
+    for path in derived:
+        logger.info("deleted %s, which held words of it; the next run makes it anew", path)
+    logger.info(
+        "later runs leave it out; a labeler that was trained on it, reports, backups and files "
+        "that you exported are as they were: docs/how-to/forget-a-document.md"
+    )
+
+
+def _say(traces: Traces, answers: int) -> None:
+    logger.info(
+        "forgot document %s: %d passages, %d queries written from it, %d rows of the ledger",
+        traces.document_id,
+        len(traces.passages),
+        len(traces.queries),
+        answers,
+    )
+    rows: Counter[str] = Counter()
+    versions: Counter[str] = Counter()
+    for path, count in traces.rows.items():
+        rows[path.stem] += count
+        versions[path.stem] += 1
+    for table, count in sorted(rows.items()):
+        logger.info("deleted %d rows of %s (%d files)", count, table, versions[table])

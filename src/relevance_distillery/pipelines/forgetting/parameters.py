@@ -1,0 +1,17 @@
+"""Parameters of the forgetting pipeline."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from relevance_distillery.strict import StrictModel
+
+
+class ForgettingParameters(StrictModel):
+    """Which document goes."""
+
+    document: str | None = Field(
+        None,
+        description="The document's id, as in the table `documents`: for a folder, the path of "
+        "the file below it.",
+    )

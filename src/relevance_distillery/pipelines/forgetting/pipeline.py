@@ -1,0 +1,27 @@
+"""A document's id in; the document out of everything that is stored."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.forgetting.nodes import forget_document
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Build the forgetting pipeline."""
+    return Pipeline(
+        [
+            Node(
+                func=forget_document,
+                inputs=[
+                    "stored_files",
+                    "label_ledger",
+                    "forgotten_documents",
+                    "params:forgetting",
+                ],
+                outputs=None,
+                name="forget_document",
+                tags=["forgetting"],
+            )
+        ]
+    )
