@@ -16,8 +16,28 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "relevance_distillery"
 PACKAGE = "relevance_distillery"
 MODULES = sorted(SOURCE.rglob("*.py"))
-ROOMS = ("synthesis", "mining", "labeling", "distillation", "reporting", "scoring")
-MAY_IMPORT_KEDRO = ("pipelines", "datasets", "settings", "hooks", "cli", "pipeline_registry")
+ROOMS = (
+    "synthesis",
+    "mining",
+    "planning",
+    "labeling",
+    "distillation",
+    "reporting",
+    "scoring",
+    "forgetting",
+    "cascading",
+    "hand_grading",
+    "probing",
+)
+MAY_IMPORT_KEDRO = (
+    "pipelines",
+    "datasets",
+    "settings",
+    "hooks",
+    "credentials",
+    "cli",
+    "pipeline_registry",
+)
 MAY_IMPORT_MLFLOW = ("hooks.py", "flavor.py")
 
 

@@ -24,9 +24,14 @@ from pydantic_core import PydanticUndefined
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.hooks import known_parameters
+from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
+from relevance_distillery.pipelines.forgetting.parameters import ForgettingParameters
+from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
+from relevance_distillery.pipelines.planning.parameters import PlanningParameters
+from relevance_distillery.pipelines.probing.parameters import ProbingParameters
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
@@ -38,10 +43,15 @@ PAGE = ROOT / "docs" / "reference" / "parameters.md"
 GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "synthesis": (SynthesisParameters, "synthesis"),
     "mining": (MiningParameters, "mining"),
+    "planning": (PlanningParameters, "planning"),
     "labeling": (LabelingParameters, "labeling"),
     "distillation": (DistillationParameters, "distillation"),
     "reporting": (ReportingParameters, "reporting"),
     "scoring": (ScoringParameters, "scoring"),
+    "cascading": (CascadingParameters, "cascading"),
+    "forgetting": (ForgettingParameters, "forgetting"),
+    "hand_grading": (HandGradingParameters, "hand_grading"),
+    "probing": (ProbingParameters, "probing"),
     "scale": (GradeScale, ""),
 }
 """Group in the configuration: its model, and the page that explains it."""
@@ -54,9 +64,14 @@ FILES = {
     "benchmark": "the same as `human_judgments`, as a set of its own in the environment `recorded`",
     "judgment_queries": "the queries' texts where `human_judgments` is a TREC qrels file",
     "grades": "the grades of the recorded judge, with `judge=recorded`",
+    "prompt": "the grading prompt of a language model, a Jinja file",
+    "query_prompt": "the prompt by which a language model writes queries, a Jinja file",
     "train_set": "with `--env=recorded`: BEIR folders whose judge teaches, separated by `;`",
     "pairs": "with `--pipeline=score`: the pairs to grade",
     "scored": "with `--pipeline=score`: where the graded pairs go",
+    "sheet": "the sheet for graders that `export_sheet` writes; the sheets, separated by `;`, that "
+    "`import_sheet` reads",
+    "attacks": "with `--pipeline=probe`: a file of hostile texts instead of the bundled one",
     "qrels": "with `--pipeline=score`: TREC qrels to write besides",
 }
 """What `--params` takes that no parameter group holds: paths which the catalog reads."""

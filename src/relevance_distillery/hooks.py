@@ -166,7 +166,7 @@ class BenchmarkMemoryHooks:
     @hook_impl
     def after_node_run(self, node: Node) -> None:
         """Remembers the benchmark once the documents that it belongs to are read."""
-        if self._benchmark is not None and "raw_documents" in node.inputs:
+        if self._benchmark is not None and "documents" in node.outputs:
             self._benchmark.remember()
 
 
@@ -191,6 +191,11 @@ _RESULTS = {
     "cost": "cost",
     "promotion": "promotion",
     "report": "report",
+    "robustness": "robustness",
+    "human_grades": "grades",
+    "cascade": "cascade",
+    "cascade_report": "figures",
+    "cascade_page": "report",
 }
 
 
@@ -306,8 +311,24 @@ def check_server(uri: str) -> None:
         ) from error
 
 
-_METRICS = {"agreement": "agreement", "cost": "cost", "labeling_report": "labeling"}
-_ARTIFACTS = ("agreement", "cost", "promotion", "report")
+_METRICS = {
+    "agreement": "agreement",
+    "cost": "cost",
+    "synthesis_report": "synthesis",
+    "labeling_report": "labeling",
+    "robustness": "robustness",
+    "human_grades_report": "human_grades",
+    "cascade_report": "cascade",
+}
+_ARTIFACTS = (
+    "agreement",
+    "cost",
+    "promotion",
+    "report",
+    "robustness",
+    "cascade_report",
+    "cascade_page",
+)
 
 
 def flat_numbers(tree: dict[str, Any], prefix: str) -> dict[str, float]:

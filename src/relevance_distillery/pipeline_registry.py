@@ -5,9 +5,14 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from relevance_distillery.pipelines import (
+    cascading,
     distillation,
+    forgetting,
+    hand_grading,
     labeling,
     mining,
+    planning,
+    probing,
     reporting,
     scoring,
     synthesis,
@@ -30,5 +35,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": sum(stages.values(), start=Pipeline([])),
         **stages,
+        "plan": planning.create_pipeline(),
         "score": scoring.create_pipeline(),
+        "cascade": cascading.create_pipeline(),
+        "forget": forgetting.create_pipeline(),
+        "probe": probing.create_pipeline(),
+        "export_sheet": hand_grading.create_export_pipeline(),
+        "import_sheet": hand_grading.create_import_pipeline(),
     }

@@ -107,6 +107,36 @@ class Failures(_Table):
     attempts: Series[int]
 
 
+class JudgeLabels(_Table):
+    """What each judge of a cascade or consensus said about each pair, side by side."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    judge: Series[str]
+    model: Series[str]
+    grade: Series[int]
+    probabilities: Series[object] = pa.Field(nullable=True)
+    input_tokens: Series[int]
+    output_tokens: Series[int]
+    cost_usd: Series[float]
+
+    class Config:
+        unique: ClassVar[list[str]] = ["query_id", "passage_id", "judge"]
+
+
+class Difficulty(_Table):
+    """How far judges disagree about a pair: entropy of their votes and spread in grades."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    answers: Series[int] = pa.Field(ge=0)
+    entropy: Series[float] = pa.Field(ge=0, le=1.000001)
+    spread: Series[int] = pa.Field(ge=0)
+
+    class Config:
+        unique: ClassVar[list[str]] = ["query_id", "passage_id"]
+
+
 class HumanJudgments(_Table):
     """Grades of documents; `annotator` is empty for a consensus."""
 
@@ -117,6 +147,46 @@ class HumanJudgments(_Table):
 
     class Config:
         unique: ClassVar[list[str]] = ["query_id", "document_id", "annotator"]
+
+
+DESIGNS = ("random", "stratified", "active")
+"""How pairs for people are chosen; active ones have no inclusion probability."""
+
+
+class GradingSamples(_Table):
+    """Rows that were handed out to people, one for each pair of each sample."""
+
+    row_id: Series[str] = pa.Field(unique=True)
+    sample_id: Series[str]
+    query_id: Series[str]
+    passage_id: Series[str]
+    document_id: Series[str]
+    query: Series[str]
+    style: Series[str]
+    text_digest: Series[str]
+    design: Series[str] = pa.Field(isin=DESIGNS)
+    unit: Series[str] = pa.Field(isin=("pair", "query"))
+    inclusion_probability: Series[float] = pa.Field(gt=0, le=1, nullable=True)
+    stratum: Series[str]
+
+
+class HumanGrades(_Table):
+    """Grades that people gave to passages; `annotator` is empty where nobody is named."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    document_id: Series[str]
+    annotator: Series[str]
+    grade: Series[int]
+    design: Series[str] = pa.Field(isin=DESIGNS)
+    unit: Series[str] = pa.Field(isin=("pair", "query"))
+    inclusion_probability: Series[float] = pa.Field(gt=0, le=1, nullable=True)
+    query: Series[str]
+    style: Series[str]
+    text_digest: Series[str]
+
+    class Config:
+        unique: ClassVar[list[str]] = ["query_id", "passage_id", "annotator"]
 
 
 class Splits(_Table):

@@ -12,10 +12,12 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
-from relevance_distillery.datasets import JSONFileDataset
+from relevance_distillery.datasets import JSONFileDataset, TableDataset
 from relevance_distillery.datasets.grades import RecordedGradesDataset
 from relevance_distillery.datasets.ledger import LedgerDataset
+from relevance_distillery.datasets.prompt import PromptDataset
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.embedded import EmbeddedSettings
 from relevance_distillery.pipelines.labeling import create_pipeline
@@ -23,7 +25,7 @@ from relevance_distillery.pipelines.labeling.parameters import LabelingParameter
 from relevance_distillery.schemas import Failures, Labels
 
 ROOT = Path(__file__).parents[2]
-OUTPUTS = ("labels", "failures", "labeling_report")
+PROMPT = ROOT / "conf" / "base" / "labeling" / "prompts" / "grade.jinja2"
 WORDS = ("tulips", "invoices", "firewalls", "holidays", "printers", "salaries")
 
 
@@ -54,6 +56,14 @@ def candidates() -> pd.DataFrame:
     return queries()[["query_id"]].merge(passages()[["passage_id"]], how="cross")
 
 
+def stored(folder: Path) -> dict[str, TableDataset | JSONFileDataset]:
+    return {
+        "labels": TableDataset(filepath=str(folder / "labels.parquet")),
+        "failures": TableDataset(filepath=str(folder / "failures.parquet")),
+        "labeling_report": JSONFileDataset(filepath=str(folder / "labeling_report.json")),
+    }
+
+
 def run(folder: Path, grades: Path | None = None, pairs: pd.DataFrame | None = None, **options):
     parameters = LabelingParameters(seed=1, embedded=EmbeddedSettings(sample=40), **options)
     catalog = DataCatalog(
@@ -62,15 +72,24 @@ def run(folder: Path, grades: Path | None = None, pairs: pd.DataFrame | None = N
             "queries": MemoryDataset(queries()),
             "passages": MemoryDataset(passages()),
             "recorded_grades": RecordedGradesDataset(filepath=grades and str(grades)),
+            "grading_prompt": PromptDataset(
+                filepath=str(PROMPT),
+                requires=["query", "document.text", "scale"],
+                allows=["document", "examples"],
+            ),
+            "benchmark": MemoryDataset(held_out(DEFAULT_SCALE)),
+            "graded_labels": MemoryDataset(copy_mode="assign"),
             "judge_state": JSONFileDataset(filepath=str(folder / "judge_state.json")),
+            "synthesis_report": MemoryDataset({}),
+            "stored_plan": MemoryDataset({}),
             "label_ledger": LedgerDataset(filepath=folder / "ledger.sqlite"),
             "params:labeling": MemoryDataset(parameters),
             "params:scale": MemoryDataset(DEFAULT_SCALE),
-            **{name: MemoryDataset() for name in OUTPUTS},
+            **stored(folder),
         }
     )
     SequentialRunner().run(create_pipeline(), catalog)
-    return {name: catalog.load(name) for name in OUTPUTS}
+    return {name: dataset.load() for name, dataset in stored(folder).items()}
 
 
 def test_the_embedded_judge_labels_every_candidate(tmp_path):
@@ -134,6 +153,17 @@ def test_a_run_without_any_label_fails(tmp_path):
 
     with pytest.raises(UserError, match="gpt labelled none of 36 pairs"):
         run(tmp_path, grades, judge="recorded")
+
+
+def test_the_failures_of_a_run_without_any_label_are_written_and_older_labels_stay(tmp_path):
+    grades = grade_file(tmp_path / "gpt.tsv", "q-tulips\ttulips\t3\n")
+    run(tmp_path, grades, judge="recorded")
+    grade_file(grades, "other\tother\t3\n")
+
+    with pytest.raises(UserError, match="labelled none"):
+        run(tmp_path, grades, judge="recorded")
+    assert len(stored(tmp_path)["labels"].load()) == 1
+    assert len(stored(tmp_path)["failures"].load()) == 36
 
 
 def test_no_candidates_name_the_stage_to_run(tmp_path):

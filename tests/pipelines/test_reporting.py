@@ -258,7 +258,7 @@ def test_a_listed_price_makes_a_break_even(
 ) -> None:
     price = {"usd_per_million_input": 2.0, "usd_per_million_output": 8.0, "source": "a list"}
     parameters = ReportingParameters.model_validate(
-        {"judge": "big", "cost": {"token_prices": {"big": price}, "prompt_tokens": 1000}}
+        {"judge": "big", "cost": {"prices": {"big": price}, "prompt_tokens": 1000}}
     )
     cost = nodes.measure_cost(
         results["pairs"], tmp_path, state, labels(), {}, results["benchmark"], parameters

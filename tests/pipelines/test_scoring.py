@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ from relevance_distillery.datasets.scored import ScoredDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.grade_files import read_recorded_grades
+from relevance_distillery.judges.ledger import Ledger
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.grading_job import GRADE_COLUMNS, JudgeGrader
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.pipelines.scoring.nodes import score_pairs
+from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
 
 HERE = Path(__file__).parent
@@ -242,23 +245,25 @@ def test_forgotten_file_names_say_what_to_type(tmp_path: Path) -> None:
 
 class _Judge:
     name, model, prompt_hash, scale = "picky", "m", "p", DEFAULT_SCALE
+    budget = None
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         return [f"{q}/{t}" for q, t in zip(pairs["query"], pairs["text"], strict=True)]
 
-    def grade(self, pairs: pd.DataFrame) -> Any:
-        for key, text in zip(self.request_hashes(pairs), pairs["text"], strict=True):
-            if text == "odd":
-                yield [Verdict(key, status="missing", reason="not in the file")]
-            else:
-                yield [Verdict(key, grade=2, probabilities=(0.1, 0.2, 0.4, 0.3))]
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Any:
+        for pairs in shards:
+            for key, text in zip(self.request_hashes(pairs), pairs["text"], strict=True):
+                if text == "odd":
+                    yield [Verdict(key, status="missing", reason="not in the file")]
+                else:
+                    yield [Verdict(key, grade=2, probabilities=(0.1, 0.2, 0.4, 0.3))]
 
 
 def test_another_judge_can_grade_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = [{"query": "a", "text": text} for text in ("fine", "odd", "fine")]
     pairs, scored = _write(tmp_path / "pairs.csv", rows), tmp_path / "scored.jsonl"
     with caplog.at_level(logging.INFO):
-        _score(pairs, scored, JudgeGrader(_Judge()))
+        _score(pairs, scored, JudgeGrader(_Judge(), Ledger(tmp_path / "ledger.sqlite")))
     result = _read(scored)
     assert [row["grade"] for row in result] == [2, None, 2]
     assert result[0]["expected_grade"] == pytest.approx(1.9)
@@ -284,7 +289,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _grader(judge: str, state: str = "nowhere/judge_state.json") -> GraderDataset:
-    return GraderDataset(judge=judge, registered_name="tiny-scorer", judge_state=state)
+    return GraderDataset(
+        judge=judge, registered_name="tiny-scorer", judge_state=state, ledger="nowhere/l.sqlite"
+    )
 
 
 def test_the_champion_grades_as_the_loaded_model_does(registry: Path, tmp_path: Path) -> None:
@@ -308,5 +315,28 @@ def test_graders_by_alias_version_folder_and_unknown_name(registry: Path) -> Non
     assert _grader(str(registry)).load().digest == Labeler.load(registry).digest
     with pytest.raises(DatasetError, match="neither a judge"):
         _grader("gpt-17").load()
-    with pytest.raises(DatasetError, match="not prepared yet"):
-        _grader("embedded").load()
+    with pytest.raises(UserError, match="not prepared yet"):
+        _grader("embedded").load().as_prepared()
+
+
+def test_a_judge_that_nobody_prepared_is_prepared_for_a_file(tmp_path: Path) -> None:
+    grades = tmp_path / "big.tsv"
+    grades.write_text("query-id\tcorpus-id\tscore\nq\ta\t3\n")
+    labeling = {"seed": 1, "judge": "champion"}
+    ready = choose_grader(
+        _grader("recorded:big").load(),
+        read_recorded_grades(str(grades), None),
+        Prompt("{% block system %}{% endblock %}{% block user %}{% endblock %}", "any"),
+        labeling,
+        DEFAULT_SCALE,
+    )
+    assert isinstance(ready, JudgeGrader)
+    assert (ready.name, ready.judge.model) == ("big", "recorded")
+    with pytest.raises(UserError, match=r"labeling\.max_attempts: Input should be greater"):
+        choose_grader(
+            _grader("recorded:big").load(),
+            read_recorded_grades(None, None),
+            Prompt("{% block system %}{% endblock %}{% block user %}{% endblock %}", "any"),
+            {**labeling, "max_attempts": 0},
+            DEFAULT_SCALE,
+        )

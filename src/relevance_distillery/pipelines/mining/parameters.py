@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from relevance_distillery.channels.language import StemmerLanguage
 from relevance_distillery.channels.sampling import Band
-from relevance_distillery.channels.terms import stemmer_name
-from relevance_distillery.errors import UserError
 from relevance_distillery.strict import StrictModel
 
 
@@ -70,7 +69,7 @@ class MiningParameters(StrictModel):
     channels: tuple[Literal["bm25", "random", "recorded"], ...] = Field(
         ("bm25", "random"), min_length=1, description="Which ways of finding candidates to use."
     )
-    language: str = Field(
+    language: StemmerLanguage = Field(
         "english", description="Stemmer of the index: ISO code or name; none for no stemming."
     )
     bm25: BM25Parameters = Field(BM25Parameters(), description="The lexical channel.")
@@ -78,13 +77,3 @@ class MiningParameters(StrictModel):
         2, ge=0, description="Random passages a query: what no retriever finds, mostly irrelevant."
     )
     seed: int = Field(description="Of all draws; another one gives other candidates.")
-
-    # Asked for again where it is used; here a wrong one fails before any node.
-    @field_validator("language")
-    @classmethod
-    def _known_language(cls, language: str) -> str:
-        try:
-            stemmer_name(language)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return language

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from relevance_distillery.evaluation.cost import (
     LabelPrice,
+    Throughput,
     break_even,
     measure_throughput,
     price_by_machine,
@@ -17,6 +19,7 @@ from relevance_distillery.evaluation.cost import (
 )
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.llm.prices import price_of
 from relevance_distillery.pipelines.reporting.parameters import (
     CostParameters,
     ReportingParameters,
@@ -29,6 +32,39 @@ def student_price(labeler: Labeler, pairs: pd.DataFrame, parameters: CostParamet
     """Speed of the student on these pairs and what a label costs on the stated machine."""
     speed = measure_throughput(labeler.grade, pairs, parameters.repeats)
     return price_by_machine(parameters.usd_per_hour, speed)
+
+
+def price_of_labels(
+    state: Mapping[str, Any], labels: pd.DataFrame, parameters: CostParameters
+) -> LabelPrice | None:
+    """What a teacher's labels say about its price and speed; None for other kinds of judge.
+
+    A judge behind an API has a known price, also when that is nothing, and its speed is the
+    server's and the account's: nothing is sent to time it. A language model in this process
+    noted the time of every label.
+
+    Args:
+        state: The teacher's.
+        labels: Its labels.
+        parameters: Prices of machines.
+    """
+    if state.get("judge") not in ("llm", "transformers"):
+        return None
+    own = labels[labels["model"] == state["model"]]
+    if state["judge"] == "llm":
+        stated = parameters.teacher_pairs_per_second
+        if own.empty or state["price"] is None:
+            return LabelPrice(None, "not known", pairs_per_second=stated)
+        paid = 1000.0 * float(own["cost_usd"].sum()) / len(own)
+        return LabelPrice(paid, "measured", pairs_per_second=stated)
+    taken = own["seconds"][own["seconds"] > 0]
+    if taken.empty:
+        return LabelPrice(None, "not known")
+    per_hour = parameters.teacher_usd_per_hour
+    return price_by_machine(
+        parameters.usd_per_hour if per_hour is None else per_hour,
+        Throughput((1.0 / float(taken.mean()),), len(taken)),
+    )
 
 
 def teacher_price(
@@ -56,10 +92,12 @@ def teacher_price(
         )
     if judge is not None:
         given = pairs[list(PAIR_COLUMNS)]
-        speed = measure_throughput(lambda some: list(judge.grade(some)), given, parameters.repeats)
+        speed = measure_throughput(
+            lambda some: list(judge.grade([some])), given, parameters.repeats
+        )
         per_hour = parameters.teacher_usd_per_hour
         return price_by_machine(parameters.usd_per_hour if per_hour is None else per_hour, speed)
-    price = parameters.token_prices.get(name)
+    price = price_of(name, parameters.prices)
     if price is None:
         return LabelPrice(None, "not known", pairs_per_second=parameters.teacher_pairs_per_second)
     read, written = _tokens(pairs, labels, parameters)
@@ -125,16 +163,14 @@ def _assumptions(
         _one("training", round(seconds, 1), "seconds", "measured"),
     ]
     if teacher.usd_basis == "list price":
-        price = cost.token_prices[parameters.judge]
+        price = cost.prices[parameters.judge]
         found += [
-            _one(
-                "teacher, tokens read", price.usd_per_million_input, "USD a million", price.source
-            ),
+            _one("teacher, tokens read", price.usd_per_million_input, "USD a million", price.basis),
             _one(
                 "teacher, tokens written",
                 price.usd_per_million_output,
                 "USD a million",
-                price.source,
+                price.basis,
             ),
         ]
         if int(labels["input_tokens"].sum()) == 0:

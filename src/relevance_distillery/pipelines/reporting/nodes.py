@@ -15,11 +15,25 @@ from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.evaluation.selection import select_pairs
 from relevance_distillery.evaluation.summary import Options, measure
 from relevance_distillery.evaluation.untrained import UntrainedEncoder
+from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.encoder import sentence_encoder
+from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.registry import make_judge
+from relevance_distillery.judges.registry import (
+    FROM_CORPUS,
+    JUDGES,
+    is_prepared,
+    make_judge,
+    parse_judge,
+    prepare_judge,
+    state_name,
+)
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import load_token_counter
+from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.reporting import costs, promotions
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.reporting.render import render_report
@@ -59,6 +73,35 @@ def select_benchmark_pairs(
     return pairs, facts
 
 
+def choose_teacher(
+    judge_state: dict[str, Any],
+    recorded: RecordedGrades,
+    prompt: Prompt,
+    labeling: LabelingParameters,
+    parameters: ReportingParameters,
+    scale: GradeScale,
+) -> dict[str, Any]:
+    """The state of the judge that the report compares the student with.
+
+    Args:
+        judge_state: Of the judge that taught.
+        recorded: Grades of the recorded judge, empty where there are none.
+        prompt: The grading prompt.
+        labeling: Settings of all kinds of judge.
+        parameters: Names the judge.
+        scale: The grades.
+
+    Returns:
+        `judge_state`, unless another judge is asked for by its kind, which is then prepared.
+    """
+    if parameters.judge.partition(":")[0] not in JUDGES:
+        return judge_state  # a recorded judge goes by the name of its file
+    asked = parse_judge(parameters.judge)
+    if is_prepared(asked, judge_state) or asked.kind in FROM_CORPUS:
+        return judge_state
+    return prepare_judge(str(asked), judge_sources(labeling, scale, recorded, prompt))
+
+
 def grade_benchmark(
     benchmark: Benchmark,
     pairs: pd.DataFrame,
@@ -79,7 +122,11 @@ def grade_benchmark(
         base_grade, base_similarity, base_cosine, bm25), benchmark_failures, grading_facts.
     """
     student = Labeler.load(labeler)
-    teacher, failures, reason = _teacher(benchmark, pairs, judge_state, ledger, parameters)
+    # A recorded judge goes by the name of its file, which the benchmark may know too.
+    by_file = judge_state.get("judge") == "recorded" or parameters.judge == "human"
+    name = parameters.judge if by_file else state_name(judge_state)
+    spent = float(labels["cost_usd"].sum())
+    teacher, failures, reason = _teacher(benchmark, pairs, judge_state, ledger, parameters, spent)
     calibration = graders.calibration_pairs(
         labels, splits, queries, passages, parameters.calibration_pairs, parameters.seed
     )
@@ -108,14 +155,14 @@ def grade_benchmark(
             "length_slope": student.facts.length_slope,
         },
         "teacher": {
-            "name": parameters.judge,
+            "name": name,
             "left_out": reason,
             "failures": graders.failure_counts(failures),
         },
         "base": {"model": parameters.base_model, "calibrated_on": len(calibration)},
     }
     if len(failures):
-        logger.warning("teacher %s gave no grade for %d pairs", parameters.judge, len(failures))
+        logger.warning("teacher %s gave no grade for %d pairs", name, len(failures))
     return grades, failures, facts
 
 
@@ -125,6 +172,7 @@ def _teacher(
     judge_state: dict[str, Any],
     ledger: Ledger,
     parameters: ReportingParameters,
+    spent_usd: float = 0.0,
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
     """The teacher's grades, its failures, and why there are none where it is left out."""
     nothing = empty(Failures)
@@ -132,12 +180,18 @@ def _teacher(
         return None, nothing, "the benchmark is made of its own grades"
     if parameters.judge == "human":
         return None, nothing, "people were the teacher"
-    recorded = graders.recorded_teacher(benchmark, parameters.judge)
+    recorded = graders.recorded_teacher(benchmark, parameters.judge.removeprefix("recorded:"))
     if recorded is not None:
         return recorded, nothing, ""
-    judge = make_judge(None, judge_state, benchmark.scale)
+    # One cap holds for the labels and for the benchmark.
+    budget = Budget(parameters.max_cost_usd, spent_usd)
+    judge = make_judge(None, judge_state, benchmark.scale, budget=budget, ledger=ledger)
     teacher, failures = graders.grade_with_teacher(judge, ledger, pairs)
     if teacher["teacher_grade"].isna().all():
+        if judge_state.get("judge") != "recorded":
+            counts = failures["status"].value_counts().sort_index().items()
+            listed = ", ".join(f"{count} {status}" for status, count in counts)
+            return None, failures, f"it gave no grade ({listed})"
         # A recorded judge that never saw this benchmark failed at nothing.
         return None, nothing, f"there are no grades by {parameters.judge} for this benchmark"
     return teacher, failures, ""
@@ -159,6 +213,8 @@ def measure_agreement(
         slice_pairs=parameters.slice_pairs,
     )
     facts = {name: benchmark_facts[name] for name in ("name", "human", "kind", "digest")}
+    if benchmark_facts.get("whole_queries") is not None:
+        facts["whole_queries"] = benchmark_facts["whole_queries"]
     found = measure(grades, benchmark.scale, facts, benchmark.annotators, options)
     reason = grading_facts["teacher"]["left_out"]
     if reason:
@@ -184,10 +240,11 @@ def measure_cost(
     # An encoder that remembers the benchmark's texts would make the teacher look faster.
     sentence_encoder.cache_clear()
     student = costs.student_price(Labeler.load(labeler), sample, parameters.cost)
-    # A judge that only looks its grades up has no speed of its own.
-    recorded = judge_state.get("judge") == "recorded"
-    judge = None if recorded else make_judge(None, judge_state, benchmark.scale)
-    teacher = costs.teacher_price(parameters.judge, judge, sample, labels, parameters.cost)
+    teacher = costs.price_of_labels(judge_state, labels, parameters.cost)
+    if teacher is None:
+        timed = judge_state.get("judge") in ("embedded", "labeler")
+        judge = make_judge(None, judge_state, benchmark.scale) if timed else None
+        teacher = costs.teacher_price(parameters.judge, judge, sample, labels, parameters.cost)
     return costs.summarise(student, teacher, labels, training_facts, parameters)
 
 

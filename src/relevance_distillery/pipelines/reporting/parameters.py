@@ -6,15 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from relevance_distillery.llm.prices import Price
 from relevance_distillery.strict import StrictModel
-
-
-class TokenPrice(StrictModel):
-    """List price of a judge behind an API."""
-
-    usd_per_million_input: float = Field(ge=0, description="dollars per million tokens read")
-    usd_per_million_output: float = Field(ge=0, description="dollars per million tokens written")
-    source: str = Field(default="", description="where the price comes from; the report prints it")
 
 
 class CostParameters(StrictModel):
@@ -40,9 +33,10 @@ class CostParameters(StrictModel):
         gt=0,
         description="speed of a teacher that cannot be measured here, when you know it",
     )
-    token_prices: dict[str, TokenPrice] = Field(
+    prices: dict[str, Price] = Field(
         default_factory=dict,
-        description="list prices by the judge's name; a recorded judge without one has no cost",
+        description="list prices by model or recorded judge, from conf/base/globals.yml; a "
+        "recorded judge without one has no cost",
     )
     prompt_tokens: int = Field(
         default=300,
@@ -95,6 +89,12 @@ class ReportingParameters(StrictModel):
     )
     promotion: Literal["auto", "manual"] = Field(
         default="auto", description="manual leaves every promotion to a person"
+    )
+    max_cost_usd: float | None = Field(
+        default=None,
+        ge=0,
+        description="cap on what a paid teacher's labels and its grades of the benchmark cost "
+        "together",
     )
     margin: float = Field(
         default=0.03,

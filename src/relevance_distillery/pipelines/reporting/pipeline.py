@@ -29,12 +29,26 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 tags=["reporting"],
             ),
             Node(
+                func=nodes.choose_teacher,
+                inputs=[
+                    "judge_state",
+                    "recorded_grades",
+                    "grading_prompt",
+                    "params:labeling",
+                    "params:reporting",
+                    "params:scale",
+                ],
+                outputs="teacher_state",
+                name="choose_teacher",
+                tags=["reporting"],
+            ),
+            Node(
                 func=nodes.grade_benchmark,
                 inputs=[
                     "benchmark",
                     "benchmark_pairs",
                     "labeler",
-                    "judge_state",
+                    "teacher_state",
                     "label_ledger",
                     "labels",
                     "splits",
@@ -64,7 +78,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 inputs=[
                     "benchmark_pairs",
                     "labeler",
-                    "judge_state",
+                    "teacher_state",
                     "labels",
                     "training_facts",
                     "benchmark",

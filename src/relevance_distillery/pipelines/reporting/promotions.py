@@ -14,7 +14,7 @@ from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.evaluation.metrics import PRIMARY, GradedPairs
 from relevance_distillery.evaluation.numbers import number
 from relevance_distillery.evaluation.promotion import Decision, decide, kappa_difference
-from relevance_distillery.evaluation.tables import query_numbers
+from relevance_distillery.evaluation.tables import query_numbers, weights_of
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 
@@ -125,6 +125,7 @@ def _graded(grades: pd.DataFrame, judge: pd.Series) -> GradedPairs:
         judge=judge.to_numpy(dtype=np.float64),
         query=query,
         queries=queries,
+        weight=weights_of(grades, np.ones(len(grades), dtype=bool)),
     )
 
 

@@ -1,0 +1,132 @@
+"""Any judge can be the teacher of the report, and a paid one keeps to its cap."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.judges.base import PAIR_COLUMNS
+from relevance_distillery.judges.grade_files import read_recorded_grades
+from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.registry import state_name
+from relevance_distillery.judges.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
+from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.pipelines.reporting import costs, nodes
+from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
+from fault_server import FaultServer
+
+ROOT = Path(__file__).parents[2]
+PROMPT = Prompt.read(
+    ROOT / "conf/base/labeling/prompts/grade.jinja2", PROMPT_REQUIRES, PROMPT_ALLOWS
+)
+PRICES = {"tiny": Price(usd_per_million_input=1.0, usd_per_million_output=2.0)}
+
+
+def chosen(judge: str, state: dict[str, Any]) -> dict[str, Any]:
+    return nodes.choose_teacher(
+        state,
+        read_recorded_grades(None, None),
+        PROMPT,
+        LabelingParameters(seed=1, prices=PRICES),
+        ReportingParameters(judge=judge),
+        DEFAULT_SCALE,
+    )
+
+
+def test_another_judge_than_the_one_that_taught_can_be_compared_with() -> None:
+    taught = {"judge": "embedded", "scale_hash": DEFAULT_SCALE.digest}
+    assert chosen("embedded", taught) is taught
+    assert chosen("umbrela-gpt-4o", taught) is taught  # a recorded judge goes by its file
+    other = chosen("llm:tiny", taught)
+    assert state_name(other) == "llm:tiny"
+    assert chosen("llm:tiny", other) is other
+
+
+def pairs(count: int) -> pd.DataFrame:
+    table = pd.DataFrame({"text": [f"Hotel number {row} is paid." for row in range(count)]})
+    for name in PAIR_COLUMNS:
+        if name not in table:
+            table[name] = ""
+    table["query_id"], table["query"] = "q", "hotels"
+    table["passage_id"] = table["document_id"] = [f"d{row}" for row in range(count)]
+    table[["is_seed", "in_seed_document"]] = False
+    return table
+
+
+def teacher(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cap: float | None, spent: float
+) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
+    none = pd.DataFrame({"query_id": [], "document_id": [], "annotator": [], "grade": []})
+    benchmark = Benchmark(
+        name="b",
+        kind="same_corpus",
+        human=True,
+        queries=pd.DataFrame({"query_id": ["q"], "text": ["hotels"], "style": [""]}),
+        judgments=none,
+        annotators=none,
+        documents=None,
+        scale=DEFAULT_SCALE,
+    )
+    parameters = ReportingParameters(judge="llm:tiny", max_cost_usd=cap)
+    state = chosen("llm:tiny", {})
+    with FaultServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "any")
+        return nodes._teacher(
+            benchmark, pairs(6), state, Ledger(tmp_path / "l.sqlite"), parameters, spent
+        )
+
+
+def test_a_paid_teacher_grades_the_benchmark(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    grades, failures, reason = teacher(monkeypatch, tmp_path, cap=1.0, spent=0.2)
+    assert grades is not None
+    assert grades["teacher_grade"].notna().all()
+    assert failures.empty
+    assert reason == ""
+
+
+def test_what_labeling_spent_counts_against_the_cap(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    grades, failures, reason = teacher(monkeypatch, tmp_path, cap=1.0, spent=1.0)
+    assert grades is None
+    assert set(failures["status"]) == {"budget"}
+    assert reason == "it gave no grade (6 budget)"
+
+
+def test_a_paid_teacher_is_priced_by_its_labels_and_never_timed() -> None:
+    state = chosen("llm:tiny", {})
+    labels = pd.DataFrame({"model": ["tiny", "tiny", "other"], "cost_usd": [0.1, 0.3, 5.0]})
+    parameters = ReportingParameters().cost
+    price = costs.price_of_labels(state, labels, parameters)
+    assert price is not None
+    assert price.usd_per_1000 == pytest.approx(200.0)
+    assert price.speed is None
+    free = costs.price_of_labels(state, labels.assign(cost_usd=0.0), parameters)
+    assert free is not None
+    assert (free.usd_per_1000, free.usd_basis) == (0.0, "measured")
+    unknown = costs.price_of_labels({**state, "price": None}, labels, parameters)
+    assert unknown is not None
+    assert unknown.usd_per_1000 is None
+    assert costs.price_of_labels({"judge": "embedded"}, labels, parameters) is None
+
+
+def test_a_language_model_in_this_process_has_the_speed_of_its_labels() -> None:
+    state = {"judge": "transformers", "model": "tiny abc"}
+    labels = pd.DataFrame({"model": ["tiny abc"] * 2, "seconds": [0.25, 0.75]})
+    price = costs.price_of_labels(state, labels, ReportingParameters().cost)
+    assert price is not None
+    assert price.speed == pytest.approx(2.0)
+    assert price.usd_per_1000 == pytest.approx(1000 * 0.1 / 3600 / 2.0)
