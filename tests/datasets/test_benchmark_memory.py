@@ -10,7 +10,8 @@ from relevance_distillery.hooks import BenchmarkMemoryHooks
 
 
 def _node(inputs: list[str]) -> Node:
-    return Node(lambda *given: 0, inputs=inputs, outputs="out", name="some_node")
+    outputs = "documents" if "raw_documents" in inputs else "out"
+    return Node(lambda *given: 0, inputs=inputs, outputs=outputs, name="some_node")
 
 
 def _benchmark(folder: Path, filepath: str | None) -> BenchmarkDataset:
@@ -43,6 +44,17 @@ def test_documents_without_judgments_are_remembered_as_such(tmp_path: Path) -> N
     later = _benchmark(tmp_path, "the/sample")
     _run(later, ["benchmark"], {})
     assert later._describe()["filepath"] is None
+
+
+def test_a_plan_that_only_looks_at_documents_is_not_remembered(tmp_path: Path) -> None:
+    _run(_benchmark(tmp_path, "mine.csv"), ["raw_documents", "benchmark"], {"documents": "d"})
+    hooks, catalog = BenchmarkMemoryHooks(), DataCatalog({"benchmark": _benchmark(tmp_path, "x")})
+    node = Node(lambda *given: 0, ["raw_documents", "benchmark"], "planned", name="plan")
+    hooks.before_pipeline_run({"runtime_params": {"documents": "x"}}, Pipeline([node]), catalog)
+    hooks.after_node_run(node)
+    later = _benchmark(tmp_path, "the/sample")
+    _run(later, ["benchmark"], {})
+    assert str(later._describe()["filepath"]) == "mine.csv"
 
 
 def test_without_a_memory_nothing_changes(tmp_path: Path) -> None:

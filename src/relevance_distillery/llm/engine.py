@@ -92,7 +92,9 @@ class Engine:
         trace: TracebackType | None,
     ) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        # A run that nobody holds any more is closed in whatever thread collects the garbage.
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     @property
     def idle(self) -> bool:
