@@ -88,6 +88,16 @@ def test_a_cap_stops_cleanly_and_holds_over_resumed_runs(ledger):
     assert raised.budget.spent_usd == 4.0
 
 
+def test_a_cap_counts_what_needs_no_call_any_more(ledger):
+    """As of a cascade's first judge, or of a file that is scored shard by shard."""
+    run_labeling(table(["a", "b"]), PaidJudge(limit=10), ledger)
+    later, again = Ledger(ledger.path), PaidJudge(limit=3)
+    run_labeling(table(["a", "b"]), again, later)
+    run_labeling(table(["c", "d"]), again, later)
+
+    assert again.asked == ["c"]
+
+
 def test_a_cap_below_the_first_pair_says_so_in_one_line(ledger):
     judge = PaidJudge(limit=0.5)
     result = run_labeling(table(["a", "b"]), judge, ledger)

@@ -145,7 +145,7 @@ def test_money_is_counted_over_answers_failures_and_texts(path):
 
     assert ledger.spent(["a", "b", "c", "z"]) == 3.0
     assert ledger.spent(iter(["b"])) == 0.5
-    assert Ledger(path).spent_before(JUDGE, ["a", "b"]) == 1.0
+    assert Ledger(path).spent_before(["a", "b"]) == 1.0
     # An answer takes the failure's place, and what the failed attempts cost is still counted.
     ledger.record(JUDGE, [Verdict("b", grade=2, cost_usd=1.0)])
     assert ledger.spent(["b"]) == 1.5
@@ -155,9 +155,18 @@ def test_a_run_counts_no_dollar_twice_against_its_budget(path):
     Ledger(path).record(JUDGE, [Verdict("a", grade=1, cost_usd=0.5)])
     ledger = Ledger(path)
 
-    assert ledger.spent_before(JUDGE, ["a", "b"]) == 0.5
+    assert ledger.spent_before(["a", "b"]) == 0.5
     ledger.record(JUDGE, [Verdict("b", grade=1, cost_usd=4.0)])
-    assert ledger.spent_before(JUDGE, ["a", "b"]) == 0.0
+    assert ledger.spent_before(["a", "b"]) == 0.0
+
+
+def test_what_earlier_runs_paid_counts_beside_what_this_one_paid_for_other_requests(path):
+    Ledger(path).record(JUDGE, [Verdict("a", grade=1, cost_usd=0.5)])
+    ledger = Ledger(path)
+
+    assert ledger.spent_before(["b"]) == 0.0
+    ledger.record(JUDGE, [Verdict("b", grade=1, cost_usd=4.0)])
+    assert ledger.spent_before(["a"]) == 0.5
 
 
 def test_texts_come_back_as_they_were_written(path):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from llm.asking import IMPATIENT, prompt, request, requests, settings
@@ -41,12 +42,13 @@ def run(
     given: Iterable[ChatRequest],
     budget: Budget | None = None,
     max_requests: int = 50_000,
+    url: str = "",
     **options: object,
 ) -> dict[str, ChatResult]:
     """One run as a new process would do it."""
     store = LedgerBatchStore(ledger, name="llm:teacher", model="teacher", prompt_hash="p")
     asked = BatchRunner(
-        Endpoint.at(server.url, "k"),
+        Endpoint.at(url or server.url, "k"),
         settings(batch=True, max_tries=3, **options),
         DOLLAR_A_TOKEN,
         budget or Budget(),
@@ -148,7 +150,7 @@ def test_a_batch_that_was_not_accepted_is_told_and_handed_in_anew(
 def test_a_full_queue_is_waited_for(server: FaultServer, ledger: Ledger) -> None:
     run(server, ledger, requests(5))
     server.control(finish="failed", code="token_limit_exceeded")
-    assert statuses(run(server, ledger, requests(5))) == {"rate_limited": 5}
+    assert statuses(run(server, ledger, requests(5))) == {"unanswered": 5}
     assert statuses(run(server, ledger, requests(5))) == {"pending": 5}
 
 
@@ -180,7 +182,7 @@ def test_a_batch_whose_id_was_never_heard_of_is_found_by_its_token(
 def test_a_batch_that_was_never_made_is_handed_in_again(
     server: FaultServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a kill between the note in the ledger and the upload."""
+    """As after a kill between the note in the ledger and the batch."""
     monkeypatch.setattr("relevance_distillery.llm.batch_api.BatchAPI.submit", _killed)
     with pytest.raises(KeyboardInterrupt):
         run(server, ledger, requests(5))
@@ -206,6 +208,60 @@ def test_a_batch_that_the_server_lost_is_handed_in_again(
     server.control(forget_jobs=True)
     assert statuses(run(server, ledger, requests(5))) == {"pending": 5}
     assert "has lost batch batch_0" in caplog.text
+
+
+@pytest.mark.parametrize("mistyped", ["/wrong", ""])
+def test_a_mistyped_address_makes_no_second_batch(
+    server: FaultServer, ledger: Ledger, mistyped: str
+) -> None:
+    """A batch that such a server does not know may well run where it was handed in."""
+    run(server, ledger, requests(5))
+    wrong = server.url.removesuffix("/v1") + mistyped
+    with pytest.raises(UserError, match="has no Batch API"):
+        run(server, ledger, requests(5), url=wrong)
+    server.control(finish="completed")
+    assert statuses(run(server, ledger, requests(5))) == {"ok": 5}
+    assert len(server.control()["jobs"]) == 1
+
+
+@pytest.mark.parametrize(("kind", "body"), [("text/html", "<p>Hello"), ("application/json", "{}")])
+def test_a_page_in_place_of_a_batch_is_no_answer(
+    server: FaultServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, kind: str, body: str
+) -> None:
+    """As of a portal or a proxy that answers everything with HTTP 200."""
+
+    def page(*_: object, **__: object) -> httpx2.Response:
+        asked = httpx2.Request("GET", server.url)
+        return httpx2.Response(200, headers={"content-type": kind}, text=body, request=asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("httpx2.Client.send", page)
+        assert statuses(run(server, ledger, requests(5))) == {"unanswered": 5}
+    assert statuses(run(server, ledger, requests(5))) == {"pending": 5}
+    with monkeypatch.context() as patched:
+        patched.setattr("httpx2.Client.send", page)
+        with pytest.raises(UserError, match="not one of the Batch API"):
+            run(server, ledger, requests(5))
+    assert len(server.control()["jobs"]) == 1
+
+
+def test_a_batch_in_a_state_that_is_not_known_is_waited_for(
+    server: FaultServer, ledger: Ledger
+) -> None:
+    run(server, ledger, requests(5))
+    server.control(finish="queued", share=0.0, silent=True)
+    assert statuses(run(server, ledger, requests(5))) == {"pending": 5}
+    assert len(server.control()["jobs"]) == 1
+
+
+def test_a_server_that_is_down_is_told_and_makes_no_second_batch(
+    server: FaultServer, ledger: Ledger
+) -> None:
+    run(server, ledger, requests(5))
+    with pytest.raises(UserError, match="does not tell how the batches of former runs stand"):
+        run(server, ledger, requests(5), url="http://127.0.0.1:9/v1")
+    server.control(finish="completed")
+    assert statuses(run(server, ledger, requests(5))) == {"ok": 5}
 
 
 def test_results_that_nobody_asks_for_now_are_kept_for_later(

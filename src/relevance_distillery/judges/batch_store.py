@@ -41,7 +41,7 @@ class LedgerBatchStore:
         return None
 
     def reserve(self, token: str, keys: Sequence[str]) -> None:
-        """Note, before anything is sent, that these requests go into a batch."""
+        """Note, before a batch is made, that these requests go into it."""
         job = BatchJob(token, self._name, self._model, self._prompt_hash, _SUBMITTING)
         self._jobs.add(job, keys)
 

@@ -177,12 +177,13 @@ class _Run:
     def judge_misses(self, quiet: bool) -> None:
         """Ask for every miss and commit what comes, list by list."""
         total = int(self._wanted.sum())
-        if not total:
-            return
         budget = self._judge.budget
         if budget is not None:
+            # Also where all is answered: other judges and later shards share the cap.
             hashes = (request for _, page in self._requests.pages() for request in page)
-            budget.charge(self._ledger.spent_before(self._judge, hashes))
+            budget.charge(self._ledger.spent_before(hashes))
+        if not total:
+            return
         # Closing the judge's stream, however it ends, lets go of connections at once.
         with (
             Progress(0 if quiet else total, self._judge.name, budget=budget) as progress,

@@ -49,7 +49,7 @@ class Ledger:
         self.batches = BatchJobs(self)
         self._connection: sqlite3.Connection | None = None
         self._lock = LedgerLock(self.path)
-        self._accounted: dict[tuple[str, str, str], float] = {}
+        self._accounted: set[str] = set()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -133,9 +133,6 @@ class Ledger:
                     for v in failures
                 ],
             )
-        key = (judge.name, judge.model, judge.prompt_hash)
-        paid = sum(verdict.cost_usd for verdict in asked)
-        self._accounted[key] = self._accounted.get(key, 0.0) + paid
 
     def record_completions(self, completions: Sequence[Completion]) -> None:
         """Commit texts in one transaction; one that is already there stays as it is.
@@ -162,21 +159,23 @@ class Ledger:
                 total += sum(row[0] for row in self.select(query, page))
         return total
 
-    def spent_before(self, judge: Judge, request_hashes: Iterable[str]) -> float:
-        """Dollars that earlier runs paid a judge for `request_hashes`.
+    def spent_before(self, request_hashes: Iterable[str]) -> float:
+        """Dollars that were paid for requests before this run came to them.
 
-        What this handle recorded or has told of before is left out, so that a judge that
-        is asked several times in a run counts no dollar twice against its budget.
+        A request that this handle was asked about once is left out from then on, so that a
+        judge that is asked several times in a run counts no dollar twice against its budget.
 
         Args:
-            judge: Who was paid.
-            request_hashes: Each once.
+            request_hashes: Each once; to be told before any of them is asked for.
         """
-        key = (judge.name, judge.model, judge.prompt_hash)
-        accounted = self._accounted.get(key, 0.0)
-        before = max(0.0, self.spent(request_hashes) - accounted)
-        self._accounted[key] = accounted + before
-        return before
+
+        def unknown() -> Iterator[str]:
+            for request in request_hashes:
+                if request not in self._accounted:
+                    self._accounted.add(request)
+                    yield request
+
+        return self.spent(unknown())
 
     def observed_tokens(self, model: str, kind: str | None = None) -> ObservedTokens | None:
         """Tokens that a model used so far.

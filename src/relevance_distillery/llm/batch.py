@@ -2,8 +2,10 @@
 
 Half the price for an answer within a day. A run never waits: what it hands in comes back as
 `pending`, and running again collects what has finished. A batch's requests are stored under a
-token of ours before anything is uploaded, and the token travels with the batch: after a kill
-between upload and answer the next run finds the batch by it, or knows that there is none.
+token of ours after they were uploaded and before the batch is made, and the token travels with
+the batch: after a kill in between the next run finds the batch by it, or knows that there is
+none. A server that takes no upload, such as one at a mistyped address, changes nothing of what
+is known of former batches.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import json
 import logging
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
-from typing import IO, Protocol
+from typing import IO, Protocol, TypeVar
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.llm.answers import NO_ANSWER, read_answer
@@ -50,6 +53,7 @@ MAX_BYTES = 190_000_000
 
 _PAGE = 1024
 _QUEUE_FULL = frozenset({"token_limit_exceeded", "request_limit_exceeded"})
+_T = TypeVar("_T")
 
 
 class BatchStore(Protocol):
@@ -64,7 +68,7 @@ class BatchStore(Protocol):
         ...
 
     def reserve(self, token: str, keys: Sequence[str]) -> None:
-        """Note, before anything is sent, that these requests go into a batch."""
+        """Note, before a batch is made, that these requests go into it."""
         ...
 
     def confirm(self, token: str, batch_id: str) -> None:
@@ -118,8 +122,9 @@ class BatchRunner:
                 yet are kept on disk until there are enough for one.
 
         Raises:
-            UserError: No key or model, no Batch API, refused key or account, or a batch that
-                the server did not accept. Results before that were yielded.
+            UserError: No key or model, no Batch API, refused key or account, a server that
+                does not tell how former batches stand, or a batch that it did not accept.
+                Results before that were yielded.
         """
         waiting = iter(requests)
         first = list(islice(waiting, 1))
@@ -162,7 +167,7 @@ class BatchRunner:
                 results.append(_pending(request.key))
             elif token and collector.queue_is_full(token):
                 reason = f"{self._endpoint.host} has too many requests queued for this account"
-                results.append(_not_sent(request.key, "rate_limited", reason))
+                results.append(_not_sent(request.key, "unanswered", reason))
             else:
                 found = lines.response(request.key) if lines is not None else None
                 result = None if found is None else self._result(request, found)
@@ -225,11 +230,12 @@ class BatchRunner:
         if not parcel.keys:
             return
         token = uuid.uuid4().hex
-        self._store.reserve(token, parcel.keys)
         try:
-            state = api.submit(token, parcel.file)
+            file_id = api.upload(token, parcel.file)
+            self._store.reserve(token, parcel.keys)
+            state = api.submit(token, file_id)
         except RequestError as error:
-            results = [_not_sent(key, error.status, error.reason) for key in parcel.keys]
+            results = [_not_sent(key, "unanswered", error.reason) for key in parcel.keys]
         else:
             self._store.confirm(token, state.batch_id)
             logger.info(
@@ -273,14 +279,25 @@ class _Collector:
         if token not in self._lines:
             file = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             for file_id in state.files:
-                self._api.download(file_id, file)
+                self._told(partial(self._api.download, file_id, file))
             self._lines[token] = BatchLines(file)
         return self._lines[token]
 
     def _state(self, token: str) -> BatchState | None:
         if token not in self._states:
-            self._states[token] = self._ask(token)
+            self._states[token] = self._told(lambda: self._ask(token))
         return self._states[token]
+
+    def _told(self, ask: Callable[[], _T]) -> _T:
+        try:
+            return ask()
+        except RequestError as error:
+            # Whether a batch still runs is not known, so its requests must not be sent again.
+            raise UserError(
+                f"{self._host} does not tell how the batches of former runs stand "
+                f"({error.reason}): nothing of them is lost or sent again; check "
+                "OPENAI_BASE_URL and run again."
+            ) from None
 
     def _ask(self, token: str) -> BatchState | None:
         batch_id = self._store.batch_id(token)

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _TAG = "relevance_distillery"
 _TRANSFER_SECONDS = 600.0
 _LISTED = 2000
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _NEVER_RAN = frozenset({"batch_expired", "batch_cancelled"})
 _T = TypeVar("_T")
 
@@ -52,12 +53,18 @@ class BatchState:
 
     @property
     def is_running(self) -> bool:
-        """Whether answers may still come."""
-        return self.status in ("validating", "in_progress", "finalizing", "cancelling")
+        """Whether answers may still come; so they may with a word that is not known."""
+        return self.status not in _ENDED
 
     @classmethod
     def of(cls, batch: Any) -> BatchState:
-        """From the SDK's object."""
+        """From the SDK's object.
+
+        Raises:
+            AttributeError: It is no batch; the SDK lets anything through.
+        """
+        if not (batch.id and batch.status):
+            raise AttributeError("neither id nor status")
         errors = (batch.errors.data if batch.errors else None) or []
         files = tuple(name for name in (batch.output_file_id, batch.error_file_id) if name)
         return cls(batch.id, batch.status, files, str(errors[0].code) if errors else "")
@@ -137,24 +144,42 @@ class BatchAPI:
         """Close connections."""
         self._client.close()
 
-    def submit(self, token: str, file: IO[bytes]) -> BatchState:
-        """Upload requests and make a batch that carries a token.
+    def upload(self, token: str, file: IO[bytes]) -> str:
+        """Upload requests; nothing is bought before `submit`.
 
         Args:
-            token: Ours; by it the batch is found again when its id was never heard of.
+            token: Ours.
             file: JSON lines.
 
+        Returns:
+            The server's id of the file.
+
         Raises:
-            RequestError: It did not work; whether the batch exists is not known.
+            RequestError: It did not work.
             UserError: The server has no Batch API, or refuses key, model or account.
         """
 
         def upload() -> str:
             file.seek(0)
             name = f"{_TAG}-{token}.jsonl"
-            return self._client.files.create(file=(name, file), purpose="batch").id
+            file_id = self._client.files.create(file=(name, file), purpose="batch").id
+            if not file_id:
+                raise AttributeError("no id")
+            return file_id
 
-        file_id = self._call(upload)
+        return self._call(upload)
+
+    def submit(self, token: str, file_id: str) -> BatchState:
+        """Make a batch that carries a token.
+
+        Args:
+            token: Ours; by it the batch is found again when its id was never heard of.
+            file_id: Of its requests, from `upload`.
+
+        Raises:
+            RequestError: It did not work; whether the batch exists is not known.
+            UserError: The server has no Batch API, or refuses key, model or account.
+        """
         tries = 0
 
         def create() -> BatchState:
@@ -233,6 +258,10 @@ class BatchAPI:
             raise trouble_of_refusal(refusal, self._host, self._model) from None
         except (openai.OpenAIError, httpx2.HTTPError, OSError) as error:
             raise trouble_of_error(error) from None
+        except (AttributeError, TypeError, ValueError):
+            # A web page or another JSON, said with HTTP 200 by whatever is at that address.
+            reason = "the answer was not one of the Batch API"
+            raise RequestError("bad_response", reason, again=True) from None
 
 
 class _MissingError(UserError):

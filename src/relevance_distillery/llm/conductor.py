@@ -200,8 +200,10 @@ class Conductor:
                 )
             )
         elif self._in_trouble >= max(3 * self._concurrency, 10):
+            # A status of its own: a cascade asks a dearer judge after `server_error`, not after
+            # a question that was never put.
             self._stop = _Stop(
-                status,
+                "unanswered",
                 f"not sent: {self._in_trouble} requests in a row had failed at the server",
             )
 
