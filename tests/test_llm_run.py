@@ -92,3 +92,13 @@ def test_the_key_is_nowhere_and_the_address_has_no_text(
     files = [path for path in project.path.rglob("*") if path.is_file()]
     assert {"mlflow.db", "label_ledger.sqlite", "report.html"} <= {path.name for path in files}
     assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.slow
+def test_the_cap_counts_queries_labels_and_failures(finished: tuple[Project, str, int]) -> None:
+    project, _, _ = finished
+    report = json.loads((project.path / "data/05_model_input/labeling_report.json").read_text())
+    synthesis = json.loads(
+        (project.path / "data/02_intermediate/synthesis_report.json").read_text()
+    )
+    assert report["spent_usd"] > report["cost_usd"] + synthesis["llm"]["cost_usd"] > 0

@@ -211,6 +211,7 @@ def test_the_page_stands_alone_and_escapes_names(measured):
         ("cheap;recorded:nobody", r"no judge 'nobody'"),
         ("cheap", "needs at least two judges"),
         ("cheap;cascade", "cascade cannot be part of a cascade"),
+        ("embedded;cheap", "embedded cannot be part of a cascade: it is made of the documents"),
         (None, "needs at least two judges"),
     ],
 )

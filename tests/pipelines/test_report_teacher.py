@@ -9,11 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS
 from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.llm import LLMJudgeSettings
 from relevance_distillery.judges.registry import state_name
 from relevance_distillery.judges.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.llm.prices import Price
@@ -32,12 +34,27 @@ PROMPT = Prompt.read(
 PRICES = {"tiny": Price(usd_per_million_input=1.0, usd_per_million_output=2.0)}
 
 
-def chosen(judge: str, state: dict[str, Any]) -> dict[str, Any]:
+def benchmark() -> Benchmark:
+    none = pd.DataFrame({"query_id": [], "document_id": [], "annotator": [], "grade": []})
+    return Benchmark(
+        name="b",
+        kind="same_corpus",
+        human=True,
+        queries=pd.DataFrame({"query_id": ["q"], "text": ["hotels"], "style": [""]}),
+        judgments=none,
+        annotators=none,
+        documents=None,
+        scale=DEFAULT_SCALE,
+    )
+
+
+def chosen(judge: str, state: dict[str, Any], **llm: Any) -> dict[str, Any]:
     return nodes.choose_teacher(
         state,
         read_recorded_grades(None, None),
         PROMPT,
-        LabelingParameters(seed=1, prices=PRICES),
+        benchmark(),
+        LabelingParameters(seed=1, prices=PRICES, llm=LLMJudgeSettings(**llm)),
         ReportingParameters(judge=judge),
         DEFAULT_SCALE,
     )
@@ -50,6 +67,13 @@ def test_another_judge_than_the_one_that_taught_can_be_compared_with() -> None:
     other = chosen("llm:tiny", taught)
     assert state_name(other) == "llm:tiny"
     assert chosen("llm:tiny", other) is other
+
+
+def test_no_query_of_the_benchmark_is_an_example_for_its_teacher(tmp_path: Path) -> None:
+    examples = tmp_path / "examples.csv"
+    examples.write_text("query,text,grade\nhotels,Hotels are paid.,3\n")
+    with pytest.raises(UserError, match="benchmark"):
+        chosen("llm:tiny", {}, examples=str(examples))
 
 
 def pairs(count: int) -> pd.DataFrame:
@@ -66,24 +90,13 @@ def pairs(count: int) -> pd.DataFrame:
 def teacher(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cap: float | None, spent: float
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
-    none = pd.DataFrame({"query_id": [], "document_id": [], "annotator": [], "grade": []})
-    benchmark = Benchmark(
-        name="b",
-        kind="same_corpus",
-        human=True,
-        queries=pd.DataFrame({"query_id": ["q"], "text": ["hotels"], "style": [""]}),
-        judgments=none,
-        annotators=none,
-        documents=None,
-        scale=DEFAULT_SCALE,
-    )
     parameters = ReportingParameters(judge="llm:tiny", max_cost_usd=cap)
     state = chosen("llm:tiny", {})
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "any")
         return nodes._teacher(
-            benchmark, pairs(6), state, Ledger(tmp_path / "l.sqlite"), parameters, spent
+            benchmark(), pairs(6), state, Ledger(tmp_path / "l.sqlite"), parameters, spent
         )
 
 

@@ -95,6 +95,8 @@ def grade_candidates(
     judge_labels, difficulty, facts = side_by_side(result)
     report |= facts
     report |= compare_with_plan(plan, result.labels, result.pairs, passages)
+    # What the cap has to count: queries, labels and failures, of earlier runs too.
+    report["spent_usd"] = report["cost_usd"] if budget is None else budget.spent_usd
     if report["failed"]:
         listed = ", ".join(f"{count} {status}" for status, count in report["failures"].items())
         logger.warning(

@@ -77,6 +77,7 @@ def choose_teacher(
     judge_state: dict[str, Any],
     recorded: RecordedGrades,
     prompt: Prompt,
+    benchmark: Benchmark,
     labeling: LabelingParameters,
     parameters: ReportingParameters,
     scale: GradeScale,
@@ -87,6 +88,7 @@ def choose_teacher(
         judge_state: Of the judge that taught.
         recorded: Grades of the recorded judge, empty where there are none.
         prompt: The grading prompt.
+        benchmark: None of its queries may be an example in the prompt.
         labeling: Settings of all kinds of judge.
         parameters: Names the judge.
         scale: The grades.
@@ -99,7 +101,7 @@ def choose_teacher(
     asked = parse_judge(parameters.judge)
     if is_prepared(asked, judge_state) or asked.kind in FROM_CORPUS:
         return judge_state
-    return prepare_judge(str(asked), judge_sources(labeling, scale, recorded, prompt))
+    return prepare_judge(str(asked), judge_sources(labeling, scale, recorded, prompt, benchmark))
 
 
 def grade_benchmark(
@@ -109,6 +111,7 @@ def grade_benchmark(
     judge_state: dict[str, Any],
     ledger: Ledger,
     labels: pd.DataFrame,
+    labeling_report: dict[str, Any],
     splits: pd.DataFrame,
     queries: pd.DataFrame,
     passages: pd.DataFrame,
@@ -125,7 +128,7 @@ def grade_benchmark(
     # A recorded judge goes by the name of its file, which the benchmark may know too.
     by_file = judge_state.get("judge") == "recorded" or parameters.judge == "human"
     name = parameters.judge if by_file else state_name(judge_state)
-    spent = float(labels["cost_usd"].sum())
+    spent = float(labeling_report.get("spent_usd", labels["cost_usd"].sum()))
     teacher, failures, reason = _teacher(benchmark, pairs, judge_state, ledger, parameters, spent)
     calibration = graders.calibration_pairs(
         labels, splits, queries, passages, parameters.calibration_pairs, parameters.seed
