@@ -89,13 +89,13 @@ def test_names_of_grades_and_numbers_as_spreadsheets_write_them_are_understood(
 def test_a_grade_off_the_scale_names_file_and_row(handed: Handed, word: str) -> None:
     rows = handed.filled(lambda n: word if n == 3 else "1")
     path = handed.write(rows)
-    lines = path.read_text().splitlines()
     with pytest.raises(
         UserError, match=r"sheet\.csv, row \d+: grade '.*' is not on the scale"
     ) as e:
         handed.back(path)
     number = int(str(e.value).split("row ")[1].split(":")[0])
-    assert word in lines[number - 1]
+    # As a spreadsheet counts: texts hold line breaks, and the header is row 1.
+    assert number == 5
     assert "\n" not in str(e.value)
 
 
@@ -189,9 +189,10 @@ def test_quepid_s_files_come_back(stored, tmp_path: Path, raters: list[str]) -> 
     assert grades["query_id"].tolist()[0] == handed.sample["query_id"].iloc[0]
 
 
-def test_qrels_come_back_and_minus_one_is_no_grade(stored, tmp_path: Path) -> None:
+@pytest.mark.parametrize("blank", ["-", ","])
+def test_qrels_come_back_and_minus_one_is_no_grade(stored, tmp_path: Path, blank: str) -> None:
     plain = {
-        name: table.assign(passage_id=table["passage_id"].str.replace(" ", "-"))
+        name: table.assign(passage_id=table["passage_id"].str.replace(" ", blank))
         for name, table in vars(stored).items()
     }
     handed = Handed(stored.__class__(**plain), tmp_path, form="trec")

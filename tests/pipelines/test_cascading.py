@@ -221,13 +221,33 @@ def test_a_judge_that_is_not_there_is_one_line(sets, tmp_path, judges, message):
     assert "\n" not in str(found.value)
 
 
-def test_a_train_set_that_lacks_a_grade_is_one_line(sets, tmp_path):
+@pytest.fixture
+def nobody_is_asked(monkeypatch):
+    """Asking a judge may cost money, so what is wrong has to be said before."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a judge was asked")
+
+    monkeypatch.setattr(nodes, "run_labeling", refuse)
+
+
+def test_a_train_set_that_lacks_a_grade_is_one_line(sets, tmp_path, nobody_is_asked):
     poor = make_set(tmp_path / "poor", 3)
     path = poor / "qrels" / "human.tsv"
     path.write_text(path.read_text().replace("\t3\n", "\t2\n"))
 
     with pytest.raises(UserError, match="calibration set poor has no pair with grade 3"):
         run((poor, sets[1]), tmp_path / "run")
+
+
+def test_a_judge_that_the_benchmark_lacks_is_missed_before_one_is_asked(
+    sets, tmp_path, nobody_is_asked
+):
+    other = make_set(tmp_path / "other", 4)
+    (other / "judges" / "dear.tsv").unlink()
+
+    with pytest.raises(UserError, match=r"other has no judges/dear\.tsv"):
+        run((sets[0], other), tmp_path / "run")
 
 
 def store(state, folder: Path) -> Path:

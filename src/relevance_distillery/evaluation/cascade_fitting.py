@@ -123,19 +123,34 @@ def check_graded_set(judges: Sequence[Identity], graded: GradedSet, scale: Grade
     """
     if len(judges) < 2:
         raise UserError("a cascade needs at least two judges: judges=FIRST;…;LAST")
-    check_calibration_grades(graded.human, scale, graded.name)
-    queries = len(np.unique(graded.queries))
-    if queries < FEWEST_QUERIES:
-        raise UserError(
-            f"the calibration set {graded.name} has {queries} queries: give at least "
-            f"{FEWEST_QUERIES}, thresholds are validated on queries that were held out"
-        )
+    check_calibration_set(graded.name, graded.human, graded.queries, scale)
     for identity, answer in zip(judges, graded.answers, strict=True):
         if not answer.given.any():
             raise UserError(
                 f"judge {identity.judge} graded none of the {len(answer)} pairs of the "
                 f"calibration set {graded.name}: see its failures, or leave it out of `judges`"
             )
+
+
+def check_calibration_set(name: str, human: Places, queries: Places, scale: GradeScale) -> None:
+    """Refuse people's grades on which no cascade can be fitted, before a judge is paid.
+
+    Args:
+        name: Of the set, for the message.
+        human: Places of people's grades, shape (pairs,).
+        queries: Each pair's query, shape (pairs,).
+        scale: The grades.
+
+    Raises:
+        UserError: They lack a grade, or there are too few queries.
+    """
+    check_calibration_grades(human, scale, name)
+    different = len(np.unique(queries))
+    if different < FEWEST_QUERIES:
+        raise UserError(
+            f"the calibration set {name} has {different} queries: give at least "
+            f"{FEWEST_QUERIES}, thresholds are validated on queries that were held out"
+        )
 
 
 def validate_cascade(

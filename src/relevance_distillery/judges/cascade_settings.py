@@ -69,8 +69,8 @@ def judge_names(judges: str | None, where: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in str(judges or "").split(";") if name.strip())
     if len(names) < 2:
         raise UserError(
-            f"{where} needs at least two judges, cheapest first: "
-            '--params="judges=FIRST;SECOND;LAST"'
+            f'{where} needs at least two judges: --params="judges=FIRST;SECOND;LAST", in a cascade '
+            "the cheapest first"
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         file: Where it stands.
-        number: Its line in the file.
+        number: Its row as a spreadsheet counts them, the header being the first; in qrels its line.
         grade: As typed, without blanks around.
         annotator: Who graded; empty when one person or nobody in particular did.
         row_id: Its name in a spreadsheet, empty in the other formats.
@@ -57,7 +57,8 @@ def read_rows(file: Path, annotator: str) -> Iterator[Row]:
     if not any(line.strip() for line in lines):
         raise UserError(f"{file}: is empty; give the sheet that was graded")
     cells = lines[0].split()
-    if len(cells) == 4 and not set(lines[0]) & set(_DELIMITERS[:2]):
+    # Ids in qrels may hold commas; no CSV's header has a lone 0 as its second word.
+    if len(cells) == 4 and (cells[1] == "0" or not set(lines[0]) & set(_DELIMITERS[:2])):
         yield from _qrels(file, lines, annotator)
         return
     reader = csv.reader(
@@ -66,7 +67,9 @@ def read_rows(file: Path, annotator: str) -> Iterator[Row]:
     try:
         titles = [cell.strip() for cell in next(reader)]
         header = [title.casefold() for title in titles]
-        table = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
+        # Rows, not lines: a cell may hold line breaks, and people look rows up in a spreadsheet.
+        rows = enumerate(reader, start=2)
+        table = [(number, cells) for number, cells in rows if any(map(str.strip, cells))]
     except csv.Error as error:
         raise UserError(f"{file}: is broken CSV; save it as CSV UTF-8 again") from error
     for number, cells in table:

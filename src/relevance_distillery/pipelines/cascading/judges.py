@@ -54,13 +54,19 @@ def judge_of_set(
 
     Raises:
         UserError: No such judge; or it reads documents and the set has none; or it is itself
-            made of judges.
+            made of judges, or of documents.
     """
     kind, _, model = name.partition(":")
     if kind == "recorded" or kind not in JUDGES:
         return _recorded(model if kind == "recorded" else name, benchmark, sources)
     if parse_judge(name).kind in COMPOSITE:
         raise UserError(f"judge {name} cannot be part of a cascade: name the judges themselves")
+    if kind == "embedded":
+        raise UserError(
+            "judge embedded cannot be part of a cascade: it is made of the documents that it "
+            "labels, and what its answers are worth on graded ones says nothing about those; "
+            "name the labeler that it taught, labeler:champion"
+        )
     if benchmark.documents is None:
         raise UserError(
             f"judge {name} reads documents and {benchmark.name} brings none: give a folder in "

@@ -13,6 +13,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.evaluation.cascade_fitting import (
     GradedSet,
+    check_calibration_set,
     check_graded_set,
     fit_cascade,
     validate_cascade,
@@ -64,7 +65,8 @@ def ask_judges(
         cascade_judges (who they are; failures by set and judge).
 
     Raises:
-        UserError: A set or a judge is missing, or no judge answered.
+        UserError: A set or a judge is missing, or the train set lacks a grade or has too few
+            queries; all of it before a judge is asked.
     """
     names = judge_names(parameters.cascade.judges, "the pipeline cascade")
     pairs, labels = [], []
@@ -75,10 +77,17 @@ def ask_judges(
         _check_set(place, graded)
     nothing = read_recorded_grades(None, None)
     budget = Budget(parameters.llm.max_cost_usd)
-    for place, graded in sets.items():
-        table = graded_pairs(graded)
-        sources = judge_sources(parameters, scale, nothing, prompt, benchmark)
-        made = [judge_of_set(name, graded, sources, ledger, budget) for name in names]
+    tables = {place: graded_pairs(graded) for place, graded in sets.items()}
+    human, queries = tables[TRAIN]["human"].to_numpy(), pd.factorize(tables[TRAIN]["query_id"])[0]
+    check_calibration_set(train_set.name, scale.positions(human), queries, scale)
+    sources = judge_sources(parameters, scale, nothing, prompt, benchmark)
+    # All judges of both sets are there before one is asked: answers may cost money.
+    ready = {
+        place: [judge_of_set(name, graded, sources, ledger, budget) for name in names]
+        for place, graded in sets.items()
+    }
+    for place, table in tables.items():
+        made = ready[place]
         shown = distinct_names(made)
         judges = [
             identity(name, judge) | {"name_in_cascade": own}
