@@ -31,7 +31,7 @@ import openai
 from aiohttp import web
 
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.chat import ChatRequest, ChatRunner
 from relevance_distillery.llm.dialect import Dialect

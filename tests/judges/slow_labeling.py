@@ -15,7 +15,7 @@ import pandas as pd
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS, Verdict
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 
 PAIRS = 60
 

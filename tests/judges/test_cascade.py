@@ -18,12 +18,12 @@ from relevance_distillery.evaluation.cascade_fitting import (
 )
 from relevance_distillery.evaluation.cascade_thresholds import StageView, choose, frontier, search
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
-from relevance_distillery.judges.cascade import CascadeJudge
-from relevance_distillery.judges.cascade_fit import NEVER, CascadeFit, Identity, majority
-from relevance_distillery.judges.cascade_settings import CascadeSettings, judge_names
-from relevance_distillery.judges.confidence import Answers
+from relevance_distillery.judges.composites.cascade import CascadeJudge
+from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, majority
+from relevance_distillery.judges.composites.cascade_settings import CascadeSettings, judge_names
+from relevance_distillery.judges.composites.confidence import Answers
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 
 USD = {"cheap": 0.001, "middle": 0.01, "dear": 0.1}
 PRICES = (0.01, 0.1, 1.0)

@@ -10,14 +10,14 @@ from known_judges import SIZE, truths_of
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.calibrating import calibrate, query_folds
-from relevance_distillery.judges.confidence import (
+from relevance_distillery.judges.composites.calibrating import calibrate, query_folds
+from relevance_distillery.judges.composites.confidence import (
     Answers,
     check_calibration_grades,
     expected_calibration_error,
     fit_probability_map,
 )
-from relevance_distillery.judges.grade_maps import (
+from relevance_distillery.judges.composites.grade_maps import (
     GradeRegression,
     GradeTable,
     calibrator_from_state,

@@ -10,20 +10,20 @@ import pytest
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.judges.anchors import random_pairs, seed_pairs
-from relevance_distillery.judges.coverage import TermStatistics
-from relevance_distillery.judges.embedded import EmbeddedJudge, EmbeddedSettings
-from relevance_distillery.judges.encoder import sentence_encoder
-from relevance_distillery.judges.pairs import build_pairs
-from relevance_distillery.judges.registry import make_judge, prepare_judge
-from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.judges.spelling import nearest_known
-from relevance_distillery.judges.thresholds import (
+from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
+from relevance_distillery.judges.embedding.coverage import TermStatistics
+from relevance_distillery.judges.embedding.embedded import EmbeddedJudge, EmbeddedSettings
+from relevance_distillery.judges.embedding.encoder import sentence_encoder
+from relevance_distillery.judges.embedding.spelling import nearest_known
+from relevance_distillery.judges.embedding.thresholds import (
     choose_thresholds,
     grade_probabilities,
     median_position,
     noise_scale,
 )
+from relevance_distillery.judges.pairs import build_pairs
+from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.sources import JudgeSources
 
 TOPICS = {
     "vacation": "Employees take twenty five days of annual leave, agreed with their manager.",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.judges.grade_answers import (
+from relevance_distillery.judges.prompted.grade_answers import (
     answer_schema,
     grade_probabilities,
     parse_answer,

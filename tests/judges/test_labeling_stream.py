@@ -17,7 +17,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS, Verdict
 from relevance_distillery.judges.labeling import Labeling, run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import SHARD, Pairs, build_pairs
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.summary import refuse_total_failure

@@ -12,8 +12,8 @@ import pytest
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger import Completion, Ledger, ObservedTokens, Source
-from relevance_distillery.judges.ledger_batches import BatchJob
+from relevance_distillery.judges.ledger.batches import BatchJob
+from relevance_distillery.judges.ledger.ledger import Completion, Ledger, ObservedTokens, Source
 
 JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
 

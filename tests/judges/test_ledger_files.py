@@ -16,9 +16,9 @@ import pytest
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges import ledger_schema
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger import Ledger, Source
+from relevance_distillery.judges.ledger import schema as ledger_schema
+from relevance_distillery.judges.ledger.ledger import Ledger, Source
 
 JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
 SOURCE = Path(__file__).parents[2] / "src"
@@ -177,7 +177,7 @@ def test_a_sound_ledger_that_was_copied_is_a_ledger(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 with Ledger(Path(sys.argv[1])).lock():
     print("held", flush=True)
     time.sleep(60)

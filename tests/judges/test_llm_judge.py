@@ -23,10 +23,14 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS, Verdict
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.llm import LLMJudge, LLMJudgeSettings
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.prompted.llm import LLMJudge, LLMJudgeSettings
+from relevance_distillery.judges.prompted.rendering import (
+    PROMPT_ALLOWS,
+    PROMPT_REQUIRES,
+    PairPrompt,
+)
 from relevance_distillery.judges.registry import make_judge, prepare_judge
-from relevance_distillery.judges.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES, PairPrompt
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price

@@ -15,11 +15,15 @@ import tiny_models
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS
+from relevance_distillery.judges.prompted.rendering import (
+    PROMPT_ALLOWS,
+    PROMPT_REQUIRES,
+    PairPrompt,
+)
+from relevance_distillery.judges.prompted.transformers_judge import TransformersJudge
+from relevance_distillery.judges.prompted.transformers_settings import TransformersSettings
 from relevance_distillery.judges.registry import make_judge, prepare_judge
-from relevance_distillery.judges.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES, PairPrompt
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.judges.transformers_judge import TransformersJudge
-from relevance_distillery.judges.transformers_settings import TransformersSettings
 from relevance_distillery.llm.prompts import Prompt
 
 PROMPT = Prompt(

@@ -12,8 +12,8 @@ import pytest
 from llm.asking import IMPATIENT, prompt, request, requests, settings
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.batch_store import LedgerBatchStore
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.batch import BatchRunner
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.chat import ChatRequest, ChatResult

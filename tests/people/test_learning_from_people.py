@@ -10,7 +10,7 @@ from relevance_distillery.channels.recorded import RecordedChannel
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.labeling import label
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.judges.recorded import RecordedJudge
 

@@ -13,13 +13,13 @@ from checkout import Project
 from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.cascade_settings import CascadeSettings
-from relevance_distillery.judges.combined import read_fitted
-from relevance_distillery.judges.composite import side_by_side
-from relevance_distillery.judges.consensus import ConsensusSettings
+from relevance_distillery.judges.composites.cascade_settings import CascadeSettings
+from relevance_distillery.judges.composites.combined import read_fitted
+from relevance_distillery.judges.composites.composite import side_by_side
+from relevance_distillery.judges.composites.consensus import ConsensusSettings
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.pipelines.cascading import figures, nodes, page

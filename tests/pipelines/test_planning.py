@@ -27,12 +27,12 @@ from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.cascade_fit import NEVER, CascadeFit, Identity, Stage
-from relevance_distillery.judges.confidence import ProbabilityMap
+from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, Stage
+from relevance_distillery.judges.composites.confidence import ProbabilityMap
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.llm import LLMJudge
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import Pairs
+from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Price

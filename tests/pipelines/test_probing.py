@@ -16,7 +16,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import Benchmark, held_out, load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.grading_job import JudgeGrader
 from relevance_distillery.pipelines.probing import create_pipeline
 from relevance_distillery.pipelines.probing.nodes import probe_graders

@@ -14,10 +14,10 @@ from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS
 from relevance_distillery.judges.grade_files import read_recorded_grades
-from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.llm import LLMJudgeSettings
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.prompted.llm import LLMJudgeSettings
+from relevance_distillery.judges.prompted.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.judges.registry import state_name
-from relevance_distillery.judges.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters

@@ -20,7 +20,7 @@ from relevance_distillery.evaluation.benchmark import held_out, load_benchmark
 from relevance_distillery.evaluation.selection import select_pairs
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.judges.grade_files import RecordedGrades
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler

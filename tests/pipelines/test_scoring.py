@@ -28,7 +28,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.grade_files import read_recorded_grades
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.grading_job import GRADE_COLUMNS, JudgeGrader

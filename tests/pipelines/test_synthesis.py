@@ -18,7 +18,7 @@ from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.synthesis import create_pipeline

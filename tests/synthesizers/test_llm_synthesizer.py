@@ -11,7 +11,7 @@ import pytest
 
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt

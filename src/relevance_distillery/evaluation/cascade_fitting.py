@@ -1,7 +1,7 @@
 """Fitting a cascade on graded pairs: calibrators, thresholds, and an honest look at both.
 
-Calibrators are chosen and cross-fitted over queries (`judges.calibrating`), thresholds are
-searched on what they say (`cascade_thresholds`). The figures of the search flatter, since the
+Calibrators are chosen and cross-fitted over queries (`judges.composites.calibrating`), thresholds
+are searched on what they say (`cascade_thresholds`). The figures of the search flatter, since the
 thresholds were chosen on them; so the whole procedure is repeated on folds of queries, each
 held-out fold graded by a cascade that never saw it.
 """
@@ -27,8 +27,8 @@ from relevance_distillery.evaluation.cascade_thresholds import (
 )
 from relevance_distillery.evaluation.numbers import number
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.calibrating import Calibrated, calibrate, query_folds
-from relevance_distillery.judges.cascade_fit import (
+from relevance_distillery.judges.composites.calibrating import Calibrated, calibrate, query_folds
+from relevance_distillery.judges.composites.cascade_fit import (
     NEVER,
     CascadeFit,
     Decision,
@@ -37,8 +37,8 @@ from relevance_distillery.judges.cascade_fit import (
     majority,
     read_posterior,
 )
-from relevance_distillery.judges.cascade_settings import CascadeSettings, Target
-from relevance_distillery.judges.confidence import (
+from relevance_distillery.judges.composites.cascade_settings import CascadeSettings, Target
+from relevance_distillery.judges.composites.confidence import (
     Answers,
     Places,
     check_calibration_grades,

@@ -17,8 +17,8 @@ from relevance_distillery.evaluation.comparison import compare
 from relevance_distillery.evaluation.metrics import METRICS, pooled
 from relevance_distillery.evaluation.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.cascade_fit import CascadeFit, majority, read_posterior
-from relevance_distillery.judges.confidence import Places, expected_calibration_error
+from relevance_distillery.judges.composites.cascade_fit import CascadeFit, majority, read_posterior
+from relevance_distillery.judges.composites.confidence import Places, expected_calibration_error
 
 MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 """What is reported of every way to grade, the primary metric first."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from relevance_distillery.evaluation import confusion
-from relevance_distillery.judges.cascade_fit import NEVER
-from relevance_distillery.judges.cascade_settings import Target
-from relevance_distillery.judges.confidence import Floats, Places
+from relevance_distillery.judges.composites.cascade_fit import NEVER
+from relevance_distillery.judges.composites.cascade_settings import Target
+from relevance_distillery.judges.composites.confidence import Floats, Places
 
 _COMBINATIONS = 200_000
 _MOST_CANDIDATES = 60

@@ -14,7 +14,7 @@ from relevance_distillery.evaluation.untrained import ScoreGrades, UntrainedEnco
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.judges.labeling import label
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.labeler.inference import Labeler
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.ledger import Entry, Ledger, Source
+from relevance_distillery.judges.ledger.ledger import Entry, Ledger, Source
 from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.requests import Requests

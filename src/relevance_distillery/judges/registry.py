@@ -12,13 +12,13 @@ from typing import Any
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges import combined
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.cascade_settings import judge_names
-from relevance_distillery.judges.embedded import EmbeddedJudge
-from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.llm import LLMJudge
+from relevance_distillery.judges.composites import combined
+from relevance_distillery.judges.composites.cascade_settings import judge_names
+from relevance_distillery.judges.embedding.embedded import EmbeddedJudge
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.names import JUDGES, JudgeName, check_judge, parse_judge
+from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.budget import Budget
@@ -186,14 +186,14 @@ def _make_llm(state: Mapping[str, Any], scale: GradeScale, around: Surroundings)
 
 
 def _prepare_transformers(model: str, sources: JudgeSources) -> State:
-    from relevance_distillery.judges.transformers_judge import TransformersJudge
+    from relevance_distillery.judges.prompted.transformers_judge import TransformersJudge
 
     settings = sources.transformers.model_copy(update={"model": model} if model else {})
     return TransformersJudge(sources.pair_prompt(), settings, sources.scale).to_state()
 
 
 def _make_transformers(state: Mapping[str, Any], scale: GradeScale, _: Surroundings) -> Judge:
-    from relevance_distillery.judges.transformers_judge import TransformersJudge
+    from relevance_distillery.judges.prompted.transformers_judge import TransformersJudge
 
     return TransformersJudge.from_state(state, scale)
 

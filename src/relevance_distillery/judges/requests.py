@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.ledger import Entry, Ledger
+from relevance_distillery.judges.ledger.ledger import Entry, Ledger
 from relevance_distillery.judges.pairs import Pairs
 
 PAGE = 4096

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.requests import Requests
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 
 GRADE_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities")
 

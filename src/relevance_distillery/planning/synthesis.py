@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.chat import ChatRequest
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.tokens import TokenCounter

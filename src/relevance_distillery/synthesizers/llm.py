@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.batch_store import LedgerBatchStore
-from relevance_distillery.judges.ledger import Completion, Ledger
-from relevance_distillery.judges.llm import public_model
+from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
+from relevance_distillery.judges.ledger.ledger import Completion, Ledger
 from relevance_distillery.judges.progress import Progress
+from relevance_distillery.judges.prompted.llm import public_model
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.chat import ChatRequest, ChatResult, ChatRunner
 from relevance_distillery.llm.endpoint import Endpoint

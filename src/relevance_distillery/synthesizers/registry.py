@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price, price_or_warning
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer

@@ -10,9 +10,9 @@ import pandas as pd
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
-from relevance_distillery.judges.combined import COMPOSITE
+from relevance_distillery.judges.composites.combined import COMPOSITE
 from relevance_distillery.judges.grade_files import RecordedGrades
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.names import JUDGES, parse_judge
 from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.judges.registry import make_judge, prepare_judge

@@ -19,12 +19,12 @@ from relevance_distillery.evaluation.cascade_fitting import (
     validate_cascade,
 )
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.cascade_fit import CascadeFit, Identity
-from relevance_distillery.judges.cascade_settings import judge_names
-from relevance_distillery.judges.composite import Answered, distinct_names
+from relevance_distillery.judges.composites.cascade_fit import CascadeFit, Identity
+from relevance_distillery.judges.composites.cascade_settings import judge_names
+from relevance_distillery.judges.composites.composite import Answered, distinct_names
 from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.cascading.judges import graded_pairs, identity, judge_of_set

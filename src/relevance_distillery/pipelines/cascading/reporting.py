@@ -19,8 +19,8 @@ from relevance_distillery.evaluation.cascade_report import (
 from relevance_distillery.evaluation.numbers import number
 from relevance_distillery.evaluation.summary import FEW_QUERIES
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.cascade_fit import CascadeFit
-from relevance_distillery.judges.cascade_settings import CascadeSettings
+from relevance_distillery.judges.composites.cascade_fit import CascadeFit
+from relevance_distillery.judges.composites.cascade_settings import CascadeSettings
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.cascading.prices import CallPrice
 

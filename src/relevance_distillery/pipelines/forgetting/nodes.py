@@ -7,7 +7,7 @@ from collections import Counter
 
 from relevance_distillery.documents.forgetting import ForgottenDocuments, StoredFiles, Traces
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.pipelines.forgetting.parameters import ForgettingParameters
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ import pandas as pd
 
 from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.composite import side_by_side
+from relevance_distillery.judges.composites.composite import side_by_side
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.labeling import run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.summary import refuse_total_failure, summarise

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from relevance_distillery.channels.language import StemmerLanguage
-from relevance_distillery.judges.cascade_settings import CascadeSettings
-from relevance_distillery.judges.consensus import ConsensusSettings
-from relevance_distillery.judges.embedded import EmbeddedSettings
+from relevance_distillery.judges.composites.cascade_settings import CascadeSettings
+from relevance_distillery.judges.composites.consensus import ConsensusSettings
+from relevance_distillery.judges.embedding.embedded import EmbeddedSettings
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
-from relevance_distillery.judges.llm import LLMJudgeSettings
 from relevance_distillery.judges.names import JudgeParameter
-from relevance_distillery.judges.transformers_settings import TransformersSettings
+from relevance_distillery.judges.prompted.llm import LLMJudgeSettings
+from relevance_distillery.judges.prompted.transformers_settings import TransformersSettings
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.strict import StrictModel
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.candidates import gather
-from relevance_distillery.judges.llm import public_model
 from relevance_distillery.judges.pairs import Pairs
+from relevance_distillery.judges.prompted.llm import public_model
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.synthesis.nodes import seed_passages

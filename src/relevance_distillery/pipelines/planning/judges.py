@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relevance_distillery.judges.cascade_settings import judge_names
-from relevance_distillery.judges.combined import inner_name, read_fitted
+from relevance_distillery.judges.composites.cascade_settings import judge_names
+from relevance_distillery.judges.composites.combined import inner_name, read_fitted
 from relevance_distillery.judges.registry import parse_judge
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 

@@ -12,8 +12,8 @@ from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.evaluation.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.grade_files import RecordedGrades
-from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.llm import LLMJudge
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.registry import make_judge, parse_judge, prepare_judge
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters

@@ -16,9 +16,9 @@ from relevance_distillery.evaluation.selection import select_pairs
 from relevance_distillery.evaluation.summary import Options, measure
 from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.encoder import sentence_encoder
+from relevance_distillery.judges.embedding.encoder import sentence_encoder
 from relevance_distillery.judges.grade_files import RecordedGrades
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import (
     FROM_CORPUS,
     JUDGES,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relevance_distillery.judges.ledger import Ledger
+    from relevance_distillery.judges.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)

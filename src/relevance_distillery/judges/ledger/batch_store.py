@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.ledger_batches import BatchJob
+from relevance_distillery.judges.ledger.batches import BatchJob
+from relevance_distillery.judges.ledger.ledger import Ledger
 
 _SUBMITTING = "submitting"
 _SUBMITTED = "submitted"

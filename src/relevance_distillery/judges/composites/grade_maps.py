@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from relevance_distillery.judges.confidence import (
+from relevance_distillery.judges.composites.confidence import (
     Answers,
     Calibrator,
     Floats,

@@ -23,11 +23,11 @@ from pydantic import Field
 from relevance_distillery.channels.terms import passage_text
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.anchors import random_pairs, seed_pairs
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.coverage import TermStatistics
-from relevance_distillery.judges.encoder import SentenceEncoder, sentence_encoder
-from relevance_distillery.judges.thresholds import (
+from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
+from relevance_distillery.judges.embedding.coverage import TermStatistics
+from relevance_distillery.judges.embedding.encoder import SentenceEncoder, sentence_encoder
+from relevance_distillery.judges.embedding.thresholds import (
     choose_thresholds,
     grade_probabilities,
     median_position,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relevance_distillery.judges.confidence import (
+from relevance_distillery.judges.composites.confidence import (
     Answers,
     Calibrator,
     Floats,
@@ -19,7 +19,7 @@ from relevance_distillery.judges.confidence import (
     Places,
     fit_probability_map,
 )
-from relevance_distillery.judges.grade_maps import GradeRegression, GradeTable
+from relevance_distillery.judges.composites.grade_maps import GradeRegression, GradeTable
 
 Fit = Callable[[Sequence[Answers], Places], Calibrator]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relevance_distillery.judges.confidence import Floats, Places
+from relevance_distillery.judges.composites.confidence import Floats, Places
 
 ITERATIONS = 500
 TOLERANCE = 1e-9

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.confidence import Answers, Calibrator, Floats, Places
-from relevance_distillery.judges.grade_maps import calibrator_from_state
+from relevance_distillery.judges.composites.confidence import Answers, Calibrator, Floats, Places
+from relevance_distillery.judges.composites.grade_maps import calibrator_from_state
 
 FORMAT = 1
 NO_EXIT = -1

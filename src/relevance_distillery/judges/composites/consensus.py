@@ -13,8 +13,8 @@ from pydantic import Field
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.cascade_fit import majority
-from relevance_distillery.judges.composite import (
+from relevance_distillery.judges.composites.cascade_fit import majority
+from relevance_distillery.judges.composites.composite import (
     Answered,
     CompositeLabeling,
     difficulty,
@@ -24,10 +24,10 @@ from relevance_distillery.judges.composite import (
     joint_labels,
     judge_labels,
 )
-from relevance_distillery.judges.confidence import Answers, Floats, Places
-from relevance_distillery.judges.dawid_skene import fit_dawid_skene
+from relevance_distillery.judges.composites.confidence import Answers, Floats, Places
+from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS, run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.strict import StrictModel
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.examples import Example
+from relevance_distillery.judges.prompted.examples import Example
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
 

@@ -12,8 +12,8 @@ import pandas as pd
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.cascade_fit import NO_EXIT, CascadeFit, Identity
-from relevance_distillery.judges.composite import (
+from relevance_distillery.judges.composites.cascade_fit import NO_EXIT, CascadeFit, Identity
+from relevance_distillery.judges.composites.composite import (
     Answered,
     CompositeLabeling,
     Subset,
@@ -25,7 +25,7 @@ from relevance_distillery.judges.composite import (
     judge_labels,
 )
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS, run_labeling
-from relevance_distillery.judges.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import Pairs
 
 

@@ -16,13 +16,13 @@ from itertools import islice
 from pathlib import Path
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges import ledger_rows as rows
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.ledger_batches import BatchJobs
-from relevance_distillery.judges.ledger_lock import LedgerLock
-from relevance_distillery.judges.ledger_recovery import looks_damaged, refuse_damaged
-from relevance_distillery.judges.ledger_rows import Completion, Entry, ObservedTokens, Source
-from relevance_distillery.judges.ledger_schema import open_ledger
+from relevance_distillery.judges.ledger import rows
+from relevance_distillery.judges.ledger.batches import BatchJobs
+from relevance_distillery.judges.ledger.lock import LedgerLock
+from relevance_distillery.judges.ledger.recovery import looks_damaged, refuse_damaged
+from relevance_distillery.judges.ledger.rows import Completion, Entry, ObservedTokens, Source
+from relevance_distillery.judges.ledger.schema import open_ledger
 
 __all__ = ["Completion", "Entry", "Ledger", "ObservedTokens", "Source"]
 

@@ -18,14 +18,14 @@ from pydantic import Field
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.batch_store import LedgerBatchStore
-from relevance_distillery.judges.grade_answers import (
+from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.prompted.grade_answers import (
     answer_schema,
     grade_probabilities,
     parse_answer,
 )
-from relevance_distillery.judges.ledger import Ledger
-from relevance_distillery.judges.rendering import PairPrompt, request_hash, rows
+from relevance_distillery.judges.prompted.rendering import PairPrompt, request_hash, rows
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.chat import ChatRequest, ChatResult, ChatRunner
 from relevance_distillery.llm.endpoint import Endpoint

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.channels.terms import analyzer, passage_text
-from relevance_distillery.judges.spelling import nearest_known
+from relevance_distillery.judges.embedding.spelling import nearest_known
 
 
 @dataclass(frozen=True)

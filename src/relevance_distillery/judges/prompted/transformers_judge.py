@@ -18,9 +18,9 @@ import pandas as pd
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.causal_lm import CausalLM
-from relevance_distillery.judges.rendering import PairPrompt, request_hash
-from relevance_distillery.judges.transformers_settings import TransformersSettings
+from relevance_distillery.judges.prompted.causal_lm import CausalLM
+from relevance_distillery.judges.prompted.rendering import PairPrompt, request_hash
+from relevance_distillery.judges.prompted.transformers_settings import TransformersSettings
 
 OPENING = '{"grade": '
 _DIGITS = 4

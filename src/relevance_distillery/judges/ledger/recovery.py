@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger_schema import TABLES, open_ledger
+from relevance_distillery.judges.ledger.schema import TABLES, open_ledger
 
 _LONGEST = 2**40
 """Bytes; zeros take no room on disk, but a nonsensical length may be refused."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.confidence import Answers
+from relevance_distillery.judges.composites.confidence import Answers
 from relevance_distillery.judges.labeling import Labeling
 from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.schemas import Difficulty, JudgeLabels, empty

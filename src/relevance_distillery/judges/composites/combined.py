@@ -10,9 +10,9 @@ from typing import Any
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.cascade import CascadeJudge
-from relevance_distillery.judges.cascade_fit import CascadeFit
-from relevance_distillery.judges.consensus import ConsensusJudge, ConsensusSettings
+from relevance_distillery.judges.composites.cascade import CascadeJudge
+from relevance_distillery.judges.composites.cascade_fit import CascadeFit
+from relevance_distillery.judges.composites.consensus import ConsensusJudge, ConsensusSettings
 from relevance_distillery.judges.names import JUDGES, parse_judge
 from relevance_distillery.llm.budget import Budget
 

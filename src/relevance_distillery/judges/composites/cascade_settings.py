@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.confidence import ENOUGH_EXAMPLES, MapKind
+from relevance_distillery.judges.composites.confidence import ENOUGH_EXAMPLES, MapKind
 from relevance_distillery.strict import StrictModel
 
 Target = Literal["accuracy", "cost", "agreement"]
