@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.judges.composites.consensus import ConsensusSettings
 from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.names import JudgeName, parse_judge
 from relevance_distillery.judges.registry import judge_for, make_judge, prepare_judge
@@ -79,3 +80,10 @@ def test_the_stored_judge_is_taken_where_it_is_the_one_asked_for(recorded: Judge
 def test_a_judge_that_learns_from_documents_needs_its_stage() -> None:
     with pytest.raises(UserError, match="learns from your documents: run `kedro run"):
         prepare_judge("embedded", JudgeSources(scale=DEFAULT_SCALE))
+
+
+def test_a_mistyped_judge_of_a_consensus_is_named_before_any_is_prepared() -> None:
+    nobody = ConsensusSettings(judges="embedded;nope")
+    with pytest.raises(UserError, match=r"judge=consensus: nope is none of embedded, recorded"):
+        # Preparing the embedded judge would fail first: there are no documents.
+        prepare_judge("consensus", JudgeSources(scale=DEFAULT_SCALE, consensus=nobody))

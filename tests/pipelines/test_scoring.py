@@ -21,14 +21,17 @@ import pytest
 from kedro.io.core import DatasetError
 
 import tiny_models
-from relevance_distillery.datasets.grader import GraderDataset
+from relevance_distillery.datasets.grader import AskedJudge, GraderDataset
 from relevance_distillery.datasets.pairs import SUFFIXES, PairsDataset, PairsFile
 from relevance_distillery.datasets.scored import ScoredDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.composites.consensus import ConsensusSettings
 from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import prepare_judge
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.grading_job import GRADE_COLUMNS, JudgeGrader
@@ -317,6 +320,29 @@ def test_graders_by_alias_version_folder_and_unknown_name(registry: Path) -> Non
         _grader("gpt-17").load()
     with pytest.raises(UserError, match="not prepared yet"):
         _grader("embedded").load().as_prepared()
+
+
+def test_a_consensus_that_has_labelled_scores_without_its_judges_named(tmp_path: Path) -> None:
+    grades = tmp_path / "judges"
+    grades.mkdir()
+    for name in ("big", "small"):
+        (grades / f"{name}.tsv").write_text("query-id\tcorpus-id\tscore\nq\ta\t3\n")
+    sources = JudgeSources(
+        scale=DEFAULT_SCALE,
+        recorded=read_recorded_grades(str(tmp_path), "big"),
+        consensus=ConsensusSettings(judges="recorded:big;recorded:small"),
+    )
+    state = prepare_judge("consensus", sources)
+    asked = AskedJudge("consensus", state, Ledger(tmp_path / "ledger.sqlite"), DEFAULT_SCALE)
+    ready = choose_grader(
+        asked,
+        read_recorded_grades(None, None),
+        Prompt("{% block system %}{% endblock %}{% block user %}{% endblock %}", "any"),
+        {"seed": 1, "judge": "champion"},
+        DEFAULT_SCALE,
+    )
+    graded = ready.grade(pd.DataFrame({"query_id": ["q"], "document_id": ["a"], "query": ["hi"]}))
+    assert graded["grade"].tolist() == [3]
 
 
 def test_a_judge_that_nobody_prepared_is_prepared_for_a_file(tmp_path: Path) -> None:

@@ -235,7 +235,16 @@ def _make_consensus(state: Mapping[str, Any], scale: GradeScale, around: Surroun
 
 
 def _prepare_inner(names: Sequence[str], outer: str, sources: JudgeSources) -> list[State]:
-    return [prepare_judge(combined.inner_name(name, outer), sources) for name in names]
+    inner = [combined.inner_name(name, outer) for name in names]
+    has_grades = sources.recorded is not None and sources.recorded.locations is not None
+    for name, full in zip(names, inner, strict=True):
+        # Said before the first of them is prepared, which may take long.
+        if parse_judge(full).kind == "recorded" and not has_grades:
+            raise UserError(
+                f"judge={outer}: {name} is none of {', '.join(JUDGES)}; a recorded judge of that "
+                'name needs its grades, --params="grades=FOLDER"'
+            )
+    return [prepare_judge(name, sources) for name in inner]
 
 
 def _make_inner(state: Mapping[str, Any], scale: GradeScale, around: Surroundings) -> list[Judge]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from relevance_distillery.datasets.grader import AskedJudge
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.composites.combined import COMPOSITE
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.registry import FROM_CORPUS, judge_for, parse_judge
 from relevance_distillery.labeler.grading_job import Grader, GradingJob, JudgeGrader, PairSource
@@ -44,9 +45,14 @@ def choose_grader(
     if parse_judge(grader.name).kind in FROM_CORPUS:
         return grader.as_prepared()
     parameters = _parameters(labeling, grader.name)
+    # The judges of a consensus or cascade that has labelled are those that were prepared then.
+    kind = parse_judge(grader.name).kind
+    named = parameters.cascade.judges if kind == "cascade" else parameters.consensus.judges
+    if kind in COMPOSITE and not named and (grader.state or {}).get("judge") == kind:
+        return grader.as_prepared()
     sources = judge_sources(parameters, scale, recorded, prompt)
     # A recorded judge was prepared with its grades; the settings of the others are today's.
-    kept = parse_judge(grader.name).kind == "recorded" and recorded.locations is None
+    kept = kind == "recorded" and recorded.locations is None
     state = grader.state if kept else None
     judge = judge_for(grader.name, state, sources, ledger=grader.ledger)
     return JudgeGrader(judge, grader.ledger)
