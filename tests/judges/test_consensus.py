@@ -19,6 +19,7 @@ from relevance_distillery.judges.composites.consensus import (
 from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.llm.budget import Budget
 
 
 def said(*rows):
@@ -160,3 +161,22 @@ def test_who_judges_and_how_is_in_every_label():
     assert len(hashes) == 4
     with pytest.raises(UserError, match="has 1 judges and needs at least 2"):
         consensus(judges[:1])
+
+
+def test_what_a_later_judge_was_paid_counts_before_an_earlier_one_is_asked(tmp_path) -> None:
+    pairs, ledger = pairs_of(truths_of(10)), Ledger(tmp_path / "ledger.sqlite")
+    run_labeling(pairs, KnownJudge("dear", 1.0, usd=0.5), ledger)
+    ledger.close()
+
+    class Watching(KnownJudge):
+        def grade(self, shards):
+            seen.append(self.budget.spent_usd)
+            yield from super().grade(shards)
+
+    seen: list[float] = []
+    first, second = Watching("cheap", 0.9), KnownJudge("dear", 1.0, usd=0.5)
+    first.budget = second.budget = Budget(limit_usd=6.0)
+    panel = ConsensusJudge([first, second], ConsensusSettings(), DEFAULT_SCALE)
+    run_labeling(pairs, panel, Ledger(tmp_path / "ledger.sqlite"))
+    assert seen == [pytest.approx(5.0)]
+    assert first.budget.spent_usd == pytest.approx(5.0)

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.base import Judge, Verdict
+from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.cascade_fit import majority
 from relevance_distillery.judges.composites.composite import (
-    Answered,
     CompositeLabeling,
-    difficulty,
-    distinct_names,
-    joint_failures,
     joint_hash,
-    joint_labels,
-    judge_labels,
 )
 from relevance_distillery.judges.composites.confidence import Answers, Floats, Places
 from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
-from relevance_distillery.judges.labeling import MAX_ATTEMPTS, run_labeling
+from relevance_distillery.judges.composites.panel import Panel, Session
+from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.strict import StrictModel
@@ -50,7 +43,7 @@ class ConsensusSettings(StrictModel):
     )
 
 
-class ConsensusJudge:
+class ConsensusJudge(Panel):
     """Asks all of its judges and combines what they say.
 
     Attributes:
@@ -62,7 +55,6 @@ class ConsensusJudge:
     """
 
     name = "consensus"
-    budget = None
 
     def __init__(
         self, judges: Sequence[Judge], settings: ConsensusSettings, scale: GradeScale
@@ -77,10 +69,9 @@ class ConsensusJudge:
                 f"judge=consensus has {len(judges)} judges and needs at least "
                 f"{max(2, settings.min_answers)}: judges=NAME;NAME;…"
             )
-        self.scale = scale
-        self._judges, self._settings = tuple(judges), settings
-        self._names = distinct_names(judges)
-        self.model = " + ".join(self._names)
+        super().__init__(judges, scale)
+        self._settings = settings
+        self.model = " + ".join(self.names)
         self.prompt_hash = joint_hash(
             [
                 settings.method,
@@ -88,19 +79,6 @@ class ConsensusJudge:
                 *(f"{judge.name}\t{judge.model}\t{judge.prompt_hash}" for judge in judges),
             ]
         )[:16]
-
-    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
-        """One key a pair, over the keys of all judges."""
-        inner = [judge.request_hashes(pairs) for judge in self._judges]
-        return [joint_hash([self.prompt_hash, *row]) for row in zip(*inner, strict=True)]
-
-    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
-        """Not for a consensus, whose judges answer into the ledger each under its own key.
-
-        Raises:
-            NotImplementedError: Always; `run_labeling` calls `label`.
-        """
-        raise NotImplementedError("a consensus labels through the ledger: use run_labeling")
 
     def label(
         self,
@@ -119,40 +97,22 @@ class ConsensusJudge:
             As `run_labeling`. A label's probabilities are shares of votes (a judge that gives
             probabilities votes with them), or those of the model of Dawid and Skene.
         """
-        start = time.monotonic()
-        keys = pairs.keys
-        parts, requests, fresh, cost = [], 0, 0, 0.0
-        waiting = np.zeros(len(keys), dtype=bool)
-        for name, judge in zip(self._names, self._judges, strict=True):
-            result = run_labeling(
-                pairs, judge, ledger, retry_failures=retry_failures, max_attempts=max_attempts
-            )
-            requests += result.requests
-            fresh += result.pairs - result.from_ledger
-            cost += result.cost_usd
-            parts.append(Answered.of(name, result.labels, result.failures, keys, self.scale))
-            waiting[parts[-1].waits] = True
-        answers = [part.answers for part in parts]
+        session = Session(
+            self, pairs, ledger, retry_failures=retry_failures, max_attempts=max_attempts
+        )
+        for number in range(len(self.judges)):
+            session.ask(number, pairs)
+        answers = [part.answers for part in session.parts]
         enough = sum(answer.given.astype(int) for answer in answers) >= self._settings.min_answers
-        usable = np.asarray(enough) & ~waiting
+        usable = np.asarray(enough) & ~session.waiting
         places, chances, facts = combine(
             [answer.rows(usable) for answer in answers], self._settings.method, self.scale
         )
-        joint = np.full(len(keys), -1, dtype=np.int64)
-        probabilities = np.full((len(keys), self.scale.size), np.nan)
+        joint = np.full(len(pairs), -1, dtype=np.int64)
+        probabilities = np.full((len(pairs), self.scale.size), np.nan)
         joint[usable], probabilities[usable] = places, chances
-        return CompositeLabeling(
-            labels=joint_labels(keys, parts, joint, probabilities, self),
-            failures=joint_failures(keys, parts, ~usable, self),
-            pairs=len(keys),
-            from_ledger=max(0, len(keys) - fresh),
-            requests=requests,
-            seconds=time.monotonic() - start,
-            cost_usd=cost,
-            judge_labels=judge_labels(parts),
-            difficulty=difficulty(keys, parts, self.scale),
-            facts={"method": self._settings.method, "judges": self._names, **facts},
-        )
+        facts = {"method": self._settings.method, "judges": self.names, **facts}
+        return session.result(joint, probabilities, facts)
 
 
 def combine(

@@ -1,0 +1,133 @@
+"""What a cascade and a consensus are alike in: judges of judges, asked through the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.base import Judge, Verdict
+from relevance_distillery.judges.composites.composite import (
+    Answered,
+    CompositeLabeling,
+    difficulty,
+    distinct_names,
+    joint_failures,
+    joint_hash,
+    joint_labels,
+    judge_labels,
+)
+from relevance_distillery.judges.labeling import run_labeling
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.pairs import Pairs
+
+
+class Panel:
+    """A judge that is made of others; `label` is what the two kinds differ in.
+
+    Attributes:
+        name: The kind of judge.
+        model: The judges' names.
+        prompt_hash: Changes with anything that makes its grades.
+        scale: The grades it gives.
+        budget: None: each judge has its own, or all share one.
+    """
+
+    name = ""
+    model = ""
+    prompt_hash = ""
+    budget = None
+
+    def __init__(self, judges: Sequence[Judge], scale: GradeScale) -> None:
+        """Take judges that are ready to grade."""
+        self.scale = scale
+        self.judges = tuple(judges)
+        self.names = distinct_names(judges)
+
+    def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
+        """One key a pair, over the keys of all judges."""
+        inner = [judge.request_hashes(pairs) for judge in self.judges]
+        return [joint_hash([self.prompt_hash, *row]) for row in zip(*inner, strict=True)]
+
+    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
+        """Not for a panel, whose judges answer into the ledger each under its own key.
+
+        Raises:
+            NotImplementedError: Always; `run_labeling` calls `label`.
+        """
+        raise NotImplementedError(f"a {self.name} labels through the ledger: use run_labeling")
+
+
+class Session:
+    """One labeling of pairs by a panel.
+
+    Attributes:
+        parts: What each judge answered, in the order of asking.
+        waiting: Pairs that a judge could not be asked about, shape (pairs,).
+    """
+
+    def __init__(
+        self, panel: Panel, pairs: Pairs, ledger: Ledger, *, retry_failures: bool, max_attempts: int
+    ) -> None:
+        """Count what earlier runs paid.
+
+        All judges' former costs are counted before the first is asked: with one cap for all, an
+        early judge would otherwise spend again what a later one has spent.
+        """
+        self._panel, self._pairs, self._ledger = panel, pairs, ledger
+        self._options: dict[str, Any] = {
+            "retry_failures": retry_failures,
+            "max_attempts": max_attempts,
+        }
+        self._start = time.monotonic()
+        self._requests, self._fresh, self._cost_usd = 0, 0, 0.0
+        self.parts: list[Answered] = []
+        self.waiting = np.zeros(len(pairs), dtype=bool)
+        for judge in panel.judges:
+            if judge.budget is not None:
+                judge.budget.charge(ledger.spent_before(self._requests_of(judge)))
+
+    def _requests_of(self, judge: Judge) -> Iterator[str]:
+        for shard in self._pairs.shards():
+            yield from dict.fromkeys(judge.request_hashes(shard))
+
+    def ask(self, number: int, pairs: Pairs) -> None:
+        """Have a judge label all pairs, or a subset of them."""
+        panel = self._panel
+        result = run_labeling(pairs, panel.judges[number], self._ledger, **self._options)
+        self._requests += result.requests
+        self._fresh += result.pairs - result.from_ledger
+        self._cost_usd += result.cost_usd
+        answered = Answered.of(
+            panel.names[number], result.labels, result.failures, self._pairs.keys, panel.scale
+        )
+        self.parts.append(answered)
+        self.waiting[answered.waits] = True
+
+    def result(
+        self, places: np.ndarray, probabilities: np.ndarray, facts: dict[str, Any]
+    ) -> CompositeLabeling:
+        """The panel's labels.
+
+        Args:
+            places: On the scale, shape (pairs,); below 0 for a failure.
+            probabilities: Shape (pairs, grades).
+            facts: For the labeling report.
+        """
+        keys, panel = self._pairs.keys, self._panel
+        return CompositeLabeling(
+            labels=joint_labels(keys, self.parts, places, probabilities, panel),
+            failures=joint_failures(keys, self.parts, places < 0, panel),
+            pairs=len(keys),
+            from_ledger=max(0, len(keys) - self._fresh),
+            requests=self._requests,
+            seconds=time.monotonic() - self._start,
+            cost_usd=self._cost_usd,
+            judge_labels=judge_labels(self.parts),
+            difficulty=difficulty(keys, self.parts, panel.scale),
+            facts=facts,
+        )
