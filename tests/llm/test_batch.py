@@ -200,14 +200,18 @@ def test_a_connection_lost_while_a_batch_is_made_makes_no_second_one(
     assert statuses(run(server, ledger, requests(5))) == {"ok": 5}
 
 
-def test_a_batch_that_the_server_lost_is_handed_in_again(
+def test_a_batch_that_the_server_does_not_know_is_handed_in_again_when_asked_to(
     server: FaultServer, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     run(server, ledger, requests(5))
     server.control(forget_jobs=True)
-    assert statuses(run(server, ledger, requests(5))) == {"pending": 5}
-    assert "has lost batch batch_0" in caplog.text
+    # As under another key: the batch may run elsewhere, so it is a person's decision.
+    with pytest.raises(UserError, match="does not know batch batch_0"):
+        run(server, ledger, requests(5))
+    found = run(server, ledger, requests(5), resend_lost_batches=True)
+    assert statuses(found) == {"pending": 5}
+    assert "lost batch batch_0" in caplog.text
 
 
 @pytest.mark.parametrize("mistyped", ["/wrong", ""])
@@ -217,8 +221,10 @@ def test_a_mistyped_address_makes_no_second_batch(
     """A batch that such a server does not know may well run where it was handed in."""
     run(server, ledger, requests(5))
     wrong = server.url.removesuffix("/v1") + mistyped
-    with pytest.raises(UserError, match="has no Batch API"):
+    with pytest.raises(UserError, match="does not know batch"):
         run(server, ledger, requests(5), url=wrong)
+    with pytest.raises(UserError, match="has no Batch API"):
+        run(server, ledger, requests(5), url=wrong, resend_lost_batches=True)
     server.control(finish="completed")
     assert statuses(run(server, ledger, requests(5))) == {"ok": 5}
     assert len(server.control()["jobs"]) == 1

@@ -140,7 +140,13 @@ class BatchRunner:
                 patience=self._patience,
             )
             stack.callback(api.close)
-            collector = _Collector(api, self._store, self._endpoint.host, stack)
+            collector = _Collector(
+                api,
+                self._store,
+                self._endpoint.host,
+                stack,
+                resend_lost=self._settings.resend_lost_batches,
+            )
             parcel = _Parcel(stack.enter_context(tempfile.TemporaryFile()))
             page = first + list(islice(waiting, _PAGE - 1))
             while page:
@@ -258,8 +264,11 @@ class BatchRunner:
 class _Collector:
     """Batches of former runs, each asked after once."""
 
-    def __init__(self, api: BatchAPI, store: BatchStore, host: str, stack: ExitStack) -> None:
+    def __init__(
+        self, api: BatchAPI, store: BatchStore, host: str, stack: ExitStack, *, resend_lost: bool
+    ) -> None:
         self._api, self._store, self._host, self._stack = api, store, host, stack
+        self._resend_lost = resend_lost
         self._states: dict[str, BatchState | None] = {}
         self._lines: dict[str, BatchLines] = {}
 
@@ -310,9 +319,13 @@ class _Collector:
             batch_id = found.batch_id
         state = self._api.retrieve(batch_id)
         if state is None:
-            logger.warning(
-                "%s has lost batch %s: its requests are sent again", self._host, batch_id
-            )
+            if not self._resend_lost:
+                raise UserError(
+                    f"{self._host} does not know batch {batch_id}: run with the key and address "
+                    "that handed it in, where it may still run; or set resend_lost_batches=true "
+                    "beside batch=true to hand its requests in again"
+                )
+            logger.warning("%s lost batch %s: its requests are sent again", self._host, batch_id)
             return None
         if state.status == "failed":
             self._store.release(token)

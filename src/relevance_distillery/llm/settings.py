@@ -68,6 +68,11 @@ class LLMSettings(StrictModel):
         description="Send through OpenAI's Batch API: half the price, answers within a day, "
         "collected by running again.",
     )
+    resend_lost_batches: bool = Field(
+        False,
+        description="Hand in again what waits in a batch that the server does not know; off, "
+        "since under another key or address it may still run, and be billed.",
+    )
     max_cost_usd: float | None = Field(
         None, ge=0, description="Stop before more is spent than this; needs the model's price."
     )
