@@ -75,13 +75,13 @@ def test_one_idea_a_file(module: Path) -> None:
 def catalogs() -> dict[str, set[str]]:
     bootstrap_project(ROOT)
     found = {}
-    for environment in ("base", "recorded"):
+    for environment in ("base", "llm", "recorded"):
         with KedroSession.create(project_path=ROOT, env=environment) as session:
             found[environment] = set(session.load_context().catalog.keys())
     return found
 
 
-@pytest.mark.parametrize("environment", ["base", "recorded"])
+@pytest.mark.parametrize("environment", ["base", "llm", "recorded"])
 def test_every_dataset_is_in_the_catalog(catalogs: dict[str, set[str]], environment: str) -> None:
     used = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
     stored = {name for name in used if not name.startswith("params:")}
