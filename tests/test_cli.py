@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 
 import pytest
 from kedro.io.core import DatasetError
@@ -43,6 +44,22 @@ def test_one_line_for_what_a_user_can_mend(
     project: Project, arguments: list[str], expected: str
 ) -> None:
     assert expected in _refused(project, *arguments)
+
+
+def test_a_home_folder_in_a_parameter_is_found(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "one").mkdir()
+    done = project.kedro(
+        "run", "--pipeline=synthesize", "--params=documents=~/one;~/no-such", check=False
+    )
+    assert f"{tmp_path}/no-such: no such file or folder" in done.stdout
+
+
+def test_an_input_that_no_stage_makes_is_named_with_its_path(project: Project) -> None:
+    error = _refused(project, "--pipeline=probe", "--params=attacks=mine.yml")
+    assert "input not found: hostile_attacks (mine.yml); check the path" in error
 
 
 def test_an_mlflow_server_that_does_not_answer_is_named_at_once(project: Project) -> None:

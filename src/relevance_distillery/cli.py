@@ -98,11 +98,28 @@ def _named_pipelines(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "pipeline": None, "pipelines": asked}
 
 
+def _home_expanded(options: dict[str, Any]) -> dict[str, Any]:
+    """`~` in the values of `--params` as a shell would expand it, had it seen it.
+
+    Kedro would look for a folder `~` in the project.
+    """
+    given = options.get("params") or {}
+    expanded = {
+        name: ";".join(
+            os.path.expanduser(part) if part.startswith("~/") else part for part in value.split(";")
+        )
+        if isinstance(value, str)
+        else value
+        for name, value in given.items()
+    }
+    return {**options, "params": expanded}
+
+
 def _without_traceback(callback: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(callback)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return callback(*args, **_named_pipelines(kwargs))
+            return callback(*args, **_home_expanded(_named_pipelines(kwargs)))
         except click.exceptions.ClickException:
             raise
         except KeyboardInterrupt as stopped:

@@ -122,12 +122,14 @@ class CleanStartHooks:
         # Kedro shows only the requested pipelines until it is told otherwise.
         pipelines.set_requested(None)
         makers = {
-            stage: [name for name in missing if name in pipelines[stage].outputs()]
+            stage: [name for name in missing if name in pipelines[stage].all_outputs()]
             for stage in _STAGES
         }
-        first = next((stage for stage, names in makers.items() if names), None)
-        if first is None:
-            raise UserError(f"input not found: {', '.join(missing)}; see conf/base/*/catalog.yml")
+        made = {name for names in makers.values() for name in names}
+        found = [f"{name} ({_place(catalog, name)})" for name in missing if name not in made]
+        if found:
+            raise UserError(f"input not found: {', '.join(found)}; check the path")
+        first = next(stage for stage, names in makers.items() if names)
         raise UserError(
             f"{', '.join(missing)} not there yet: run `kedro run --pipeline={first}` first "
             "(or `kedro run` for all stages)"
@@ -138,6 +140,11 @@ def _exists(catalog: DataCatalog, name: str) -> bool:
     # Only a versioned entry or a plain file can be missing; handles such as the ledger
     # make themselves and answer True.
     return name in catalog and catalog.exists(name)
+
+
+def _place(catalog: DataCatalog, name: str) -> str:
+    path = getattr(catalog.get(name), "_filepath", None)
+    return "not in the catalog" if path is None else os.path.relpath(str(path))
 
 
 class BenchmarkMemoryHooks:
