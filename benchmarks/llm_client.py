@@ -33,9 +33,10 @@ from aiohttp import web
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRequest, ChatRunner
+from relevance_distillery.llm.chat import ChatRunner
 from relevance_distillery.llm.dialect import Dialect
 from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.settings import LLMSettings
 
 PASSAGE = "The pump is vented before the first start, see the table of pressures. " * 40

@@ -14,7 +14,7 @@ from relevance_distillery.judges.prompted.grade_answers import (
     grade_probabilities,
     parse_answer,
 )
-from relevance_distillery.llm.chat import TokenLogprob
+from relevance_distillery.llm.requests import TokenLogprob
 
 
 @pytest.mark.parametrize(

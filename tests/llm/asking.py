@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from llm.fault_server import FaultServer
 from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRequest, ChatResult, ChatRunner
+from relevance_distillery.llm.chat import ChatRunner
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.retries import Patience
 from relevance_distillery.llm.settings import LLMSettings
 

@@ -16,9 +16,9 @@ from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.batch import BatchRunner
 from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRequest, ChatResult
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.requests import ChatRequest, ChatResult
 
 DOLLAR_A_TOKEN = Price(usd_per_million_input=1e6, usd_per_million_output=1e6)
 

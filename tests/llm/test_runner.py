@@ -20,8 +20,9 @@ from llm.asking import SCHEMA, all_results, collect, prompt, request, requests, 
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
 from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRequest, ChatResult, ChatRunner
+from relevance_distillery.llm.chat import ChatRunner
 from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.retries import Patience
 
 SLOW = Path(__file__).with_name("slow_asking.py")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from relevance_distillery.llm.chat import TokenLogprob
+from relevance_distillery.llm.requests import TokenLogprob
 
 NO_ANSWER = {
     "truncated": "the answer was cut off by the limit of output tokens",

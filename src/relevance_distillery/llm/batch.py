@@ -30,10 +30,10 @@ from relevance_distillery.llm.batch_api import (
     custom_id,
 )
 from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRequest, ChatResult
 from relevance_distillery.llm.dialect import Dialect, DialectInUse
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.retries import (
     RETRYABLE,
     Patience,

@@ -11,9 +11,9 @@ from itertools import islice
 from relevance_distillery.errors import UserError
 from relevance_distillery.llm.answers import NO_ANSWER
 from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRequest, ChatResult
 from relevance_distillery.llm.engine import Engine, Exchange
 from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.retries import RETRYABLE, Patience
 
 HOPELESS_START = 20

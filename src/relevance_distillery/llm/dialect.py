@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relevance_distillery.llm.chat import ChatRequest
+from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.retries import Refusal
 from relevance_distillery.llm.settings import LLMSettings
 

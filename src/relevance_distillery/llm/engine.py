@@ -15,11 +15,11 @@ import httpx2
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from relevance_distillery.llm.answers import NO_ANSWER, Answer, read_answer
-from relevance_distillery.llm.chat import ChatRequest
 from relevance_distillery.llm.clients import ChatConnection
 from relevance_distillery.llm.dialect import DialectInUse
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.limits import RateLimits
+from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.retries import (
     Patience,
     Refusal,

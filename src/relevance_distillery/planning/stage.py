@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from relevance_distillery.llm.chat import ChatRequest
 from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.settings import LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 

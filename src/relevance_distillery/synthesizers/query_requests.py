@@ -14,9 +14,9 @@ import pandas as pd
 import pathspec
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.chat import ChatRequest
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
+from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.synthesizers.base import digest, hashed
 from relevance_distillery.synthesizers.llm_settings import STYLES, SynthesisLLMSettings

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.llm.chat import TokenLogprob
+from relevance_distillery.llm.requests import TokenLogprob
 
 MIN_MASS = 0.5
 """Grades must hold at least this share of the probability for it to be theirs."""

@@ -27,10 +27,11 @@ from relevance_distillery.judges.prompted.grade_answers import (
 )
 from relevance_distillery.judges.prompted.rendering import PairPrompt, request_hash, rows
 from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRequest, ChatResult, ChatRunner
+from relevance_distillery.llm.chat import ChatRunner
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Messages
+from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.settings import LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 
