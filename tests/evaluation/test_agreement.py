@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, mean_absolute_error
 
-from relevance_distillery.evaluation import agreement, confusion
+from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.agreement import figures as agreement
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 
 SCALE = DEFAULT_SCALE

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.bootstrap import Interval
+from relevance_distillery.evaluation.agreement.metrics import GradedPairs
 from relevance_distillery.evaluation.cost import (
     LabelPrice,
     Throughput,
@@ -16,8 +16,8 @@ from relevance_distillery.evaluation.cost import (
     price_by_tokens,
     ratio,
 )
-from relevance_distillery.evaluation.metrics import GradedPairs
 from relevance_distillery.evaluation.promotion import decide, kappa_difference
+from relevance_distillery.evaluation.statistics.bootstrap import Interval
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 

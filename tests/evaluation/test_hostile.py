@@ -12,13 +12,13 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from relevance_distillery.evaluation.benchmark import held_out
-from relevance_distillery.evaluation.hostile import (
+from relevance_distillery.evaluation.benchmarks.benchmark import held_out
+from relevance_distillery.evaluation.probing.hostile import (
     Attacks,
     choose_pairs,
     hostile_versions,
 )
-from relevance_distillery.evaluation.robustness import as_lines, probe
+from relevance_distillery.evaluation.probing.robustness import as_lines, probe
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 BUNDLED = Path(__file__).parents[2] / "data" / "01_raw" / "sample" / "hostile.yml"

@@ -7,15 +7,15 @@ import pytest
 from scipy.stats import bootstrap, spearmanr
 from statsmodels.stats.multitest import multipletests
 
-from relevance_distillery.evaluation.bootstrap import SumStatistic, difference, interval
-from relevance_distillery.evaluation.comparison import compare, holm, swap_test
-from relevance_distillery.evaluation.metrics import (
+from relevance_distillery.evaluation.agreement.metrics import (
     METRICS,
     GradedPairs,
     ScoreCorrelation,
     graded_statistics,
     statistics,
 )
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, difference, interval
+from relevance_distillery.evaluation.statistics.comparison import compare, holm, swap_test
 from relevance_distillery.grading import DEFAULT_SCALE
 
 

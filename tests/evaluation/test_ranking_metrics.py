@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from relevance_distillery.evaluation.ranking import ndcg, pairwise_accuracy, per_query
+from relevance_distillery.evaluation.agreement.ranking import ndcg, pairwise_accuracy, per_query
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.ceiling import human_ceiling
-from relevance_distillery.evaluation.metrics import METRICS
-from relevance_distillery.evaluation.summary import Options, measure
+from relevance_distillery.evaluation.agreement.ceiling import human_ceiling
+from relevance_distillery.evaluation.agreement.metrics import METRICS
+from relevance_distillery.evaluation.agreement.summary import Options, measure
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 QUICK = Options(resamples=200, permutations=200, slice_pairs=30)

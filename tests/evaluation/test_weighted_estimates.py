@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.bootstrap import interval
-from relevance_distillery.evaluation.confusion import confusion
-from relevance_distillery.evaluation.metrics import GradedPairs, graded_statistics, statistics
-from relevance_distillery.evaluation.summary import Options, measure
+from relevance_distillery.evaluation.agreement.confusion import confusion
+from relevance_distillery.evaluation.agreement.metrics import (
+    GradedPairs,
+    graded_statistics,
+    statistics,
+)
+from relevance_distillery.evaluation.agreement.summary import Options, measure
+from relevance_distillery.evaluation.statistics.bootstrap import interval
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.people.sampling import Plan, draw
 

@@ -10,13 +10,14 @@ import pytest
 from known_judges import SIZE, KnownJudge, pairs_of, truths_of
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation import agreement, confusion
-from relevance_distillery.evaluation.cascade_fitting import (
+from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.agreement import figures as agreement
+from relevance_distillery.evaluation.cascades.fitting import (
     GradedSet,
     fit_cascade,
     validate_cascade,
 )
-from relevance_distillery.evaluation.cascade_thresholds import StageView, choose, frontier, search
+from relevance_distillery.evaluation.cascades.thresholds import StageView, choose, frontier, search
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.composites.cascade import CascadeJudge
 from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, majority

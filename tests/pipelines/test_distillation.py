@@ -18,7 +18,7 @@ import tiny_models
 from relevance_distillery.datasets import JSONFileDataset, TableDataset
 from relevance_distillery.datasets.labeler import LabelerDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import held_out
+from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler

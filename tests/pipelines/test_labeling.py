@@ -17,7 +17,7 @@ from relevance_distillery.datasets.grades import RecordedGradesDataset
 from relevance_distillery.datasets.ledger import LedgerDataset
 from relevance_distillery.datasets.prompt import PromptDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import held_out
+from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.embedding.embedded import EmbeddedSettings
 from relevance_distillery.pipelines.labeling import create_pipeline

@@ -25,7 +25,7 @@ from relevance_distillery.datasets.ledger import LedgerDataset
 from relevance_distillery.datasets.stored import StoredJSONDataset, StoredTableDataset
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import held_out
+from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, Stage
 from relevance_distillery.judges.composites.confidence import ProbabilityMap

@@ -13,7 +13,7 @@ from kedro.runner import SequentialRunner
 
 from relevance_distillery.datasets import JSONFileDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import Benchmark, held_out, load_benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark, held_out, load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger

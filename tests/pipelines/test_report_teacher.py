@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS
 from relevance_distillery.judges.grade_files import read_recorded_grades

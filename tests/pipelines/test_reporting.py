@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import held_out, load_benchmark
-from relevance_distillery.evaluation.selection import select_pairs
+from relevance_distillery.evaluation.benchmarks.benchmark import held_out, load_benchmark
+from relevance_distillery.evaluation.benchmarks.selection import select_pairs
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.ledger.ledger import Ledger

@@ -16,7 +16,7 @@ from relevance_distillery.datasets.documents import (
 )
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import held_out
+from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price

@@ -10,7 +10,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from relevance_distillery.datasets.files import write_whole
-from relevance_distillery.evaluation.benchmark import Benchmark, load_benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark, load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class BenchmarkDataset(AbstractDataset[Benchmark, Benchmark]):
         """Read the grades, the queries and, where there are any, the documents.
 
         Raises:
-            UserError: As `evaluation.benchmark.load_benchmark`.
+            UserError: As `evaluation.benchmarks.benchmark.load_benchmark`.
         """
         return load_benchmark(self._filepath, self._scale, self._queries)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.evaluation.numbers import number
+from relevance_distillery.evaluation.statistics.numbers import number
 
 Basis = Literal["measured", "list price", "not known"]
 

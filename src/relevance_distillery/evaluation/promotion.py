@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from relevance_distillery.evaluation.bootstrap import Interval, difference, interval
-from relevance_distillery.evaluation.confusion import confusion_by_query
-from relevance_distillery.evaluation.metrics import PRIMARY, GradedPairs, pooled
+from relevance_distillery.evaluation.agreement.confusion import confusion_by_query
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY, GradedPairs, pooled
+from relevance_distillery.evaluation.statistics.bootstrap import Interval, difference, interval
 from relevance_distillery.grading import GradeScale
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.judges.composites.combined import COMPOSITE
 from relevance_distillery.judges.grade_files import RecordedGrades

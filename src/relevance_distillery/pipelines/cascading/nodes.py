@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import Benchmark
-from relevance_distillery.evaluation.cascade_fitting import (
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.cascades.fitting import (
     GradedSet,
     check_calibration_set,
     check_graded_set,

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from relevance_distillery.evaluation.cascade_fitting import Fitted, GradedSet
-from relevance_distillery.evaluation.cascade_report import (
+from relevance_distillery.evaluation.agreement.summary import FEW_QUERIES
+from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet
+from relevance_distillery.evaluation.cascades.report import (
     ReportOptions,
     calibration_errors,
     measure_frontier,
@@ -16,8 +17,7 @@ from relevance_distillery.evaluation.cascade_report import (
     measure_systems,
     systems,
 )
-from relevance_distillery.evaluation.numbers import number
-from relevance_distillery.evaluation.summary import FEW_QUERIES
+from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit
 from relevance_distillery.judges.composites.cascade_settings import CascadeSettings

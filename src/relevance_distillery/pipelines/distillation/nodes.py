@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import DistillationData, distill

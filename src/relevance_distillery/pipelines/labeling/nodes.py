@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.composite import side_by_side
 from relevance_distillery.judges.grade_files import RecordedGrades

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.sources import JudgeSources

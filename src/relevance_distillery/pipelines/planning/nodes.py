@@ -9,7 +9,7 @@ import pandas as pd
 
 from relevance_distillery.documents import DocumentSource
 from relevance_distillery.documents.forgetting import ForgottenDocuments
-from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.ledger.ledger import Ledger

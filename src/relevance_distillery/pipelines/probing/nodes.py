@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import Benchmark
-from relevance_distillery.evaluation.hostile import Attacks, choose_pairs
-from relevance_distillery.evaluation.robustness import as_lines, probe
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.probing.hostile import Attacks, choose_pairs
+from relevance_distillery.evaluation.probing.robustness import as_lines, probe
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.llm.prompts import Prompt
@@ -52,7 +52,7 @@ def probe_graders(
 
     Returns:
         The content of robustness.json: attacks_digest, pairs by origin, and by judge what
-        `evaluation.robustness.probe` gives.
+        `evaluation.probing.robustness.probe` gives.
 
     Raises:
         UserError: The attacks are not understood, nothing is irrelevant, or a judge cannot

@@ -10,11 +10,11 @@ import pandas as pd
 
 from relevance_distillery.documents.passages import Splitter, split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation import graders
-from relevance_distillery.evaluation.benchmark import Benchmark
-from relevance_distillery.evaluation.selection import select_pairs
-from relevance_distillery.evaluation.summary import Options, measure
-from relevance_distillery.evaluation.untrained import UntrainedEncoder
+from relevance_distillery.evaluation.agreement.summary import Options, measure
+from relevance_distillery.evaluation.benchmarks import graders
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.selection import select_pairs
+from relevance_distillery.evaluation.benchmarks.untrained import UntrainedEncoder
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.embedding.encoder import sentence_encoder
 from relevance_distillery.judges.grade_files import RecordedGrades
@@ -55,7 +55,7 @@ def select_benchmark_pairs(
     """Which passages must be graded to grade the benchmark's documents.
 
     Returns:
-        benchmark_pairs and benchmark_facts, see `evaluation.selection.select_pairs`.
+        benchmark_pairs and benchmark_facts, see `evaluation.benchmarks.selection.select_pairs`.
     """
 
     def split(documents: pd.DataFrame) -> pd.DataFrame:
@@ -207,7 +207,7 @@ def measure_agreement(
     grading_facts: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of agreement.json, see `evaluation.summary.measure`."""
+    """The content of agreement.json, see `evaluation.agreement.summary.measure`."""
     options = Options(
         resamples=parameters.resamples,
         permutations=parameters.permutations,

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation import graders
-from relevance_distillery.evaluation.benchmark import Benchmark
-from relevance_distillery.evaluation.metrics import PRIMARY, GradedPairs
-from relevance_distillery.evaluation.numbers import number
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY, GradedPairs
+from relevance_distillery.evaluation.agreement.tables import query_numbers, weights_of
+from relevance_distillery.evaluation.benchmarks import graders
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.evaluation.promotion import Decision, decide, kappa_difference
-from relevance_distillery.evaluation.tables import query_numbers, weights_of
+from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 

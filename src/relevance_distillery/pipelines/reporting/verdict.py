@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from relevance_distillery.evaluation.metrics import PRIMARY
-from relevance_distillery.evaluation.summary import FEW_QUERIES
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY
+from relevance_distillery.evaluation.agreement.summary import FEW_QUERIES
 from relevance_distillery.pipelines.reporting.wording import figure
 
 SLIGHT = 0.2

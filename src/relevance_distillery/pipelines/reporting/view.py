@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relevance_distillery.evaluation.metrics import METRICS, PRIMARY
+from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
 from relevance_distillery.pipelines.reporting import wording
 from relevance_distillery.pipelines.reporting.verdict import decide_verdict
 

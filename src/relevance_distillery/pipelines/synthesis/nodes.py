@@ -18,7 +18,7 @@ from relevance_distillery.documents import (
 )
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.template import load_token_counter
 from relevance_distillery.llm.prompts import Prompt

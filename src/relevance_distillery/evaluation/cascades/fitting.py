@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation import confusion
-from relevance_distillery.evaluation.cascade_thresholds import (
+from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.cascades.thresholds import (
     Choice,
     Grid,
     StageView,
@@ -25,7 +25,7 @@ from relevance_distillery.evaluation.cascade_thresholds import (
     frontier,
     search,
 )
-from relevance_distillery.evaluation.numbers import number
+from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.calibrating import Calibrated, calibrate, query_folds
 from relevance_distillery.judges.composites.cascade_fit import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from relevance_distillery.evaluation.bootstrap import Interval
+from relevance_distillery.evaluation.statistics.bootstrap import Interval
 
 DIGITS = 6
 """Decimal places kept; far below any interval's width."""

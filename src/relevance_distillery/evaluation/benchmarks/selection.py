@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmark import Benchmark
-from relevance_distillery.evaluation.inclusion import text_digest
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.inclusion import text_digest
 from relevance_distillery.judges.base import PAIR_COLUMNS
 
 Split = Callable[[pd.DataFrame], pd.DataFrame]

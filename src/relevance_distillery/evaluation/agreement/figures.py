@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from numpy.typing import ArrayLike
 
-from relevance_distillery.evaluation import confusion
-from relevance_distillery.evaluation.confusion import Floats
+from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.agreement.confusion import Floats
 from relevance_distillery.grading import GradeScale
 
 

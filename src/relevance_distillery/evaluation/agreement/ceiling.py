@@ -9,9 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.bootstrap import SumStatistic, interval
-from relevance_distillery.evaluation.metrics import METRICS, GradedPairs, graded_statistics
-from relevance_distillery.evaluation.numbers import interval_json
+from relevance_distillery.evaluation.agreement.metrics import (
+    METRICS,
+    GradedPairs,
+    graded_statistics,
+)
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
+from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.grading import GradeScale
 
 Floats = NDArray[np.float64]

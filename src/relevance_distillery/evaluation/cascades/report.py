@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation import confusion
-from relevance_distillery.evaluation.bootstrap import SumStatistic, interval
-from relevance_distillery.evaluation.cascade_fitting import Fitted, GradedSet
-from relevance_distillery.evaluation.comparison import compare
-from relevance_distillery.evaluation.metrics import METRICS, pooled
-from relevance_distillery.evaluation.numbers import interval_json, number
+from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
+from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
+from relevance_distillery.evaluation.statistics.comparison import compare
+from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, majority, read_posterior
 from relevance_distillery.judges.composites.confidence import Places, expected_calibration_error

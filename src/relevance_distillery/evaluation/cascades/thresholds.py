@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relevance_distillery.evaluation import confusion
+from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.judges.composites.cascade_fit import NEVER
 from relevance_distillery.judges.composites.cascade_settings import Target
 from relevance_distillery.judges.composites.confidence import Floats, Places

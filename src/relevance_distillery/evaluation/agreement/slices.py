@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.evaluation.bootstrap import interval
-from relevance_distillery.evaluation.metrics import METRICS, statistics
-from relevance_distillery.evaluation.numbers import interval_json
-from relevance_distillery.evaluation.tables import GRADING_JUDGES, graded_by, pairs_of
+from relevance_distillery.evaluation.agreement.metrics import METRICS, statistics
+from relevance_distillery.evaluation.agreement.tables import GRADING_JUDGES, graded_by, pairs_of
+from relevance_distillery.evaluation.statistics.bootstrap import interval
+from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.grading import GradeScale
 
 SLICE_METRICS = ("quadratic_kappa", "accuracy", "bias", "pairwise_accuracy")

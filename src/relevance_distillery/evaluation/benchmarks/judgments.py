@@ -11,7 +11,7 @@ import pandas as pd
 
 from relevance_distillery.documents.reading import iter_lines, iter_records, table_kind
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.inclusion import RowFacts, probability_of
+from relevance_distillery.evaluation.benchmarks.inclusion import RowFacts, probability_of
 from relevance_distillery.grading import GradeScale
 
 ALIASES: dict[str, tuple[str, ...]] = {

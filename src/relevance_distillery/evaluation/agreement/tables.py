@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.metrics import GradedPairs
+from relevance_distillery.evaluation.agreement.metrics import GradedPairs
 
 GRADING_JUDGES = ("student", "teacher", "base")
 """Judges that give grades: the columns NAME_grade."""

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.evaluation.bootstrap import SumStatistic, difference, interval
-from relevance_distillery.evaluation.hostile import CONTROL, Attacks, hostile_versions
-from relevance_distillery.evaluation.numbers import interval_json
+from relevance_distillery.evaluation.probing.hostile import CONTROL, Attacks, hostile_versions
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, difference, interval
+from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.grading import GradeScale
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def probe(
 
     Args:
         grader: The judge.
-        pairs: Irrelevant pairs, columns `evaluation.hostile.PROBE_COLUMNS`.
+        pairs: Irrelevant pairs, columns `evaluation.probing.hostile.PROBE_COLUMNS`.
         attacks: What is planted.
         scale: The grades.
         resamples: Resamples of queries for the intervals.

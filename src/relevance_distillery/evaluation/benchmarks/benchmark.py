@@ -13,8 +13,8 @@ import pandas as pd
 from relevance_distillery.documents.reading import iter_lines, iter_records, table_kind
 from relevance_distillery.documents.source import DocumentSource, table_at
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.inclusion import RowFacts, Sampled, sampled
-from relevance_distillery.evaluation.judgments import GradeFile, read_grades
+from relevance_distillery.evaluation.benchmarks.inclusion import RowFacts, Sampled, sampled
+from relevance_distillery.evaluation.benchmarks.judgments import GradeFile, read_grades
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.schemas import HumanJudgments, empty
 

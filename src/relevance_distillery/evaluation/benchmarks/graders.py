@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.evaluation.benchmark import Benchmark
-from relevance_distillery.evaluation.untrained import ScoreGrades, UntrainedEncoder
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.untrained import ScoreGrades, UntrainedEncoder
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.judges.labeling import label

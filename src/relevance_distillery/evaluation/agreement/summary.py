@@ -8,20 +8,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.evaluation import confusion, ranking
-from relevance_distillery.evaluation.bootstrap import interval
-from relevance_distillery.evaluation.ceiling import human_ceiling
-from relevance_distillery.evaluation.comparison import compare
-from relevance_distillery.evaluation.metrics import METRICS, PRIMARY, graded_statistics, statistics
-from relevance_distillery.evaluation.numbers import interval_json, number
-from relevance_distillery.evaluation.slices import measure_slices
-from relevance_distillery.evaluation.tables import (
+from relevance_distillery.evaluation.agreement import confusion, ranking
+from relevance_distillery.evaluation.agreement.ceiling import human_ceiling
+from relevance_distillery.evaluation.agreement.metrics import (
+    METRICS,
+    PRIMARY,
+    graded_statistics,
+    statistics,
+)
+from relevance_distillery.evaluation.agreement.slices import measure_slices
+from relevance_distillery.evaluation.agreement.tables import (
     GRADING_JUDGES,
     graded_by,
     judges_in,
     pairs_of,
     query_numbers,
 )
+from relevance_distillery.evaluation.statistics.bootstrap import interval
+from relevance_distillery.evaluation.statistics.comparison import compare
+from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
 
 FEW_QUERIES = 20

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation import confusion, ranking
-from relevance_distillery.evaluation.bootstrap import Statistic, SumStatistic
+from relevance_distillery.evaluation.agreement import confusion, ranking
+from relevance_distillery.evaluation.statistics.bootstrap import Statistic, SumStatistic
 from relevance_distillery.grading import GradeScale
 
 Floats = NDArray[np.float64]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.bootstrap import (
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY
+from relevance_distillery.evaluation.statistics.bootstrap import (
     Interval,
     SumStatistic,
     difference,
     interval,
 )
-from relevance_distillery.evaluation.metrics import PRIMARY
 
 Floats = NDArray[np.float64]
 
