@@ -25,7 +25,7 @@ from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import InputTemplate
-from relevance_distillery.pipelines.reporting import create_pipeline, nodes
+from relevance_distillery.pipelines.reporting import create_pipeline, nodes, page
 from relevance_distillery.pipelines.reporting.figures import draw_figures
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
@@ -201,7 +201,7 @@ def report(results: dict[str, Any], **promotion: Any) -> str:
         "reason": "there was no champion",
         "margin": 0.03,
     }
-    return nodes.write_report(
+    return page.write_report(
         results["agreement"],
         results["cost"],
         results["facts"],

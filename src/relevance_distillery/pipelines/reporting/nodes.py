@@ -36,7 +36,6 @@ from relevance_distillery.pipelines.labeling.parameters import LabelingParameter
 from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.reporting import costs, promotions
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
-from relevance_distillery.pipelines.reporting.render import render_report
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.schemas import Failures, empty
 
@@ -264,32 +263,3 @@ def promote_labeler(
     if not registration.get("version"):
         raise UserError("the labeler has no registered version: run `kedro run --pipeline=distill`")
     return promotions.promote(registration, grades, pairs, benchmark, agreement, cost, parameters)
-
-
-def write_report(
-    agreement: dict[str, Any],
-    cost: dict[str, Any],
-    benchmark_facts: dict[str, Any],
-    grading_facts: dict[str, Any],
-    promotion: dict[str, Any],
-    labeling_report: dict[str, Any],
-    exclusions: dict[str, Any],
-    training_facts: dict[str, Any],
-) -> str:
-    """One self-contained HTML page.
-
-    Returns:
-        The page; it holds no text of documents or queries.
-    """
-    return render_report(
-        {
-            "agreement": agreement,
-            "cost": cost,
-            "benchmark": benchmark_facts,
-            "grading": grading_facts,
-            "promotion": promotion,
-            "labeling": labeling_report,
-            "exclusions": exclusions,
-            "training": training_facts,
-        }
-    )

@@ -6,7 +6,8 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.reporting import figures, nodes
+from relevance_distillery.pipelines.reporting import nodes
+from relevance_distillery.pipelines.reporting.page import page_nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -105,33 +106,6 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 name="promote_labeler",
                 tags=["reporting"],
             ),
-            Node(
-                func=figures.draw_figures,
-                inputs=["agreement", "cost"],
-                outputs=[
-                    "agreement_plot",
-                    "confusion_plot",
-                    "grade_distribution_plot",
-                    "cost_plot",
-                ],
-                name="draw_figures",
-                tags=["reporting"],
-            ),
-            Node(
-                func=nodes.write_report,
-                inputs=[
-                    "agreement",
-                    "cost",
-                    "benchmark_facts",
-                    "grading_facts",
-                    "promotion",
-                    "labeling_report",
-                    "exclusions",
-                    "training_facts",
-                ],
-                outputs="report",
-                name="write_report",
-                tags=["reporting"],
-            ),
+            *page_nodes(),
         ]
     )
