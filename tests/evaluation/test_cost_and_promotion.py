@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.agreement.metrics import GradedPairs
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.cost import (
     LabelPrice,
     Throughput,
@@ -16,8 +16,9 @@ from relevance_distillery.evaluation.cost import (
     price_by_tokens,
     ratio,
 )
-from relevance_distillery.evaluation.promotion import decide, kappa_difference
+from relevance_distillery.evaluation.promotion import compare_kappa, decide
 from relevance_distillery.evaluation.statistics.bootstrap import Interval
+from relevance_distillery.evaluation.statistics.comparison import Difference, conclude
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 
@@ -58,19 +59,40 @@ def test_ratio_of_unknowns() -> None:
     assert ratio(3.0, 2.0) == 1.5
 
 
+def difference(low: float, high: float) -> Difference:
+    found = Interval((low + high) / 2, low, high)
+    if np.isnan(low):
+        return Difference(found, float("nan"), float("nan"), reason="no interval")
+    return Difference(found, 0.2, 0.2, 0.0123, conclude(found, 0.03))
+
+
 @pytest.mark.parametrize(
-    ("low", "promote"), [(-0.0299, True), (0.01, True), (-0.0301, False), (float("nan"), False)]
+    ("low", "high", "promote", "words"),
+    [
+        (-0.0299, 0.05, True, "non-inferior: not worse than version 2 by 0.03 or more"),
+        (0.01, 0.05, True, "superior: better than version 2"),
+        (-0.0301, 0.05, False, "may be worse than version 2 by 0.03 or more"),
+        (-0.09, -0.04, False, "inferior: worse than version 2 by more than 0.03"),
+        (float("nan"), float("nan"), False, "no interval on this benchmark"),
+    ],
 )
-def test_non_inferiority(low: float, promote: bool) -> None:
-    decision = decide("auto", True, Interval(0.01, low, 0.05), "2")
+def test_non_inferiority(low: float, high: float, promote: bool, words: str) -> None:
+    decision = decide("auto", True, difference(low, high), "2")
     assert decision.promote is promote
-    assert "2" in decision.reason
+    assert words in decision.reason
+    assert "nan" not in decision.reason
+    if np.isfinite(low):
+        assert f"{low:+.3f} to {high:+.3f}" in decision.reason
+        assert "p = 0.012 of non-inferiority, p = 0.200 of no difference" in decision.reason
+        assert (decision.p_non_inferior, decision.p) == (0.0123, 0.2)
 
 
 def test_first_version_and_manual_mode() -> None:
     assert decide("auto", has_champion=False).promote
     assert not decide("manual", has_champion=False).promote
-    assert not decide("manual", True, Interval(0.1, 0.05, 0.2), "1").promote
+    by_hand = decide("manual", True, difference(0.05, 0.2), "1")
+    assert not by_hand.promote
+    assert (by_hand.rival, by_hand.low, by_hand.conclusion) == ("1", 0.05, "superior")
     assert not decide("auto", has_champion=True).promote
 
 
@@ -80,10 +102,15 @@ def test_difference_is_paired() -> None:
     human = rng.integers(0, 4, 400)
     judge = np.clip(human + rng.integers(-1, 2, 400), 0, 3).astype(float)
     one = GradedPairs(human, judge, query, 40)
-    same = kappa_difference(one, one, SCALE)
-    assert (same.estimate, same.low, same.high) == (0.0, 0.0, 0.0)
-    worse = np.where(rng.random(400) < 0.5, 3 - judge, judge)
-    found = kappa_difference(one, GradedPairs(human, worse, query, 40), SCALE)
-    assert found.low > 0
+    same = compare_kappa(one, one, SCALE, 200, 50)
+    assert same.interval == Interval(0.0, 0.0, 0.0)
+    assert decide("auto", True, same, "1").promote
+    worse = GradedPairs(human, np.where(rng.random(400) < 0.5, 3 - judge, judge), query, 40)
+    found = compare_kappa(one, worse, SCALE, 200, 50)
+    assert found.conclusion == "superior"
+    assert found.p == pytest.approx(1 / 51)
+    back = decide("auto", True, compare_kappa(worse, one, SCALE, 200, 50), "1")
+    assert not back.promote
+    assert back.reason.startswith("inferior")
     with pytest.raises(ValueError, match="same pairs"):
-        kappa_difference(one, GradedPairs(human[::-1], worse, query, 40), SCALE)
+        compare_kappa(one, GradedPairs(human[::-1], worse.judge, query, 40), SCALE)

@@ -1,21 +1,24 @@
-"""Student against teacher on the same pairs: the difference, its interval and its p-value."""
+"""One judge against another on the same pairs: the difference, its interval and its tests."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.agreement.metrics import PRIMARY
+from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
 from relevance_distillery.evaluation.statistics.bootstrap import (
-    Interval,
     SumStatistic,
     difference,
-    interval,
+    studentized,
 )
+from relevance_distillery.evaluation.statistics.studentized import Interval, Studentized
 
 Floats = NDArray[np.float64]
+Conclusion = Literal["superior", "non-inferior", "inferior", "open"]
 
 _CELLS = 4_000_000
 
@@ -29,11 +32,20 @@ class Difference:
         p: Two-sided p-value as it is to be read: raw for the primary metric, Holm-corrected
             over the others; nan where it is not defined.
         p_raw: The p-value before correction.
+        p_non_inferior: One-sided p-value of the null hypothesis that the first is worse by the
+            margin or more, not corrected; nan where it is not defined.
+        conclusion: `superior` (the interval lies wholly on the better side of 0),
+            `non-inferior` (its worse end is inside the margin), `inferior` (it lies wholly
+            beyond the margin), `open`; None where `reason` says why.
+        reason: Why there is no conclusion; empty when there is one.
     """
 
     interval: Interval
     p: float
     p_raw: float
+    p_non_inferior: float = float("nan")
+    conclusion: Conclusion | None = None
+    reason: str = ""
 
 
 def swap_test(
@@ -85,32 +97,97 @@ def holm(p_values: dict[str, float]) -> dict[str, float]:
 
 
 def compare(
-    first: dict[str, SumStatistic],
-    second: dict[str, SumStatistic],
+    first: Mapping[str, SumStatistic],
+    second: Mapping[str, SumStatistic],
     resamples: int = 1000,
     permutations: int = 2000,
     seed: int = 0,
+    margin: float = 0.03,
+    level: float = 0.95,
 ) -> dict[str, Difference]:
     """Compare two judges on the same pairs in every metric that both have.
 
     Args:
-        first: Metrics of the first judge by name.
+        first: Metrics of the first judge by name, names of `METRICS`.
         second: Metrics of the second judge on the same pairs.
         resamples: How many resamples of queries the intervals take.
         permutations: How many random swaps the p-values take.
         seed: Seed of both.
+        margin: The loss that does not matter, in units of the metric; above 0, and fixed
+            before looking.
+        level: Nominal coverage of the intervals; non-inferiority is tested at half of what
+            is left, 2.5 % for 95 % (Piaggio et al., 2012).
 
     Returns:
         Differences by metric name.
+
+    Raises:
+        ValueError: The margin is not above 0.
     """
+    if not margin > 0:
+        raise ValueError(f"the margin must be above 0, not {margin}")
     names = [name for name in first if name in second]
     raw = {name: swap_test(first[name], second[name], permutations, seed) for name in names}
     others = holm({name: p for name, p in raw.items() if name != PRIMARY})
+    found = studentized(differences(first, second), resamples, seed)
     return {
-        name: Difference(
-            interval=interval(difference(first[name], second[name]), resamples, seed),
-            p=others.get(name, raw[name]),
-            p_raw=raw[name],
-        )
-        for name in names
+        name: _concluded(name, apart, others.get(name, raw[name]), raw[name], margin, level)
+        for name, apart in found.items()
     }
+
+
+def conclude(
+    interval: Interval, margin: float, better: Literal["higher", "lower"] = "higher"
+) -> Conclusion:
+    """What an interval of a difference says (Piaggio et al., 2012).
+
+    Args:
+        interval: First minus second, with its limits.
+        margin: The loss that does not matter.
+        better: Which values of the metric are good.
+    """
+    worse, best = (
+        (interval.low, interval.high) if better == "higher" else (-interval.high, -interval.low)
+    )
+    if worse > 0:
+        return "superior"
+    if worse > -margin:
+        return "non-inferior"
+    return "inferior" if best < -margin else "open"
+
+
+def _concluded(
+    name: str, apart: Studentized, p: float, p_raw: float, margin: float, level: float
+) -> Difference:
+    interval = apart.interval(level)
+    better = METRICS[name].better
+    if better == "zero":
+        reason = f"{METRICS[name].title} has no better side"
+        return Difference(interval, p, p_raw, reason=reason)
+    if not np.isfinite(interval.low):
+        defined = np.isfinite(interval.estimate)
+        reason = "the difference has no interval" if defined else METRICS[name].undefined
+        return Difference(interval, p, p_raw, reason=reason)
+    p_non_inferior = apart.p_at_most(-margin) if better == "higher" else apart.p_at_least(margin)
+    return Difference(interval, p, p_raw, p_non_inferior, conclude(interval, margin, better))
+
+
+def differences(
+    first: Mapping[str, SumStatistic], second: Mapping[str, SumStatistic]
+) -> dict[str, SumStatistic]:
+    """First minus second in every metric that both have.
+
+    Metrics of the same two arrays of sums share the joined array, which is added up once.
+    """
+    joined: dict[tuple[int, ...], Floats] = {}
+    found = {}
+    for name in first:
+        if name in second:
+            apart = difference(first[name], second[name])
+            key = (*_place(first[name].sums), *_place(second[name].sums))
+            found[name] = replace(apart, sums=joined.setdefault(key, apart.sums))
+    return found
+
+
+def _place(sums: Floats) -> tuple[int, ...]:
+    return (sums.__array_interface__["data"][0], *sums.shape)

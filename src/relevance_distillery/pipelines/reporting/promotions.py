@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.agreement.metrics import PRIMARY, GradedPairs
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.tables import query_numbers, weights_of
 from relevance_distillery.evaluation.benchmarks import graders
 from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
-from relevance_distillery.evaluation.promotion import Decision, decide, kappa_difference
+from relevance_distillery.evaluation.promotion import Decision, compare_kappa, decide
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
@@ -53,12 +54,14 @@ def promote(
         earlier = None if rival is None else _grades_of(name, rival, pairs)
         comparison = None
         if earlier is not None:
-            comparison = kappa_difference(
+            comparison = compare_kappa(
                 _graded(grades, grades["student_grade"]),
                 _graded(grades, earlier),
                 benchmark.scale,
                 parameters.resamples,
+                parameters.permutations,
                 parameters.seed,
+                parameters.margin,
             )
         decision = decide(
             parameters.promotion, champion is not None, comparison, rival or "", parameters.margin
@@ -78,6 +81,9 @@ def promote(
         "difference": number(decision.estimate),
         "low": number(decision.low),
         "high": number(decision.high),
+        "conclusion": decision.conclusion,
+        "p_non_inferior": number(decision.p_non_inferior),
+        "p": number(decision.p),
         "benchmark_digest": digest,
     }
     flavor.set_version_tags(name, version, _tags(result, agreement, cost))
@@ -148,5 +154,8 @@ def _tags(
         "promotion_low": result["low"],
         "promotion_high": result["high"],
         "promotion_margin": result["margin"],
+        "promotion_conclusion": result["conclusion"],
+        "promotion_p_non_inferior": result["p_non_inferior"],
+        "promotion_p": result["p"],
     }
     return {key: str(value) for key, value in tags.items() if value not in (None, "")}

@@ -1,0 +1,249 @@
+"""A mean from few human and many machine values, honest about the machine.
+
+Machine values of many queries give a precise mean that may be wrong; the queries where people
+and machine can be compared say how wrong (Angelopoulos et al., 2023, Science 382, "Prediction-
+powered inference"). How far the machine is trusted is tuned on the data (PPI++; Angelopoulos,
+Duchi and Zrnic, 2023, arXiv 2311.01453), so a bad machine costs little. A machine that learned
+from those same human values knows their errors: cross-fit it first (`cross_fitting`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+from scipy.stats import t as student_t
+
+from relevance_distillery.evaluation.statistics.bootstrap import Interval
+
+Floats = NDArray[np.float64]
+Quantiles = Literal["t", "normal"]
+
+FEWEST_TUNED = 5
+"""With fewer human units λ is not fitted: its own error would cost more than the machine brings."""
+
+
+@dataclass(frozen=True)
+class PredictionPowered:
+    """The mean of what people would say, from people and machine together.
+
+    Attributes:
+        interval: The prediction-powered mean with its limits.
+        classical: The mean of the human values alone with its limits.
+        machine: The mean of all machine values, unadjusted; nan where there are none.
+        power: λ of PPI++: 0 ignores the machine, 1 trusts it fully.
+        human_units: How many units (queries) have a human value.
+        machine_units: How many units have a machine value alone.
+        effective_units: How many human units alone would have this standard error; nan
+            where there is no interval.
+        reason: Why there are no limits, or why the machine was not used; empty when neither.
+        p: Two-sided p-value of a mean of 0, for differences; nan where there is no interval.
+    """
+
+    interval: Interval
+    classical: Interval
+    machine: float
+    power: float
+    human_units: int
+    machine_units: int
+    effective_units: float
+    reason: str = ""
+    p: float = float("nan")
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """A mean, the variance of its error, and the degrees of freedom of that variance."""
+
+    mean: float
+    variance: float
+    freedom: float
+
+
+def powered_mean(
+    human: ArrayLike,
+    machine: ArrayLike,
+    machine_only: ArrayLike,
+    level: float = 0.95,
+    power: float | None = None,
+    weight: ArrayLike | None = None,
+    machine_weight: ArrayLike | None = None,
+    quantiles: Quantiles = "t",
+) -> PredictionPowered:
+    """Prediction-powered mean over queries; for two systems give differences of their values.
+
+    The normal form is the paper's. With a few dozen human values it covers too little
+    (docs/results/coverage.md). The default leaves each human unit out in turn and fits λ anew,
+    so that the variance counts λ's own error (delete-one jackknife; Efron and Stein, 1981),
+    and takes t quantiles: n - 2 degrees of freedom for the human part, one lost to λ,
+    N - 1 for the machine part, together those of Satterthwaite (1946).
+
+    Args:
+        human: Values by people of the units that have both, shape (n,).
+        machine: Machine values of the same units, shape (n,).
+        machine_only: Machine values of the other units, shape (N,).
+        level: Nominal coverage.
+        power: λ; fitted within 0 to 1 when None.
+        weight: How many units each of the n stands for, shape (n,): 1 / its inclusion
+            probability. Means are ratios (Hájek, 1971), and so are their variances, which
+            do not change when a constant is added to every value.
+        machine_weight: The same for the N, shape (N,).
+        quantiles: `normal` for the form of the paper.
+
+    Returns:
+        The mean with its limits; limits are nan where `reason` says why.
+
+    Raises:
+        ValueError: Arrays differ in length, or hold a value that is not finite or a weight
+            that is not above 0.
+    """
+    people, judged = _finite("human", human), _finite("machine", machine)
+    others = _finite("machine_only", machine_only)
+    if people.size != judged.size:
+        raise ValueError(f"{people.size} human values but {judged.size} machine values beside them")
+    weights = _weights("weight", weight, people.size)
+    other_weights = _weights("machine_weight", machine_weight, others.size)
+    found = PredictionPowered(
+        interval=Interval(_mean(people, weights)),
+        classical=Interval(_mean(people, weights)),
+        machine=_mean(np.append(judged, others), np.append(weights, other_weights)),
+        power=0.0,
+        human_units=people.size,
+        machine_units=others.size,
+        effective_units=float("nan"),
+        reason=_without_limits(people),
+    )
+    if found.reason:
+        return found
+
+    alone = _estimate(people, weights, quantiles)
+    found = replace(found, classical=_limits(alone, level, quantiles))
+    unused = _without_machine(people, others, power)
+    if unused:
+        both = alone
+    else:
+        fitted = _fitted_power(people, judged, others, weights, other_weights)
+        found = replace(found, power=fitted if power is None else power)
+        residual = _estimate(people - found.power * judged, weights, quantiles)
+        if power is None and quantiles == "t":
+            variance = _jackknife(people, judged, others, weights, other_weights)
+            residual = replace(residual, variance=variance, freedom=people.size - 2.0)
+        both = _sum(residual, _estimate(found.power * others, other_weights, quantiles))
+    if both.variance <= 1e-24:
+        reason = "people's values and the machine's leave no spread to estimate an interval from"
+        return replace(found, interval=Interval(both.mean), reason=reason)
+    return replace(
+        found,
+        interval=_limits(both, level, quantiles),
+        effective_units=people.size * alone.variance / both.variance,
+        reason=unused,
+        p=_p_of_zero(both, quantiles),
+    )
+
+
+def _without_limits(human: Floats) -> str:
+    """Why there cannot be an interval; empty when there can."""
+    if human.size == 0:
+        return "no query has values by people"
+    if human.size == 1:
+        return "one query only has values by people"
+    if np.ptp(human) <= 1e-12:
+        return f"people's values of all {human.size} queries are equal: their spread is unknown"
+    return ""
+
+
+def _without_machine(human: Floats, machine_only: Floats, power: float | None) -> str:
+    """Why the human values stand alone; empty when they do not."""
+    if machine_only.size == 0:
+        return "no query has machine values alone: the interval is that of people's values"
+    if power is None and human.size < FEWEST_TUNED:
+        return (
+            f"only {human.size} queries have values by people: too few to tell how far to trust "
+            "the machine, the interval is that of people's values"
+        )
+    return ""
+
+
+def _fitted_power(
+    human: Floats, machine: Floats, machine_only: Floats, weights: Floats, other_weights: Floats
+) -> float:
+    """λ that makes the interval shortest (PPI++, section 6), within 0 to 1."""
+    own, other = weights / weights.mean(), other_weights / other_weights.mean()
+    centre = _mean(machine_only, other) + _mean(human - machine, own)
+    people, judged = own * (human - centre), own * (machine - centre)
+    together = float(((people - people.mean()) * (judged - judged.mean())).mean())
+    both = np.append(judged, other * (machine_only - centre))
+    spread = float(both.var(ddof=1)) * (1.0 + human.size / machine_only.size)
+    return float(np.clip(together / spread, 0.0, 1.0)) if spread > 1e-24 else 0.0
+
+
+def _jackknife(
+    human: Floats, machine: Floats, machine_only: Floats, weights: Floats, other_weights: Floats
+) -> float:
+    """Variance of the whole estimate over the human units, the fit of λ included."""
+    others = _mean(machine_only, other_weights)
+    estimates = np.empty(human.size)
+    for left_out in range(human.size):
+        kept = np.arange(human.size) != left_out
+        people, judged, weight = human[kept], machine[kept], weights[kept]
+        power = _fitted_power(people, judged, machine_only, weight, other_weights)
+        estimates[left_out] = _mean(people - power * judged, weight) + power * others
+    return float(((estimates - estimates.mean()) ** 2).sum()) * (human.size - 1) / human.size
+
+
+def _estimate(values: Floats, weights: Floats, quantiles: Quantiles) -> _Estimate:
+    """The weighted mean; its variance is that of a ratio, without bias for the t form."""
+    mean = _mean(values, weights)
+    errors = weights / weights.sum() * (values - mean)
+    freedom = max(values.size - 1, 1)
+    correction = values.size / freedom if quantiles == "t" else 1.0
+    return _Estimate(mean, float((errors**2).sum()) * correction, float(freedom))
+
+
+def _sum(first: _Estimate, second: _Estimate) -> _Estimate:
+    """The sum of two independent estimates (degrees of freedom: Satterthwaite, 1946)."""
+    variance = first.variance + second.variance
+    parts = first.variance**2 / first.freedom + second.variance**2 / second.freedom
+    freedom = variance**2 / parts if parts > 0 else first.freedom
+    return _Estimate(first.mean + second.mean, variance, freedom)
+
+
+def _limits(estimate: _Estimate, level: float, quantiles: Quantiles) -> Interval:
+    upper = (1.0 + level) / 2.0
+    times = student_t.ppf(upper, estimate.freedom) if quantiles == "t" else norm.ppf(upper)
+    reach = float(times) * estimate.variance**0.5
+    return Interval(estimate.mean, estimate.mean - reach, estimate.mean + reach)
+
+
+def _p_of_zero(estimate: _Estimate, quantiles: Quantiles) -> float:
+    ratio = abs(estimate.mean) / estimate.variance**0.5
+    tail = student_t.sf(ratio, estimate.freedom) if quantiles == "t" else norm.sf(ratio)
+    return 2.0 * float(tail)
+
+
+def _mean(values: Floats, weights: Floats) -> float:
+    return float((weights * values).sum() / weights.sum()) if values.size else float("nan")
+
+
+def _finite(name: str, values: ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=np.float64).ravel()
+    if not np.isfinite(array).all():
+        missing = int((~np.isfinite(array)).sum())
+        raise ValueError(
+            f"{name} has {missing} values that are not finite; leave those queries out"
+        )
+    return array
+
+
+def _weights(name: str, weight: ArrayLike | None, units: int) -> Floats:
+    if weight is None:
+        return np.ones(units)
+    array = _finite(name, weight)
+    if array.size != units:
+        raise ValueError(f"{array.size} values of {name} for {units} units")
+    if (array <= 0).any():
+        raise ValueError(f"{name} must be above 0")
+    return array

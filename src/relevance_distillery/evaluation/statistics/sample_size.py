@@ -1,0 +1,274 @@
+"""How many human grades are needed: intervals and tests of a benchmark of another size.
+
+What is there tells how much queries differ. Fewer queries, or fewer pairs of each, are drawn
+from it and measured; more queries are projected: a standard error falls with the square root of
+their number. Doubling the pairs of each query helps less, since pairs of one query resemble each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import nct, norm
+from scipy.stats import t as student_t
+
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.statistics.bootstrap import (
+    SumStatistic,
+    difference,
+    interval,
+    standard_error,
+)
+from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.grading import GradeScale
+
+FEWEST_QUERIES = 10
+"""Of fewer queries the spread is too uncertain to project anything from it."""
+
+HALF_WIDTHS = (0.10, 0.05, 0.03)
+
+_QUERIES = (10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000)
+_PAIRS = (2, 5, 10, 20, 50, 100, 200, 500)
+_BEYOND = 4
+"""Queries are projected to this many times those that are there."""
+
+_REPEATS = 10
+"""Random parts that a half width is averaged over."""
+
+_NORMAL_FROM = 1000
+"""The noncentral t is as good as normal from so many queries, and costly to compute."""
+
+_MOST = 10_000_000
+"""Nobody grades more queries than this."""
+
+
+def sample_size(
+    judge_pairs: GradedPairs,
+    rival_pairs: GradedPairs | None,
+    scale: GradeScale,
+    margin: float = 0.03,
+    *,
+    names: tuple[str, str] = ("student", "teacher"),
+    metric: str = PRIMARY,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Any]:
+    """Interval width and power against the number of graded queries and pairs.
+
+    A half width is Student's t times the jackknife standard error over queries, times what the
+    interval of the report needs beyond that on the benchmark as it is.
+
+    Args:
+        judge_pairs: What people and the judge said, on the pairs that both judges graded where
+            there is a rival.
+        rival_pairs: What people and the rival said about the same pairs in the same order; None
+            for no power.
+        scale: The grades.
+        margin: The loss that does not matter.
+        names: Names of judge and rival.
+        metric: A metric that is pooled over pairs.
+        resamples: Resamples of queries for the interval of the benchmark as it is.
+        seed: Seed of the resamples and of the random parts.
+        level: Nominal coverage.
+
+    Returns:
+        `metric`, `judge`, and either `reason` or: `by_queries` (queries, pairs, half_width,
+        projected), `by_pairs` (pairs_per_query, pairs, half_width: at most so many pairs of
+        each query, weighted up to all), `queries_for` (half_width, queries, pairs) and `power`
+        (see `_power`). Pairs are means over queries times queries.
+    """
+    found: dict[str, Any] = {"metric": metric, "judge": names[0]}
+    statistic = pooled(metric, counts_by_query(judge_pairs, scale), scale)
+    graded = np.unique(judge_pairs.query)
+    if graded.size < FEWEST_QUERIES:
+        reason = f"fewer than {FEWEST_QUERIES} queries: too few to tell how much queries differ"
+        return found | {"reason": reason}
+    whole = SumStatistic(statistic.sums[graded], statistic.finish)
+    spread = standard_error(whole) * graded.size**0.5
+    if not np.isfinite(spread) or spread <= 1e-12:
+        reason = "the metric is not defined or the same for all queries: nothing to project"
+        return found | {"reason": reason}
+
+    shown = interval(statistic, resamples, seed, level)
+    stretch = (
+        (shown.high - shown.low) / 2.0 / _half_width(spread / graded.size**0.5, graded.size, level)
+    )
+    if not np.isfinite(stretch):
+        return found | {"reason": "the metric has no interval on this benchmark"}
+    rng = np.random.default_rng(seed)
+    each = judge_pairs.human.size / graded.size
+
+    def projected(queries: int) -> float:
+        return stretch * _half_width(spread / queries**0.5, queries, level)
+
+    found["by_queries"] = [
+        {
+            "queries": queries,
+            "pairs": round(queries * each),
+            "half_width": number(
+                projected(queries)
+                if queries >= graded.size
+                else stretch * _of_queries(whole, queries, rng, level)
+            ),
+            "projected": queries > graded.size,
+        }
+        for queries in sorted({*_QUERIES, graded.size})
+        if queries <= _BEYOND * graded.size
+    ]
+    found["by_pairs"] = _by_pairs(judge_pairs, scale, metric, rng, level, stretch)
+    found["queries_for"] = []
+    for wanted in HALF_WIDTHS:
+        needed = _fewest(projected, wanted, falling=True)
+        pairs = None if needed is None else round(needed * each)
+        found["queries_for"].append({"half_width": wanted, "queries": needed, "pairs": pairs})
+    found["power"] = _power(judge_pairs, rival_pairs, scale, margin, names, metric, level)
+    return found
+
+
+def _half_width(error: float, queries: int, level: float) -> float:
+    return float(student_t.ppf((1.0 + level) / 2.0, queries - 1)) * error
+
+
+def _of_queries(
+    statistic: SumStatistic, queries: int, rng: np.random.Generator, level: float
+) -> float:
+    """Mean half width over random parts of the queries."""
+    widths = []
+    for _ in range(_REPEATS):
+        kept = rng.choice(statistic.queries, queries, replace=False)
+        part = SumStatistic(statistic.sums[kept], statistic.finish)
+        widths.append(_half_width(standard_error(part), queries, level))
+    return _mean(widths)
+
+
+def _by_pairs(
+    pairs: GradedPairs,
+    scale: GradeScale,
+    metric: str,
+    rng: np.random.Generator,
+    level: float,
+    stretch: float,
+) -> list[dict[str, Any]]:
+    """Half widths with at most so many pairs of each query, down to two."""
+    of_query = np.bincount(pairs.query, minlength=pairs.queries)
+    weight = np.ones(pairs.query.size) if pairs.weight is None else pairs.weight
+    queries = int((of_query > 0).sum())
+    sizes = [*(size for size in _PAIRS if size < of_query.max()), int(of_query.max())]
+    widths: dict[int, list[float]] = {most: [] for most in sizes}
+    for _ in range(_REPEATS):
+        place = _places(pairs.query, of_query, rng)
+        for most in sizes:
+            kept = place < most
+            # What was left out is stood for by what was kept: the same figure is estimated.
+            stands_for = (of_query / np.clip(of_query, 1, most))[pairs.query]
+            part = GradedPairs(
+                pairs.human[kept],
+                pairs.judge[kept],
+                pairs.query[kept],
+                pairs.queries,
+                weight=(weight * stands_for)[kept],
+            )
+            error = standard_error(pooled(metric, counts_by_query(part, scale), scale))
+            widths[most].append(_half_width(error, queries, level))
+    return [
+        {
+            "pairs_per_query": most,
+            "pairs": int(np.minimum(of_query, most).sum()),
+            "half_width": number(stretch * _mean(widths[most])),
+        }
+        for most in sizes
+    ]
+
+
+def _places(
+    query: NDArray[np.int64], of_query: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Place of each pair in a random order of its query's pairs, from 0, shape (pairs,)."""
+    shuffled = rng.permutation(query.size)
+    order = shuffled[np.argsort(query[shuffled], kind="stable")]
+    first = np.cumsum(of_query) - of_query
+    place = np.empty(query.size, dtype=np.int64)
+    place[order] = np.arange(query.size) - first[query[order]]
+    return place
+
+
+def _power(
+    judge: GradedPairs,
+    rival: GradedPairs | None,
+    scale: GradeScale,
+    margin: float,
+    names: tuple[str, str],
+    metric: str,
+    level: float,
+) -> dict[str, Any]:
+    """Power of the paired comparison over queries (noncentral t; Johnson and Welch, 1940).
+
+    Returns:
+        `first`, `second`, `margin`, and either `reason` or: `spread` (standard deviation of the
+        difference between queries), `rows` (queries; non_inferior: chance to be called
+        non-inferior when both are equally good; superior_by_margin: chance to be called
+        superior when better by the margin, which is the same chance), `queries_for_80`.
+    """
+    found: dict[str, Any] = {"first": names[0], "second": names[1], "margin": margin}
+    if rival is None:
+        return found | {"reason": "there is no second judge to compare with"}
+    if not np.array_equal(judge.query, rival.query) or not np.array_equal(judge.human, rival.human):
+        return found | {"reason": "the two judges did not grade the same pairs"}
+    both = [pooled(metric, counts_by_query(side, scale), scale) for side in (judge, rival)]
+    apart = difference(both[0], both[1])
+    graded = np.unique(judge.query)
+    apart = SumStatistic(apart.sums[graded], apart.finish)
+    spread = standard_error(apart) * graded.size**0.5
+    if not np.isfinite(spread) or spread <= 1e-12:
+        return found | {"reason": "the two judges do not differ, or the metric is not defined"}
+
+    def power(queries: int) -> float:
+        wanted = float(student_t.ppf((1.0 + level) / 2.0, queries - 1))
+        shift = margin * queries**0.5 / spread
+        if queries > _NORMAL_FROM:
+            return float(norm.sf(wanted - shift))
+        return float(nct.sf(wanted, queries - 1, shift))
+
+    sizes = sorted({*_QUERIES, graded.size})
+    most = _fewest(power, 0.8)
+    return found | {
+        "spread": number(spread),
+        "rows": [
+            {
+                "queries": queries,
+                "non_inferior": number(power(queries)),
+                "superior_by_margin": number(power(queries)),
+            }
+            for queries in sizes
+            if queries <= _BEYOND * max(graded.size, most or 0)
+        ],
+        "queries_for_80": most,
+    }
+
+
+def _fewest(figure: Callable[[int], float], wanted: float, falling: bool = False) -> int | None:
+    """The smallest number of queries with such a figure; None where nobody could grade them."""
+
+    def enough(queries: int) -> bool:
+        return figure(queries) <= wanted if falling else figure(queries) >= wanted
+
+    low, high = 1, 2
+    while not enough(high):
+        low, high = high, high * 2
+        if high > _MOST:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if np.isfinite(value)]
+    return float(np.mean(defined)) if defined else float("nan")
