@@ -1,19 +1,16 @@
-"""Every coefficient against an independent implementation, on random and degenerate inputs."""
+"""The coefficients at their limits; equality with other implementations is tested beside this."""
 
 from __future__ import annotations
 
-import krippendorff
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
-from sklearn.metrics import accuracy_score, cohen_kappa_score, mean_absolute_error
+from sklearn.metrics import cohen_kappa_score
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement import figures as agreement
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 
 SCALE = DEFAULT_SCALE
-LABELS = SCALE.values.tolist()
 BINARY = GradeScale(grades=(Grade(value=0, name="no"), Grade(value=1, name="yes")), relevant_from=1)
 
 
@@ -22,66 +19,6 @@ def draw(seed: int, pairs: int = 300, noise: float = 1.0) -> tuple[np.ndarray, n
     human = rng.choice(4, size=pairs, p=[0.5, 0.2, 0.2, 0.1])
     judge = np.clip(np.rint(human + rng.normal(0.2, noise, pairs)), 0, 3).astype(int)
     return human, judge
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("pairs", [3, 40, 1000])
-def test_coefficients_equal_independent_ones(seed: int, pairs: int) -> None:
-    human, judge = draw(seed, pairs)
-    if len(set(human)) == 1 or len(set(judge)) == 1:
-        pytest.skip("not defined")
-    assert agreement.kappa(human, judge, SCALE) == pytest.approx(
-        cohen_kappa_score(human, judge, labels=LABELS)
-    )
-    assert agreement.quadratic_kappa(human, judge, SCALE) == pytest.approx(
-        cohen_kappa_score(human, judge, labels=LABELS, weights="quadratic")
-    )
-    assert agreement.krippendorff_alpha(human, judge, SCALE) == pytest.approx(
-        krippendorff.alpha(
-            np.stack([human, judge]).astype(float),
-            value_domain=LABELS,
-            level_of_measurement="ordinal",
-        )
-    )
-    assert agreement.spearman(human, judge, SCALE) == pytest.approx(
-        spearmanr(human, judge).statistic
-    )
-    assert agreement.accuracy(human, judge, SCALE) == pytest.approx(accuracy_score(human, judge))
-    assert agreement.mean_absolute_error(human, judge, SCALE) == pytest.approx(
-        mean_absolute_error(human, judge)
-    )
-    assert agreement.bias(human, judge, SCALE) == pytest.approx((judge - human).mean())
-    assert agreement.within_one(human, judge, SCALE) == pytest.approx(
-        (np.abs(judge - human) <= 1).mean()
-    )
-    binary = cohen_kappa_score(human >= 2, judge >= 2)
-    assert agreement.binary_kappa(human, judge, SCALE) == pytest.approx(binary, nan_ok=True)
-
-
-def gwet_by_hand(human: np.ndarray, judge: np.ndarray, size: int) -> float:
-    """Gwet (2014), written out with loops."""
-    weight = [[1 - (i - j) ** 2 / (size - 1) ** 2 for j in range(size)] for i in range(size)]
-    observed = sum(weight[a][b] for a, b in zip(human, judge, strict=True)) / len(human)
-    share = [((human == g).mean() + (judge == g).mean()) / 2 for g in range(size)]
-    total = sum(map(sum, weight))
-    chance = total / (size * (size - 1)) * sum(s * (1 - s) for s in share)
-    return (observed - chance) / (1 - chance)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_gwet_ac2_equals_its_definition(seed: int) -> None:
-    human, judge = draw(seed)
-    assert agreement.gwet_ac2(human, judge, SCALE) == pytest.approx(gwet_by_hand(human, judge, 4))
-
-
-def test_published_gwet_ac1_example() -> None:
-    # Two raters, two categories: 118 + 2 agreements, 5 disagreements (Gwet, 2008, table 1).
-    counts = np.array([[118.0, 5.0], [0.0, 0.0]])
-    counts[1, 1] = 2.0
-    share = (counts.sum(0) + counts.sum(1)) / (2 * counts.sum())
-    chance = 2 * share[0] * share[1]
-    expected = (120 / 125 - chance) / (1 - chance)
-    assert float(confusion.gwet_ac2(counts)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from kedro.io import DatasetError
 
 from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
@@ -120,7 +122,12 @@ def test_parquet(tmp_path: Path) -> None:
         ("q1\td0\t1.5\n", r"row 2: grade '1.5'"),
         ("q1\td0\tgood\n", r"row 2: grade 'good'"),
         ("q1\td0\t\n", r"row 2: grade ''"),
-        ("q1\td0\t1\nq1\td0\t2\n", r"rows 2 and 3: grades 1 and 2 for the same pair"),
+        (
+            "q1\td0\t9\nq1\td1\t8\n",
+            r"rows 2, 3: grades '9', '8' are not on the scale \[0, 1, 2, 3\]",
+        ),
+        ("q1\td0\t9\n", r"set `scale` in conf/local/globals.yml"),
+        ("q1\td0\t1\nq1\td0\t2\n", r"each of its 1 pairs has two different grades"),
         ("q1\t\t1\n", r"row 2: empty document id"),
         ("", r"holds no grades"),
     ],
@@ -131,6 +138,81 @@ def test_bad_grades_name_file_and_row(beir: Path, rows: str, message: str) -> No
         load_benchmark(beir, SCALE)
     assert "human.tsv" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_contradictions_are_left_out_and_counted_or_refused(beir: Path) -> None:
+    file = beir / "qrels" / "human.tsv"
+    file.write_text(HEADER + "q1\td0\t1\nq1\td0\t2\nq1\td1\t0\nq2\td2\t1\n")
+    found = load_benchmark(beir, SCALE)
+    assert found.judgments["document_id"].tolist() == ["d1", "d2"]
+    reason = "pairs with two different grades by the same person: 1"
+    assert found.skipped == {reason: ["q1/d0"]}
+    with pytest.raises(DatasetError, match="rows 2 and 3: grades 1 and 2 for the same pair"):
+        BenchmarkDataset(filepath=str(beir), contradictions="refuse").load()
+    with pytest.raises(UserError, match="rows 2 and 3"):
+        read_grades(file, SCALE)
+
+
+def test_trec_junk_is_the_lowest_grade(beir: Path, tmp_path: Path) -> None:
+    (beir / "qrels" / "human.tsv").write_text(HEADER + "q1\td0\t-2\nq1\td1\t-1\nq2\td2\t1\n")
+    found = load_benchmark(beir, SCALE)
+    assert found.judgments["grade"].tolist() == [0, 0, 1]
+    assert found.notes == ("2 grades below 0 (TREC's junk) count as the lowest grade.",)
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("query,document_id,grade\nberths,d0,-1\n")
+    with pytest.raises(UserError, match="row 2: grade '-1' is not on the scale"):
+        load_benchmark(sheet, SCALE)
+
+
+def test_columns_under_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("term,sku,stars,text\nberth fees,d0,3,A long description\n")
+    names = {"query": "term", "document_id": "sku", "grade": "stars"}
+    found = BenchmarkDataset(filepath=str(path), columns=names).load()
+    assert found.queries["text"].tolist() == ["berth fees"]
+    assert found.judgments[["document_id", "grade"]].to_numpy().tolist() == [["d0", 3]]
+    with pytest.raises(UserError, match=r"shop\.csv: has no column star; has term, sku, stars"):
+        load_benchmark(path, SCALE, columns=names | {"grade": "star"})
+    with pytest.raises(UserError, match=r"needs the column document_id and grade; has term, sku"):
+        load_benchmark(path, SCALE)
+
+
+def test_grades_are_enough_where_no_text_is_needed(beir: Path, tmp_path: Path) -> None:
+    (tmp_path / "qrels.txt").write_text("q1 0 d0 3\nq7 0 d9 0\n")
+    found = load_benchmark(tmp_path / "qrels.txt", SCALE, texts_needed=False)
+    assert found.queries.to_numpy().tolist() == [["q1", "", ""], ["q7", "", ""]]
+    (beir / "qrels" / "human.tsv").write_text(HEADER + "q1\td0\t3\nq9\tgone\t1\n")
+    found = load_benchmark(beir, SCALE, texts_needed=False)
+    assert len(found.judgments) == 2
+    assert found.documents is not None
+    assert found.documents["document_id"].tolist() == ["d0"]  # judged ones only
+    (beir / "queries.jsonl").unlink()
+    (beir / "corpus.jsonl").unlink()
+    assert len(load_benchmark(beir, SCALE, texts_needed=False).judgments) == 2
+    with pytest.raises(UserError, match=r"has no queries\.jsonl"):
+        load_benchmark(beir, SCALE)
+
+
+def test_several_benchmarks_the_first_decides(beir: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more" / "set"
+    shutil.copytree(beir, other)
+    (other / "qrels" / "human.tsv").write_text(HEADER + "q1\td0\t0\n")
+    found = load_benchmark(f"{beir};{other}", SCALE)
+    assert [one.name for one in found.everything] == [f"{tmp_path.name}-set", "more-set"]
+    assert [len(one.judgments) for one in found.everything] == [3, 1]
+    assert found.query_texts() == ["berth fees", "who signs", "berth fees"]
+    assert found.judged_documents() == set()
+    (beir / "corpus.jsonl").unlink()
+    assert load_benchmark(f"{other};{beir}", SCALE).judged_documents() == {"d0", "d1", "d2"}
+
+
+def test_judges_files_of_other_formats_are_found(beir: Path) -> None:
+    (beir / "judges" / "small.csv").write_text("query_id,document_id,grade\nq1,d0,1\n")
+    found = load_benchmark(beir, SCALE)
+    assert list(found.judge_files) == ["big", "small"]
+    small = found.judge("small")
+    assert small is not None
+    assert small["grade"].tolist() == [1]
 
 
 def test_missing_columns_and_files(tmp_path: Path, beir: Path) -> None:

@@ -1,57 +1,24 @@
-"""Ranking metrics against pytrec_eval and against brute force over all orders of ties."""
+"""Ranking metrics of all queries at once, and where they do not exist."""
 
 from __future__ import annotations
 
-from itertools import combinations, permutations
+from itertools import combinations
 
 import numpy as np
 import pytest
-import pytrec_eval
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
-from relevance_distillery.evaluation.agreement.ranking import ndcg, pairwise_accuracy, per_query
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_ndcg_equals_trec_eval_without_ties(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    human = rng.integers(0, 4, 30)
-    human[0] = 3
-    score = rng.permutation(30).astype(float)
-    # trec_eval's gain is the grade itself, so it is given the exponential gain as a grade.
-    qrels = {"q": {f"d{i}": int(2**g - 1) for i, g in enumerate(human)}}
-    run = {"q": {f"d{i}": float(s) for i, s in enumerate(score)}}
-    expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg", "ndcg_cut.10"}).evaluate(run)["q"]
-    assert ndcg(human, score) == pytest.approx(expected["ndcg"])
-    assert ndcg(human, score, 10) == pytest.approx(expected["ndcg_cut_10"])
-
-
-@pytest.mark.parametrize("cutoff", [None, 2, 3])
-def test_ties_are_the_mean_over_all_orders(cutoff: int | None) -> None:
-    human, score = np.array([3, 0, 1, 2, 0]), np.array([1, 1, 0, 1, 0])
-    orders = [
-        list(first) + list(last)
-        for first in permutations([0, 1, 3])
-        for last in permutations([2, 4])
-    ]
-    values = []
-    for order in orders:
-        strict = np.empty(5)
-        strict[order] = -np.arange(5)
-        values.append(ndcg(human, strict, cutoff))
-    assert ndcg(human, score, cutoff) == pytest.approx(np.mean(values))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_pairwise_accuracy_equals_brute_force(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    human, score = rng.integers(0, 4, 25), rng.integers(0, 5, 25)
-    points, total = 0.0, 0
-    for i, j in combinations(range(25), 2):
-        if human[i] != human[j]:
-            total += 1
-            product = (human[i] - human[j]) * (score[i] - score[j])
-            points += 1.0 if product > 0 else 0.5 if product == 0 else 0.0
-    assert pairwise_accuracy(human, score) == pytest.approx(points / total)
+from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.ranking import (
+    RANKING_METRICS,
+    all_per_query,
+    ndcg,
+    pairwise_accuracy,
+    per_query,
+)
 
 
 def test_undefined_queries() -> None:
@@ -67,3 +34,76 @@ def test_queries_without_a_relevant_document_are_left_out() -> None:
     assert values[1] == pytest.approx(1 / np.log2(3))
     pairwise = per_query("pairwise_accuracy", human, score, query, queries=3, relevant=2)
     assert pairwise[:2].tolist() == [1.0, 0.0]
+
+
+PAIRS = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(-1, 3), st.sampled_from([-2.0, 0.0, 0.5, 1e-9, 7.0])),
+    max_size=30,
+)
+
+
+def orders_alike(human: np.ndarray, score: np.ndarray) -> float:
+    points = [
+        1.0 if product > 0 else 0.5 if product == 0 else 0.0
+        for i, j in combinations(range(len(human)), 2)
+        if human[i] != human[j]
+        for product in [np.sign(human[i] - human[j]) * np.sign(score[i] - score[j])]
+    ]
+    return float(np.mean(points)) if points else float("nan")
+
+
+def gain_of_ranking(human: np.ndarray, score: np.ndarray, cutoff: int | None) -> float:
+    """nDCG with every document at the mean discount of the ranks that its score covers."""
+    gain = 2.0 ** np.maximum(human, 0) - 1
+    discount = 1 / np.log2(np.arange(len(human)) + 2)
+    discount[cutoff if cutoff is not None else len(human) :] = 0
+    total = 0.0
+    for value, own in zip(score, gain, strict=True):
+        above, same = int((score > value).sum()), int((score == value).sum())
+        total += own * discount[above : above + same].mean()
+    best = float((np.sort(gain)[::-1] * discount).sum())
+    return total / best if best > 0 else float("nan")
+
+
+@settings(max_examples=150, deadline=None)
+@given(PAIRS)
+def test_all_queries_at_once_equal_one_after_the_other(rows: list) -> None:
+    """Queries in any order and without documents, ties, one grade only, grades below 0."""
+    query = np.array([row[0] for row in rows], dtype=np.int64)
+    human = np.array([row[1] for row in rows], dtype=np.int64)
+    score = np.array([row[2] for row in rows])
+    found = all_per_query(human, score, query, 6, 2)
+    assert set(found) == set(RANKING_METRICS)
+    for number in range(6):
+        own = query == number
+        relevant = (human[own] >= 2).any()
+        expected = {
+            "pairwise_accuracy": orders_alike(human[own], score[own]),
+            "ndcg": gain_of_ranking(human[own], score[own], None) if relevant else np.nan,
+            "ndcg_at_10": gain_of_ranking(human[own], score[own], 10) if relevant else np.nan,
+        }
+        for name, value in expected.items():
+            assert found[name][number] == pytest.approx(value, nan_ok=True), name
+
+
+@settings(max_examples=100, deadline=None)
+@given(PAIRS, st.lists(st.integers(0, 3), min_size=5, max_size=5), st.booleans())
+def test_correlation_of_scores_equals_scipy_on_any_resample(
+    rows: list, drawn: list[int], weighted: bool
+) -> None:
+    query = np.array([row[0] for row in rows], dtype=np.int64)
+    human = np.array([row[1] for row in rows], dtype=np.int64)
+    score = np.array([row[2] for row in rows])
+    weight = 1 + np.arange(len(rows)) % 3 if weighted else None
+    pairs = GradedPairs(
+        human, score, query, 5, graded=False, weight=None if weight is None else weight * 1.0
+    )
+    times = np.array(drawn)[query] * (1 if weight is None else weight)
+    repeated = np.repeat(np.arange(len(rows)), times)
+    expected = np.nan
+    if len(set(human[repeated])) > 1 and len(set(score[repeated])) > 1:
+        expected = spearmanr(human[repeated], score[repeated]).statistic
+    figure = ScoreCorrelation(pairs)
+    both = figure(np.array([drawn, np.zeros(5)], dtype=float))
+    assert both[0] == pytest.approx(expected, nan_ok=True)
+    assert np.isnan(both[1])

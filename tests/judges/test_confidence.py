@@ -9,12 +9,12 @@ import pytest
 from known_judges import SIZE, truths_of
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.calibrating import calibrate, query_folds
 from relevance_distillery.judges.composites.confidence import (
     Answers,
     check_calibration_grades,
-    expected_calibration_error,
     fit_probability_map,
 )
 from relevance_distillery.judges.composites.grade_maps import (

@@ -7,29 +7,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.agreement.metrics import (
-    METRICS,
-    GradedPairs,
-    graded_statistics,
-)
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
-from relevance_distillery.evaluation.statistics.numbers import interval_json
+from relevance_distillery.evaluation.agreement.estimates import Options, estimates
+from relevance_distillery.evaluation.agreement.metrics import METRICS, graded_statistics
+from relevance_distillery.evaluation.agreement.ratings import Ratings, mean_of_couples
 from relevance_distillery.grading import GradeScale
-
-Floats = NDArray[np.float64]
 
 _UNSIGNED = tuple(name for name in METRICS if name != "bias")
 """Between equals a bias has no direction."""
 
 
 def human_ceiling(
-    annotators: pd.DataFrame | None,
-    scale: GradeScale,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    annotators: pd.DataFrame | None, scale: GradeScale, options: Options | None = None
 ) -> dict[str, Any]:
     """Every metric of each person against each other person, averaged over the couples.
 
@@ -37,9 +26,7 @@ def human_ceiling(
         annotators: Columns query_id, document_id, annotator, grade; one row a grade. And
             weight, where the graded pairs are a sample in which not all count alike.
         scale: The grades.
-        resamples: Resamples of queries for the intervals.
-        seed: Seed of the resamples.
-        level: Nominal coverage.
+        options: How the figures are computed.
 
     Returns:
         Intervals by metric name; empty with fewer than two raters or none who graded the
@@ -47,45 +34,14 @@ def human_ceiling(
     """
     if annotators is None or annotators["annotator"].nunique() < 2:
         return {}
-    wide = annotators.pivot(index=["query_id", "document_id"], columns="annotator", values="grade")
-    codes, names = pd.factorize(wide.index.get_level_values("query_id"))
-    weight = None
-    if "weight" in annotators:
-        weight = annotators.groupby(["query_id", "document_id"])["weight"].first()
-        weight = weight.reindex(wide.index)
-    couples: list[dict[str, SumStatistic]] = []
-    for one, other in permutations(sorted(wide.columns), 2):
-        both = (wide[one].notna() & wide[other].notna()).to_numpy()
+    ratings = Ratings.of(annotators)
+    couples = []
+    for one, other in permutations(ratings.grades.values(), 2):
+        both = np.isfinite(one) & np.isfinite(other)
         if both.any():
-            pairs = GradedPairs(
-                human=wide.loc[both, one].to_numpy(dtype=np.int64),
-                judge=wide.loc[both, other].to_numpy(dtype=np.float64),
-                query=codes[both].astype(np.int64),
-                queries=len(names),
-                weight=None if weight is None else weight.to_numpy(dtype=np.float64)[both],
-            )
-            couples.append(graded_statistics(pairs, scale))
+            couples.append(graded_statistics(ratings.pairs(one, other, both), scale))
     if not couples:
         return {}
-    return {
-        name: interval_json(
-            interval(_mean([couple[name] for couple in couples]), resamples, seed, level),
-            METRICS[name].undefined,
-            "too few queries for an interval",
-        )
-        for name in _UNSIGNED
-    }
-
-
-def _mean(parts: list[SumStatistic]) -> SumStatistic:
-    """The mean of figures over the same queries."""
-    width = parts[0].sums.shape[1]
-
-    def finish(sums: Floats) -> Floats:
-        values = [
-            part.finish(sums[:, place * width : (place + 1) * width])
-            for place, part in enumerate(parts)
-        ]
-        return np.mean(values, axis=0)
-
-    return SumStatistic(np.hstack([part.sums for part in parts]), finish)
+    mean = mean_of_couples(couples)
+    figures = {name: mean[name] for name in _UNSIGNED}
+    return estimates({"people": figures}, options or Options())["people"]

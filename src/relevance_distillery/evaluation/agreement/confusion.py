@@ -76,14 +76,14 @@ def _weights(weight: ArrayLike | None) -> Floats | None:
     return None if weight is None else np.asarray(weight, dtype=np.float64)
 
 
-def _divide(numerator: Floats, denominator: Floats) -> Floats:
+def divide(numerator: Floats, denominator: Floats) -> Floats:
     """The ratio, nan where the denominator is 0 up to rounding."""
     defined = denominator > 1e-12
     return np.where(defined, numerator / np.where(defined, denominator, 1.0), np.nan)
 
 
 def _mean_over_pairs(counts: Floats, values: Floats) -> Floats:
-    return _divide((counts * values).sum((-1, -2)), counts.sum((-1, -2)))
+    return divide((counts * values).sum((-1, -2)), counts.sum((-1, -2)))
 
 
 def _steps(size: int) -> Floats:
@@ -97,7 +97,7 @@ def _weighted_kappa(counts: Floats, disagreement: Floats) -> Floats:
     rows, columns = counts.sum(-1), counts.sum(-2)
     expected = np.einsum("...i,...j,ij->...", rows, columns, disagreement)
     observed = (counts * disagreement).sum((-1, -2))
-    return 1.0 - _divide(observed * total, expected)
+    return 1.0 - divide(observed * total, expected)
 
 
 def kappa(counts: Floats) -> Floats:
@@ -121,9 +121,14 @@ def binary_kappa(counts: Floats, threshold: int) -> Floats:
         counts: Confusion matrices, shape (..., grades, grades).
         threshold: Place on the scale from which a grade counts as relevant.
     """
+    return kappa(halves(counts, threshold))
+
+
+def halves(counts: Floats, threshold: int) -> Floats:
+    """Grades below and from a place on the scale summed up, shape (..., 2, 2)."""
     upper = np.arange(counts.shape[-1]) >= threshold
-    halves = np.stack([~upper, upper]).astype(np.float64)
-    return kappa(np.einsum("...ij,ai,bj->...ab", counts, halves, halves))
+    side = np.stack([~upper, upper]).astype(np.float64)
+    return side @ counts @ side.T
 
 
 def krippendorff_alpha(counts: Floats) -> Floats:
@@ -139,7 +144,7 @@ def krippendorff_alpha(counts: Floats) -> Floats:
     distance = (middle[..., :, None] - middle[..., None, :]) ** 2
     observed = (coincidences * distance).sum((-1, -2))
     expected = (ratings[..., :, None] * ratings[..., None, :] * distance).sum((-1, -2))
-    return 1.0 - _divide(observed * (total - 1.0), expected)
+    return 1.0 - divide(observed * (total - 1.0), expected)
 
 
 def gwet_ac2(counts: Floats) -> Floats:
@@ -155,7 +160,7 @@ def gwet_ac2(counts: Floats) -> Floats:
     share = (counts.sum(-1) + counts.sum(-2)) / (2.0 * np.where(total > 0, total, 1.0))[..., None]
     chance = weights.sum() / (size * (size - 1)) * (share * (1.0 - share)).sum(-1)
     agreement = _mean_over_pairs(counts, weights)
-    return _divide(agreement - chance, 1.0 - chance)
+    return divide(agreement - chance, 1.0 - chance)
 
 
 def accuracy(counts: Floats) -> Floats:
@@ -189,14 +194,14 @@ def spearman(counts: Floats) -> Floats:
     human, judge = centred(rows), centred(columns)
     covariance = np.einsum("...ij,...i,...j->...", counts, human, judge)
     spread = (rows * human**2).sum(-1) * (columns * judge**2).sum(-1)
-    return _divide(covariance, np.sqrt(spread))
+    return divide(covariance, np.sqrt(spread))
 
 
 def recall_by_grade(counts: Floats) -> Floats:
     """Share of each grade of people that the judge found again, shape (..., grades)."""
-    return _divide(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1))
+    return divide(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1))
 
 
 def precision_by_grade(counts: Floats) -> Floats:
     """Share of each grade of the judge that people gave too, shape (..., grades)."""
-    return _divide(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-2))
+    return divide(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-2))

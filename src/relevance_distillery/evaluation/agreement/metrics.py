@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion, ranking
+from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import Statistic, SumStatistic
 from relevance_distillery.grading import GradeScale
 
@@ -125,8 +127,6 @@ METRICS: dict[str, Metric] = {
     )
 }
 
-_RANKING = ("pairwise_accuracy", "ndcg", "ndcg_at_10")
-
 _POOLED: dict[str, Callable[[Floats], Floats]] = {
     "kappa": confusion.kappa,
     "quadratic_kappa": confusion.quadratic_kappa,
@@ -140,28 +140,6 @@ _POOLED: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-@dataclass(frozen=True)
-class GradedPairs:
-    """What people and one judge said about the same pairs.
-
-    Attributes:
-        human: People's grades, shape (pairs,).
-        judge: The judge's grades, or scores where `graded` is false, shape (pairs,).
-        query: Number of each pair's query, shape (pairs,).
-        queries: How many queries there are in all, those without pairs included.
-        graded: The judge gave grades of the scale.
-        weight: How many pairs each pair stands for, shape (pairs,): 1 / its inclusion
-            probability where the pairs are a sample; None where all count alike.
-    """
-
-    human: NDArray[np.int64]
-    judge: NDArray[np.float64]
-    query: NDArray[np.int64]
-    queries: int
-    graded: bool = True
-    weight: NDArray[np.float64] | None = None
-
-
 def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
     """Every metric that these pairs have, as a function of query weights.
 
@@ -173,10 +151,9 @@ def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
         Statistics by metric name in the order of `METRICS`: all of them for grades, the
         rank correlation and the ranking metrics for scores.
     """
-    if not pairs.graded:
-        found: dict[str, Statistic] = {"spearman": ScoreCorrelation(pairs)}
-        return found | {name: _mean_over_queries(name, pairs, scale) for name in _RANKING}
-    return dict(graded_statistics(pairs, scale))
+    if pairs.graded:
+        return dict(graded_statistics(pairs, scale))
+    return {"spearman": ScoreCorrelation(pairs), **_ranking_statistics(pairs, scale)}
 
 
 def graded_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:
@@ -185,16 +162,24 @@ def graded_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumSta
     Args:
         pairs: What people and the judge said; no missing values.
         scale: The grades.
+
+    Returns:
+        Statistics in the order of `METRICS`; those that are pooled over pairs share one array
+        of sums, so that a resample adds it up once.
     """
-    counts = confusion.confusion_by_query(
-        pairs.human, pairs.judge.astype(np.int64), pairs.query, pairs.queries, scale, pairs.weight
-    )
+    counts = counts_by_query(pairs, scale)
+    ordering = _ranking_statistics(pairs, scale)
     return {
-        name: _mean_over_queries(name, pairs, scale)
-        if name in _RANKING
-        else pooled(name, counts, scale)
+        name: ordering[name] if name in ordering else pooled(name, counts, scale)
         for name in METRICS
     }
+
+
+def counts_by_query(pairs: GradedPairs, scale: GradeScale) -> Floats:
+    """One confusion matrix a query, shape (queries, grades, grades), people in rows."""
+    return confusion.confusion_by_query(
+        pairs.human, pairs.judge.astype(np.int64), pairs.query, pairs.queries, scale, pairs.weight
+    )
 
 
 def pooled(name: str, counts: Floats, scale: GradeScale) -> SumStatistic:
@@ -214,22 +199,37 @@ def pooled(name: str, counts: Floats, scale: GradeScale) -> SumStatistic:
             return confusion.binary_kappa(matrices, threshold)
         return _POOLED[name](matrices)
 
-    return SumStatistic(counts.reshape(-1, size * size), finish)
+    return SumStatistic(counts.reshape(-1, size * size), finish, _bounds(name, size))
 
 
-def _mean_over_queries(name: str, pairs: GradedPairs, scale: GradeScale) -> SumStatistic:
-    values = ranking.per_query(
-        name, pairs.human, pairs.judge, pairs.query, pairs.queries, scale.relevant_from
+def _bounds(name: str, grades: int) -> tuple[float, float]:
+    """Lowest and highest value of a pooled metric."""
+    if name in ("accuracy", "within_one"):
+        return (0.0, 1.0)
+    if name in ("mean_absolute_error", "bias"):
+        return (0.0 if name == "mean_absolute_error" else 1.0 - grades, grades - 1.0)
+    return (-1.0, 1.0)
+
+
+def _ranking_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:
+    """Metrics of the order within queries, means over the queries that have them."""
+    found = ranking.all_per_query(
+        pairs.human, pairs.judge, pairs.query, pairs.queries, scale.relevant_from
     )
-    defined = np.isfinite(values)
-    share = np.where(defined, _query_weights(pairs), 0.0)
-    sums = np.column_stack([np.where(defined, values, 0.0) * share, share])
+    weight = _query_weights(pairs)
+    statistics = {}
+    for name, values in found.items():
+        defined = np.isfinite(values)
+        share = np.where(defined, weight, 0.0)
+        sums = np.column_stack([np.where(defined, values, 0.0) * share, share])
+        statistics[name] = SumStatistic(sums, ratio, (0.0, 1.0))
+    return statistics
 
-    def finish(totals: Floats) -> Floats:
-        some = totals[:, 1] > 0
-        return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
 
-    return SumStatistic(sums, finish)
+def ratio(totals: Floats) -> Floats:
+    """First column over second, shape (n,); nan where the second is 0."""
+    some = totals[:, 1] > 1e-12
+    return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
 
 
 def _query_weights(pairs: GradedPairs) -> Floats:
@@ -242,30 +242,3 @@ def _query_weights(pairs: GradedPairs) -> Floats:
     number = np.bincount(pairs.query, minlength=pairs.queries)
     total = np.bincount(pairs.query, weights=pairs.weight, minlength=pairs.queries)
     return total / np.maximum(number, 1)
-
-
-class ScoreCorrelation:
-    """Spearman's rank correlation of people's grades with a score that has many values.
-
-    Its ranks change with every resample, so there are no sums over queries to start from;
-    the scores are sorted once.
-    """
-
-    def __init__(self, pairs: GradedPairs) -> None:
-        self.queries = pairs.queries
-        self._query = pairs.query
-        self._weight = 1.0 if pairs.weight is None else pairs.weight
-        _, self._human = np.unique(pairs.human, return_inverse=True)
-        _, self._score = np.unique(pairs.judge, return_inverse=True)
-
-    def __call__(self, weights: Floats) -> Floats:
-        """Correlations, shape (n,), for weights of shape (n, queries)."""
-        return np.array([self._correlation(row[self._query] * self._weight) for row in weights])
-
-    def _correlation(self, weight: Floats) -> float:
-        ranks = []
-        for group in (self._human, self._score):
-            margin = np.bincount(group, weights=weight)
-            ranks.append((np.cumsum(margin) - margin / 2.0)[group] - margin.sum() / 2.0)
-        spread = np.sqrt((weight * ranks[0] ** 2).sum() * (weight * ranks[1] ** 2).sum())
-        return float((weight * ranks[0] * ranks[1]).sum() / spread) if spread > 0 else np.nan

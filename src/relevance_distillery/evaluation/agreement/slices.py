@@ -2,129 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from relevance_distillery.evaluation.agreement.metrics import METRICS, statistics
-from relevance_distillery.evaluation.agreement.tables import GRADING_JUDGES, graded_by, pairs_of
-from relevance_distillery.evaluation.statistics.bootstrap import interval
-from relevance_distillery.evaluation.statistics.numbers import interval_json
+from relevance_distillery.evaluation.agreement.estimates import Options, estimates
+from relevance_distillery.evaluation.agreement.metrics import graded_statistics
+from relevance_distillery.evaluation.agreement.slicings import slicings
+from relevance_distillery.evaluation.agreement.tables import graded_by, grading_judges, pairs_of
 from relevance_distillery.grading import GradeScale
 
 SLICE_METRICS = ("quadratic_kappa", "accuracy", "bias", "pairwise_accuracy")
 """Metrics worth their place in a table that is read row by row."""
 
-FEW_QUERIES = 10
+GRADE_METRICS = ("accuracy", "within_one", "mean_absolute_error", "bias")
+"""Where people gave one grade only, what corrects for chance or orders does not exist."""
 
-_WORDS = ((1, 2, "1–2 words"), (3, 4, "3–4 words"), (5, 8, "5–8 words"), (9, None, "9 or more"))
-_PASSAGES = ((1, 1, "1 passage"), (2, 4, "2–4 passages"), (5, None, "5 or more"))
+FEW_QUERIES = 10
 
 
 def measure_slices(
     grades: pd.DataFrame,
     scale: GradeScale,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-    fewest_pairs: int = 50,
+    options: Options | None = None,
+    confident: Iterable[str] = (),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Measure student, teacher and base on every slice.
+    """Measure every judge that gives grades on every slice.
 
     Args:
-        grades: The benchmark_grades table; slices come from its columns style, query_words,
-            passages and seen, whichever are there.
+        grades: The benchmark_grades table, see `slicings`.
         scale: The grades.
-        resamples: Resamples of queries for the intervals.
-        seed: Seed of the resamples.
-        level: Nominal coverage.
-        fewest_pairs: A slice with fewer pairs, or fewer than 10 queries, is marked `small`.
+        options: How the figures are computed; `slice_pairs` says below how many pairs a slice
+            is marked as too small, as it is below 10 queries.
+        confident: Judges whose confidence cuts the benchmark.
 
     Returns:
-        By slice name one entry a value, with pairs, queries, small and the judges' metrics;
-        a slice with one value only is left out, it would repeat the whole.
+        By slicing one entry a value, with pairs, queries, small and why, and the judges'
+        metrics; a slicing with one value only is left out, it would repeat the whole.
     """
+    options = options or Options()
+    judges = grading_judges(grades)
+    needed = ["query_id", "human", "weight", *(f"{judge}_grade" for judge in judges)]
+    table = grades[[column for column in needed if column in grades]]
     found: dict[str, list[dict[str, Any]]] = {}
-    for name, values in _slicings(grades).items():
-        kinds = [kind for kind in values.drop_duplicates() if kind]
+    for name, values in slicings(grades, scale, confident).items():
+        kinds = values.cat.categories
         if len(kinds) < 2:
             continue
-        order = _ordered(name, kinds)
+        metrics = GRADE_METRICS if name == "grade" else SLICE_METRICS
         found[name] = [
-            _one(
-                grades[(values == kind).to_numpy()],
-                kind,
-                scale,
-                resamples,
-                seed,
-                level,
-                fewest_pairs,
-            )
-            for kind in order
+            {"value": kind} | _one(table[(values == kind).to_numpy()], scale, options, metrics)
+            for kind in kinds
         ]
     return found
 
 
 def _one(
-    part: pd.DataFrame,
-    kind: str,
-    scale: GradeScale,
-    resamples: int,
-    seed: int,
-    level: float,
-    fewest_pairs: int,
+    part: pd.DataFrame, scale: GradeScale, options: Options, metrics: tuple[str, ...]
 ) -> dict[str, Any]:
     queries = int(part["query_id"].nunique())
-    judges = {}
-    for judge in GRADING_JUDGES:
+    figures = {}
+    for judge in grading_judges(part):
         if graded_by(part, judge).any():
-            metrics = statistics(pairs_of(part, judge), scale)
-            judges[judge] = {
-                name: interval_json(
-                    interval(metrics[name], resamples, seed, level),
-                    METRICS[name].undefined,
-                    "too few queries for an interval",
-                )
-                for name in SLICE_METRICS
-            }
+            every = graded_statistics(pairs_of(part, judge), scale)
+            figures[judge] = {name: every[name] for name in metrics}
+    few = [
+        f"{number} {unit}, fewer than {enough}"
+        for number, unit, enough in (
+            (len(part), "pairs", options.slice_pairs),
+            (queries, "queries", FEW_QUERIES),
+        )
+        if number < enough
+    ]
     return {
-        "value": kind,
         "pairs": len(part),
         "queries": queries,
-        "small": len(part) < fewest_pairs or queries < FEW_QUERIES,
-        "judges": judges,
+        "small": bool(few),
+        "why": "; ".join(few),
+        "judges": estimates(figures, options),
     }
-
-
-def _slicings(grades: pd.DataFrame) -> dict[str, pd.Series]:
-    """The value of each slicing for every row, empty where a row belongs to none."""
-    found: dict[str, pd.Series] = {}
-    if "style" in grades:
-        found["query style"] = (
-            grades["style"].fillna("").astype(str).str.replace(r"[_-]", " ", regex=True)
-        )
-    if "query_words" in grades:
-        found["query length"] = _bands(grades["query_words"], _WORDS)
-    if "passages" in grades:
-        found["document length"] = _bands(grades["passages"], _PASSAGES)
-    if "seen" in grades:
-        found["document in training"] = pd.Series(
-            np.where(grades["seen"].astype(bool), "seen", "unseen"), index=grades.index
-        )
-    return found
-
-
-def _bands(values: pd.Series, bands: tuple[tuple[int, int | None, str], ...]) -> pd.Series:
-    names = pd.Series("", index=values.index, dtype=object)
-    for low, high, name in bands:
-        inside = (values >= low) & (values <= (high if high is not None else np.inf))
-        names[inside] = name
-    return names
-
-
-def _ordered(name: str, kinds: list[str]) -> list[str]:
-    wanted = [label for *_, label in (*_WORDS, *_PASSAGES)]
-    if name in ("query length", "document length"):
-        return sorted(kinds, key=wanted.index)
-    return sorted(kinds)

@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.agreement import confusion, ranking
+from relevance_distillery.evaluation.agreement import confusion, remarks
+from relevance_distillery.evaluation.agreement.calibration import measure_calibration
 from relevance_distillery.evaluation.agreement.ceiling import human_ceiling
+from relevance_distillery.evaluation.agreement.estimates import Options, differences, estimates
 from relevance_distillery.evaluation.agreement.metrics import (
-    METRICS,
     PRIMARY,
     graded_statistics,
     statistics,
 )
+from relevance_distillery.evaluation.agreement.one_scale import one_scale
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.remarks import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.slices import measure_slices
 from relevance_distillery.evaluation.agreement.tables import (
-    GRADING_JUDGES,
     graded_by,
+    grading_judges,
     judges_in,
     pairs_of,
+    probabilities_of,
     query_numbers,
 )
-from relevance_distillery.evaluation.statistics.bootstrap import interval
-from relevance_distillery.evaluation.statistics.comparison import compare
-from relevance_distillery.evaluation.statistics.numbers import interval_json, number
+from relevance_distillery.evaluation.agreement.thresholds import measure_thresholds
+from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.evaluation.statistics.sample_size import sample_size
 from relevance_distillery.grading import GradeScale
 
-FEW_QUERIES = 20
-"""Below so many queries an interval over queries is not to be trusted."""
+__all__ = ["FEW_QUERIES", "Options", "measure"]
 
-_NO_INTERVAL = "too few queries for an interval"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the figures are computed.
-
-    Attributes:
-        resamples: Resamples of queries for each interval.
-        permutations: Swaps for each p-value.
-        seed: Seed of both.
-        level: Nominal coverage of the intervals.
-        slice_pairs: A slice with fewer pairs is marked as too small.
-    """
-
-    resamples: int = 1000
-    permutations: int = 2000
-    seed: int = 0
-    level: float = 0.95
-    slice_pairs: int = 50
+_KEY = ["query_id", "document_id"]
 
 
 def measure(
@@ -60,81 +47,116 @@ def measure(
     benchmark: dict[str, Any],
     annotators: pd.DataFrame | None = None,
     options: Options | None = None,
+    roles: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Measure every judge against people's grades.
 
     Args:
         grades: The benchmark_grades table: query_id, document_id, human, the judges' columns
-            (missing where a judge has no grade), and style, query_words, passages, seen.
-            With a column weight every figure is an estimate for the population that the
-            rows were sampled from (Horvitz-Thompson totals, so ratios are Hájek's).
+            (see `tables`; missing where a judge has no grade), and style, query_words,
+            passages, seen, folder. With a column weight every figure is an estimate for the
+            population that the rows were sampled from (Horvitz-Thompson totals, so ratios are
+            Hájek's).
         scale: The grades.
         benchmark: Facts to repeat: name, human, kind, ...
         annotators: Single raters' grades, columns query_id, document_id, annotator, grade.
         options: How the figures are computed.
+        roles: Which judge is the student, the teacher and the base. Where there is a student it
+            is compared with the other two, and its confidence cuts the benchmark; without one
+            every judge is compared with every other. By default judges have the roles that
+            they are named after, none of them unless there is a student.
 
     Returns:
         The content of agreement.json; every number is finite, or null with a reason.
     """
     options = options or Options()
+    grades, ungraded = _with_human_grade(grades)
     _, queries = query_numbers(grades)
-    found = {name: statistics(pairs_of(grades, name), scale) for name in judges_in(grades)}
-    judges = {
-        name: {
-            metric: interval_json(
-                interval(value, options.resamples, options.seed, options.level),
-                METRICS[metric].undefined,
-                _NO_INTERVAL,
-            )
-            for metric, value in metrics.items()
-        }
-        for name, metrics in found.items()
-    }
-    if annotators is not None and "weight" in grades:
-        key = ["query_id", "document_id"]
-        annotators = annotators.merge(grades[[*key, "weight"]], on=key)
-    ceiling = human_ceiling(annotators, scale, options.resamples, options.seed, options.level)
+    graded = grading_judges(grades)
+    roles = dict(roles) if roles is not None else _roles_by_name(graded)
+    pairs = {name: pairs_of(grades, name) for name in judges_in(grades)}
+    figures = {name: statistics(said, scale) for name, said in pairs.items()}
+    raters = _raters_of(annotators, grades)
+    couples = _couples(graded, roles)
+    comparisons = [_comparison(grades, scale, options, *couple) for couple in couples]
+    by_couple = {(row["first"], row["second"]): row["metrics"] for row in comparisons}
+    confident = [roles["student"]] if "student" in roles else graded
+    measured = estimates(figures, options)
     result = {
         "benchmark": benchmark | {"pairs": len(grades), "queries": queries},
         "primary": PRIMARY,
-        "judges": judges,
-        "student_minus_teacher": _difference(grades, scale, options, "student", "teacher"),
-        "student_minus_base": _difference(grades, scale, options, "student", "base"),
-        "human_ceiling": ceiling,
-        "confusion": {
-            name: _confusion(grades, name, scale) for name in judges if name in GRADING_JUDGES
-        },
-        "slices": measure_slices(
-            grades, scale, options.resamples, options.seed, options.level, options.slice_pairs
-        ),
-        "graded_pairs": {name: int(graded_by(grades, name).sum()) for name in judges},
-        "excluded": _excluded(grades, scale),
+        "roles": roles,
+        "judges": measured,
+        "student_minus_teacher": by_couple.get(_named(roles, "teacher"), {}),
+        "student_minus_base": by_couple.get(_named(roles, "base"), {}),
+        "comparisons": comparisons,
+        "human_ceiling": human_ceiling(raters, scale, options),
+        "one_scale": one_scale(raters, grades, scale, options),
+        "confusion": {name: _confusion(pairs[name], scale) for name in graded},
+        "calibration": _calibration(grades, scale, options),
+        "thresholds": measure_thresholds({name: pairs[name] for name in graded}, scale, options),
+        "slices": measure_slices(grades, scale, options, confident),
+        "sample_size": _sample_size(grades, scale, options, _leading(graded, roles, measured)),
+        "graded_pairs": {name: int(graded_by(grades, name).sum()) for name in pairs},
+        "excluded": remarks.excluded(grades, scale, roles, ungraded),
         "scale": [grade.model_dump() for grade in scale.grades],
         "relevant_from": scale.relevant_from,
-        "notes": _notes(queries, grades, judges, bool(benchmark.get("whole_queries"))),
+        "notes": remarks.notes(grades, roles, bool(benchmark.get("whole_queries"))),
     }
-    result["not_defined"] = _not_defined(result)
+    result["not_defined"] = remarks.not_defined(result)
     return result
 
 
-def _difference(
+def _with_human_grade(grades: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Rows that people graded, and how many they did not."""
+    there = grades["human"].notna()
+    return grades[there.to_numpy()].reset_index(drop=True), int((~there).sum())
+
+
+def _roles_by_name(graded: list[str]) -> dict[str, str]:
+    names = ("student", "teacher", "base")
+    return {name: name for name in names if name in graded} if "student" in graded else {}
+
+
+def _named(roles: dict[str, str], second: str) -> tuple[str, str]:
+    return roles.get("student", ""), roles.get(second, "")
+
+
+def _couples(graded: list[str], roles: dict[str, str]) -> list[tuple[str, str]]:
+    """Who is compared with whom."""
+    if "student" not in roles:
+        return list(combinations(graded, 2))
+    student = roles["student"]
+    return [(student, roles[name]) for name in ("teacher", "base") if name in roles]
+
+
+def _raters_of(annotators: pd.DataFrame | None, grades: pd.DataFrame) -> pd.DataFrame | None:
+    """Single raters' grades of the pairs that the judges are measured on, with their weight."""
+    if annotators is None:
+        return None
+    columns = [*_KEY, *(["weight"] if "weight" in grades else [])]
+    return annotators[[*_KEY, "annotator", "grade"]].merge(grades[columns], on=_KEY)
+
+
+def _comparison(
     grades: pd.DataFrame, scale: GradeScale, options: Options, first: str, second: str
 ) -> dict[str, Any]:
-    """First minus second on the pairs that both graded; empty when one is absent."""
+    """First minus second on the pairs that both graded; no metrics where there are none."""
     both = graded_by(grades, first) & graded_by(grades, second)
-    if not both.any():
-        return {}
-    sides = [graded_statistics(pairs_of(grades, side, both), scale) for side in (first, second)]
-    compared = compare(sides[0], sides[1], options.resamples, options.permutations, options.seed)
-    return {
-        name: interval_json(value.interval, METRICS[name].undefined, _NO_INTERVAL)
-        | {"p": number(value.p), "p_raw": number(value.p_raw)}
-        for name, value in compared.items()
+    found: dict[str, Any] = {
+        "first": first,
+        "second": second,
+        "margin": options.margin,
+        "pairs": int(both.sum()),
+        "metrics": {},
     }
+    if not both.any():
+        return found | {"reason": "they graded no pair in common"}
+    sides = [graded_statistics(pairs_of(grades, side, both), scale) for side in (first, second)]
+    return found | {"metrics": differences(sides[0], sides[1], options)}
 
 
-def _confusion(grades: pd.DataFrame, judge: str, scale: GradeScale) -> dict[str, Any]:
-    pairs = pairs_of(grades, judge)
+def _confusion(pairs: GradedPairs, scale: GradeScale) -> dict[str, Any]:
     judged = pairs.judge.astype(np.int64)
     counts = confusion.confusion(pairs.human, judged, scale)
     weighted = confusion.confusion(pairs.human, judged, scale, pairs.weight)
@@ -148,61 +170,50 @@ def _confusion(grades: pd.DataFrame, judge: str, scale: GradeScale) -> dict[str,
     }
 
 
-def _excluded(grades: pd.DataFrame, scale: GradeScale) -> dict[str, int]:
-    """What some metric could not use, with counts."""
-    query, queries = query_numbers(grades)
-    human = grades["human"].to_numpy()
-    relevant = np.bincount(query[human >= scale.relevant_from], minlength=queries)
-    orderable = np.isfinite(
-        ranking.per_query("pairwise_accuracy", human, human, query, queries, scale.relevant_from)
-    )
-    counts = {
-        "queries without a relevant document, left out of nDCG": int((relevant == 0).sum()),
-        "queries with one grade only, left out of pairwise accuracy": int((~orderable).sum()),
-    }
-    for name in GRADING_JUDGES:
-        graded = graded_by(grades, name)
-        if graded.any():
-            counts[f"pairs without a grade by the {name}"] = int((~graded).sum())
-    return {reason: count for reason, count in counts.items() if count}
-
-
-def _notes(
-    queries: int, grades: pd.DataFrame, judges: dict[str, Any], whole_queries: bool
-) -> list[str]:
-    notes = []
-    if queries < FEW_QUERIES:
-        notes.append(
-            f"Only {queries} queries: intervals resample queries and are not to be trusted "
-            f"below {FEW_QUERIES}."
-        )
-    if grades["human"].nunique() == 1:
-        notes.append(
-            "All pairs have one and the same grade: chance-corrected figures do not exist."
-        )
-    if "weight" in grades:
-        notes.append(
-            f"The {len(grades)} pairs are a sample of about {grades['weight'].sum():,.0f}: every "
-            "figure weights them by inclusion probability, counts in the confusion tables do not."
-        )
-    if "weight" in grades and not whole_queries:
-        notes.append(
-            "Single pairs were sampled, not whole queries: ranking metrics describe the graded "
-            "documents of each query, not its whole ranking."
-        )
-    absent = [name for name in GRADING_JUDGES if name not in judges]
-    notes += [f"No grades by the {name}." for name in absent if name != "teacher"]
-    return notes
-
-
-def _not_defined(result: dict[str, Any]) -> list[dict[str, str]]:
-    """Where a null stands and why, for readers who look for what is missing."""
-    found = []
-    groups = {f"judges.{name}": value for name, value in result["judges"].items()}
-    for name in ("student_minus_teacher", "student_minus_base", "human_ceiling"):
-        groups[name] = result[name]
-    for where, metrics in groups.items():
-        for metric, value in metrics.items():
-            if isinstance(value, dict) and "reason" in value:
-                found.append({"where": f"{where}.{metric}", "reason": value["reason"]})
+def _calibration(grades: pd.DataFrame, scale: GradeScale, options: Options) -> dict[str, Any]:
+    """Of every judge that gives probabilities."""
+    found = {}
+    for name in grading_judges(grades):
+        probabilities = probabilities_of(grades, name)
+        if probabilities is None:
+            continue
+        rows: NDArray[np.bool_] = np.isfinite(probabilities).all(axis=1) & graded_by(grades, name)
+        said = pairs_of(grades, name, rows)
+        found[name] = measure_calibration(said, probabilities[rows], scale, options)
     return found
+
+
+def _leading(graded: list[str], roles: dict[str, str], measured: dict[str, Any]) -> list[str]:
+    """The student and its teacher, else the judges from the best on; those with a figure first."""
+    if "student" in roles:
+        return [roles[role] for role in ("student", "teacher", "base") if role in roles]
+
+    def place(name: str) -> float:
+        estimate = measured[name][PRIMARY]["estimate"]
+        return np.inf if estimate is None else -float(estimate)
+
+    return sorted(graded, key=place)
+
+
+def _sample_size(
+    grades: pd.DataFrame,
+    scale: GradeScale,
+    options: Options,
+    judges: list[str],
+) -> dict[str, Any]:
+    """How many human grades would do, for the first judge and its comparison with the second."""
+    if not judges:
+        return {"metric": PRIMARY, "judge": None, "reason": "no judge gave grades"}
+    first, second = (*judges, "")[:2]
+    both = graded_by(grades, first) & graded_by(grades, second)
+    shared = bool(both.any())
+    return sample_size(
+        pairs_of(grades, first, both if shared else None),
+        pairs_of(grades, second, both) if shared else None,
+        scale,
+        options.margin,
+        names=(first, second),
+        resamples=options.resamples,
+        seed=options.seed,
+        level=options.level,
+    )

@@ -1,4 +1,8 @@
-"""The table of graded benchmark documents, and what each judge said as numbered pairs."""
+"""The table of graded benchmark documents, and what each judge said as numbered pairs.
+
+A judge is a set of columns: `NAME_grade` (grades of the scale), `NAME_probabilities` (of the
+grades, lowest first), or a score without grades: `NAME_score`, or a column of `SCORING_JUDGES`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.agreement.metrics import GradedPairs
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 
-GRADING_JUDGES = ("student", "teacher", "base")
-"""Judges that give grades: the columns NAME_grade."""
+Floats = NDArray[np.float64]
 
 SCORING_JUDGES = (
     "student_expected",
@@ -19,7 +22,9 @@ SCORING_JUDGES = (
     "base_cosine",
     "bm25",
 )
-"""Rows with a score but no grade: the columns of the same name."""
+"""Scores without grades whose column is their name; other columns need the end `_score`."""
+
+_GRADE, _SCORE, _PROBABILITIES = "_grade", "_score", "_probabilities"
 
 
 def query_numbers(grades: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
@@ -28,10 +33,21 @@ def query_numbers(grades: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
     return codes.astype(np.int64), len(names)
 
 
+def grading_judges(grades: pd.DataFrame) -> list[str]:
+    """Judges with a grade of at least one row, in the order of their columns."""
+    return [name for name, graded in _columns(grades).values() if graded]
+
+
+def judges_in(grades: pd.DataFrame) -> list[str]:
+    """Judges that graded or scored at least one row: those with grades first."""
+    found = list(_columns(grades).values())
+    return [name for name, graded in sorted(found, key=lambda judge: not judge[1])]
+
+
 def graded_by(grades: pd.DataFrame, judge: str) -> NDArray[np.bool_]:
     """Which rows a judge graded or scored, shape (rows,); all false for an absent judge."""
-    column = _column(judge)
-    if column not in grades:
+    column = _column(grades, judge)
+    if column is None:
         return np.zeros(len(grades), dtype=bool)
     return grades[column].notna().to_numpy(dtype=bool)
 
@@ -44,7 +60,7 @@ def pairs_of(
     Args:
         grades: Columns query_id, human and the judge's; and weight, where the rows are a
             sample in which not all count alike.
-        judge: A name of `GRADING_JUDGES` or `SCORING_JUDGES`.
+        judge: One of `judges_in`; an absent one has no pairs.
         rows: Restrict to these rows, shape (rows,).
 
     Returns:
@@ -54,29 +70,76 @@ def pairs_of(
     kept = graded_by(grades, judge)
     if rows is not None:
         kept = kept & rows
+    column = _column(grades, judge)
     return GradedPairs(
         human=grades["human"].to_numpy(dtype=np.int64)[kept],
-        judge=grades.loc[kept, _column(judge)].to_numpy(dtype=np.float64)
-        if kept.any()
+        judge=grades.loc[kept, column].to_numpy(dtype=np.float64)
+        if column is not None
         else np.zeros(0),
         query=query[kept],
         queries=queries,
-        graded=judge in GRADING_JUDGES,
+        graded=column is None or _names(column, grades)[1],
         weight=weights_of(grades, kept),
     )
 
 
-def weights_of(grades: pd.DataFrame, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+def probabilities_of(grades: pd.DataFrame, judge: str) -> Floats | None:
+    """Calibrated probabilities of the grades, lowest first.
+
+    Returns:
+        Shape (rows, grades), rows of nan where there are none; None for a judge that gives none.
+
+    Raises:
+        ValueError: Two rows have differently many probabilities.
+    """
+    column = f"{judge}{_PROBABILITIES}"
+    if column not in grades:
+        return None
+    given = [isinstance(row, list | tuple | np.ndarray) for row in grades[column]]
+    there = np.array(given, dtype=bool)
+    if not there.any():
+        return None
+    lists = grades.loc[there, column].tolist()
+    lengths = {len(row) for row in lists}
+    if len(lengths) > 1:
+        raise ValueError(f"{column}: rows with {min(lengths)} and with {max(lengths)} numbers")
+    found = np.full((len(grades), lengths.pop()), np.nan)
+    found[there] = np.array(lists, dtype=np.float64)
+    return found
+
+
+def weights_of(grades: pd.DataFrame, rows: NDArray[np.bool_]) -> Floats | None:
     """How many pairs each of some rows stands for, shape (rows,); None where all count alike."""
     if "weight" not in grades:
         return None
     return grades["weight"].to_numpy(dtype=np.float64)[rows]
 
 
-def judges_in(grades: pd.DataFrame) -> list[str]:
-    """Judges that graded or scored at least one row, in the order of the report."""
-    return [name for name in (*GRADING_JUDGES, *SCORING_JUDGES) if graded_by(grades, name).any()]
+def _columns(grades: pd.DataFrame) -> dict[str, tuple[str, bool]]:
+    """Columns of judges that said something: their judge, and whether they hold grades."""
+    found = {}
+    for column in grades.columns:
+        name, graded = _names(column, grades)
+        if name and grades[column].notna().any():
+            found[column] = (name, graded)
+    return found
 
 
-def _column(judge: str) -> str:
-    return f"{judge}_grade" if judge in GRADING_JUDGES else judge
+def _names(column: str, grades: pd.DataFrame) -> tuple[str, bool]:
+    """The judge of a column, empty where it is none's, and whether it holds grades."""
+    if column.endswith(_GRADE):
+        return column.removesuffix(_GRADE), True
+    if column in SCORING_JUDGES:
+        return column, False
+    name = column.removesuffix(_SCORE)
+    if name == column:
+        return "", False
+    # Beside grades of the same judge its score is a row of its own, as the student's is.
+    return (column if f"{name}{_GRADE}" in grades else name), False
+
+
+def _column(grades: pd.DataFrame, judge: str) -> str | None:
+    for column in (f"{judge}{_GRADE}", judge, f"{judge}{_SCORE}"):
+        if column in grades and _names(column, grades)[0] == judge:
+            return column
+    return None

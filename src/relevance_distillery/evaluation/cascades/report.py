@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
 from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
 from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
@@ -18,7 +19,7 @@ from relevance_distillery.evaluation.statistics.comparison import compare
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, majority, read_posterior
-from relevance_distillery.judges.composites.confidence import Places, expected_calibration_error
+from relevance_distillery.judges.composites.confidence import Places
 
 MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 """What is reported of every way to grade, the primary metric first."""

@@ -211,27 +211,6 @@ def check_calibration_grades(human: Places, scale: GradeScale, where: str) -> No
         )
 
 
-def expected_calibration_error(
-    confidence: Floats, right: NDArray[np.bool_], bins: int = 10
-) -> float:
-    """Mean distance of confidence and accuracy over equally wide bins (Naeini et al., 2015).
-
-    Args:
-        confidence: Probability of the given grade, shape (pairs,).
-        right: Whether people gave that grade, shape (pairs,).
-        bins: How many bins between 0 and 1.
-
-    Returns:
-        0 for perfect calibration, at most 1; nan without pairs.
-    """
-    if len(confidence) == 0:
-        return float("nan")
-    place = np.clip((confidence * bins).astype(np.int64), 0, bins - 1)
-    size = np.bincount(place, minlength=bins)
-    gap = np.bincount(place, weights=confidence - right, minlength=bins)
-    return float(np.abs(gap).sum() / size.sum())
-
-
 def _knots_state(knots: Knots | None) -> dict[str, list[float]] | None:
     return None if knots is None else {"x": list(knots.x), "y": list(knots.y)}
 

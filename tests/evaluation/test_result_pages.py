@@ -1,0 +1,157 @@
+"""The pages of docs/results hold what agreement.json and cost.json say."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from relevance_distillery.evaluation.agreement.metrics import METRICS
+from relevance_distillery.evaluation.agreement.ranking import pairwise_accuracy
+from relevance_distillery.evaluation.agreement.summary import Options, measure
+from relevance_distillery.grading import DEFAULT_SCALE
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+QUICK = Options(resamples=100, permutations=100)
+COST = {
+    "judges": {
+        "student": {
+            "pairs_per_second": 40.0,
+            "speed_basis": "measured",
+            "usd_per_1000_labels": 0.0007,
+            "usd_basis": "measured",
+        },
+        "teacher": {
+            "pairs_per_second": None,
+            "speed_basis": "not known",
+            "usd_per_1000_labels": 1.08,
+            "usd_basis": "list price",
+        },
+    },
+    "speed_ratio": None,
+    "cost_ratio": 1543.0,
+    "break_even": {"labels": 7000, "reason": "made up"},
+    "assumptions": [{"name": "machine", "value": 0.1, "unit": "USD an hour", "source": "stated"}],
+}
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Imports a script of benchmarks/, which finds its neighbours there."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).parent == BENCHMARKS:
+            del sys.modules[name]
+
+
+def table(judges: tuple[str, ...], queries: int = 24, documents: int = 8) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    human = rng.integers(0, 4, queries * documents)
+    found = pd.DataFrame(
+        {
+            "query_id": np.repeat([f"q{n}" for n in range(queries)], documents),
+            "document_id": [f"d{n}" for n in range(human.size)],
+            "human": human,
+            "style": np.where(np.arange(human.size) % 16 < 8, "question", "keyword"),
+            "student_expected": human + rng.normal(0, 0.5, human.size),
+        }
+    )
+    for name in judges:
+        graded = np.clip(human + rng.integers(-1, 2, human.size), 0, 3)
+        found[f"{name}_grade"] = pd.array(graded, dtype="Int64")
+    near = np.exp(-np.abs(found[f"{judges[0]}_grade"].to_numpy()[:, None] - np.arange(4)))
+    found[f"{judges[0]}_probabilities"] = (near / near.sum(1, keepdims=True)).tolist()
+    return found
+
+
+def raters(grades: pd.DataFrame) -> pd.DataFrame:
+    named = grades[["query_id", "document_id"]].assign(grade=grades["human"])
+    return pd.concat([named.assign(annotator=name) for name in ("ann", "bob")])
+
+
+def rows_are_whole(page: str) -> None:
+    """Every row of a table has as many cells as its header, and nothing reads None or nan."""
+    for block in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, block
+    assert not re.search(r"\b(None|nan|NaN)\b", page)
+
+
+def test_every_figure_of_a_student_is_on_the_page(load: Any) -> None:
+    grades = table(("student", "teacher", "base"))
+    found = measure(grades, DEFAULT_SCALE, {"name": "b", "human": True}, raters(grades), QUICK)
+    page = load("pages").full_report(found, COST, {"teacher": "teacher (GPT)"})
+    rows_are_whole(page)
+    for title, _ in load("pages").SECTIONS:
+        assert f"### {title}\n" in page
+    cell = load("cells").cell
+    for judge in ("student", "teacher"):
+        for name, metric in METRICS.items():
+            value = found["judges"][judge][name]
+            assert cell(value, metric.better == "zero") in page
+    couple = found["comparisons"][0]["metrics"]["quadratic_kappa"]
+    assert f"**{couple['conclusion'] or 'not defined'}** at a margin of 0.03" in page
+    assert "teacher (GPT)" in page
+    assert "| teacher (GPT) | not known | not known | $1.08 | list price |" in page
+    assert page.index("graded by people") < page.index("### Every metric")
+
+
+def test_many_judges_are_compared_in_one_table(load: Any) -> None:
+    names = ("one", "two", "three", "four")
+    found = measure(table(names), DEFAULT_SCALE, {"name": "b", "human": False}, None, QUICK)
+    page = load("pages").full_report(found)
+    rows_are_whole(page)
+    assert "**not** graded by people" in page
+    assert len(re.findall(r"^\| \w+ minus \w+ \|", page, re.MULTILINE)) == 6
+
+
+def test_what_is_not_defined_says_why(load: Any) -> None:
+    grades = table(("student", "teacher"), queries=1)
+    grades["human"] = 2
+    grades["student_grade"] = pd.array([2] * len(grades), dtype="Int64")
+    apart = pd.concat([raters(grades).iloc[:3], raters(grades).iloc[12:]])
+    found = measure(grades, DEFAULT_SCALE, {"name": "b", "human": True}, apart, QUICK)
+    page = load("pages").full_report(found, COST)
+    rows_are_whole(page)
+    assert "| κ | – |" in page
+    assert f"`judges.student.kappa`: {METRICS['kappa'].undefined}" in page
+
+
+def test_the_page_of_the_paper(load: Any) -> None:
+    grades = table(("student", "teacher", "base"))
+    found = measure(grades, DEFAULT_SCALE, {"name": "b", "human": True}, None, QUICK)
+    pairs = pd.DataFrame({"query": ["a" * 40], "title": [""], "text": ["b" * 360]})
+    paper = load("paper")
+    run = paper.Run("A to B", "umbrela-gpt-4o", found, COST, grades, pairs)
+    page = paper.paper_page([run, run])
+    rows_are_whole(page)
+    for published in ("0.953", "0.944", "0.815", "63.81 %", "62.58 %", "17×", "19×"):
+        assert published in page
+    cell = load("cells").cell
+    assert cell(found["judges"]["student"]["ndcg"]) in page
+    assert cell(found["student_minus_base"]["ndcg"], signed=True) in page
+    # 100 tokens at $2.50 a million are $0.25 for 1,000 pairs; the student's cost $0.0007.
+    assert paper.equal_tokens_ratio(run) == pytest.approx(0.25 / 0.0007)
+
+
+def test_strict_pairwise_accuracy_counts_a_tie_as_wrong(load: Any) -> None:
+    strict = load("paper").strict_pairwise
+    grades = pd.DataFrame({"query_id": "q", "human": [0, 1, 2], "x_grade": [0, 0, 1]})
+    assert strict(grades, "x")["estimate"] == pytest.approx(2 / 3, abs=1e-6)
+    assert strict(grades, "nobody") is None
+    untied = table(("student",))
+    per_query = [
+        pairwise_accuracy(part["human"], part["student_expected"])
+        for _, part in untied.groupby("query_id")
+    ]
+    found = strict(untied, "student_expected")
+    assert found["estimate"] == pytest.approx(np.nanmean(per_query), abs=1e-6)
