@@ -29,6 +29,9 @@ _MENDABLE_OS_ERRORS = {
     errno.ENOTDIR: "a file where a folder was expected: check the path",
 }
 
+_READ_GRADES = ("recorded", "cascade", "consensus")
+"""Kinds of judge that read `grades` themselves, when they are a labeler's teacher."""
+
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
@@ -98,6 +101,20 @@ def _named_pipelines(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "pipeline": None, "pipelines": asked}
 
 
+def _any_judge(options: dict[str, Any]) -> dict[str, Any]:
+    """`report` with `grades` is a report on files of grades: another pipeline.
+
+    Not so where `judge` names a teacher that reads its grades from there. In the environment
+    `recorded` a teacher reads them from the train set.
+    """
+    given = options.get("params") or {}
+    taught = str(given.get("judge", "")).partition(":")[0] in _READ_GRADES
+    asked = options["pipelines"] == ["report"] and given.get("grades")
+    if asked and (options.get("env") == "recorded" or not taught):
+        return {**options, "pipelines": ["report_grades"]}
+    return options
+
+
 def _home_expanded(options: dict[str, Any]) -> dict[str, Any]:
     """`~` in the values of `--params` as a shell would expand it, had it seen it.
 
@@ -119,7 +136,7 @@ def _without_traceback(callback: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(callback)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return callback(*args, **_home_expanded(_named_pipelines(kwargs)))
+            return callback(*args, **_home_expanded(_any_judge(_named_pipelines(kwargs))))
         except click.exceptions.ClickException:
             raise
         except KeyboardInterrupt as stopped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,15 @@ class TableReader:
         self.max_unpacked_mb = max_unpacked_mb
         self.skipped: list[tuple[str, str, str]] = []
 
-    def read(self, limit: int | None = None, seed: int = 0) -> list[dict[str, str]]:
+    def read(
+        self, limit: int | None = None, seed: int = 0, only: Set[str] | None = None
+    ) -> list[dict[str, str]]:
         """Documents in the order of the file.
 
         Args:
             limit: At most so many documents, a uniform sample (reservoir sampling).
             seed: Seed of that sample.
+            only: Ids of the documents that are wanted; the others are passed over.
 
         Returns:
             Rows of the `documents` table.
@@ -72,6 +76,8 @@ class TableReader:
         ):
             if not seen:
                 self._check_columns(record)
+            if only is not None and _text(_first(record, {}, "document_id")) not in only:
+                continue
             row = self._row(number, record)
             first = seen.setdefault(row["document_id"], number)
             if first != number:

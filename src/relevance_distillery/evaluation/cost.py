@@ -70,12 +70,15 @@ class LabelPrice:
         usd_basis: Where the price comes from.
         throughput: Its measured speed; None when it was not measured.
         pairs_per_second: Speed as stated by the user where it was not measured.
+        list_usd_per_1000: Dollars by the price list, also where the price was measured; None
+            when not known.
     """
 
     usd_per_1000: float | None
     usd_basis: Basis
     throughput: Throughput | None = None
     pairs_per_second: float | None = None
+    list_usd_per_1000: float | None = None
 
     @property
     def speed(self) -> float | None:
@@ -90,6 +93,10 @@ class LabelPrice:
         return {
             "usd_per_1000_labels": number(self.usd_per_1000),
             "usd_basis": self.usd_basis,
+            "measured_usd_per_1000_labels": number(
+                self.usd_per_1000 if self.usd_basis == "measured" else None
+            ),
+            "list_usd_per_1000_labels": number(self.list_usd_per_1000),
             "pairs_per_second": number(self.speed),
             "speed_basis": "stated" if basis == "list price" else basis,
             "runs": [number(run) for run in self.throughput.runs] if self.throughput else [],
@@ -113,7 +120,8 @@ def price_by_tokens(
 ) -> LabelPrice:
     """A judge that is paid by the token; tokens are those of one pair."""
     usd = input_tokens * usd_per_million_input + output_tokens * usd_per_million_output
-    return LabelPrice(usd / 1000.0, "list price", pairs_per_second=pairs_per_second)
+    listed = usd / 1000.0
+    return LabelPrice(listed, "list price", None, pairs_per_second, listed)
 
 
 def break_even(

@@ -1,9 +1,11 @@
-"""Keep the benchmark out of training: its queries, their near-duplicates, pairs and texts."""
+"""Keep the benchmarks out of training: their queries, their near-duplicates, pairs and texts."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -15,17 +17,37 @@ REASONS = ("judged_pair", "benchmark_query", "near_duplicate_query", "judged_tex
 _SAME_COLLECTION = 0.5
 
 
-def exclude_benchmark(
+@dataclass(frozen=True)
+class Judged:
+    """What of one benchmark must stay out of training.
+
+    Attributes:
+        queries: Columns query_id, text; may be empty.
+        judgments: Columns query_id, document_id.
+        documents: Columns document_id, title, text; None where the benchmark grades the run's
+            own documents.
+    """
+
+    queries: pd.DataFrame
+    judgments: pd.DataFrame
+    documents: pd.DataFrame | None
+
+    def pairs(self) -> set[tuple[str, str]]:
+        """The judged (normalised query, document)."""
+        wording = dict(zip(self.queries["query_id"], self.queries["text"], strict=True))
+        judged = zip(self.judgments["query_id"], self.judgments["document_id"], strict=True)
+        return {(normalised(wording.get(query, "")), document) for query, document in judged}
+
+
+def exclude_benchmarks(
     labels: pd.DataFrame,
     queries: pd.DataFrame,
     passages: pd.DataFrame,
-    benchmark_queries: pd.DataFrame,
-    judgments: pd.DataFrame,
-    benchmark_documents: pd.DataFrame | None,
+    benchmarks: Sequence[Judged],
     language: str,
     near_duplicate: float,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Labels without anything of the benchmark, and what was kept out.
+    """Labels without anything of the benchmarks, and what was kept out.
 
     A benchmark that brings its own documents keeps its judged texts out as well, unless more
     than half of them are documents of the run: then it is the same collection, on which
@@ -35,29 +57,29 @@ def exclude_benchmark(
         labels: Columns query_id, passage_id.
         queries: Columns query_id, text.
         passages: Columns passage_id, document_id, title, text.
-        benchmark_queries: Columns query_id, text; may be empty.
-        judgments: Columns query_id, document_id.
-        benchmark_documents: Columns document_id, title, text; None where the benchmark
-            grades the run's own documents.
+        benchmarks: What was judged; ids of one say nothing about another's.
         language: For stemming.
         near_duplicate: Jaccard similarity of stemmed terms from which two queries count as
             the same.
 
     Returns:
         The labels that are left, and {"reasons": {reason: {"pairs", "queries"}}, "pairs_before",
-        "pairs_after", "queries_before", "queries_after", "same_collection"}; each pair counts
-        once, under the first reason of `REASONS` that holds.
+        "pairs_after", "queries_before", "queries_after", "same_collection" (of any benchmark)};
+        each pair counts once, under the first reason of `REASONS` that holds.
     """
     text_of = dict(zip(queries["query_id"], queries["text"], strict=True))
     document_of = dict(zip(passages["passage_id"], passages["document_id"], strict=True))
-    same = {normalised(text) for text in benchmark_queries["text"]}
-    near = _NearDuplicates(benchmark_queries["text"].tolist(), language, near_duplicate)
-    wording = dict(zip(benchmark_queries["query_id"], benchmark_queries["text"], strict=True))
-    judged = {
-        (normalised(wording.get(query, "")), document)
-        for query, document in zip(judgments["query_id"], judgments["document_id"], strict=True)
-    }
-    texts, same_collection = _judged_texts(passages, judgments, benchmark_documents)
+    asked = [text for one in benchmarks for text in one.queries["text"]]
+    same = {normalised(text) for text in asked}
+    near = _NearDuplicates(asked, language, near_duplicate)
+    judged: set[tuple[str, str]] = set()
+    texts: set[str] = set()
+    same_collection = False
+    for one in benchmarks:
+        judged |= one.pairs()
+        own, alike = _judged_texts(passages, one.judgments, one.documents)
+        texts |= own
+        same_collection |= alike
     seen: dict[str, str] = {}
     reasons = []
     for query, passage in zip(labels["query_id"], labels["passage_id"], strict=True):

@@ -11,6 +11,7 @@ import pandas as pd
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.evaluation.benchmarks.untrained import ScoreGrades, UntrainedEncoder
+from relevance_distillery.evaluation.benchmarks.votes import KEY
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.judges.labeling import label
@@ -18,45 +19,34 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.labeler.inference import Labeler
 
-KEY = ["query_id", "document_id"]
-
-
-def benchmark_documents(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One row a graded document.
-
-    Args:
-        pairs: From `selection.select_pairs`.
-
-    Returns:
-        Columns query_id, document_id, human, style, query_words, seen, passages and, where
-        pairs have it, weight, in order of first appearance.
-    """
-    groups = pairs.groupby(KEY, sort=False)
-    facts = ["human", "style", "query_words", "seen", "weight"]
-    documents = groups[[name for name in facts if name in pairs]].first()
-    documents["passages"] = groups.size()
-    return documents.reset_index()
-
 
 def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
     """Grades of the student.
 
     Returns:
         Columns query_id, document_id, student_grade, student_expected (corrected for the
-        number of passages), student_score (uncalibrated).
+        number of passages), student_score (uncalibrated), student_probabilities (calibrated,
+        of the document's best passage).
     """
     # Neighbours share their passage, which is then read once.
     pairs = pairs.sort_values("passage_id", kind="stable", ignore_index=True)
     graded = labeler.grade(pairs)
     graded[KEY] = pairs[KEY]
     documents = labeler.document_grades(graded)
-    return documents.rename(
-        columns={
-            "grade": "student_grade",
-            "expected_grade": "student_expected",
-            "score": "student_score",
-        }
-    )[[*KEY, "student_grade", "student_expected", "student_score"]]
+    documents = documents.merge(_best_passage(graded, "expected_grade"), on=KEY, how="left")
+    names = {
+        "grade": "student_grade",
+        "expected_grade": "student_expected",
+        "score": "student_score",
+        "probabilities": "student_probabilities",
+    }
+    return documents.rename(columns=names)[[*KEY, *names.values()]]
+
+
+def _best_passage(graded: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Columns query_id, document_id, probabilities of each document's best passage."""
+    ranked = graded.sort_values(by, ascending=False, kind="stable", na_position="last")
+    return ranked.drop_duplicates(KEY)[[*KEY, "probabilities"]]
 
 
 def grade_with_teacher(
@@ -69,7 +59,7 @@ def grade_with_teacher(
 
     Returns:
         Columns query_id, document_id, teacher_grade and, where the judge gives probabilities,
-        teacher_expected; and the table of failures.
+        teacher_expected and teacher_probabilities; and the table of failures.
     """
     asked = pairs[list(PAIR_COLUMNS)]
     if "corpus_document" in pairs:
@@ -91,7 +81,13 @@ def grade_with_teacher(
         }
     ).reset_index()
     if documents["teacher_expected"].isna().all():
-        documents = documents.drop(columns="teacher_expected")
+        return documents.drop(columns="teacher_expected"), failures
+    best = _best_passage(merged, "expected").rename(
+        columns={"probabilities": "teacher_probabilities"}
+    )
+    documents = documents.merge(best, on=KEY, how="left")
+    graded = documents["teacher_expected"].notna()
+    documents["teacher_probabilities"] = documents["teacher_probabilities"].where(graded, None)
     return documents, failures
 
 

@@ -10,13 +10,14 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.documents import folders
 from relevance_distillery.evaluation.benchmarks.inclusion import text_digest
 from relevance_distillery.judges.base import PAIR_COLUMNS
 
 Split = Callable[[pd.DataFrame], pd.DataFrame]
 """Documents table in, passages table out."""
 
-EXTRA_COLUMNS = ("human", "style", "query_words", "seen")
+EXTRA_COLUMNS = ("human", "style", "query_words", "seen", "folder")
 
 OPTIONAL_COLUMNS = ("corpus_document", "weight")
 """The document of a graded passage; how many pairs a sampled one stands for."""
@@ -44,7 +45,8 @@ def select_pairs(
 
     Returns:
         Columns `PAIR_COLUMNS` and human (grade of the document), style, query_words, seen
-        (the document was in training), and for a sample weight (how many pairs it stands
+        (the document was in training), folder (where the document belongs, empty when not
+        known), and for a sample weight (how many pairs it stands
         for). For held-out queries and graded passages each passage is its own document, the
         latter's true one in corpus_document. And facts: name, kind, human, digest, skipped
         (ids by reason), whole_queries (None unless it is a sample).
@@ -63,6 +65,7 @@ def select_pairs(
     seen_texts = set(passages.loc[passages["passage_id"].isin(trained), "text"].map(_normalised))
     by_passage = pairs["text"].map(_normalised).isin(seen_texts) | pairs["passage_id"].isin(trained)
     pairs["seen"] = by_passage.groupby([pairs["query_id"], pairs["document_id"]]).transform("any")
+    pairs["folder"] = _folders(pairs, benchmark)
     pairs["query_words"] = [len(query.split()) for query in pairs["query"]]
     if not benchmark.graded_passages:
         pairs["is_seed"] = False
@@ -83,6 +86,16 @@ def select_pairs(
         "whole_queries": benchmark.sampled and benchmark.sampled.whole_queries,
     }
     return pairs, facts
+
+
+def _folders(pairs: pd.DataFrame, benchmark: Benchmark) -> pd.Series:
+    if benchmark.documents is not None:
+        named = dict(
+            zip(benchmark.documents["document_id"], folders(benchmark.documents), strict=True)
+        )
+        return pairs["document_id"].map(named).fillna("")
+    paths = pd.DataFrame({"path": pairs["path"].unique()})
+    return pairs["path"].map(dict(zip(paths["path"], folders(paths), strict=True)))
 
 
 def pairs_digest(pairs: pd.DataFrame) -> str:

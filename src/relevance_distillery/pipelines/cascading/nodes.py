@@ -195,6 +195,8 @@ def _check_set(place: str, graded: Benchmark) -> None:
             f"no {place} is given: a cascade is fitted on graded pairs and measured on others, "
             '--params="train_set=DIR,benchmark=DIR,judges=FIRST;SECOND;LAST"'
         )
+    if graded.others:
+        raise UserError(f"{place}: a cascade takes one set, {len(graded.everything)} are given")
 
 
 def _graded_set(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from relevance_distillery.pipelines.pages import fill
 
-_TEMPLATES = files("relevance_distillery.pipelines.cascading") / "templates"
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 760, 380, 60, 50, 20, 20
 _MEASURES = {
     "quadratic_kappa": "quadratic κ",
@@ -24,29 +22,13 @@ def write_page(report: dict[str, Any]) -> str:
     Args:
         report: The cascade_report.
     """
-    name = "cascade.html.jinja2"
-    environment = Environment(
-        loader=DictLoader({name: (_TEMPLATES / name).read_text(encoding="utf-8")}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return fill(
+        "cascading",
+        "cascade.html.jinja2",
+        report=report,
+        measures=_MEASURES,
+        drawing=_drawing(report),
     )
-    environment.filters["figure"] = _figure
-    environment.filters["interval"] = _interval
-    return environment.get_template(name).render(
-        report=report, measures=_MEASURES, drawing=_drawing(report)
-    )
-
-
-def _figure(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _interval(row: dict[str, Any]) -> str:
-    if row["low"] is None or row["high"] is None:
-        return _figure(row["estimate"])
-    return f"{_figure(row['estimate'])} ({_figure(row['low'])} to {_figure(row['high'])})"
 
 
 def _drawing(report: dict[str, Any]) -> dict[str, Any]:

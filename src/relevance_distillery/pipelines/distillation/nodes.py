@@ -11,7 +11,7 @@ from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import DistillationData, distill
-from relevance_distillery.labeler.exclusions import exclude_benchmark
+from relevance_distillery.labeler.exclusions import Judged, exclude_benchmarks
 from relevance_distillery.labeler.pairs import labelled_pairs
 from relevance_distillery.labeler.splits import split_pairs
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
@@ -24,25 +24,24 @@ def split_labels(
     benchmark: Benchmark,
     parameters: DistillationParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Keep the benchmark out and split the rest by seed document and query.
+    """Keep the benchmarks out and split the rest by seed document and query.
 
     Returns:
         The table splits (query_id, passage_id, split, group) and what was kept out.
     """
-    left, exclusions = exclude_benchmark(
+    left, exclusions = exclude_benchmarks(
         labels,
         queries,
         passages,
-        benchmark.queries,
-        benchmark.judgments,
-        benchmark.documents,
+        [Judged(one.queries, one.judgments, one.documents) for one in benchmark.everything],
         parameters.language,
         parameters.near_duplicate,
     )
     splits = split_pairs(
         left, queries, passages, parameters.splits.shares(), parameters.training.seed
     )
-    return splits, {"benchmark": benchmark.name, **exclusions}
+    names = "; ".join(one.name for one in benchmark.everything)
+    return splits, {"benchmark": names, **exclusions}
 
 
 def train_labeler(
@@ -75,6 +74,7 @@ def train_labeler(
         calibrate=parts["calibration"],
         queries=queries,
         passages=passages,
+        taught_by=tuple(sorted(set(labels["judge"]))),
     )
     return distill(data, parameters.training, scale, Path(parameters.workspace))
 

@@ -42,7 +42,7 @@ def judge_sources(
         queries=queries,
         recorded=recorded,
         prompt=prompt,
-        benchmark_queries=[] if benchmark is None else benchmark.queries["text"].tolist(),
+        benchmark_queries=[] if benchmark is None else benchmark.query_texts(),
         find_labeler=labelers_of(parameters.registered_name),
         embedded=parameters.embedded,
         llm=parameters.llm,

@@ -63,7 +63,7 @@ def read_documents(
     blank = (documents["title"] == "") & (documents["text"] == "")
     copies = pd.DataFrame(columns=reading.skipped.columns)
     if cleaning.deduplicate:
-        judged = benchmark.judged_documents() if benchmark.kind == "same_corpus" else set()
+        judged = benchmark.judged_documents()
         documents, copies = deduplicate(
             documents[~blank].reset_index(drop=True),
             near=cleaning.near_duplicate,
@@ -223,7 +223,7 @@ def filter_queries(
         "benchmark_overlap",
         lambda table: filters.overlapping(
             list(table["text"]),
-            list(benchmark.queries["text"]),
+            benchmark.query_texts(),
             language,
             settings.benchmark_overlap,
         ),
