@@ -1,0 +1,171 @@
+"""What each system is worth on average, by people's grades, by a machine's, and by both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
+from relevance_distillery.evaluation.statistics.numbers import interval_json, number
+from relevance_distillery.evaluation.statistics.prediction_powered import (
+    PredictionPowered,
+    powered_mean,
+)
+from relevance_distillery.evaluation.statistics.studentized import UNBOUNDED
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How figures are computed.
+
+    Attributes:
+        depth: Documents of each ranking that are pooled and have to be graded.
+        resamples: Resamples of queries for bootstrap intervals.
+        permutations: Random swaps for p-values.
+        level: Nominal coverage.
+        seed: Of both.
+    """
+
+    depth: int = 10
+    resamples: int = 1000
+    permutations: int = 2000
+    level: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Values:
+    """One measure of every system and query, by whose grades.
+
+    Attributes:
+        people: Shape (systems, queries); nan where people left a pooled document ungraded.
+        machine: The same by judge, in order of importance; nan where the judge graded nothing.
+        mixed: People's grades where there are any, the first judge's elsewhere.
+        correcting: By judge the queries that may tell how wrong it is, shape (queries,): those
+            that it did not learn from people's grades.
+        weight: How many queries each one stands for, shape (queries,); None where all count
+            alike.
+    """
+
+    people: Floats
+    machine: dict[str, Floats]
+    mixed: Floats
+    correcting: dict[str, Mask] = field(default_factory=dict)
+    weight: Floats | None = None
+
+    @property
+    def complete(self) -> Mask:
+        """Queries that people graded completely, shape (queries,)."""
+        return np.asarray(np.isfinite(self.people).all(axis=0), dtype=np.bool_)
+
+    def both(self, judge: str) -> Mask:
+        """Queries on which people and a judge can be compared, shape (queries,)."""
+        return self.correcting[judge] & self.complete & np.isfinite(self.machine[judge]).all(0)
+
+    def alone(self, judge: str) -> Mask:
+        """Queries that only the judge graded and did not learn, shape (queries,)."""
+        graded = np.isfinite(self.machine[judge]).all(0)
+        return self.correcting[judge] & ~self.complete & graded
+
+
+def mean_json(values: Floats, options: Options) -> dict[str, Any]:
+    """Mean over queries with an interval that resamples them; queries with nan are left out.
+
+    Args:
+        values: Shape (queries,).
+        options: Resamples, level and seed.
+
+    Returns:
+        Keys estimate, low, high, queries, and `reason` where one is null.
+    """
+    kept = values[np.isfinite(values)]
+    sums = np.column_stack([kept, np.ones(kept.size)])
+    if kept.size == 0:
+        return {"estimate": None, "low": None, "high": None, "queries": 0, "reason": _NONE}
+    share = kept.min() >= 0.0 and kept.max() <= 1.0
+    bounds = (0.0, 1.0) if share else UNBOUNDED
+    statistic = SumStatistic(sums, lambda total: total[:, 0] / total[:, 1], bounds)
+    found = interval(statistic, options.resamples, options.seed, options.level)
+    return interval_json(found, _NONE, "one query only") | {"queries": int(kept.size)}
+
+
+def powered(values: Values, judge: str, rows: Floats, level: float) -> PredictionPowered:
+    """Prediction-powered mean of a combination of systems.
+
+    Args:
+        values: The measure.
+        judge: Whose machine grades are corrected.
+        rows: Weight of each system, shape (systems,): one 1 for a system alone, 1 and −1 for
+            the difference of two.
+        level: Nominal coverage.
+    """
+    both, alone = values.both(judge), values.alone(judge)
+    weight = values.weight
+    return powered_mean(
+        rows @ values.people[:, both],
+        rows @ values.machine[judge][:, both],
+        rows @ values.machine[judge][:, alone],
+        level=level,
+        weight=None if weight is None else weight[both],
+    )
+
+
+def powered_json(found: PredictionPowered) -> dict[str, Any]:
+    """A prediction-powered mean, and beside it what people's queries alone would say.
+
+    Returns:
+        Keys estimate, low, high, `people_alone` (estimate, low, high), machine (its own mean),
+        power, human_queries, machine_queries, effective_queries, p where it is a difference's,
+        and `reason` where limits are null or the machine was not used.
+    """
+    reason = found.reason or "not defined"
+    both = interval_json(found.interval, reason, reason)
+    if found.reason:
+        both["reason"] = found.reason
+    return both | {
+        "people_alone": interval_json(found.classical, reason, reason),
+        "machine": number(found.machine),
+        "power": number(found.power),
+        "human_queries": found.human_units,
+        "machine_queries": found.machine_units,
+        "effective_queries": number(found.effective_units),
+    }
+
+
+def system_json(values: Values, system: int, options: Options) -> dict[str, dict[str, Any]]:
+    """Everything about the mean of one system.
+
+    Args:
+        values: The measure.
+        system: Number of the system.
+        options: How intervals are computed.
+
+    Returns:
+        `people`, `machine` (by judge), `people_and_machine` and, where people's grades can
+        correct a judge, `prediction_powered` (by judge). Intervals of the first three describe
+        the drawing of queries alone.
+    """
+    one = np.zeros(len(values.people))
+    one[system] = 1.0
+    found: dict[str, dict[str, Any]] = {
+        "people": mean_json(values.people[system], options),
+        "machine": {
+            judge: mean_json(rows[system], options) for judge, rows in values.machine.items()
+        },
+        "people_and_machine": mean_json(values.mixed[system], options),
+    }
+    correctable = [judge for judge in values.machine if values.both(judge).any()]
+    if correctable:
+        found["prediction_powered"] = {
+            judge: powered_json(powered(values, judge, one, options.level)) for judge in correctable
+        }
+    return found
+
+
+_NONE = "no query has a value"

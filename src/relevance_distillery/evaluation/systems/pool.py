@@ -1,0 +1,56 @@
+"""The pool: what any system has among its first documents (Spärck Jones and van Rijsbergen)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from relevance_distillery.evaluation.systems.runs import Runs
+
+KEY = ["query_id", "document_id"]
+
+
+def make_pool(runs: Runs, depth: int) -> pd.DataFrame:
+    """Union of the first documents of all systems.
+
+    Args:
+        runs: The systems' rankings.
+        depth: How many documents of each ranking are pooled.
+
+    Returns:
+        Columns query_id, document_id, best_rank (over systems), systems (how many have it
+        among their first), a row a pair, in order of query and best rank.
+    """
+    first = runs.ranked[runs.ranked["rank"] <= depth]
+    groups = first.groupby(KEY, sort=False)["rank"]
+    pool = groups.agg(best_rank="min", systems="size").reset_index()
+    order = pd.factorize(pool["query_id"])[0]
+    pool = pool.assign(order=order).sort_values(["order", "best_rank"], kind="stable")
+    return pool.drop(columns="order").reset_index(drop=True)
+
+
+def complete_queries(pool: pd.DataFrame, graded: pd.Series) -> list[str]:
+    """Queries of which every pooled document was graded.
+
+    Args:
+        pool: From `make_pool`.
+        graded: Whether each row has a grade.
+    """
+    whole = graded.groupby(pool["query_id"], sort=False).all()
+    return [str(query) for query in whole.index[whole]]
+
+
+def judged_share(runs: Runs, depth: int, graded: pd.DataFrame) -> dict[str, float]:
+    """Share of each system's first documents that were graded (judged@k).
+
+    Args:
+        runs: The systems' rankings.
+        depth: k.
+        graded: Columns query_id, document_id, one row a graded pair.
+
+    Returns:
+        By system, pooled over queries; a system without documents is left out.
+    """
+    first = runs.ranked[runs.ranked["rank"] <= depth]
+    known = first.merge(graded[KEY].assign(known=True), on=KEY, how="left")["known"].notna()
+    shares = known.groupby(first["system"].to_numpy()).mean()
+    return {system: float(shares[system]) for system in runs.systems if system in shares}

@@ -1,0 +1,154 @@
+"""Runs of search engines: which documents a system gave for a query, in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.systems.run_files import RunRows, read_run_file
+
+_RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
+_NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")
+"""What lies beside runs in a folder and is none."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Ranked documents of several systems.
+
+    Attributes:
+        ranked: Columns system, query_id, document_id, rank (from 1, no gaps) and level (the
+            same number where scores tie, from 1), in order of system, query and rank.
+        systems: Names in the order of their files.
+        facts: By system: file, rows, queries, duplicates (rows left out), tied (rows), tags.
+    """
+
+    ranked: pd.DataFrame
+    systems: tuple[str, ...]
+    facts: dict[str, dict[str, object]]
+
+    def only(self, queries: set[str]) -> Runs:
+        """The same runs for some queries."""
+        kept = self.ranked["query_id"].isin(queries)
+        return Runs(self.ranked[kept].reset_index(drop=True), self.systems, self.facts)
+
+
+def read_runs(locations: str | Path) -> Runs:
+    """Read the runs of one or several systems.
+
+    Args:
+        locations: Folders and files, several separated by `;`. Every file of a folder is the run
+            of one system, named after the file: TREC runs, or tables (CSV, TSV, JSONL, Parquet)
+            with query_id, document_id and score or rank, each but Parquet also `.gz`.
+
+    Raises:
+        UserError: Nothing is there, a file cannot be understood (the message names the row), or
+            two files have one name.
+    """
+    files = _files(str(locations))
+    parts, facts = [], {}
+    for name, path in files.items():
+        rows = read_run_file(path)
+        table, duplicates = ranking(rows)
+        parts.append(table.assign(system=name))
+        facts[name] = {
+            "file": path.name,
+            "rows": len(rows.scores),
+            "queries": int(table["query_id"].nunique()),
+            "duplicates": duplicates,
+            "tied": int(table.duplicated(["query_id", "level"], keep=False).sum()),
+            "tags": sorted(rows.tags)[:5],
+        }
+    columns = ["system", "query_id", "document_id", "rank", "level"]
+    return Runs(pd.concat(parts, ignore_index=True)[columns], tuple(files), facts)
+
+
+def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
+    """Documents of each query in the order in which trec_eval reads a run.
+
+    The order of the lines and a column of ranks beside one of scores say nothing: scores
+    descend, and of equal ones the document whose id is larger as text stands first. trec_eval
+    keeps scores as 32-bit numbers, and so they are compared here.
+
+    Args:
+        rows: Of one file.
+
+    Returns:
+        Columns query_id, document_id, rank, level; and how many rows named a document again that
+        an earlier row had named for the same query, which count as not there.
+    """
+    table = pd.DataFrame({"query_id": rows.queries, "document_id": rows.documents}, dtype="str")
+    table["score"] = np.asarray(rows.scores, dtype=np.float64)
+    kept = table.drop_duplicates(["query_id", "document_id"])
+    with np.errstate(over="ignore"):
+        narrow = kept["score"].to_numpy().astype(np.float32)
+    score = narrow.astype(np.float64) if np.isfinite(narrow).all() else kept["score"].to_numpy()
+    query = pd.factorize(kept["query_id"])[0]
+    document = pd.factorize(kept["document_id"], sort=True)[0]
+    order = np.lexsort((-document, -score, query))
+    ordered = kept.iloc[order].reset_index(drop=True)
+    query, score = query[order], score[order]
+    same_query = np.diff(query, prepend=-1) == 0
+    ordered["rank"] = _counted_from_one(np.ones(len(query), dtype=np.int64), same_query)
+    fresh = ~same_query | (np.diff(score, prepend=np.nan) != 0)
+    ordered["level"] = _counted_from_one(fresh.astype(np.int64), same_query)
+    return ordered.drop(columns="score"), len(table) - len(kept)
+
+
+def reordered(runs: Runs, grades: pd.Series, best: bool) -> Runs:
+    """The runs with tied documents in another order, to see what the order of ties decides.
+
+    Args:
+        runs: The systems' rankings.
+        grades: Grade of each row of `runs.ranked`, missing where there is none.
+        best: Tied documents with better grades come first, else last.
+    """
+    keys = runs.ranked[["level"]].assign(
+        system=pd.factorize(runs.ranked["system"])[0],
+        query=pd.factorize(runs.ranked["query_id"])[0],
+        grade=grades.astype("float64").fillna(-np.inf).to_numpy() * (-1 if best else 1),
+    )
+    order = keys.sort_values(["system", "query", "level", "grade"], kind="stable").index
+    ranked = runs.ranked.loc[order].assign(rank=runs.ranked["rank"].to_numpy())
+    return Runs(ranked.reset_index(drop=True), runs.systems, runs.facts)
+
+
+def _counted_from_one(steps: np.ndarray, same_query: np.ndarray) -> np.ndarray:
+    """Running sum of `steps` that starts anew with each query."""
+    total = np.cumsum(steps)
+    starts = np.flatnonzero(~same_query)
+    before = total[starts] - steps[starts]
+    return total - np.repeat(before, np.diff(np.append(starts, len(steps))))
+
+
+def _files(locations: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    places = [Path(part.strip()).expanduser() for part in locations.split(";") if part.strip()]
+    for place in places:
+        if not place.exists():
+            raise UserError(f"runs={place}: no such file or folder; check the path")
+        inside = [place] if place.is_file() else sorted(place.iterdir())
+        for path in inside:
+            skipped = path.name.startswith(".") or path.suffix.lower() in _NO_RUNS
+            if not path.is_file() or (place.is_dir() and skipped):
+                continue
+            name = _name(path)
+            if name in found:
+                raise UserError(f"{path}: {found[name].name} is called {name} too; rename one")
+            found[name] = path
+    if not found:
+        raise UserError(
+            f"runs={locations}: holds no run; give a folder of TREC run files by "
+            '--params="runs=DIR"'
+        )
+    return found
+
+
+def _name(path: Path) -> str:
+    name = path.name.removesuffix(".gz")
+    stem, dot, suffix = name.rpartition(".")
+    return stem if stem and f"{dot}{suffix}".lower() in _RUN_SUFFIXES else name

@@ -1,0 +1,230 @@
+"""The content of evaluation.json: which system is better, how sure, and how far to trust whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.evaluation.systems.conclusions import differences, judged_like_people
+from relevance_distillery.evaluation.systems.estimates import Options, Values, system_json
+from relevance_distillery.evaluation.systems.measures import Measure, as_qrels, per_query
+from relevance_distillery.evaluation.systems.pool import KEY, complete_queries, judged_share
+from relevance_distillery.evaluation.systems.runs import Runs, reordered
+
+Floats = NDArray[np.float64]
+
+FEW_QUERIES = 20
+"""Below so many human queries a correction of the machine is warned of."""
+
+_MANY_UNGRADED = 0.05
+
+
+def measure_systems(
+    runs: Runs,
+    grades: pd.DataFrame,
+    judges: list[str],
+    measures: list[Measure],
+    learned: dict[str, set[str]],
+    options: Options,
+    weight: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """Everything about systems that follows from their runs and a table of grades.
+
+    Args:
+        runs: Rankings for the queries that count.
+        grades: Columns query_id, document_id, pooled (a system has it among its first `depth`),
+            human (people's grade, missing where there is none) and JUDGE_grade for each judge.
+        judges: Machine judges; the first one decides and grades what people did not.
+        measures: The first one decides.
+        learned: By judge the queries that it learned from people's grades: they never correct
+            it.
+        options: How figures are computed.
+        weight: How many queries each one stands for, where queries were drawn.
+
+    Returns:
+        Keys queries, systems, differences, judges, measures, notes, warnings; see
+        docs/pipelines/evaluating.md.
+    """
+    queries = [str(query) for query in runs.ranked["query_id"].drop_duplicates()]
+    pool = grades[grades["pooled"]]
+    whole = complete_queries(pool, pool["human"].notna())
+    mixed = grades["human"]
+    if judges:
+        mixed = mixed.fillna(grades[f"{judges[0]}_grade"])
+    graded = grades.assign(mixed_grade=mixed)
+    by_measure = _values(runs, graded, judges, measures, queries, whole, learned, weight)
+    primary = by_measure[measures[0].name]
+    facts = _query_facts(queries, primary, whole, pool, learned)
+    found: dict[str, Any] = {
+        "measures": [{"name": one.name, "says": one.says} for one in measures],
+        "human": bool(pool["human"].notna().any()),
+        "queries": facts,
+        "pool": _pool_facts(pool, judges, options.depth),
+        "systems": _systems(runs, graded, by_measure, measures, queries, options),
+        "differences": differences(runs.systems, primary, options),
+        "judges": {
+            judge: {
+                name: judged_like_people(values, judge, options)
+                for name, values in by_measure.items()
+            }
+            for judge in judges
+            if primary.complete.any()
+        },
+    }
+    found["warnings"] = _warnings(found, measures, options)
+    return found
+
+
+def _values(
+    runs: Runs,
+    grades: pd.DataFrame,
+    judges: list[str],
+    measures: list[Measure],
+    queries: list[str],
+    whole: list[str],
+    learned: dict[str, set[str]],
+    weight: dict[str, float] | None,
+) -> dict[str, Values]:
+    complete = np.isin(queries, whole)
+    people = per_query(runs, as_qrels(grades, "human"), measures, queries)
+    people[:, :, ~complete] = np.nan
+    machine = {
+        judge: per_query(runs, as_qrels(grades, f"{judge}_grade"), measures, queries)
+        for judge in judges
+    }
+    mixed = per_query(runs, as_qrels(grades, "mixed_grade"), measures, queries)
+    weights = None if weight is None else np.array([weight.get(one, 1.0) for one in queries])
+    return {
+        measure.name: Values(
+            people=people[number_of],
+            machine={judge: values[number_of] for judge, values in machine.items()},
+            mixed=mixed[number_of],
+            correcting={
+                judge: ~np.isin(queries, sorted(learned.get(judge, set()))) for judge in judges
+            },
+            weight=weights,
+        )
+        for number_of, measure in enumerate(measures)
+    }
+
+
+def _query_facts(
+    queries: list[str],
+    values: Values,
+    whole: list[str],
+    pool: pd.DataFrame,
+    learned: dict[str, set[str]],
+) -> dict[str, Any]:
+    missing = pool[pool["human"].isna()].groupby("query_id", sort=False).size()
+    started = set(pool.loc[pool["human"].notna(), "query_id"]) - set(whole)
+    return {
+        "all": len(queries),
+        "human": len(whole),
+        "partly_human": len(started),
+        "pairs_to_complete_those": int(missing[missing.index.isin(started)].sum()),
+        "correcting": {judge: int(values.both(judge).sum()) for judge in values.machine},
+        "learned_from_people": {
+            judge: len(set(whole) & learned.get(judge, set())) for judge in values.machine
+        },
+        "without_any_grade": int((~np.isfinite(values.mixed).all(0)).sum()),
+    }
+
+
+def _pool_facts(pool: pd.DataFrame, judges: list[str], depth: int) -> dict[str, Any]:
+    return {
+        "depth": depth,
+        "pairs": len(pool),
+        "graded_by_people": int(pool["human"].notna().sum()),
+        "graded_by": {judge: int(pool[f"{judge}_grade"].notna().sum()) for judge in judges},
+    }
+
+
+def _systems(
+    runs: Runs,
+    grades: pd.DataFrame,
+    by_measure: dict[str, Values],
+    measures: list[Measure],
+    queries: list[str],
+    options: Options,
+) -> dict[str, Any]:
+    share = judged_share(runs, options.depth, grades[grades["human"].notna()])
+    answered = runs.ranked.groupby("system")["query_id"].nunique()
+    ties = _tie_ranges(runs, grades, measures, queries)
+    found: dict[str, Any] = {}
+    for place, name in enumerate(runs.systems):
+        found[name] = {
+            **runs.facts[name],
+            "unanswered": len(queries) - int(answered.get(name, 0)),
+            "judged_by_people": number(share.get(name)),
+            "order_of_ties": ties.get(name, {}),
+            "measures": {
+                measure: system_json(values, place, options)
+                for measure, values in by_measure.items()
+            },
+        }
+    return found
+
+
+def _tie_ranges(
+    runs: Runs, grades: pd.DataFrame, measures: list[Measure], queries: list[str]
+) -> dict[str, dict[str, Any]]:
+    """By system and measure the lowest and highest mean that any order of ties gives."""
+    tied = runs.ranked.duplicated(["system", "query_id", "level"], keep=False)
+    systems = tuple(name for name in runs.systems if name in set(runs.ranked["system"][tied]))
+    if not systems:
+        return {}
+    kept = runs.ranked[runs.ranked["system"].isin(systems)].reset_index(drop=True)
+    some = Runs(kept, systems, runs.facts)
+    graded = kept.merge(grades[[*KEY, "mixed_grade"]], on=KEY, how="left")["mixed_grade"]
+    qrels = as_qrels(grades, "mixed_grade")
+    worst, best = (
+        np.nanmean(per_query(reordered(some, graded, best), qrels, measures, queries), axis=2)
+        if qrels
+        else np.full((len(measures), len(systems)), np.nan)
+        for best in (False, True)
+    )
+    return {
+        name: {
+            measure.name: {"lowest": number(worst[row, place]), "highest": number(best[row, place])}
+            for row, measure in enumerate(measures)
+        }
+        for place, name in enumerate(systems)
+    }
+
+
+def _warnings(found: dict[str, Any], measures: list[Measure], options: Options) -> list[str]:
+    """What a reader has to know before any figure."""
+    said: list[str] = []
+    queries, pool = found["queries"], found["pool"]
+    corrected = {judge: n for judge, n in queries["correcting"].items() if 0 < n < FEW_QUERIES}
+    if 0 < queries["human"] == queries["all"] < FEW_QUERIES:
+        said.append(
+            f"There are {queries['all']} queries only; with fewer than {FEW_QUERIES} the intervals "
+            "are not to be relied on."
+        )
+    elif corrected:
+        fewest = min(corrected.values())
+        said.append(
+            f"Only {fewest} queries tell how wrong the machine is; with fewer than {FEW_QUERIES} "
+            "the intervals are not to be relied on."
+        )
+    deeper = [one.name for one in measures if one.cutoff is None or one.cutoff > options.depth]
+    if deeper:
+        said.append(
+            f"{', '.join(deeper)} {'reads' if len(deeper) == 1 else 'read'} further down than "
+            f"the {options.depth} pooled documents; documents below "
+            "that nobody graded count as not relevant."
+        )
+    for judge, graded in pool["graded_by"].items():
+        if pool["pairs"] and graded < (1.0 - _MANY_UNGRADED) * pool["pairs"]:
+            said.append(
+                f"{judge} graded {graded} of {pool['pairs']} pooled pairs; the others count as "
+                "not relevant in its figures."
+            )
+    if len(found["systems"]) == 1:
+        said.append("There is one system only: nothing can be compared.")
+    return said

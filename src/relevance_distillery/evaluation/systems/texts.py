@@ -1,0 +1,101 @@
+"""Where the texts of queries and documents come from: read only when a machine must grade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.documents.source import DOCUMENT_COLUMNS, DocumentSource, table_at
+from relevance_distillery.documents.tables import TableReader
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.queries import read_queries
+
+Split = Callable[[pd.DataFrame], pd.DataFrame]
+"""Documents table in, passages table out."""
+
+
+@dataclass(frozen=True)
+class TextSources:
+    """What a user named; nothing is read yet.
+
+    Attributes:
+        queries: A file of queries with ids and texts, or a BEIR folder.
+        documents: Where documents are; several separated by `;`.
+        benchmark: The folder of people's grades, which may hold more queries than were graded.
+    """
+
+    queries: str | None = None
+    documents: str | None = None
+    benchmark: str | None = None
+
+    def query_texts(self, benchmark: Benchmark, stored: pd.DataFrame) -> dict[str, str]:
+        """Text by query id.
+
+        The named file counts most, then the benchmark; the last run's queries only where neither
+        was named, since their ids may mean other queries.
+
+        Args:
+            benchmark: People's grades.
+            stored: Columns query_id, text; the last run's queries, maybe without rows.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        inside = _inside(self.benchmark, "queries")
+        tables = [benchmark.queries if inside is None else read_queries(inside)]
+        if self.queries:
+            path = Path(self.queries).expanduser()
+            tables.append(
+                read_queries(table_at(path, "queries") or path if path.is_dir() else path)
+            )
+        elif not self.benchmark and len(stored):
+            tables.insert(0, stored)
+        found: dict[str, str] = {}
+        for table in tables:
+            named = table[table["text"] != ""]
+            ids, texts = named["query_id"].astype(str), named["text"].astype(str)
+            found |= dict(zip(ids, texts, strict=True))
+        return found
+
+    def passages(
+        self,
+        benchmark: Benchmark,
+        stored: pd.DataFrame,
+        wanted: set[str],
+        split: Split,
+        **reading: Any,
+    ) -> pd.DataFrame:
+        """Passages of the documents that are wanted.
+
+        Args:
+            benchmark: Its documents are taken where none are named.
+            stored: The last run's passages, taken where the benchmark brings none either.
+            wanted: Ids of documents.
+            split: Splits documents.
+            reading: Options of `DocumentSource.read`.
+
+        Raises:
+            UserError: The documents cannot be read.
+        """
+        documents, inside = benchmark.documents, _inside(self.benchmark, "corpus")
+        if self.documents:
+            documents = DocumentSource.parse(self.documents).read(**reading).documents
+        elif inside is not None:
+            # Only what is wanted: the corpus may be larger than the memory.
+            rows = TableReader(inside).read(only=wanted)
+            documents = pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
+        if documents is None:
+            return stored
+        kept = documents[documents["document_id"].isin(wanted)].reset_index(drop=True)
+        return split(kept)
+
+
+def _inside(benchmark: str | None, stem: str) -> Path | None:
+    """A table in the folder of a benchmark, the first of several; None where there is none."""
+    first = next((part.strip() for part in str(benchmark or "").split(";") if part.strip()), "")
+    folder = Path(first).expanduser()
+    return table_at(folder, stem) if first and folder.is_dir() else None

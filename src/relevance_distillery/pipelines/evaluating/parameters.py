@@ -1,0 +1,44 @@
+"""What can be turned about evaluating search engines, and why one would."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from relevance_distillery.strict import StrictModel
+
+
+class EvaluatingParameters(StrictModel):
+    """How search engines are evaluated."""
+
+    judge: str | None = Field(
+        None,
+        description="Who grades what people did not: the champion unless `grades` names files; "
+        "another labeler or judge as in scoring, or `none`.",
+    )
+    depth: int = Field(
+        10,
+        ge=1,
+        description="Documents of each ranking that are pooled and graded; a measure that reads "
+        "further down sees ungraded documents.",
+    )
+    measures: list[str] = Field(
+        ["nDCG@10", "AP(rel=R)", "P(rel=R)@10", "RR(rel=R)@10"],
+        min_length=1,
+        description="Names of ir_measures, the first one decides; `rel=R` is the grade from which "
+        "a document counts as relevant.",
+    )
+    grade_judged: bool = Field(
+        True,
+        description="The machine also grades what people graded outside the pool, so that both "
+        "know the same relevant documents; off saves an expensive judge's answers.",
+    )
+    resamples: int = Field(1000, ge=100, description="Resamples of queries for each interval.")
+    permutations: int = Field(
+        2000,
+        ge=100,
+        description="Random swaps for each p-value; more are made where many systems need them.",
+    )
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
+    )
+    seed: int = Field(0, ge=0, description="Of resamples and swaps.")

@@ -1,0 +1,74 @@
+"""Runs in, graded pool, figures and a page out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.evaluating import nodes
+from relevance_distillery.pipelines.evaluating.page import write_page
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """The pipeline `evaluate`."""
+    return Pipeline(
+        [
+            Node(
+                func=nodes.pool_runs,
+                inputs=[
+                    "runs",
+                    "evaluation_benchmark",
+                    "judge_files",
+                    "evaluation_texts",
+                    "stored_queries",
+                    "params:evaluating",
+                ],
+                outputs=["evaluation_runs", "evaluation_pool", "evaluation_facts"],
+                name="pool_runs",
+                tags=["evaluating"],
+            ),
+            Node(
+                func=nodes.grade_pool,
+                inputs=[
+                    "evaluation_pool",
+                    "evaluation_benchmark",
+                    "judge_files",
+                    "evaluation_texts",
+                    "stored_queries",
+                    "previous_passages",
+                    "previous_evaluation_passages",
+                    "graders",
+                    "grading_prompt",
+                    "params:labeling",
+                    "params:synthesis",
+                    "params:evaluating",
+                    "params:scale",
+                ],
+                outputs=["evaluation_grades", "evaluation_passages", "evaluation_judges"],
+                name="grade_pool",
+                tags=["evaluating"],
+            ),
+            Node(
+                func=nodes.measure,
+                inputs=[
+                    "evaluation_runs",
+                    "evaluation_grades",
+                    "evaluation_facts",
+                    "evaluation_judges",
+                    "params:evaluating",
+                    "params:scale",
+                ],
+                outputs="system_evaluation",
+                name="measure_systems",
+                tags=["evaluating"],
+            ),
+            Node(
+                func=write_page,
+                inputs="system_evaluation",
+                outputs="system_evaluation_page",
+                name="write_evaluation_page",
+                tags=["evaluating"],
+            ),
+        ]
+    )

@@ -1,0 +1,287 @@
+"""What the page says, put together from evaluation.json: sentences, rows, places of dots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BASES = {
+    "people": "people's grades",
+    "prediction_powered": "people's grades, extended by the machine's",
+    "machine": "machine grades alone",
+}
+_SHOWN_PAIRS = 40
+
+
+def build_view(found: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the template shows.
+
+    Args:
+        found: The content of evaluation.json.
+    """
+    primary = found["measures"][0]["name"]
+    apart = found["differences"]
+    best = best_of(apart)
+    pairs = sorted(map(_better_first, apart["pairs"]), key=lambda pair: -(pair["estimate"] or 0.0))
+    return {
+        "found": found,
+        "primary": primary,
+        "first_line": first_line(found),
+        "answer": answer(found, best),
+        "kind": "yes" if best["sure"] and apart["basis"] != "machine" else "care",
+        "p_value": p_value,
+        "because": because(found, best),
+        "figures": _figures(found, best),
+        "picture": _picture(found, primary),
+        "basis": BASES[apart["basis"]],
+        "rows": _rows(found),
+        "pairs": pairs[:_SHOWN_PAIRS],
+        "more_pairs": max(len(apart["pairs"]) - _SHOWN_PAIRS, 0),
+        "percent": round(100 * found["options"]["level"]),
+    }
+
+
+def best_of(apart: dict[str, Any]) -> dict[str, Any]:
+    """The best system (or several that tie), the next one, and how surely it is ahead.
+
+    Args:
+        apart: `differences` of evaluation.json.
+
+    Returns:
+        Keys best (names), second (name or empty), lead (estimate, low, high, p of best minus
+        second, or None), behind (how many others it is surely ahead of), others, sure.
+    """
+    order = apart["ranking"]
+    if not order:
+        return {"best": [], "second": "", "lead": None, "behind": 0, "others": 0, "sure": False}
+    leader = order[0][0]
+    against = {}
+    for pair in apart["pairs"]:
+        if leader in (pair["first"], pair["second"]):
+            other = pair["second"] if pair["first"] == leader else pair["first"]
+            against[other] = pair if pair["first"] == leader else _turned(pair)
+    second = order[1][0] if len(order) > 1 else ""
+    behind = sum(pair["sure"] and pair["estimate"] > 0 for pair in against.values())
+    alone = len(order[0]) == 1 and bool(against)
+    return {
+        "best": order[0],
+        "second": second,
+        "lead": against.get(second),
+        "behind": behind,
+        "others": len(against),
+        "sure": alone and behind == len(against),
+    }
+
+
+def _better_first(pair: dict[str, Any]) -> dict[str, Any]:
+    return _turned(pair) if (pair["estimate"] or 0.0) < 0 else pair
+
+
+def _turned(pair: dict[str, Any]) -> dict[str, Any]:
+    def minus(value: float | None) -> float | None:
+        return None if value is None else -value
+
+    return pair | {
+        "first": pair["second"],
+        "second": pair["first"],
+        "estimate": minus(pair["estimate"]),
+        "low": minus(pair["high"]),
+        "high": minus(pair["low"]),
+    }
+
+
+def first_line(found: dict[str, Any]) -> str:
+    """Whose grades the page rests on, before anything else is said."""
+    queries, basis = found["queries"], found["differences"]["basis"]
+    left_out = found["source"]["benchmark"]["grades_not_by_people"]
+    if not found["human"]:
+        text = (
+            "No people's grades: what follows is what the machine believes. Intervals describe "
+            "the drawing of queries, not the machine's errors."
+        )
+        if left_out:
+            text += f" {left_out} grades of the benchmark were not given by people and not used."
+        return text
+    if basis == "people":
+        return (
+            f"People graded what the systems found for {queries['human']} of {queries['all']} "
+            "queries; the page rests on these."
+        )
+    if basis == "machine":
+        return (
+            f"People graded all that was found for {queries['human']} of {queries['all']} queries, "
+            "too few to correct the machine: figures are the machine's, and intervals describe "
+            "the drawing of queries only."
+        )
+    judge = found["differences"]["judge"]
+    return (
+        f"People graded what the systems found for {queries['correcting'][judge]} of "
+        f"{queries['all']} queries; there they correct {judge}, which graded all of them."
+    )
+
+
+def answer(found: dict[str, Any], best: dict[str, Any]) -> str:
+    """Which system is better, in a few words."""
+    if not best["best"]:
+        return "Nothing can be said: no system has a figure"
+    if not best["others"]:
+        return f"{best['best'][0]} is the only system"
+    if len(best["best"]) > 1:
+        return f"{' and '.join(best['best'][:3])} are equally good"
+    name = best["best"][0]
+    if not best["sure"]:
+        text = f"{name} is ahead, but that may be chance"
+    else:
+        text = f"{name} is the best" if best["others"] > 1 else f"{name} is better"
+    return f"The machine believes: {text}" if found["differences"]["basis"] == "machine" else text
+
+
+def because(found: dict[str, Any], best: dict[str, Any]) -> str:
+    """By how much, and how sure."""
+    primary = found["measures"][0]["name"]
+    if not best["others"] or not best["best"]:
+        return f"Give the runs of two systems or more to compare them by {primary}."
+    lead = best["lead"]
+    if lead is None:
+        return f"All systems have the same mean {primary}."
+    text = f"By {primary} it leads {lead['second']} by {lead['estimate']:.3f}"
+    if lead["low"] is not None:
+        percent = round(100 * found["options"]["level"])
+        text += f" ({percent} % interval {lead['low']:.3f} to {lead['high']:.3f})"
+    if best["others"] == 1:
+        return text + ("." if lead["p"] is None else f", p {_p(lead['p'])}.")
+    return (
+        f"{text}. It is ahead of {best['behind']} of {best['others']} others beyond chance "
+        "(corrected for all comparisons)."
+    )
+
+
+def _p(value: float) -> str:
+    return "below .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
+def _figures(found: dict[str, Any], best: dict[str, Any]) -> list[dict[str, str]]:
+    primary = found["measures"][0]["name"]
+    queries = found["queries"]
+    shown = []
+    if best["best"]:
+        row = deciding(found, best["best"][0], primary)
+        shown.append(
+            {
+                "title": f"{primary} of {best['best'][0]}",
+                "value": _short(row["estimate"]),
+                "note": f"{_span(row)}; 1 is perfect",
+            }
+        )
+    shown.append(
+        {
+            "title": "queries with people's grades",
+            "value": f"{queries['human']} of {queries['all']}",
+            "note": f"all of the first {found['pool']['depth']} documents of every system graded",
+        }
+    )
+    judge = next(iter(found["judges"]), "")
+    if judge:
+        like = found["judges"][judge][primary]
+        row, conclusions = like["kendall_tau"], like.get("conclusions")
+        note = _span(row) + "; 1 is the same order of systems"
+        if conclusions and conclusions["people"]:
+            note += (
+                f"; {conclusions['survive']} of {conclusions['people']} significant differences "
+                "survive"
+            )
+        shown.append(
+            {
+                "title": f"{judge} ranks as people do (τ)",
+                "value": _short(row["estimate"]),
+                "note": note,
+            }
+        )
+    else:
+        shown.append(
+            {
+                "title": "machine against people",
+                "value": "–",
+                "note": "not known: people graded no query completely",
+            }
+        )
+    return shown
+
+
+def deciding(found: dict[str, Any], system: str, measure: str) -> dict[str, Any]:
+    """A system's figure by the grades that decide: estimate, low, high."""
+    apart, figures = found["differences"], found["systems"][system]["measures"][measure]
+    if apart["basis"] == "people":
+        row: dict[str, Any] = figures["people"]
+    elif apart["basis"] == "machine":
+        row = figures["machine"][apart["judge"]]
+    else:
+        row = figures["prediction_powered"][apart["judge"]]
+    return row
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as text."""
+    return "–" if value is None else _p(value)
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _span(row: dict[str, Any]) -> str:
+    if row["low"] is None or row["high"] is None:
+        return str(row.get("reason", "no interval"))
+    return f"{row['low']:.3f} to {row['high']:.3f}"
+
+
+def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a system, best first: its figure in every measure by the grades that decide."""
+    order = [name for group in found["differences"]["ranking"] for name in group]
+    order += [name for name in found["systems"] if name not in order]
+    return [
+        {
+            "name": name,
+            "cells": [deciding(found, name, one["name"]) for one in found["measures"]],
+            **found["systems"][name],
+        }
+        for name in order
+    ]
+
+
+def _picture(found: dict[str, Any], primary: str) -> dict[str, Any]:
+    """Dots and bars of the first measure on an axis from 0 to 1 or wider, places in percent."""
+    rows = [(row["name"], deciding(found, row["name"], primary)) for row in _rows(found)]
+    known = [row for _, row in rows if row["estimate"] is not None]
+    ends = [
+        row[key] for row in known for key in ("estimate", "low", "high") if row[key] is not None
+    ]
+    low, high = min([0.0, *ends]), max([1.0, *ends])
+
+    def at(value: float) -> float:
+        return round(100 * (value - low) / (high - low), 2)
+
+    shown = []
+    for name, row in rows:
+        if row["estimate"] is None:
+            continue
+        bar = (
+            row
+            if row["low"] is not None
+            else row | {"low": row["estimate"], "high": row["estimate"]}
+        )
+        shown.append(
+            {
+                "label": name,
+                "at": at(row["estimate"]),
+                "from": at(bar["low"]),
+                "to": at(bar["high"]),
+                "text": _short(row["estimate"]),
+            }
+        )
+    ticks = [low + (high - low) * step / 4 for step in range(5)]
+    return {
+        "rows": shown,
+        "ticks": [
+            {"left": at(tick), "text": f"{tick:.2f}".rstrip("0").rstrip(".")} for tick in ticks
+        ],
+    }
