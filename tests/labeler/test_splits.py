@@ -5,7 +5,7 @@ import pytest
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.exclusions import REASONS, exclude_benchmark
+from relevance_distillery.labeler.exclusions import REASONS, Judged, exclude_benchmarks
 from relevance_distillery.labeler.pairs import class_weights, labelled_pairs
 from relevance_distillery.labeler.splits import query_groups, split_pairs
 from tiny_models import tables
@@ -86,7 +86,7 @@ def _benchmark() -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_benchmark_queries_near_duplicates_and_pairs_are_kept_out(
     collection: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> None:
-    left, facts = exclude_benchmark(*collection, *_benchmark(), None, "english", 0.8)
+    left, facts = exclude_benchmarks(*collection, [Judged(*_benchmark(), None)], "english", 0.8)
     assert set(left["query_id"]) == {"free"}
     assert {name: facts["reasons"][name]["pairs"] for name in REASONS} == {
         "judged_pair": 1,
@@ -110,7 +110,9 @@ def test_texts_of_another_collection_are_kept_out(
         }
     )
     judgments = pd.DataFrame({"query_id": ["b1"] * 5, "document_id": documents["document_id"]})
-    left, facts = exclude_benchmark(*collection, queries, judgments, documents, "english", 0.8)
+    left, facts = exclude_benchmarks(
+        *collection, [Judged(queries, judgments, documents)], "english", 0.8
+    )
     # The second text is a document that was split into two passages.
     assert left.values.tolist() == [["free", "d3"]]
     assert facts["reasons"]["judged_text"] == {"pairs": 3, "queries": 1}
@@ -128,16 +130,41 @@ def test_on_the_same_collection_documents_may_recur(
         }
     )
     judgments = pd.DataFrame({"query_id": ["b2"] * 3, "document_id": documents["document_id"]})
-    left, facts = exclude_benchmark(*collection, queries, judgments, documents, "english", 0.8)
+    left, facts = exclude_benchmarks(
+        *collection, [Judged(queries, judgments, documents)], "english", 0.8
+    )
     assert len(left) == 4
     assert facts["same_collection"]
     assert facts["reasons"]["judged_text"]["pairs"] == 0
 
 
+def test_every_benchmark_is_kept_out_and_ids_of_one_say_nothing_of_another(
+    collection: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+) -> None:
+    # Both call their query b1; the second one's judged documents are documents of the run.
+    first = Judged(
+        pd.DataFrame({"query_id": ["b1"], "text": ["travel policy"]}),
+        pd.DataFrame({"query_id": ["b1"], "document_id": ["none"]}),
+        None,
+    )
+    second = Judged(
+        pd.DataFrame({"query_id": ["b1"], "text": ["lunch menu"]}),
+        pd.DataFrame({"query_id": ["b1"], "document_id": ["d3"]}),
+        None,
+    )
+    left, facts = exclude_benchmarks(*collection, [first, second], "english", 0.8)
+    kept = set(left["query_id"])
+    alone = [exclude_benchmarks(*collection, [one], "english", 0.8)[0] for one in (first, second)]
+    assert kept == set(alone[0]["query_id"]) & set(alone[1]["query_id"])
+    assert len(kept) == 1
+    assert facts["reasons"]["judged_pair"]["pairs"] == 1
+    assert facts["reasons"]["benchmark_query"]["queries"] == 2
+
+
 def test_without_a_benchmark_nothing_is_kept_out(
     collection: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> None:
-    left, _ = exclude_benchmark(*collection, NOTHING, NOTHING, None, "english", 0.8)
+    left, _ = exclude_benchmarks(*collection, [Judged(NOTHING, NOTHING, None)], "english", 0.8)
     assert len(left) == 12
 
 

@@ -8,17 +8,17 @@ import logging
 import os
 import shutil
 import sqlite3
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import AbstractDataset
-from tqdm.auto import tqdm
 
 from relevance_distillery.datasets.pairs import SUFFIXES, suffix_of, text_writer
+from relevance_distillery.datasets.scoring_progress import ScoringProgress
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler.grading_job import (
     GRADE_COLUMNS,
@@ -29,11 +29,23 @@ from relevance_distillery.labeler.inference import SHARD_ROWS
 
 logger = logging.getLogger(__name__)
 _LISTED = 10
-_LOG_EVERY = 60.0
 _FORMAT = 1
 
 
-class ScoredDataset(AbstractDataset[GradingJob, Path]):
+@dataclass(frozen=True)
+class ScoredFile:
+    """What a scoring left.
+
+    Attributes:
+        path: The graded pairs.
+        conclusion: Of the job's watch; empty when the file was written by another run.
+    """
+
+    path: Path
+    conclusion: dict[str, Any]
+
+
+class ScoredDataset(AbstractDataset[GradingJob, ScoredFile]):
     """Where `scored=FILE` says: the same rows, in order, with their grades.
 
     Saving a `GradingJob` does the grading: every shard of 2,048 rows becomes a file in
@@ -66,10 +78,11 @@ class ScoredDataset(AbstractDataset[GradingJob, Path]):
         self._filepath = Path(str(filepath)).expanduser() if filepath is not None else None
         self._qrels = Path(str(qrels)).expanduser() if qrels is not None else None
         self.metadata = metadata
+        self._conclusion: dict[str, Any] = {}
 
-    def load(self) -> Path:
-        """The path of the graded pairs."""
-        return self._path()
+    def load(self) -> ScoredFile:
+        """Where the graded pairs are, and what the watch concluded in this run."""
+        return ScoredFile(self._path(), self._conclusion)
 
     def save(self, data: GradingJob) -> None:
         """Grade and write.
@@ -87,9 +100,11 @@ class ScoredDataset(AbstractDataset[GradingJob, Path]):
                 )
         parts = Parts(path, data)
         started, fresh = time.perf_counter(), 0
-        with _Progress(data.source.rows, min(parts.done * SHARD_ROWS, data.source.rows)) as bar:
+        with ScoringProgress(
+            data.source.rows, min(parts.done * SHARD_ROWS, data.source.rows)
+        ) as bar:
             for graded in data.graded(parts.done):
-                parts.write(graded)
+                parts.write(graded, data.watch.observe(graded))
                 fresh += len(graded.grades)
                 bar.advance(len(graded.grades))
         seconds = max(time.perf_counter() - started, 1e-9)
@@ -104,6 +119,7 @@ class ScoredDataset(AbstractDataset[GradingJob, Path]):
             )
         if self._qrels is not None:
             parts.write_qrels(self._qrels)
+        self._conclusion = data.watch.conclude([f.get("watch", {}) for f in facts])
         parts.join()
         if ungraded:
             listed = [f"row {row}: {why}" for f in facts for row, why in f["failures"].items()]
@@ -114,6 +130,8 @@ class ScoredDataset(AbstractDataset[GradingJob, Path]):
                 "; ".join(listed[:_LISTED]),
                 "; …" if ungraded > _LISTED else "",
             )
+        if "line" in self._conclusion:
+            logger.info("%s", self._conclusion["line"])
         before = f" ({total - fresh} more from before the interruption)" if fresh < total else ""
         logger.info(
             "scored %d pairs%s in %.1f s, %.1f pairs/s → %s",
@@ -165,12 +183,13 @@ class Parts:
         if self.done:
             logger.info("going on behind %d parts of an interrupted run", self.done)
 
-    def write(self, graded: GradedShard) -> None:
-        """Write one shard; the part appears last and whole."""
+    def write(self, graded: GradedShard, observed: dict[str, Any]) -> None:
+        """Write one shard and what was observed of it; the part appears last and whole."""
         number = graded.shard.number
         facts = {
             "rows": len(graded.grades),
             "failures": {str(row): why for row, why in graded.failures.items()},
+            "watch": observed,
         }
         _write(self._facts(number), json.dumps(facts))
         part = self._part(number)
@@ -190,7 +209,7 @@ class Parts:
         os.replace(partial, part)
 
     def facts(self) -> list[dict[str, Any]]:
-        """Rows and failures of every part."""
+        """Rows, failures and observations of every part."""
         numbers = range(len(list(self.folder.glob("facts-*.json"))))
         return [json.loads(self._facts(n).read_text(encoding="utf-8")) for n in numbers]
 
@@ -273,40 +292,6 @@ class Parts:
 
     def _facts(self, number: int) -> Path:
         return self.folder / f"facts-{number:08d}.json"
-
-
-class _Progress:
-    """A bar with pairs/s and time left on a terminal, a line a minute without one."""
-
-    def __init__(self, total: int, done: int) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=total, initial=done, desc="scoring", unit=" pairs", disable=not self._terminal
-        )
-        self._total, self._done, self._fresh = total, done, 0
-        self._start = self._said = time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-    def advance(self, pairs: int) -> None:
-        self._fresh += pairs
-        self._bar.update(pairs)
-        now = time.monotonic()
-        if not self._terminal and now - self._said >= _LOG_EVERY:
-            self._said = now
-            rate = self._fresh / (now - self._start)
-            left = max(self._total - self._done - self._fresh, 0) / rate
-            logger.info(
-                "scored %d of about %d pairs, %.1f pairs/s, %.0f min left",
-                self._done + self._fresh,
-                self._total,
-                rate,
-                left / 60,
-            )
 
 
 def _grades_table(graded: GradedShard) -> pa.Table:

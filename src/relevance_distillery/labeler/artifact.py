@@ -3,6 +3,7 @@
 model.safetensors config.json tokenizer…   an ordinary Hugging Face sequence classifier
 head.safetensors                           the head over its logits and the pair features
 labeler.json                               everything else, as `LabelerFacts`
+profile.json                               what training looked like, as `TrainingProfile`
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ from relevance_distillery.labeler.length import fit_length_slope
 from relevance_distillery.labeler.model import PairModel, load_backbone, resolve_architecture
 from relevance_distillery.labeler.null import null_pairs
 from relevance_distillery.labeler.pairs import LabelledPairs
+from relevance_distillery.labeler.profile import PROFILE_FORMAT, TrainingProfile, write_profile
+from relevance_distillery.labeler.profiling import make_profile
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
 from relevance_distillery.labeler.training import train
@@ -62,6 +64,7 @@ class DistillationData:
         learn, early, calibrate: Labelled pairs of the three splits.
         queries: Columns query_id, text.
         passages: The passages table; for token weights and for null pairs.
+        taught_by: Names of the judges of the labels, for the training profile.
     """
 
     learn: LabelledPairs
@@ -69,6 +72,7 @@ class DistillationData:
     calibrate: LabelledPairs
     queries: pd.DataFrame
     passages: pd.DataFrame
+    taught_by: tuple[str, ...] = ()
 
 
 def distill(
@@ -103,7 +107,8 @@ def distill(
     started = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     draft, facts = _trained(data, settings, scale, folder)
-    facts = _calibrated(draft, facts, data, settings)
+    facts, labeler, pairs, graded = _calibrated(draft, facts, data, settings)
+    write_profile(draft, _profile(labeler, data, settings, pairs, graded))
     training = {**facts.training, "seconds": round(time.perf_counter() - started, 1)}
     facts = facts.model_copy(update={"training": training})
     write_facts(draft, facts)
@@ -146,10 +151,7 @@ def _trained(
         decision=settings.decision,
         cut_points=tuple(midpoints(scale).tolist()),
     )
-    assert settings.max_train_pairs is not None
-    assert settings.max_evaluation_pairs is not None
-    learn = data.learn.even_sample(settings.max_train_pairs, settings.seed)
-    early = data.early.sample(settings.max_evaluation_pairs, settings.seed)
+    learn, early = _samples(data, settings)
     rows: list[dict[str, Any]] = data.passages.to_dict("records")  # type: ignore[assignment]
     collection = [template.passage_text(row) for row in rows]
     facts, training = train(model, tokenizer, facts, learn, early, settings, folder, collection)
@@ -172,13 +174,17 @@ def _trained(
 
 def _calibrated(
     draft: Path, facts: LabelerFacts, data: DistillationData, settings: TrainingSettings
-) -> LabelerFacts:
-    """Facts with calibrators, cut points and length slope, measured on the folder as written."""
+) -> tuple[LabelerFacts, Labeler, LabelledPairs, pd.DataFrame]:
+    """Facts with calibrators, cut points and length slope, measured on the folder as written.
+
+    Returns:
+        The facts, the labeler with them, the calibration pairs and its grades of those.
+    """
     assert settings.max_calibration_pairs is not None
     assert settings.max_null_pairs is not None
     pairs = data.calibrate.sample(settings.max_calibration_pairs, settings.seed)
     labeler = Labeler.load(draft)
-    raw, _ = labeler.raw(pairs.pairs)
+    raw, scores = labeler.raw(pairs.pairs)
     calibration = fit_calibration(raw, pairs.targets, pairs.positions)
     held_out = cross_fitted(raw, pairs.targets, pairs.positions, pairs.queries, settings.seed)
     values = facts.scale.values.astype(np.float64)
@@ -204,7 +210,43 @@ def _calibrated(
         ],
         "null_pairs": len(null),
     }
-    return facts.model_copy(update={"length_slope": slope, "training": training})
+    labeler.facts = facts.model_copy(update={"length_slope": slope, "training": training})
+    return labeler.facts, labeler, pairs, labeler.decide(raw, scores, pairs.pairs.index)
+
+
+def _profile(
+    labeler: Labeler,
+    data: DistillationData,
+    settings: TrainingSettings,
+    calibrate: LabelledPairs,
+    graded: pd.DataFrame,
+) -> TrainingProfile:
+    """The training profile; the pairs of early stopping are graded once more for it."""
+    learned, early = _samples(data, settings)
+    held_out = early.followed_by(calibrate)
+    graded = pd.concat([labeler.grade(early.pairs), graded], ignore_index=True)
+    used = pd.concat([part.pairs["query"] for part in (data.learn, data.early, data.calibrate)])
+    return make_profile(
+        labeler,
+        learned,
+        held_out,
+        graded,
+        used.drop_duplicates().tolist(),
+        data.taught_by,
+        settings.seed,
+    )
+
+
+def _samples(
+    data: DistillationData, settings: TrainingSettings
+) -> tuple[LabelledPairs, LabelledPairs]:
+    """The pairs to learn from and those that decide when to stop."""
+    assert settings.max_train_pairs is not None
+    assert settings.max_evaluation_pairs is not None
+    return (
+        data.learn.even_sample(settings.max_train_pairs, settings.seed),
+        data.early.sample(settings.max_evaluation_pairs, settings.seed),
+    )
 
 
 def _check(data: DistillationData, scale: GradeScale) -> None:
@@ -276,6 +318,8 @@ def _digest(
         weights = folder_digest(Path(source)) if Path(source).is_dir() else source
     facts: Mapping[str, Any] = {
         "format": FORMAT,
+        "profile": PROFILE_FORMAT,
+        "taught_by": data.taught_by,
         "weights": weights,
         "scale": scale.digest,
         "settings": settings.model_dump(exclude={"base_model"}),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,12 +78,40 @@ class GradedShard:
     failures: dict[int, str]
 
 
+class Watch(Protocol):
+    """Follows a job: counts each shard, concludes at the end."""
+
+    def observe(self, graded: GradedShard) -> dict[str, Any]:
+        """What is kept of a shard, as plain JSON; the same for a resumed job."""
+        ...
+
+    def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The conclusion from all shards; its `line` is for people."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unwatched:
+    """Counts nothing and concludes what it was given."""
+
+    conclusion: dict[str, Any] = field(default_factory=dict)
+
+    def observe(self, graded: GradedShard) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What it was given."""
+        return self.conclusion
+
+
 @dataclass(frozen=True)
 class GradingJob:
-    """Pairs to grade and who grades them."""
+    """Pairs to grade, who grades them, and who watches."""
 
     source: PairSource
     grader: Grader
+    watch: Watch = field(default_factory=Unwatched)
 
     def graded(self, start: int = 0) -> Iterator[GradedShard]:
         """Shards with grades from number `start` on.

@@ -7,8 +7,9 @@ to floating-point rounding: results are rounded to six digits before grades are 
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,9 @@ from relevance_distillery.labeler.features import FEATURES, Encoded
 from relevance_distillery.labeler.length import correct_documents
 from relevance_distillery.labeler.model import PairModel
 
+if TYPE_CHECKING:
+    from relevance_distillery.labeler.profile import TrainingProfile
+
 SHARD_ROWS = 2048
 DIGITS = 6
 OUTPUT_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities", "score")
@@ -47,6 +51,7 @@ class Labeler:
         name: Base model and digest, for people.
         digest: Changes with any file of its folder.
         batch_size: Pairs that are read at once; changes speed and memory, no grade.
+        folder: Where it was read from; None for one that stands in no folder.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Labeler:
         device: str = "cpu",
         precision: str = "fp32",
         batch_size: int = 32,
+        folder: Path | None = None,
     ) -> None:
         self.model = model.eval().to(device)
         self.tokenizer = tokenizer
@@ -67,6 +73,7 @@ class Labeler:
         self.device = device
         self.precision = precision
         self.batch_size = batch_size
+        self.folder = folder
 
     @classmethod
     def load(
@@ -106,12 +113,25 @@ class Labeler:
             device,
             facts.precision if precision == "auto" else precision,
             batch_size,
+            folder,
         )
 
     @property
     def scale(self) -> GradeScale:
         """The grades that it gives."""
         return self.facts.scale
+
+    @cached_property
+    def profile(self) -> TrainingProfile | None:
+        """What it was trained on; None where an older version made it.
+
+        Raises:
+            UserError: The file is damaged, or of another format.
+        """
+        # Read when asked for: a served labeler needs none of it.
+        from relevance_distillery.labeler.profile import read_profile
+
+        return read_profile(self.folder) if self.folder is not None else None
 
     def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Grade every pair.

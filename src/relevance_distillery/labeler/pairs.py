@@ -38,6 +38,14 @@ class LabelledPairs:
             self.pairs.iloc[rows].reset_index(drop=True), self.targets[rows], self.positions[rows]
         )
 
+    def followed_by(self, others: LabelledPairs) -> LabelledPairs:
+        """These pairs and then the others."""
+        return LabelledPairs(
+            pd.concat([self.pairs, others.pairs], ignore_index=True),
+            np.concatenate([self.targets, others.targets]),
+            np.concatenate([self.positions, others.positions]),
+        )
+
     @property
     def queries(self) -> NDArray[np.object_]:
         """Query id of each pair."""

@@ -7,7 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from relevance_distillery.datasets.grader import AskedJudge
+from relevance_distillery.datasets.scored import ScoredFile
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.drift.verdict import not_known
+from relevance_distillery.evaluation.drift.watch import watch_over
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.combined import COMPOSITE
 from relevance_distillery.judges.grade_files import RecordedGrades
@@ -85,4 +88,14 @@ def score_pairs(pairs: PairSource, grader: Grader, parameters: ScoringParameters
     """
     if isinstance(grader, Labeler):
         grader.batch_size = parameters.batch_size
-    return GradingJob(source=pairs, grader=grader)
+    watch = watch_over(grader, pairs.rows, parameters.drift, parameters.seed)
+    return GradingJob(source=pairs, grader=grader, watch=watch)
+
+
+def report_drift(scored: ScoredFile) -> dict[str, Any]:
+    """How far the batch is from the labeler's training, as it was found while grading.
+
+    Returns:
+        verdict, line, comparisons and more; see `evaluation.drift.verdict.compare`.
+    """
+    return scored.conclusion or not_known("the file was graded by another run; score it again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from relevance_distillery.evaluation.drift.settings import DriftSettings
 from relevance_distillery.strict import StrictModel
 
 
@@ -15,4 +16,8 @@ class ScoringParameters(StrictModel):
         ge=1,
         description="Pairs read at once by a labeler; larger suits a GPU, smaller saves memory. "
         "It changes no grade.",
+    )
+    drift: DriftSettings = DriftSettings()
+    seed: int = Field(
+        default=20260121, description="Draws the batches that show what chance does to drift."
     )

@@ -1,4 +1,4 @@
-"""Wires scoring: pairs and a grader to graded pairs."""
+"""Wires scoring: pairs and a grader to graded pairs and their drift."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
+from relevance_distillery.pipelines.scoring.nodes import (
+    choose_grader,
+    report_drift,
+    score_pairs,
+)
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -30,6 +34,12 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 inputs=["pairs", "ready_grader", "params:scoring"],
                 outputs="scored",
                 name="score_pairs",
+            ),
+            Node(
+                func=report_drift,
+                inputs="scored",
+                outputs="drift",
+                name="report_drift",
             ),
         ]
     )

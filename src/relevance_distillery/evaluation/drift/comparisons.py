@@ -1,0 +1,191 @@
+"""What of a batch is compared with training, what a difference means, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from relevance_distillery.evaluation.drift.measures import Array, ratio, stability_index
+from relevance_distillery.labeler.observing import Tally
+
+Figure = Callable[[Tally], Array]
+Measure = Callable[[Tally, Tally], Array]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One thing that is compared.
+
+    Attributes:
+        name: Key in drift.json.
+        title: As it reads in a sentence.
+        needs: The tally without which it is not defined.
+        limits: Field of `DriftSettings`.
+        measure: From the batch's and the reference's tallies, each array (..., width), to the
+            effect size, shape (...).
+        figure: The share of one side that is compared; None where it is a distribution.
+        texts: Whether it comes from the pairs that were read.
+        worst: The worst verdict that it alone can give.
+        means, do: What a difference means and what to do.
+    """
+
+    name: str
+    title: str
+    needs: str
+    limits: str
+    measure: Measure
+    means: str
+    do: str
+    figure: Figure | None = None
+    texts: bool = True
+    worst: Literal["watch", "distrust"] = "distrust"
+
+
+def share_of(name: str, part: int, whole: str, column: int = 0) -> Figure:
+    """Column `part` of one tally over column `column` of another."""
+    return lambda tally: ratio(tally[name][..., part], tally[whole][..., column])
+
+
+def _distribution(name: str) -> Measure:
+    return lambda batch, reference: stability_index(batch[name], reference[name])
+
+
+def _rise(figure: Figure) -> Measure:
+    return lambda batch, reference: figure(batch) - figure(reference)
+
+
+def _fall(figure: Figure) -> Measure:
+    return lambda batch, reference: figure(reference) - figure(batch)
+
+
+def _move(figure: Figure) -> Measure:
+    return lambda batch, reference: np.abs(figure(batch) - figure(reference))
+
+
+def field_shares(tally: Tally) -> Array:
+    """Share of pairs that have each field, shape (..., len(FIELDS))."""
+    return ratio(tally["fields"], tally["read"])
+
+
+def _fields_move(batch: Tally, reference: Tally) -> Array:
+    result: Array = np.abs(field_shares(batch) - field_shares(reference)).max(axis=-1)
+    return result
+
+
+_CONFIDENCE = share_of("confidence_sum", 0, "pairs")
+_QUERY_UNKNOWN = share_of("query_terms", 1, "query_terms")
+_TEXT_UNKNOWN = share_of("text_terms", 1, "text_terms")
+_TEXT_COMMON = share_of("text_terms", 2, "text_terms")
+_TRUNCATED = share_of("truncated", 0, "read")
+_GRADE_PAIRS = "have people grade some of these pairs and report on them"
+NEW_DOMAIN = f"{_GRADE_PAIRS}, or distill on documents and queries like these"
+
+COMPARISONS = (
+    Comparison(
+        "grades",
+        "mix of grades",
+        needs="grades",
+        limits="distribution",
+        measure=_distribution("grades"),
+        texts=False,
+        worst="watch",
+        means="Another mix of grades than among held-out pairs of training. By itself it is no "
+        "error: another search engine brings other pairs.",
+        do=f"if you did not expect it, {_GRADE_PAIRS}",
+    ),
+    Comparison(
+        "expected_grade",
+        "expected grades",
+        needs="expected_grade",
+        limits="distribution",
+        measure=_distribution("expected_grade"),
+        texts=False,
+        worst="watch",
+        means="As the mix of grades, finer: it moves before a grade changes.",
+        do=f"if you did not expect it, {_GRADE_PAIRS}",
+    ),
+    Comparison(
+        "confidence",
+        "confidence",
+        needs="pairs",
+        limits="confidence",
+        measure=_fall(_CONFIDENCE),
+        figure=_CONFIDENCE,
+        texts=False,
+        means="The labeler is less sure than on held-out pairs, so it errs more often.",
+        do=f"look at the pairs with low confidence first; {_GRADE_PAIRS}",
+    ),
+    Comparison(
+        "query_tokens",
+        "length of queries",
+        needs="query_tokens",
+        limits="distribution",
+        measure=_distribution("query_tokens"),
+        worst="watch",
+        means="Queries are shorter or longer than those of training, so of another kind.",
+        do="distill on queries of this kind (queries=FILE)",
+    ),
+    Comparison(
+        "text_tokens",
+        "length of texts",
+        needs="text_tokens",
+        limits="distribution",
+        measure=_distribution("text_tokens"),
+        worst="watch",
+        means="Texts are shorter or longer than the passages of training.",
+        do="split documents into passages as mining does, or distill on texts like these",
+    ),
+    Comparison(
+        "unknown_query_words",
+        "unknown words in queries",
+        needs="query_terms",
+        limits="unknown_words",
+        measure=_rise(_QUERY_UNKNOWN),
+        figure=_QUERY_UNKNOWN,
+        means="More words of the queries were never seen in training.",
+        do=NEW_DOMAIN,
+    ),
+    Comparison(
+        "unknown_text_words",
+        "unknown words in texts",
+        needs="text_terms",
+        limits="unknown_words",
+        measure=_rise(_TEXT_UNKNOWN),
+        figure=_TEXT_UNKNOWN,
+        means="More words of the texts were never seen in training: another subject.",
+        do=NEW_DOMAIN,
+    ),
+    Comparison(
+        "common_text_words",
+        "common words in texts",
+        needs="text_terms",
+        limits="common_words",
+        measure=_move(_TEXT_COMMON),
+        figure=_TEXT_COMMON,
+        means="Function words of training are rarer or more frequent: another language, or "
+        "keywords and tables instead of sentences.",
+        do=NEW_DOMAIN,
+    ),
+    Comparison(
+        "fields",
+        "filled fields",
+        needs="read",
+        limits="fields",
+        measure=_fields_move,
+        means="Titles, texts or metadata are there more or less often than in training.",
+        do="give the columns that training had: title, heading, path, author, modified",
+    ),
+    Comparison(
+        "truncated",
+        "cut inputs",
+        needs="read",
+        limits="truncated",
+        measure=_rise(_TRUNCATED),
+        figure=_TRUNCATED,
+        means="More pairs do not fit into the labeler's input; what was cut was not read.",
+        do="split documents into passages, or distill with a larger max_length",
+    ),
+)

@@ -1,0 +1,106 @@
+"""A batch counted shard by shard: what is kept of a shard is as small for a million pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler.grading_job import GradedShard
+from relevance_distillery.labeler.observing import PairReader, Tally, tally_grades
+
+_SMALLEST = 256
+_HASHES = 2.0**64
+_SEED = 20_260_121
+
+
+@dataclass(frozen=True)
+class BatchStatistics:
+    """A batch, or as much of it as was graded.
+
+    Attributes:
+        totals: Sums of tallies over pairs, see `observing`; each of shape (width,).
+        queries: Different queries, exact up to 255, within about 6 % beyond.
+    """
+
+    totals: Tally
+    queries: int
+
+    @property
+    def pairs(self) -> int:
+        """Graded pairs."""
+        return _only(self.totals, "pairs")
+
+    @property
+    def read(self) -> int:
+        """Pairs whose texts were counted."""
+        return _only(self.totals, "read")
+
+
+def observe(
+    graded: GradedShard, reader: PairReader, scale: GradeScale, share: float
+) -> dict[str, Any]:
+    """Count one shard.
+
+    Args:
+        graded: Texts and grades; rows without a grade are left out.
+        reader: Counts texts.
+        scale: The grades.
+        share: Of the rows whose texts are read; which ones depends on the shard's number
+            alone, so that a resumed scoring reads the same.
+
+    Returns:
+        Plain JSON: tally (name to sums) and queries (the smallest hashes of query texts).
+    """
+    has_grade = graded.grades["grade"].notna().to_numpy()
+    texts = graded.shard.texts
+    # Drawn, not every n-th: files often hold a fixed number of documents a query.
+    chance = np.random.default_rng([_SEED, graded.shard.number]).random(len(texts))
+    tally = {
+        **tally_grades(graded.grades, scale),
+        **reader.tally(texts[has_grade & (chance < share)]),
+    }
+    return {
+        "tally": {name: _plain(rows.sum(axis=0)) for name, rows in tally.items()},
+        "queries": _smallest_hashes(texts["query"][has_grade]),
+    }
+
+
+def merge(observed: Iterable[Mapping[str, Any]]) -> BatchStatistics:
+    """Sum what `observe` gave; the order does not matter."""
+    totals: Tally = {}
+    hashes: set[int] = set()
+    for shard in observed:
+        for name, values in shard["tally"].items():
+            totals[name] = totals.get(name, 0.0) + np.asarray(values, dtype=np.float64)
+        hashes = set(sorted(hashes | set(shard["queries"]))[:_SMALLEST])
+    return BatchStatistics(totals, _different(sorted(hashes)))
+
+
+def _smallest_hashes(queries: pd.Series) -> list[int]:
+    hashes = {
+        int.from_bytes(hashlib.blake2b(query.encode(), digest_size=8).digest(), "big")
+        for query in set(queries.str.strip())
+    }
+    return sorted(hashes)[:_SMALLEST]
+
+
+def _different(hashes: Sequence[int]) -> int:
+    """How many different values there were (Bar-Yossef et al., 2002): k-th smallest hash."""
+    if len(hashes) < _SMALLEST:
+        return len(hashes)
+    return round((_SMALLEST - 1) / (hashes[-1] / _HASHES))
+
+
+def _only(totals: Tally, name: str) -> int:
+    return int(totals[name][0]) if name in totals else 0
+
+
+def _plain(values: np.ndarray) -> list[float]:
+    # Sums of six-digit figures, rounded, so that adding them shard by shard repeats exactly.
+    return [int(v) if v == int(v) else float(v) for v in np.round(values, 6).tolist()]

@@ -1,0 +1,228 @@
+"""A batch beside its labeler's training profile: how far apart, and what to make of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from relevance_distillery.evaluation.drift.chance import Chance, quantile
+from relevance_distillery.evaluation.drift.comparisons import (
+    COMPARISONS,
+    NEW_DOMAIN,
+    Comparison,
+    field_shares,
+)
+from relevance_distillery.evaluation.drift.measures import jensen_shannon, shares
+from relevance_distillery.evaluation.drift.settings import DriftSettings, Limits
+from relevance_distillery.evaluation.drift.statistics import BatchStatistics
+from relevance_distillery.labeler.observing import FIELDS, QUERY_TOKENS, TEXT_TOKENS, Tally
+from relevance_distillery.labeler.profile import TrainingProfile
+
+OK, WATCH, DISTRUST = "ok", "watch", "distrust"
+TOO_FEW, NOT_KNOWN = "too few to tell", "not known"
+_RANK = (OK, WATCH, DISTRUST)
+_NAMED = 3
+_BINS = {"query_tokens": QUERY_TOKENS, "text_tokens": TEXT_TOKENS}
+
+
+def compare(
+    profile: TrainingProfile, batch: BatchStatistics, settings: DriftSettings, seed: int
+) -> dict[str, Any]:
+    """Compare a batch with training.
+
+    A comparison is `watch` or `distrust` when its effect size is past the limit of that name
+    and past what chance does to batches of this size, drawn from the profile.
+
+    Args:
+        profile: Of the labeler that graded the batch.
+        batch: Its statistics.
+        settings: Limits.
+        seed: Of the draws.
+
+    Returns:
+        verdict (the worst of the comparisons), line (for the run's last lines), pairs, queries,
+        pairs_read, training, accuracy (what the batch's confidence predicts), comparisons (name
+        to verdict, value, batch, reference, watch, distrust, by_chance, means, do); figures that
+        do not exist are null with a reason.
+    """
+    small = _too_small(profile, batch, settings)
+    held_out: Tally = {
+        name: np.asarray(rows, dtype=np.float64) for name, rows in profile.held_out.tallies.items()
+    }
+    reference: Tally = {name: rows.sum(axis=0) for name, rows in held_out.items()}
+    chance = Chance(held_out, settings.resamples, seed)
+    compared: dict[str, Any] = {}
+    if not small:
+        drawn = {texts: chance.draws(batch, texts) for texts in (True, False)}
+        for comparison in COMPARISONS:
+            compared[comparison.name] = _compared(
+                comparison, batch.totals, reference, drawn[comparison.texts], settings
+            )
+    verdict = TOO_FEW if small else max((c["verdict"] for c in compared.values()), key=_rank)
+    return {
+        "verdict": verdict,
+        "line": f"drift: {verdict}: {small}" if small else _line(verdict, compared, batch),
+        **({"reason": small} if small else {}),
+        "pairs": batch.pairs,
+        "queries": batch.queries,
+        "pairs_read": batch.read,
+        "training": {
+            "taught_by": list(profile.taught_by),
+            "pairs": profile.pairs,
+            "queries": profile.queries,
+            "held_out_pairs": profile.held_out.pairs,
+            "held_out_queries": profile.held_out.queries,
+        },
+        "accuracy": _accuracy(profile, batch, verdict),
+        "comparisons": compared,
+    }
+
+
+def not_known(reason: str) -> dict[str, Any]:
+    """The result where nothing can be compared."""
+    return {
+        "verdict": NOT_KNOWN,
+        "line": f"drift: {NOT_KNOWN}: {reason}",
+        "reason": reason,
+        "comparisons": {},
+    }
+
+
+def _rank(verdict: str) -> int:
+    return _RANK.index(verdict)
+
+
+def _too_small(profile: TrainingProfile, batch: BatchStatistics, settings: DriftSettings) -> str:
+    """Why nothing can be told; empty where it can."""
+    if batch.pairs < settings.fewest_pairs:
+        return f"{batch.pairs} graded pairs, at least {settings.fewest_pairs} are needed"
+    if batch.queries < settings.fewest_queries:
+        return f"{batch.queries} queries, at least {settings.fewest_queries} are needed"
+    if profile.held_out.queries < settings.fewest_queries:
+        return (
+            f"the training profile has {profile.held_out.queries} held-out queries, at least "
+            f"{settings.fewest_queries} are needed: label more queries and distill again"
+        )
+    return ""
+
+
+def _compared(
+    comparison: Comparison,
+    batch: Tally,
+    reference: Tally,
+    drawn: tuple[Tally, Tally],
+    settings: DriftSettings,
+) -> dict[str, Any]:
+    value = float(comparison.measure(batch, reference))
+    sides = _sides(comparison, batch, reference)
+    if not math.isfinite(value):
+        return {
+            "verdict": OK,
+            "value": None,
+            "reason": "one side has none of it",
+            **sides,
+            "means": "",
+            "do": "",
+        }
+    limits: Limits = getattr(settings, comparison.limits)
+    level = settings.false_alarms / len(COMPARISONS)
+    by_chance = quantile(comparison, drawn, 1 - level)
+    watch = max(limits.watch, by_chance)
+    distrust = max(limits.distrust, quantile(comparison, drawn, 1 - level / 5))
+    verdict = DISTRUST if value > distrust else WATCH if value > watch else OK
+    verdict = min(verdict, comparison.worst, key=_rank)
+    return {
+        "verdict": verdict,
+        "value": _figure(value),
+        **sides,
+        "watch": _figure(watch),
+        "distrust": _figure(distrust) if comparison.worst == DISTRUST else None,
+        "by_chance": _figure(by_chance),
+        "means": comparison.means if verdict != OK else "",
+        "do": comparison.do if verdict != OK else "",
+    }
+
+
+def _sides(comparison: Comparison, batch: Tally, reference: Tally) -> dict[str, Any]:
+    """The two sides as people would look at them."""
+    if comparison.name == "fields":
+        pairs = ((batch, "batch"), (reference, "reference"))
+        return {
+            "measure": "largest difference of a field's share",
+            **{
+                side: {
+                    field: _figure(share)
+                    for field, share in zip(FIELDS, field_shares(tally).tolist(), strict=True)
+                }
+                for tally, side in pairs
+            },
+        }
+    if comparison.figure is not None:
+        return {
+            "measure": "difference of shares",
+            "batch": _figure(float(comparison.figure(batch))),
+            "reference": _figure(float(comparison.figure(reference))),
+        }
+    name = comparison.name
+    bins = {"bins_from": [0, *_BINS[name]]} if name in _BINS else {}
+    return {
+        "measure": "population stability index",
+        "jensen_shannon": _figure(float(jensen_shannon(batch[name], reference[name]))),
+        **bins,
+        "batch": [_figure(share) for share in shares(batch[name]).tolist()],
+        "reference": [_figure(share) for share in shares(reference[name]).tolist()],
+    }
+
+
+def _accuracy(profile: TrainingProfile, batch: BatchStatistics, verdict: str) -> dict[str, Any]:
+    """Agreement with the teacher as confidence predicts it (difference of confidences).
+
+    Held-out accuracy less the fall in mean confidence (Guillory et al., 2021). It assumes that
+    confidence means on the batch what it means in training, so it is not given for a batch that
+    is not to be trusted: there a labeler can be sure and wrong.
+    """
+    held_out = profile.held_out
+    known = {
+        "held_out": _figure(held_out.accuracy),
+        "held_out_confidence": _figure(held_out.confidence),
+    }
+    if not batch.pairs:
+        reason = "no pair was graded"
+        return {**known, "predicted": None, "confidence": None, "reason": reason}
+    confidence = float(batch.totals["confidence_sum"][0]) / batch.pairs
+    known["confidence"] = _figure(confidence)
+    if verdict == DISTRUST:
+        reason = "confidence says nothing about pairs so unlike training"
+        return {**known, "predicted": None, "reason": reason}
+    predicted = held_out.accuracy - (held_out.confidence - confidence)
+    return {**known, "predicted": _figure(min(max(predicted, 0.0), 1.0))}
+
+
+def _line(verdict: str, compared: Mapping[str, Any], batch: BatchStatistics) -> str:
+    if verdict == OK:
+        return f"drift: ok: {batch.pairs} pairs of {batch.queries} queries look like training"
+    found = [c for c in COMPARISONS if compared[c.name]["verdict"] == verdict]
+    # How far past its limit: the plainest difference first.
+    found.sort(key=lambda c: -compared[c.name]["value"] / max(compared[c.name]["watch"], 1e-9))
+    told = ", ".join(_told(c, compared[c.name]) for c in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    # Where the subject is another one, lengths and fields follow from it.
+    advice = next((c.do for c in found if c.do == NEW_DOMAIN), found[0].do)
+    return f"drift: {verdict}: {told}{more}; {advice}"
+
+
+def _told(comparison: Comparison, result: Mapping[str, Any]) -> str:
+    if comparison.name == "fields":
+        moved = max(FIELDS, key=lambda f: abs(result["batch"][f] - result["reference"][f]))
+        sides = (result["batch"][moved], result["reference"][moved])
+        return f"pairs with a {moved} {sides[0]:.0%} (training {sides[1]:.0%})"
+    if comparison.figure is not None:
+        return f"{comparison.title} {result['batch']:.0%} (training {result['reference']:.0%})"
+    return f"{comparison.title} (stability index {result['value']:.2f})"
+
+
+def _figure(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
