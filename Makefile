@@ -37,6 +37,9 @@ check: $(READY)
 
 bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=folder of the sets)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/interval_coverage.py
+	$(BIN)/python benchmarks/systems.py
+	$(BIN)/python benchmarks/report_speed.py
 
 viz: $(READY) ## the lineage as a static site in build/, with a screenshot
 	$(BIN)/python docs/tools/build_viz.py

@@ -1,9 +1,11 @@
 """Runs the pipelines on real data and writes docs/results/NAME.md from what they measured.
 
-    BENCHMARKS=/folder/of/the/sets python benchmarks/run.py [sample] [handbook] [trec-dl]
+    BENCHMARKS=/folder/of/the/sets python benchmarks/run.py [sample] [handbook] [trec-dl] ...
+    BENCHMARKS=/folder/of/the/sets python benchmarks/run.py --again trec-dl   # pages only
 
 Every run happens in a project of its own under build/benchmarks/, so that your labels and your
-champion stay as they are. The pages hold nothing but what agreement.json and cost.json say.
+champion stay as they are; `--again` writes the pages from the runs that are there. The pages hold
+nothing but what agreement.json and cost.json say, and a page's .notes.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -20,12 +21,39 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from machines import machine
+from pages import full_report
+from paper import Run, paper_page
+
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "benchmarks"
 PAGES = ROOT / "docs" / "results"
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
 
-RECORDED = "train_set={sets}/{train},benchmark={sets}/{test},judge=umbrela-gpt-4o"
+TEACHER = "umbrela-gpt-4o"
+JUDGES = (
+    "umbrela-gpt-4o",
+    "umbrela-gpt-4",
+    "sumdecomposed-llama3-8b",
+    "fourprompts-llama70b",
+    "fourprompts-llama3-8b",
+    "umbrela-llama3.2",
+)
+
+
+def recorded(train: str, test: str) -> list[str]:
+    """Learn from GPT-4o's grades of one collection, test on another."""
+    params = f"train_set={{sets}}/{train},benchmark={{sets}}/{test},judge={TEACHER}"
+    return ["--env=recorded", f"--params={params}"]
+
+
+def side_by_side(test: str) -> list[str]:
+    """All recorded judges of a collection, no student."""
+    files = ";".join(f"{{sets}}/{test}/judges/{name}.tsv" for name in JUDGES)
+    return ["--pipeline=report", f"--params=benchmark={{sets}}/{test},grades={files}"]
+
+
 RUNS: dict[str, dict[str, Any]] = {
     "sample": {
         "title": "The bundled corpus",
@@ -42,39 +70,35 @@ RUNS: dict[str, dict[str, Any]] = {
         "data": "TREC Deep Learning 2019 and 2020 passage judgments (NIST), MS MARCO texts, "
         "GPT-4o's published UMBRELA grades, in BEIR's layout",
         "runs": [
-            (
-                "Taught on DL 2019, tested on DL 2020",
-                [
-                    "--env=recorded",
-                    "--params="
-                    + RECORDED.replace("{train}", "trec-dl19").replace("{test}", "trec-dl20"),
-                ],
-            ),
-            (
-                "Taught on DL 2020, tested on DL 2019",
-                [
-                    "--env=recorded",
-                    "--params="
-                    + RECORDED.replace("{train}", "trec-dl20").replace("{test}", "trec-dl19"),
-                ],
-            ),
+            ("Taught on DL 2019, tested on DL 2020", recorded("trec-dl19", "trec-dl20")),
+            ("Taught on DL 2020, tested on DL 2019", recorded("trec-dl20", "trec-dl19")),
+        ],
+        "names": {"teacher": f"teacher ({TEACHER})"},
+    },
+    "chorus": {
+        "title": "An electronics shop with three raters",
+        "data": "querqy/chorus (Apache-2.0): 1,339 products, 62 queries, 1,605 pairs graded by "
+        "three people each; product data Icecat open content. The embedded judge teaches on "
+        "synthetic queries",
+        "runs": [("", ["--params=documents={sets}/chorus,human_judgments={sets}/chorus"])],
+    },
+    "judges": {
+        "title": "Six language models as judges",
+        "data": "TREC Deep Learning 2019 and 2020 passage judgments (NIST) and the published "
+        "grades of six judges for the same pairs (Arabzadeh and Clarke; Farzi and Dietz)",
+        "runs": [
+            ("DL 2019", side_by_side("trec-dl19")),
+            ("DL 2020", side_by_side("trec-dl20")),
         ],
     },
 }
-METRICS = (
-    "quadratic_kappa",
-    "kappa",
-    "binary_kappa",
-    "accuracy",
-    "bias",
-    "pairwise_accuracy",
-    "ndcg",
-)
+PAPER = "paper"
+"""Written from the runs of trec-dl, which are made when they are not there."""
 
 
-def run(name: str, number: int, arguments: list[str]) -> tuple[Path, float, float]:
-    """Runs `kedro run ARGUMENTS` in a fresh project; its folder, seconds, peak gigabytes."""
-    project = WORK / f"{name}-{number}"
+def run(name: str, number: int, arguments: list[str]) -> None:
+    """Runs `kedro run ARGUMENTS` in a fresh project and notes seconds and peak gigabytes."""
+    project = folder(name, number)
     shutil.rmtree(project, ignore_errors=True)
     (project / "src").mkdir(parents=True)
     (project / "data" / "01_raw").mkdir(parents=True)
@@ -90,93 +114,106 @@ def run(name: str, number: int, arguments: list[str]) -> tuple[Path, float, floa
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
-    seconds = time.monotonic() - started
-    return project, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    facts = {
+        "seconds": time.monotonic() - started,
+        "gigabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6,
+        "machine": machine(),
+        "date": str(datetime.date.today()),
+    }
+    (project / "run.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def page(name: str) -> str:
-    """Runs everything of one page and writes it."""
+def folder(name: str, number: int) -> Path:
+    """The project of one run."""
+    return WORK / f"{name}-{number}"
+
+
+def facts_of(name: str, number: int, arguments: list[str], again: bool) -> dict[str, Any]:
+    """Seconds, memory, machine and date of a run, which is made first unless it is there."""
+    noted = folder(name, number) / "run.json"
+    if not (again and noted.is_file()):
+        run(name, number, arguments)
+    content: dict[str, Any] = json.loads(noted.read_text(encoding="utf-8"))
+    return content
+
+
+def page(name: str, again: bool) -> str:
+    """Makes everything of one page and writes it."""
     plan = RUNS[name]
-    parts = [
-        f"# {plan['title']}\n",
-        f"Data: {plan['data']}. Machine: {machine()}. Date: {datetime.date.today()}. "
-        f"Written by `python benchmarks/run.py {name}`.\n",
-    ]
+    parts: list[str] = []
     for number, (heading, arguments) in enumerate(plan["runs"]):
-        project, seconds, gigabytes = run(name, number, arguments)
+        facts = facts_of(name, number, arguments, again)
+        if not parts:
+            parts += [f"# {plan['title']}\n", origin(plan["data"], facts, name)]
         if heading:
             parts.append(f"## {heading}\n")
-        command = " ".join(["kedro run", *(quoted(text) for text in arguments)])
-        parts.append(f"```\n{command.replace('{sets}', '$BENCHMARKS')}\n```\n")
         parts.append(
-            f"Wall time {seconds / 60:.1f} minutes, peak memory {gigabytes:.1f} GB "
-            "(of the largest process so far).\n"
+            f"```\n{command(arguments)}\n```\n\n"
+            f"Wall time {facts['seconds'] / 60:.1f} minutes, peak memory "
+            f"{facts['gigabytes']:.1f} GB (of the largest process so far).\n"
         )
-        parts.append(section(project))
-    if (PAGES / f"{name}.notes").is_file():
-        parts.append((PAGES / f"{name}.notes").read_text(encoding="utf-8"))
+        project = folder(name, number)
+        agreement, cost = newest(project, "agreement.json"), newest(project, "cost.json")
+        parts.append(full_report(agreement, cost, plan.get("names"), 3 if heading else 2))
+    return write(name, parts)
+
+
+def page_of_the_paper(again: bool) -> str:
+    """Writes the page of the paper from the runs of trec-dl."""
+    plan, runs, facts = RUNS["trec-dl"], [], {}
+    for number, (heading, arguments) in enumerate(plan["runs"]):
+        facts = facts_of("trec-dl", number, arguments, again)
+        project = folder("trec-dl", number)
+        runs.append(
+            Run(
+                heading,
+                TEACHER,
+                newest(project, "agreement.json"),
+                newest(project, "cost.json"),
+                pd.read_parquet(found(project, "benchmark_grades.parquet")),
+                pd.read_parquet(found(project, "benchmark_pairs.parquet")),
+            )
+        )
+    commands = "\n".join(command(arguments) for _, arguments in plan["runs"])
+    parts = ["# The paper's measures, beside the paper's figures\n"]
+    parts += [origin(plan["data"], facts, PAPER), f"```\n{commands}\n```\n", paper_page(runs)]
+    parts.append("Every other figure of these runs: [TREC Deep Learning](trec-dl.md).\n")
+    return write(PAPER, parts)
+
+
+def origin(data: str, facts: dict[str, Any], name: str) -> str:
+    """Where the figures come from."""
+    return (
+        f"Data: {data}. Machine: {facts['machine']}. Date: {facts['date']}. "
+        f"Written by `python benchmarks/run.py {name}`.\n"
+    )
+
+
+def command(arguments: list[str]) -> str:
+    """A run as it is typed."""
+    return " ".join(["kedro run", *map(quoted, arguments)]).replace("{sets}", "$BENCHMARKS")
+
+
+def write(name: str, parts: list[str]) -> str:
+    """Writes a page with its notes."""
+    notes = PAGES / f"{name}.notes"
+    if notes.is_file():
+        parts = [*parts, notes.read_text(encoding="utf-8")]
     text = "\n".join(parts)
     (PAGES / f"{name}.md").write_text(text, encoding="utf-8")
     return text
 
 
-def section(project: Path) -> str:
-    """The tables of one run."""
-    agreement, cost = newest(project, "agreement.json"), newest(project, "cost.json")
-    benchmark = agreement["benchmark"]
-    who = "people's grades" if benchmark["human"] else "grades that people did not give"
-    lines = [
-        f"Benchmark `{benchmark['name']}`: {benchmark['pairs']} pairs of {benchmark['queries']} "
-        f"queries, {who}. 95 % intervals resample queries.\n",
-        "| judge | " + " | ".join(METRICS) + " |",
-        "|---" * (len(METRICS) + 1) + "|",
-    ]
-    for judge, values in agreement["judges"].items():
-        lines.append(f"| {judge} | " + " | ".join(shown(values.get(key)) for key in METRICS) + " |")
-    for key in ("student_minus_teacher", "student_minus_base"):
-        values = agreement.get(key) or {}
-        if values:
-            cells = " | ".join(shown(values.get(metric)) for metric in METRICS)
-            lines.append(f"| {key.replace('_', ' ')} | {cells} |")
-    lines.append("")
-    for judge, values in cost["judges"].items():
-        speed, price = values.get("pairs_per_second"), values.get("usd_per_1000_labels")
-        lines.append(
-            f"- {judge}: {'speed not known' if speed is None else f'{speed:.1f} pairs/s'} "
-            f"({values.get('speed_basis')}), "
-            f"{'price not known' if price is None else f'${price:.5f} per 1,000 labels'} "
-            f"({values.get('usd_basis')})"
-        )
-    lines += [f"- {note}" for note in agreement.get("notes", [])]
-    return "\n".join(lines) + "\n"
-
-
-def shown(value: dict[str, float] | None) -> str:
-    """`.581 (.552–.609)`, or a dash."""
-    if not value or value.get("estimate") is None:
-        return "–"
-    text = f"{value['estimate']:.3f}"
-    if value.get("low") is not None and value.get("high") is not None:
-        text += f" ({value['low']:.3f}–{value['high']:.3f})"
-    return text
+def found(project: Path, name: str) -> Path:
+    """The newest file of a name, versioned or not, of whichever environment."""
+    files = [path for path in (project / "data").rglob(name) if path.is_file()]
+    return sorted(files)[-1]
 
 
 def newest(project: Path, name: str) -> dict[str, Any]:
-    """The newest version of a report, of whichever environment."""
-    found = sorted((project / "data" / "08_reporting").rglob(f"{name}/*/{name}"))
-    content: dict[str, Any] = json.loads(found[-1].read_text(encoding="utf-8"))
+    """The newest version of a report."""
+    content: dict[str, Any] = json.loads(found(project, name).read_text(encoding="utf-8"))
     return content
-
-
-def machine() -> str:
-    """Processor, cores, memory."""
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {memory:.0f} GB"
 
 
 def quoted(text: str) -> str:
@@ -185,12 +222,22 @@ def quoted(text: str) -> str:
     return f'{head}="{tail}"' if "," in tail or ";" in tail else text
 
 
-if __name__ == "__main__":
-    asked = sys.argv[1:] or list(RUNS)
-    unknown = [name for name in asked if name not in RUNS]
+def main(arguments: list[str]) -> None:
+    """Writes the pages that were asked for; all of them without arguments."""
+    again = "--again" in arguments
+    every = [*RUNS, PAPER]
+    asked = [name for name in arguments if name != "--again"] or every
+    unknown = [name for name in asked if name not in every]
     if unknown:
-        sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(RUNS)}")
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(every)}")
     if set(asked) - {"sample"} and not BENCHMARKS.is_dir():
         sys.exit(f"{BENCHMARKS} is not there; set BENCHMARKS to the folder of the sets")
     for each in asked:
-        print(page(each))
+        if each == PAPER:
+            print(page_of_the_paper(again or "trec-dl" in asked))
+        else:
+            print(page(each, again))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

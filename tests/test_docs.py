@@ -61,7 +61,7 @@ def test_parameters_that_are_typed_exist(page: Path) -> None:
         typed = next(part for part in match.groups() if part is not None).rstrip("`.,;")
         for part in typed.split(","):
             name = part.partition("=")[0].strip()
-            known = name in names or (name.split(".")[0] in groups and "." in name)
+            known = name in names or (name.split(".")[0] in groups | names and "." in name)
             if re.fullmatch(r"[\w.]+", name) and not known and name not in ("GROUP.KEY", "typed"):
                 unknown.append(name)
     assert not unknown

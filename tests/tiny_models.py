@@ -116,7 +116,9 @@ def tables(
     for column in ("title", "heading", "path", "author", "modified"):
         passage_table[column] = ""
     return (
-        pd.DataFrame(labels, columns=["query_id", "passage_id", "grade", "probabilities"]),
+        pd.DataFrame(labels, columns=["query_id", "passage_id", "grade", "probabilities"]).assign(
+            judge="embedded"
+        ),
         pd.DataFrame(questions, columns=["query_id", "text", "passage_id"]),
         passage_table,
     )

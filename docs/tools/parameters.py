@@ -26,6 +26,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.hooks import known_parameters
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
+from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.forgetting.parameters import ForgettingParameters
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
@@ -48,6 +49,7 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "distillation": (DistillationParameters, "distillation"),
     "reporting": (ReportingParameters, "reporting"),
     "scoring": (ScoringParameters, "scoring"),
+    "evaluating": (EvaluatingParameters, "evaluating"),
     "cascading": (CascadingParameters, "cascading"),
     "forgetting": (ForgettingParameters, "forgetting"),
     "hand_grading": (HandGradingParameters, "hand_grading"),
@@ -63,7 +65,10 @@ FILES = {
     "text; the report is measured on them",
     "benchmark": "the same as `human_judgments`, as a set of its own in the environment `recorded`",
     "judgment_queries": "the queries' texts where `human_judgments` is a TREC qrels file",
-    "grades": "the grades of the recorded judge, with `judge=recorded`",
+    "grades": "the grades of the recorded judge, with `judge=recorded`; with `--pipeline=report` "
+    "files of grades by any judge, separated by `;`, that are measured without a labeler",
+    "columns": "what a table of people's grades calls its columns, as `columns.document_id=sku`",
+    "grade_columns": "what judges' tables in `grades` call theirs, as `grade_columns.grade=stars`",
     "prompt": "the grading prompt of a language model, a Jinja file",
     "query_prompt": "the prompt by which a language model writes queries, a Jinja file",
     "train_set": "with `--env=recorded`: BEIR folders whose judge teaches, separated by `;`",
@@ -72,6 +77,7 @@ FILES = {
     "sheet": "the sheet for graders that `export_sheet` writes; the sheets, separated by `;`, that "
     "`import_sheet` reads",
     "attacks": "with `--pipeline=probe`: a file of hostile texts instead of the bundled one",
+    "runs": "with `--pipeline=evaluate`: a folder of TREC runs or tables, one a search engine",
     "qrels": "with `--pipeline=score`: TREC qrels to write besides",
 }
 """What `--params` takes that no parameter group holds: paths which the catalog reads."""

@@ -17,7 +17,7 @@ PICTURE = ROOT / "docs" / "images" / "report.png"
 
 def main() -> None:
     """Opens the report at desktop width and saves the first screen."""
-    reports = sorted((ROOT / "data" / "08_reporting").rglob("report.html/*/report.html"))
+    reports = sorted((ROOT / "data" / "08_reporting").glob("report.html/*/report.html"))
     report = Path(sys.argv[1]) if len(sys.argv) > 1 else (reports[-1] if reports else None)
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if report is None or browser is None:

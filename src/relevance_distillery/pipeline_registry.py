@@ -7,6 +7,7 @@ from kedro.pipeline import Pipeline
 from relevance_distillery.pipelines import (
     cascading,
     distillation,
+    evaluating,
     forgetting,
     hand_grading,
     labeling,
@@ -35,8 +36,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": sum(stages.values(), start=Pipeline([])),
         **stages,
+        # What `report` becomes where files of grades are given.
+        "report_grades": reporting.create_grades_pipeline(),
         "plan": planning.create_pipeline(),
         "score": scoring.create_pipeline(),
+        "evaluate": evaluating.create_pipeline(),
         "cascade": cascading.create_pipeline(),
         "forget": forgetting.create_pipeline(),
         "probe": probing.create_pipeline(),

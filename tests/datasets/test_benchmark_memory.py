@@ -61,3 +61,23 @@ def test_without_a_memory_nothing_changes(tmp_path: Path) -> None:
     benchmark = _benchmark(tmp_path, "the/sample")
     _run(benchmark, ["benchmark"], {})
     assert str(benchmark._describe()["filepath"]) == "the/sample"
+
+
+def test_several_benchmarks_and_their_columns_are_remembered(tmp_path: Path) -> None:
+    memory = str(tmp_path / "benchmark_source.json")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text(f"term,sku,stars\n{name} query,d1,2\n")
+    names = {"query": "term", "document_id": "sku", "grade": "stars"}
+    both = f"{tmp_path}/one.csv;{tmp_path}/two.csv"
+    BenchmarkDataset(filepath=both, columns=names, memory=memory).remember()
+    later = BenchmarkDataset(filepath="the/sample", memory=memory)
+    later.recall()
+    assert [one.name for one in later.load().everything] == ["one", "two"]
+
+
+def test_a_note_of_an_older_release_is_understood(tmp_path: Path) -> None:
+    memory = tmp_path / "benchmark_source.json"
+    memory.write_text('{"filepath": "mine.csv", "queries": null}')
+    later = BenchmarkDataset(filepath="the/sample", memory=str(memory))
+    later.recall()
+    assert str(later._describe()["filepath"]) == "mine.csv"

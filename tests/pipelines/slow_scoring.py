@@ -1,7 +1,11 @@
-"""Scores a file with a slow grader, to be killed: slow_scoring.py PAIRS SCORED LOG SECONDS."""
+"""Scores a file slowly, to be killed: slow_scoring.py PAIRS SCORED LOG SECONDS [LABELER].
+
+Drift of a LABELER goes into the file LOG.drift.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -11,8 +15,12 @@ import pandas as pd
 
 from relevance_distillery.datasets.pairs import PairsDataset
 from relevance_distillery.datasets.scored import ScoredDataset
-from relevance_distillery.pipelines.scoring.nodes import score_pairs
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.pipelines.scoring.nodes import report_drift, score_pairs
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
+
+# Fewer texts are read than there are pairs, so that it matters which.
+PARAMETERS = ScoringParameters(drift={"sample": 3000})
 
 
 class LengthGrader:
@@ -40,12 +48,24 @@ class LengthGrader:
         )
 
 
+class SlowLabeler(Labeler):
+    """A labeler that takes its time."""
+
+    seconds = 0.0
+
+    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        time.sleep(self.seconds)
+        return super().grade(pairs)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    pairs, scored, log, seconds = sys.argv[1:]
-    job = score_pairs(
-        PairsDataset(filepath=pairs).load(),
-        LengthGrader(Path(log), float(seconds)),
-        ScoringParameters(),
-    )
-    ScoredDataset(filepath=scored).save(job)
+    pairs, scored, log, seconds, *folder = sys.argv[1:]
+    grader = LengthGrader(Path(log), float(seconds))
+    if folder:
+        grader = SlowLabeler.load(folder[0])
+        grader.seconds = float(seconds)
+    job = score_pairs(PairsDataset(filepath=pairs).load(), grader, PARAMETERS)
+    dataset = ScoredDataset(filepath=scored)
+    dataset.save(job)
+    Path(f"{log}.drift").write_text(json.dumps(report_drift(dataset.load())))

@@ -70,6 +70,9 @@ def data(tmp_path: Path) -> Path:
     index = folder / "04_feature/bm25_index"
     index.mkdir(parents=True)
     (index / "vocabulary.json").write_text(json.dumps(SECRET.split()))
+    page = folder / "08_reporting/report.html/v1/report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text(f"an example quotes {SECRET}")
     ledger = Ledger(folder / "05_model_input/label_ledger.sqlite")
     ledger.record(JUDGE, [Verdict(key, grade=3) for key in "abcd"])
     ledger.record(JUDGE, [Verdict("e", status="timeout")], {"e": Source("q3", "secret.md")})
@@ -85,8 +88,9 @@ def data(tmp_path: Path) -> Path:
 
 def forget(data: Path, document: str | None) -> None:
     folders = [path for path in sorted(data.iterdir()) if path.is_dir()]
+    derived = ("04_feature/bm25_index", "05_model_input/none.json", "08_reporting/report.html")
     forget_document(
-        StoredFiles(folders, [data / "04_feature/bm25_index", data / "05_model_input/none.json"]),
+        StoredFiles(folders, [data / name for name in derived]),
         Ledger(data / "05_model_input/label_ledger.sqlite"),
         ForgottenDocuments(data / "02_intermediate/forgotten.json"),
         ForgettingParameters(document=document),

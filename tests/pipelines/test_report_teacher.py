@@ -18,6 +18,7 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudgeSettings
 from relevance_distillery.judges.prompted.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.judges.registry import state_name
+from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
@@ -96,7 +97,12 @@ def teacher(
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "any")
         return nodes._teacher(
-            benchmark(), pairs(6), state, Ledger(tmp_path / "l.sqlite"), parameters, spent
+            benchmark(),
+            pairs(6),
+            state,
+            Ledger(tmp_path / "l.sqlite"),
+            parameters,
+            Budget(cap, spent),
         )
 
 
@@ -143,3 +149,23 @@ def test_a_language_model_in_this_process_has_the_speed_of_its_labels() -> None:
     assert price is not None
     assert price.speed == pytest.approx(2.0)
     assert price.usd_per_1000 == pytest.approx(1000 * 0.1 / 3600 / 2.0)
+
+
+def test_measured_and_list_price_of_a_paid_teacher_stand_apart() -> None:
+    state = chosen("llm:tiny", {})
+    labels = pd.DataFrame(
+        {"model": ["tiny"] * 2, "cost_usd": [0.001, 0.003], "input_tokens": 100, "output_tokens": 5}
+    )
+    parameters = ReportingParameters(judge="llm:tiny").model_copy(
+        update={"cost": ReportingParameters().cost.model_copy(update={"prices": PRICES})}
+    )
+    measured = costs.price_of_labels(state, labels, parameters.cost)
+    assert measured is not None
+    listed = costs.listed_price("llm:tiny", state, parameters.cost)
+    assert listed is PRICES["tiny"]
+    both = costs.with_list_price(measured, listed, pairs(2), labels, parameters.cost)
+    row = both.as_json()
+    assert row["usd_per_1000_labels"] == row["measured_usd_per_1000_labels"] == 2.0
+    assert row["list_usd_per_1000_labels"] == pytest.approx(0.11)
+    assert row["usd_basis"] == "measured"
+    assert costs.listed_price("embedded", {"judge": "embedded"}, parameters.cost) is None

@@ -25,6 +25,7 @@ from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.llm.budget import Budget
 from relevance_distillery.pipelines.reporting import create_pipeline, nodes, page
 from relevance_distillery.pipelines.reporting.figures import draw_figures
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
@@ -57,7 +58,12 @@ class StandIn:
             for query, text in zip(pairs["query"], pairs["text"], strict=True)
         ]
         return pd.DataFrame(
-            {"grade": grades, "expected_grade": np.array(grades) * 0.9, "score": grades},
+            {
+                "grade": grades,
+                "expected_grade": np.array(grades) * 0.9,
+                "score": grades,
+                "probabilities": [[0.1, 0.0, 0.0, 0.9] if g else [1.0, 0, 0, 0] for g in grades],
+            },
             index=pairs.index,
         )
 
@@ -157,7 +163,7 @@ def measured(
         yield run_nodes(shared, state, tmp_path_factory.mktemp("run"))
 
 
-def run_nodes(folder: Path, state: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+def run_nodes(folder: Path | str, state: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     benchmark = load_benchmark(folder, SCALE)
     synthesis = SynthesisParameters.model_validate({})
     pairs, facts = nodes.select_benchmark_pairs(
@@ -189,6 +195,7 @@ def run_nodes(folder: Path, state: dict[str, Any], tmp_path: Path) -> dict[str, 
         "grading": grading,
         "agreement": agreement,
         "cost": cost,
+        "disagreements": nodes.pick_disagreements(grades, pairs, benchmark, PARAMETERS),
     }
 
 
@@ -206,11 +213,12 @@ def report(results: dict[str, Any], **promotion: Any) -> str:
         results["cost"],
         results["facts"],
         results["grading"],
+        results["disagreements"],
         decided | promotion,
         {"labelled": 64, "failures": {"missing": 2}},
         {"reasons": {"benchmark_query": {"pairs": 5, "queries": 1}}},
         {"seconds": 3.0},
-    )
+    )[0]
 
 
 def text_of(page: str) -> str:
@@ -276,7 +284,7 @@ def test_teacher_through_the_ledger(
     (folder / "judges" / "big.tsv").unlink()
     benchmark = load_benchmark(folder, SCALE)
     teacher, failures, reason = nodes._teacher(
-        benchmark, results["pairs"], state, Ledger(tmp_path / "l.sqlite"), PARAMETERS
+        benchmark, results["pairs"], state, Ledger(tmp_path / "l.sqlite"), PARAMETERS, Budget(None)
     )
     assert reason == ""
     assert teacher is not None
@@ -296,9 +304,26 @@ def test_no_teacher_where_nothing_is_recorded(
         state,
         Ledger(tmp_path / "l.sqlite"),
         PARAMETERS,
+        Budget(None),
     )
     assert (teacher, len(failures)) == (None, 0)
     assert "no grades by big" in reason
+
+
+def test_a_recorded_judge_of_another_collection_is_no_teacher(
+    folder: Path, state: dict[str, Any], results: dict[str, Any], tmp_path: Path
+) -> None:
+    (folder / "judges" / "big.tsv").unlink()
+    documents = [{"_id": f"d{n}", "text": f"Another {n}."} for n in range(8)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    benchmark = load_benchmark(folder, SCALE)
+    ledger = Ledger(tmp_path / "l.sqlite")
+    # It graded q0 and d0, which are another query and another document here.
+    teacher, _, reason = nodes._teacher(
+        benchmark, results["pairs"], state, ledger, PARAMETERS, Budget(None)
+    )
+    assert teacher is None
+    assert "no grades by big for this benchmark" in reason
 
 
 def test_held_out_queries_stand_in_for_people() -> None:
@@ -330,6 +355,62 @@ def test_wrong_corpus_is_one_clear_line(folder: Path) -> None:
             splits(),
             lambda documents: documents,
         )
+
+
+def test_several_benchmarks_keep_their_rows_apart(
+    tmp_path: Path, folder: Path, state: dict[str, Any]
+) -> None:
+    other = make_folder(tmp_path / "more")
+    lines = [f"q{q}\td{d}\t{3 if q == d else 0}" for q in range(8) for d in range(4)]
+    header = "query-id\tcorpus-id\tscore\n"
+    (other / "qrels" / "human.tsv").write_text(header + "\n".join(lines) + "\n")
+    (other / "judges" / "big.tsv").unlink()
+    found = run_nodes(f"{folder};{other}", state, tmp_path)
+    agreement, (second,) = found["agreement"], found["agreement"]["other_benchmarks"]
+    names = [one["benchmark"]["name"] for one in (agreement, second)]
+    assert names == [f"{tmp_path.name}-people", "more-people"]
+    assert found["grades"].groupby("benchmark", sort=False).size().to_dict() == dict(
+        zip(names, (64, 32), strict=True)
+    )
+    alone = run_nodes(other, state, tmp_path / "alone")["agreement"]
+    for judge in ("student", "base", "bm25"):
+        assert second["judges"][judge] == alone["judges"][judge]
+    graded = [one["graded_pairs"]["teacher"] for one in (agreement, second)]
+    assert graded == [60, 1]  # its own file; and what the ledger's judge knows of the other
+    assert [one["name"] for one in found["facts"]["others"]] == names[1:]
+
+
+def test_the_first_benchmark_decides(
+    folder: Path,
+    state: dict[str, Any],
+    results: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry = Registry({"1": {}, "2": {}}, "1")
+    registry.install(monkeypatch)
+    found = run_nodes(f"{folder};{make_folder(tmp_path / 'more')}", state, tmp_path)
+    promote(found, "2")
+    assert registry.tags["2"]["benchmark_digest"] == results["facts"]["digest"]
+
+
+def test_probabilities_and_folders_of_documents(results: dict[str, Any]) -> None:
+    grades = results["grades"]
+    right = grades["student_grade"] == 3
+    assert grades.loc[right, "student_probabilities"].map(list).tolist() == [
+        [0.1, 0.0, 0.0, 0.9]
+    ] * int(right.sum())
+    assert set(grades["folder"]) == {""}
+
+
+def test_examples_are_the_student_s_disagreements(results: dict[str, Any]) -> None:
+    found = results["disagreements"]
+    assert 0 < len(found) <= PARAMETERS.examples
+    grades = results["grades"].set_index(["query_id", "document_id"])
+    for one in found:
+        row = grades.loc[(one["query_id"], one["document_id"])]
+        assert one["judge"] == "student"
+        assert one["human"] == row["human"] != row["student_grade"]
 
 
 def test_report_is_self_contained_and_answers_first(results: dict[str, Any]) -> None:
@@ -448,7 +529,7 @@ def test_a_worse_labeler_is_not_promoted(
     assert not found["promoted"]
     assert registry.champion == "1"
     assert found["low"] < -0.03
-    assert "may be worse" in registry.tags["2"]["promotion_reason"]
+    assert "worse than version 1" in registry.tags["2"]["promotion_reason"]
 
 
 def test_pipeline_has_the_promised_outputs() -> None:

@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,12 +38,16 @@ from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.grading_job import GRADE_COLUMNS, JudgeGrader
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prompts import Prompt
-from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
+from relevance_distillery.pipelines.scoring.nodes import (
+    choose_grader,
+    report_drift,
+    score_pairs,
+)
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from slow_scoring import LengthGrader  # noqa: E402
+from slow_scoring import PARAMETERS, LengthGrader  # noqa: E402
 
 
 def _rows(size: int) -> list[dict[str, Any]]:
@@ -366,3 +371,136 @@ def test_a_judge_that_nobody_prepared_is_prepared_for_a_file(tmp_path: Path) -> 
             {**labeling, "max_attempts": 0},
             DEFAULT_SCALE,
         )
+
+
+def _drift(
+    pairs: Path, scored: Path, grader: Any, **settings: Any
+) -> tuple[dict[str, Any], ScoredDataset]:
+    parameters = ScoringParameters(drift={"resamples": 300, **settings})
+    dataset = ScoredDataset(filepath=str(scored))
+    dataset.save(score_pairs(PairsDataset(filepath=str(pairs)).load(), grader, parameters))
+    return report_drift(dataset.load()), dataset
+
+
+def _tiny_pairs(queries: int, seed: int) -> list[dict[str, Any]]:
+    labels, questions, passages = tiny_models.tables(queries, 6, seed)
+    table = labels[["query_id", "passage_id"]].merge(
+        questions.rename(columns={"text": "query"})[["query_id", "query"]], on="query_id"
+    )
+    return table.merge(passages[["passage_id", "text"]], on="passage_id").to_dict("records")
+
+
+def test_drift_is_quiet_on_pairs_like_training_and_speaks_on_others(
+    registry: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labeler = Labeler.load(registry)
+    alike = _write(tmp_path / "alike.jsonl", _tiny_pairs(400, 5))
+    with caplog.at_level(logging.INFO):
+        quiet, _ = _drift(alike, tmp_path / "alike.csv", labeler)
+    assert quiet["verdict"] == "ok"
+    assert (quiet["pairs"], quiet["pairs_read"]) == (2400, 2400)
+    assert quiet["queries"] == pytest.approx(400, rel=0.2)
+    # What a person reads last: the drift, then the rate.
+    lines = [record.getMessage() for record in caplog.records[-2:]]
+    assert lines[0] == quiet["line"]
+    assert "pairs/s" in lines[1]
+
+    rows = [
+        {**row, "text": " ".join(f"z{word}" for word in (row["text"] * 5).split())}
+        for row in _tiny_pairs(400, 5)
+    ]
+    other = _write(tmp_path / "other.jsonl", rows)
+    loud, _ = _drift(other, tmp_path / "other.csv", labeler)
+    assert loud["verdict"] == "distrust"
+    spoken = {name for name, c in loud["comparisons"].items() if c["verdict"] == "distrust"}
+    assert "unknown_text_words" in spoken
+    assert "unknown_query_words" not in spoken
+    assert loud["comparisons"]["text_tokens"]["verdict"] == "watch"
+    assert "have people grade some of these pairs" in loud["line"]
+
+
+def test_drift_after_a_kill_is_that_of_a_straight_run(registry: Path, tmp_path: Path) -> None:
+    pairs = _write(tmp_path / "pairs.jsonl", _tiny_pairs(1200, 3))
+    scored, log = tmp_path / "scored.csv", tmp_path / "log"
+    command = [sys.executable, str(HERE / "slow_scoring.py"), str(pairs), str(scored), str(log)]
+    process = subprocess.Popen([*command, "1", str(registry)], stderr=subprocess.DEVNULL)
+    parts = tmp_path / "scored.csv.parts"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(parts.glob("part-*.csv"))) < 2:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not scored.exists()
+    done = subprocess.run(
+        [*command, "0", str(registry)], stderr=subprocess.PIPE, text=True, check=True
+    )
+    assert "more from before the interruption" in done.stderr
+    resumed = json.loads((tmp_path / "log.drift").read_text())
+    dataset = ScoredDataset(filepath=str(tmp_path / "straight.csv"))
+    source = PairsDataset(filepath=str(pairs)).load()
+    dataset.save(score_pairs(source, Labeler.load(registry), PARAMETERS))
+    assert resumed == json.loads(json.dumps(report_drift(dataset.load())))
+    assert resumed["pairs"] == 7200
+    assert 2700 <= resumed["pairs_read"] <= 3300
+
+
+def test_a_part_of_the_texts_says_what_all_say(registry: Path, tmp_path: Path) -> None:
+    labeler = Labeler.load(registry)
+    pairs = _write(tmp_path / "pairs.jsonl", _tiny_pairs(500, 3))
+    whole, _ = _drift(pairs, tmp_path / "a.csv", labeler)
+    part, _ = _drift(pairs, tmp_path / "b.csv", labeler, sample=600)
+    assert whole["pairs_read"] == 3000
+    assert 450 <= part["pairs_read"] <= 750
+    assert part["comparisons"]["grades"] == whole["comparisons"]["grades"]
+    for name in ("unknown_text_words", "common_text_words"):
+        values = [result["comparisons"][name]["batch"] for result in (whole, part)]
+        assert values[1] == pytest.approx(values[0], abs=0.03)
+
+
+def test_what_cannot_be_compared_says_why(registry: Path, tmp_path: Path) -> None:
+    pairs = _write(tmp_path / "pairs.jsonl", _tiny_pairs(60, 5))
+    few = _write(tmp_path / "few.jsonl", _tiny_pairs(20, 5))
+    older, damaged = tmp_path / "older", tmp_path / "damaged"
+    for folder in (older, damaged):
+        shutil.copytree(registry, folder)
+    (older / "profile.json").unlink()
+    (damaged / "profile.json").write_text("{")
+    labeler = Labeler.load(registry)
+    for number, (file, grader, settings, verdict, why) in enumerate(
+        [
+            (pairs, LengthGrader(), {}, "not known", "length was not distilled here"),
+            (pairs, Labeler.load(older), {}, "not known", "no training profile; distill again"),
+            (pairs, Labeler.load(damaged), {}, "not known", "cannot be read; distill again"),
+            (pairs, labeler, {"sample": 0}, "not known", "turned off"),
+            (few, labeler, {}, "too few to tell", "120 graded pairs, at least 200"),
+        ]
+    ):
+        result, dataset = _drift(file, tmp_path / f"{number}.csv", grader, **settings)
+        assert result["verdict"] == verdict
+        assert why in result["reason"]
+        assert dataset.load().path.is_file()
+    other_run = ScoredDataset(filepath=str(tmp_path / "0.csv"))
+    assert report_drift(other_run.load())["verdict"] == "not known"
+
+
+def test_parts_of_an_older_version_are_kept_and_drift_is_not_known(
+    registry: Path, tmp_path: Path
+) -> None:
+    pairs, scored = _write(tmp_path / "p.jsonl", _tiny_pairs(400, 3)), tmp_path / "s.csv"
+
+    class Stops(Labeler):
+        def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+            if len(pairs) < 2048:
+                raise RuntimeError("stopped")
+            return super().grade(pairs)
+
+    with pytest.raises(DatasetError):
+        _drift(pairs, scored, Stops.load(registry))
+    facts = tmp_path / "s.csv.parts" / "facts-00000000.json"
+    known = json.loads(facts.read_text())
+    assert set(known.pop("watch")) == {"tally", "queries"}
+    facts.write_text(json.dumps(known))
+    result, _ = _drift(pairs, scored, Labeler.load(registry))
+    assert result["verdict"] == "not known"
+    assert "1 of 2 parts were scored before" in result["reason"]
+    assert len(_read(scored)) == 2400

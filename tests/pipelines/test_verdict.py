@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import pytest
 
-from relevance_distillery.pipelines.reporting.verdict import decide_verdict
+from relevance_distillery.pipelines.reporting.verdict import decide_best, decide_verdict
 from relevance_distillery.pipelines.reporting.wording import dollars, span
 
 
@@ -63,6 +64,63 @@ def test_first_line_says_whose_grades_these_are() -> None:
     for kind in ("held_out", "same_corpus"):
         given = agreement(None, human=False, kind=kind)
         assert decide_verdict(given, 0.03, "big").grades.startswith("No grades by people")
+
+
+def several(*estimates: float, apart: bool = True, **benchmark: Any) -> dict[str, Any]:
+    """Judges a, b, c ... with these kappas; the first pairs are told apart or not."""
+    names = "abcdef"[: len(estimates)]
+    return agreement(None, **benchmark) | {
+        "roles": {},
+        "judges": {
+            name: row(k, k - 0.1, k + 0.1) for name, k in zip(names, estimates, strict=True)
+        },
+        "comparisons": [
+            {
+                "first": one,
+                "second": other,
+                "margin": 0.03,
+                "metrics": row(x - y, x - y - w, x - y + w),
+            }
+            for (one, x), (other, y) in combinations(zip(names, estimates, strict=True), 2)
+            for w in [0.01 if apart else 0.5]
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "answer", "because"),
+    [
+        (several(0.4, 0.6), "yes", "b", "shown to be better than the other"),
+        (several(0.4, 0.6, 0.5), "yes", "b", "better than each of the other 2"),
+        (several(0.4, 0.6, apart=False), "care", "b", "not shown to be better than a"),
+        (several(0.4, 0.6, 0.5, apart=False), "care", "b", "better than any other"),
+        (several(0.2, 0.6, 0.599), "care", "b", "better than 1 of the other 2"),
+        (several(0.2, 0.6, 0.599), "care", "b", "not told apart from c"),
+        (several(0.05, 0.1), "no", "None of them", "hardly more than chance"),
+        (several(0.4, 0.6, queries=12), "care", "b", "too few to be sure"),
+        (several(0.4, 0.6, human=False), "care", "b", "the reference grades"),
+        (several(0.55), "yes", "Moderately", "people at quadratic κ 0.55"),
+        (several(0.95), "yes", "Almost perfectly", "0.95"),
+        (several(0.1), "no", "Slightly", "hardly more than chance"),
+    ],
+)
+def test_best_of_several(given: dict[str, Any], kind: str, answer: str, because: str) -> None:
+    verdict = decide_best(given)
+    assert (verdict.kind, verdict.answer) == (kind, answer)
+    assert because in verdict.because
+
+
+def test_best_of_several_knows_what_people_reach() -> None:
+    given = several(0.4, 0.6) | {"human_ceiling": row(0.77, 0.7, 0.8)}
+    assert "People agree with each other at 0.77." in decide_best(given).because
+
+
+def test_nobody_is_best_where_nothing_is_defined() -> None:
+    nothing = {"quadratic_kappa": {"estimate": None, "reason": "one grade"}}
+    given = several(0.4) | {"judges": {"a": nothing}, "comparisons": []}
+    assert decide_best(given).answer == "No answer yet"
+    assert "one grade" in decide_best(given).because
+    assert decide_best(given | {"judges": {}}).answer == "No answer yet"
 
 
 def test_small_and_large_prices() -> None:

@@ -93,6 +93,16 @@ class Analyzer:
         words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
         return words if self._stemmer is None else list(self._stemmer.stemWords(words))
 
+    def located(self, text: str) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Each word of `text` as it is written: start, end and its stemmed terms.
+
+        A word has several terms where normalisation takes it apart, as with `½`.
+        """
+        return [
+            (found.start(), found.end(), tuple(self.terms(found.group())))
+            for found in _WORD.finditer(text)
+        ]
+
 
 @lru_cache(maxsize=8)
 def analyzer(language: str) -> Analyzer:

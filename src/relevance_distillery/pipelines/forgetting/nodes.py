@@ -56,7 +56,7 @@ def forget_document(
     for path in derived:
         logger.info("deleted %s, which held words of it; the next run makes it anew", path)
     logger.info(
-        "later runs leave it out; a labeler that was trained on it, reports, backups and files "
+        "later runs leave it out; a labeler that was trained on it, figures, backups and files "
         "that you exported are as they were: docs/how-to/forget-a-document.md"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ from relevance_distillery.evaluation.cost import (
 )
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.llm.prices import price_of
+from relevance_distillery.llm.prices import Price, price_of
 from relevance_distillery.pipelines.reporting.parameters import (
     CostParameters,
     ReportingParameters,
@@ -110,17 +111,96 @@ def teacher_price(
     )
 
 
+def listed_price(asked: str, state: Mapping[str, Any], parameters: CostParameters) -> Price | None:
+    """The list price of a teacher, by its name, by what follows its kind, or by its model."""
+    names = (asked, asked.partition(":")[2], str(state.get("model") or ""))
+    found = (price_of(name, parameters.prices) for name in names if name)
+    return next((price for price in found if price is not None), None)
+
+
+def with_list_price(
+    teacher: LabelPrice,
+    listed: Price | None,
+    pairs: pd.DataFrame,
+    labels: pd.DataFrame,
+    parameters: CostParameters,
+) -> LabelPrice:
+    """What the price list says, beside what was measured."""
+    if listed is None or teacher.list_usd_per_1000 is not None:
+        return teacher
+    read, written = _tokens(pairs, labels, parameters)
+    by_tokens = price_by_tokens(
+        read, written, listed.usd_per_million_input, listed.usd_per_million_output
+    )
+    return replace(teacher, list_usd_per_1000=by_tokens.usd_per_1000)
+
+
+def prices_of_files(
+    judges: Mapping[str, Mapping[str, Any]], texts: pd.DataFrame, parameters: CostParameters
+) -> dict[str, Any]:
+    """The content of cost.json where judges are files of grades.
+
+    Args:
+        judges: By name usd_per_label, seconds_per_label (None where the file does not say) and
+            over how many labels.
+        texts: Of the judged pairs, columns query, title, text; empty where they are not known:
+            then tokens, and with them a list price, are not known either.
+        parameters: Prices and assumptions.
+
+    Returns:
+        judges (each with measured and list price, apart) and assumptions.
+    """
+    found, assumptions = {}, []
+    for name, judge in judges.items():
+        price = price_of(name, parameters.prices)
+        listed = None
+        if price is not None and (texts["text"] != "").any():
+            read = _estimated_tokens(texts, parameters)
+            listed = price_by_tokens(
+                read,
+                parameters.output_tokens,
+                price.usd_per_million_input,
+                price.usd_per_million_output,
+            ).usd_per_1000
+            assumptions += _list_price(name, price)
+        paid, seconds = judge["usd_per_label"], judge["seconds_per_label"]
+        known = LabelPrice(
+            listed if paid is None else 1000.0 * paid,
+            "measured" if paid is not None else "not known" if listed is None else "list price",
+            Throughput((1.0 / seconds,), judge["labels_with_time"]) if seconds else None,
+            list_usd_per_1000=listed,
+        )
+        found[name] = known.as_json()
+        for count, what in (("labels_with_price", "a price"), ("labels_with_time", "a time")):
+            if judge[count]:
+                assumptions.append(
+                    _one(
+                        f"{name}, labels with {what}",
+                        judge[count],
+                        "labels",
+                        "its file, one label after another",
+                    )
+                )
+    if any(row["list_usd_per_1000_labels"] is not None for row in found.values()):
+        assumptions += _assumed_tokens(parameters)
+    return {"judges": found, "assumptions": assumptions}
+
+
 def _tokens(
     pairs: pd.DataFrame, labels: pd.DataFrame, parameters: CostParameters
 ) -> tuple[float, float]:
     """Tokens read and written for one pair: from the labels, else estimated."""
     if int(labels["input_tokens"].sum()) > 0:
         return float(labels["input_tokens"].mean()), float(labels["output_tokens"].mean())
+    return _estimated_tokens(pairs, parameters), float(parameters.output_tokens)
+
+
+def _estimated_tokens(pairs: pd.DataFrame, parameters: CostParameters) -> float:
+    """Tokens read for one pair, by the length of its texts."""
     characters = (
         pairs["query"].str.len() + pairs["title"].str.len() + pairs["text"].str.len()
     ).mean()
-    read = parameters.prompt_tokens + float(characters) / parameters.characters_per_token
-    return read, float(parameters.output_tokens)
+    return parameters.prompt_tokens + float(characters) / parameters.characters_per_token
 
 
 def summarise(
@@ -129,8 +209,17 @@ def summarise(
     labels: pd.DataFrame,
     training_facts: dict[str, Any],
     parameters: ReportingParameters,
+    listed: Price | None = None,
 ) -> dict[str, Any]:
     """The content of cost.json.
+
+    Args:
+        student: What its labels cost.
+        teacher: What its labels cost.
+        labels: The teacher's labels.
+        training_facts: What training took.
+        parameters: Prices and assumptions.
+        listed: The teacher's list price, where the price list has one.
 
     Returns:
         judges (student and teacher: dollars per 1,000 labels, pairs a second, with the basis
@@ -143,7 +232,7 @@ def summarise(
         "speed_ratio": ratio(student.speed, teacher.speed),
         "cost_ratio": ratio(teacher.usd_per_1000, student.usd_per_1000),
         "break_even": break_even(student, teacher, len(labels), seconds, cost.usd_per_hour),
-        "assumptions": _assumptions(student, teacher, labels, seconds, parameters),
+        "assumptions": _assumptions(student, teacher, labels, seconds, parameters, listed),
     }
 
 
@@ -153,6 +242,7 @@ def _assumptions(
     labels: pd.DataFrame,
     seconds: float,
     parameters: ReportingParameters,
+    listed: Price | None,
 ) -> list[Assumption]:
     cost = parameters.cost
     found = [
@@ -162,23 +252,10 @@ def _assumptions(
         _one("labels by the teacher for training", len(labels), "labels", "counted"),
         _one("training", round(seconds, 1), "seconds", "measured"),
     ]
-    if teacher.usd_basis == "list price":
-        price = cost.prices[parameters.judge]
-        found += [
-            _one("teacher, tokens read", price.usd_per_million_input, "USD a million", price.basis),
-            _one(
-                "teacher, tokens written",
-                price.usd_per_million_output,
-                "USD a million",
-                price.basis,
-            ),
-        ]
+    if listed is not None:
+        found += _list_price("teacher", listed)
         if int(labels["input_tokens"].sum()) == 0:
-            found += [
-                _one("instructions in a request", cost.prompt_tokens, "tokens", "assumed"),
-                _one("an answer", cost.output_tokens, "tokens", "assumed"),
-                _one("a token", cost.characters_per_token, "characters", "assumed"),
-            ]
+            found += _assumed_tokens(cost)
     if teacher.throughput is not None:
         per_hour = cost.teacher_usd_per_hour
         found.append(
@@ -194,6 +271,21 @@ def _assumptions(
             _one("pairs in each timed repetition", student.throughput.pairs, "pairs", "counted")
         )
     return found
+
+
+def _list_price(name: str, price: Price) -> list[Assumption]:
+    return [
+        _one(f"{name}, tokens read", price.usd_per_million_input, "USD a million", price.basis),
+        _one(f"{name}, tokens written", price.usd_per_million_output, "USD a million", price.basis),
+    ]
+
+
+def _assumed_tokens(cost: CostParameters) -> list[Assumption]:
+    return [
+        _one("instructions in a request", cost.prompt_tokens, "tokens", "assumed"),
+        _one("an answer", cost.output_tokens, "tokens", "assumed"),
+        _one("a token", cost.characters_per_token, "characters", "assumed"),
+    ]
 
 
 def _one(name: str, value: float, unit: str, source: str) -> Assumption:

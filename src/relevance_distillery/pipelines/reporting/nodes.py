@@ -10,11 +10,12 @@ import pandas as pd
 
 from relevance_distillery.documents.passages import Splitter, split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.agreement.summary import Options, measure
 from relevance_distillery.evaluation.benchmarks import graders
 from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.documents import benchmark_documents
 from relevance_distillery.evaluation.benchmarks.selection import select_pairs
 from relevance_distillery.evaluation.benchmarks.untrained import UntrainedEncoder
+from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.embedding.encoder import sentence_encoder
 from relevance_distillery.judges.grade_files import RecordedGrades
@@ -35,6 +36,7 @@ from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.reporting import costs, promotions
+from relevance_distillery.pipelines.reporting.measuring import agreement_with, of_benchmark
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.schemas import Failures, empty
@@ -53,8 +55,18 @@ def select_benchmark_pairs(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Which passages must be graded to grade the benchmark's documents.
 
+    Args:
+        benchmark: One benchmark, or several of which the first decides.
+        passages: The run's passages.
+        queries: The run's queries.
+        labels: The teacher's labels.
+        splits: Columns query_id, passage_id, split.
+        synthesis: How documents are split into passages.
+        parameters: Unused; a wrong one fails before anything is graded.
+
     Returns:
-        benchmark_pairs and benchmark_facts, see `evaluation.benchmarks.selection.select_pairs`.
+        benchmark_pairs and benchmark_facts, see `evaluation.benchmarks.selection.select_pairs`;
+        the pairs have a column benchmark, the facts a list `others`.
     """
 
     def split(documents: pd.DataFrame) -> pd.DataFrame:
@@ -66,10 +78,14 @@ def select_benchmark_pairs(
         )
         return split_documents(documents, splitter)[0]
 
-    pairs, facts = select_pairs(benchmark, passages, queries, labels, splits, split)
-    for reason in facts["skipped"]:
-        logger.warning("benchmark %s: %s", benchmark.name, reason)
-    return pairs, facts
+    tables, facts = [], []
+    for one in benchmark.everything:
+        pairs, own = select_pairs(one, passages, queries, labels, splits, split)
+        tables.append(pairs.assign(benchmark=one.name))
+        facts.append(own)
+        for reason in own["skipped"]:
+            logger.warning("benchmark %s: %s", one.name, reason)
+    return pd.concat(tables, ignore_index=True), {**facts[0], "others": facts[1:]}
 
 
 def choose_teacher(
@@ -119,34 +135,49 @@ def grade_benchmark(
     """Grades of every judge for every graded document.
 
     Returns:
-        benchmark_grades (query_id, document_id, human, style, query_words, seen, passages,
-        student_grade, student_expected, student_score, teacher_grade, teacher_expected,
+        benchmark_grades (query_id, document_id, benchmark, human, style, query_words, seen,
+        folder, passages, student_grade, student_expected, student_score,
+        student_probabilities, teacher_grade, teacher_expected, teacher_probabilities,
         base_grade, base_similarity, base_cosine, bm25), benchmark_failures, grading_facts.
     """
     student = Labeler.load(labeler)
     # A recorded judge goes by the name of its file, which the benchmark may know too.
     by_file = judge_state.get("judge") == "recorded" or parameters.judge == "human"
     name = parameters.judge if by_file else state_name(judge_state)
+    # One cap holds for the labels and for all benchmarks.
     spent = float(labeling_report.get("spent_usd", labels["cost_usd"].sum()))
-    teacher, failures, reason = _teacher(benchmark, pairs, judge_state, ledger, parameters, spent)
+    budget = Budget(parameters.max_cost_usd, spent)
     calibration = graders.calibration_pairs(
         labels, splits, queries, passages, parameters.calibration_pairs, parameters.seed
     )
-    base = None
+    encoder = None
     if len(calibration):
         encoder = UntrainedEncoder(
             parameters.base_model, student.facts.template, student.facts.precision
         )
-        base = graders.grade_with_base(encoder, pairs, calibration, benchmark.scale)
-    grades = graders.assemble(
-        graders.benchmark_documents(pairs),
-        [
-            graders.grade_with_student(student, pairs),
-            teacher,
-            base,
-            graders.score_with_bm25(benchmark, pairs, passages, parameters.language),
-        ],
-    )
+    tables, lost, taught = [], [], []
+    for one in benchmark.everything:
+        own = of_benchmark(pairs, one)
+        teacher, failures, reason = _teacher(one, own, judge_state, ledger, parameters, budget)
+        base = None
+        if encoder is not None:
+            base = graders.grade_with_base(encoder, own, calibration, one.scale)
+        grades = graders.assemble(
+            benchmark_documents(own).assign(benchmark=one.name),
+            [
+                graders.grade_with_student(student, own),
+                teacher,
+                base,
+                graders.score_with_bm25(one, own, passages, parameters.language),
+            ],
+        )
+        tables.append(grades)
+        lost.append(failures)
+        taught.append(
+            {"name": name, "left_out": reason, "failures": graders.failure_counts(failures)}
+        )
+        if len(failures):
+            logger.warning("teacher %s gave no grade for %d pairs", name, len(failures))
     facts = {
         "student": {
             "digest": student.digest,
@@ -156,16 +187,11 @@ def grade_benchmark(
             "device": str(student.device),
             "length_slope": student.facts.length_slope,
         },
-        "teacher": {
-            "name": name,
-            "left_out": reason,
-            "failures": graders.failure_counts(failures),
-        },
+        "teacher": taught[0],
+        "other_teachers": taught[1:],
         "base": {"model": parameters.base_model, "calibrated_on": len(calibration)},
     }
-    if len(failures):
-        logger.warning("teacher %s gave no grade for %d pairs", name, len(failures))
-    return grades, failures, facts
+    return pd.concat(tables, ignore_index=True), pd.concat(lost, ignore_index=True), facts
 
 
 def _teacher(
@@ -174,7 +200,7 @@ def _teacher(
     judge_state: dict[str, Any],
     ledger: Ledger,
     parameters: ReportingParameters,
-    spent_usd: float = 0.0,
+    budget: Budget,
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
     """The teacher's grades, its failures, and why there are none where it is left out."""
     nothing = empty(Failures)
@@ -185,17 +211,20 @@ def _teacher(
     recorded = graders.recorded_teacher(benchmark, parameters.judge.removeprefix("recorded:"))
     if recorded is not None:
         return recorded, nothing, ""
-    # One cap holds for the labels and for the benchmark.
-    budget = Budget(parameters.max_cost_usd, spent_usd)
+    by_id = judge_state.get("judge") == "recorded"
+    unknown = f"there are no grades by {parameters.judge} for this benchmark"
+    if by_id and benchmark.kind == "own_corpus":
+        # It knows ids of the collection that it graded; here they may name something else.
+        return None, nothing, unknown
     judge = make_judge(None, judge_state, benchmark.scale, budget=budget, ledger=ledger)
     teacher, failures = graders.grade_with_teacher(judge, ledger, pairs)
     if teacher["teacher_grade"].isna().all():
-        if judge_state.get("judge") != "recorded":
+        if not by_id:
             counts = failures["status"].value_counts().sort_index().items()
             listed = ", ".join(f"{count} {status}" for status, count in counts)
             return None, failures, f"it gave no grade ({listed})"
         # A recorded judge that never saw this benchmark failed at nothing.
-        return None, nothing, f"there are no grades by {parameters.judge} for this benchmark"
+        return None, nothing, unknown
     return teacher, failures, ""
 
 
@@ -206,25 +235,38 @@ def measure_agreement(
     grading_facts: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of agreement.json, see `evaluation.agreement.summary.measure`."""
-    options = Options(
-        resamples=parameters.resamples,
-        permutations=parameters.permutations,
-        seed=parameters.seed,
-        level=parameters.confidence,
-        slice_pairs=parameters.slice_pairs,
+    """The content of agreement.json, see `evaluation.agreement.summary.measure`.
+
+    Returns:
+        Of the benchmark that decides; of each other one the same in `other_benchmarks`.
+    """
+    facts = [benchmark_facts, *benchmark_facts["others"]]
+    teachers = [grading_facts["teacher"], *grading_facts["other_teachers"]]
+    measured = []
+    for one, own, teacher in zip(benchmark.everything, facts, teachers, strict=True):
+        found = agreement_with(one, of_benchmark(grades, one), own, parameters)
+        if teacher["left_out"]:
+            found["notes"].append(f"No row for the teacher: {teacher['left_out']}.")
+        measured.append(found)
+    return measured[0] | {"other_benchmarks": measured[1:]}
+
+
+def pick_disagreements(
+    grades: pd.DataFrame,
+    pairs: pd.DataFrame,
+    benchmark: Benchmark,
+    parameters: ReportingParameters,
+) -> list[dict[str, Any]]:
+    """The student's worst disagreements with people, see `evaluation.disagreements.pick`."""
+    return pick(
+        of_benchmark(grades, benchmark),
+        of_benchmark(pairs, benchmark),
+        ["student"],
+        benchmark.scale,
+        parameters.examples,
+        parameters.seed,
+        parameters.language,
     )
-    facts = {name: benchmark_facts[name] for name in ("name", "human", "kind", "digest")}
-    if benchmark_facts.get("whole_queries") is not None:
-        facts["whole_queries"] = benchmark_facts["whole_queries"]
-    found = measure(grades, benchmark.scale, facts, benchmark.annotators, options)
-    reason = grading_facts["teacher"]["left_out"]
-    if reason:
-        found["notes"].append(f"No row for the teacher: {reason}.")
-    found["notes"] += [
-        f"Left out of the benchmark: {reason}." for reason in benchmark_facts["skipped"]
-    ]
-    return found
 
 
 def measure_cost(
@@ -237,6 +279,7 @@ def measure_cost(
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
     """The content of cost.json: speed and price of student and teacher, and the break-even."""
+    pairs = of_benchmark(pairs, benchmark)
     most = min(len(pairs), parameters.cost.throughput_pairs)
     sample = pairs.sample(most, random_state=parameters.seed)
     # An encoder that remembers the benchmark's texts would make the teacher look faster.
@@ -247,7 +290,9 @@ def measure_cost(
         timed = judge_state.get("judge") in ("embedded", "labeler")
         judge = make_judge(None, judge_state, benchmark.scale) if timed else None
         teacher = costs.teacher_price(parameters.judge, judge, sample, labels, parameters.cost)
-    return costs.summarise(student, teacher, labels, training_facts, parameters)
+    listed = costs.listed_price(parameters.judge, judge_state, parameters.cost)
+    teacher = costs.with_list_price(teacher, listed, sample, labels, parameters.cost)
+    return costs.summarise(student, teacher, labels, training_facts, parameters, listed)
 
 
 def promote_labeler(
@@ -262,4 +307,5 @@ def promote_labeler(
     """Decide whether the registered version becomes the champion, and write it down there."""
     if not registration.get("version"):
         raise UserError("the labeler has no registered version: run `kedro run --pipeline=distill`")
+    grades, pairs = of_benchmark(grades, benchmark), of_benchmark(pairs, benchmark)
     return promotions.promote(registration, grades, pairs, benchmark, agreement, cost, parameters)

@@ -98,8 +98,18 @@ class ReportingParameters(StrictModel):
     )
     margin: float = Field(
         default=0.03,
+        gt=0,
+        description="loss that does not matter: of two judges, or two versions, the one that is "
+        "worse by less is called non-inferior",
+    )
+    examples: int = Field(
+        default=12,
         ge=0,
-        description="loss in quadratic kappa that does not matter when versions are compared",
+        description="disagreements with people that the report shows as examples; 0 for none",
+    )
+    log_text: bool = Field(
+        default=False,
+        description="MLflow keeps the report with the texts of its examples; else without them",
     )
     cost: CostParameters = Field(default_factory=CostParameters, description="see CostParameters")
     seed: int = Field(default=0, ge=0, description="seed of resamples, swaps and samples")

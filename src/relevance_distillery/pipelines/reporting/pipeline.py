@@ -6,8 +6,8 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.reporting import nodes
-from relevance_distillery.pipelines.reporting.page import page_nodes
+from relevance_distillery.pipelines.reporting import any_judge, nodes
+from relevance_distillery.pipelines.reporting.page import grades_page_nodes, page_nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -77,6 +77,13 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 tags=["reporting"],
             ),
             Node(
+                func=nodes.pick_disagreements,
+                inputs=["benchmark_grades", "benchmark_pairs", "benchmark", "params:reporting"],
+                outputs="disagreements",
+                name="pick_disagreements",
+                tags=["reporting"],
+            ),
+            Node(
                 func=nodes.measure_cost,
                 inputs=[
                     "benchmark_pairs",
@@ -107,5 +114,53 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 tags=["reporting"],
             ),
             *page_nodes(),
+        ]
+    )
+
+
+def create_grades_pipeline(**kwargs: Any) -> Pipeline:
+    """The `report_grades` pipeline: files of grades against people's, with no labeler."""
+    return Pipeline(
+        [
+            Node(
+                func=any_judge.lay_grades,
+                inputs=["judged_benchmark", "judge_files", "params:reporting"],
+                outputs=["benchmark_grades", "benchmark_facts", "grading_facts", "judged_texts"],
+                name="lay_grades",
+                tags=["reporting"],
+            ),
+            Node(
+                func=any_judge.measure_grades,
+                inputs=[
+                    "benchmark_grades",
+                    "judged_benchmark",
+                    "benchmark_facts",
+                    "grading_facts",
+                    "params:reporting",
+                ],
+                outputs="agreement",
+                name="measure_grades",
+                tags=["reporting"],
+            ),
+            Node(
+                func=any_judge.price_grades,
+                inputs=["grading_facts", "judged_texts", "params:reporting"],
+                outputs="cost",
+                name="price_grades",
+                tags=["reporting"],
+            ),
+            Node(
+                func=any_judge.pick_examples,
+                inputs=[
+                    "benchmark_grades",
+                    "judged_texts",
+                    "judged_benchmark",
+                    "params:reporting",
+                ],
+                outputs="disagreements",
+                name="pick_examples",
+                tags=["reporting"],
+            ),
+            *grades_page_nodes(),
         ]
     )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
-from relevance_distillery.evaluation.agreement.summary import FEW_QUERIES
-from relevance_distillery.pipelines.reporting.wording import figure
+from relevance_distillery.evaluation.agreement.remarks import FEW_QUERIES
+from relevance_distillery.pipelines.reporting.parts.comparisons import differences
+from relevance_distillery.pipelines.reporting.parts.naming import Judges, judges_of
+from relevance_distillery.pipelines.reporting.wording import figure, listed
 
 SLIGHT = 0.2
 """Agreement up to here is called slight (Landis and Koch, 1977): too little to grade with."""
@@ -43,7 +45,7 @@ def decide_verdict(agreement: dict[str, Any], margin: float, teacher_name: str) 
         teacher_name: How the page calls the teacher.
     """
     benchmark = agreement["benchmark"]
-    held_out = benchmark["kind"] == "held_out"
+    held_out = benchmark.get("kind") == "held_out"
     grades = _whose(benchmark)
     student = agreement["judges"].get("student", {}).get(PRIMARY, {})
     if student.get("estimate") is None:
@@ -69,7 +71,7 @@ def _whose(benchmark: dict[str, Any]) -> str:
     where = f"{benchmark['pairs']:,} pairs of {benchmark['queries']:,} queries"
     if benchmark["human"]:
         return f"Measured against people's grades: {where}, {benchmark['name']}."
-    if benchmark["kind"] == "held_out":
+    if benchmark.get("kind") == "held_out":
         return (
             f"No grades by people: measured against the teacher's own grades of {where} kept out "
             "of training."
@@ -130,3 +132,76 @@ def _compared(
     if beats:
         answer = "Probably" if benchmark["human"] else "Perhaps"
     return "care", answer, f"{said} ({gap}), but {allow}.{untrained}"
+
+
+def decide_best(agreement: dict[str, Any]) -> Verdict:
+    """Which of several judges agrees best, or how well a single one does.
+
+    Names one judge where it is shown to be better than every other, and those that it is not
+    told apart from where it is not. The words for a single judge are those of Landis and Koch
+    (1977).
+
+    Args:
+        agreement: The content of agreement.json.
+    """
+    benchmark = agreement["benchmark"]
+    grades = _whose(benchmark)
+    judges = judges_of(agreement)
+    best = agreement["judges"].get(judges.first, {}).get(PRIMARY, {})
+    if best.get("estimate") is None:
+        reason = best.get("reason", "nobody graded any of these pairs")
+        return Verdict("no", "No answer yet", f"Agreement is not defined: {reason}.", grades)
+    truth = "people" if benchmark["human"] else "the reference grades"
+    kappa = f"quadratic κ {figure(best['estimate'], 2)}"
+    kind, because = _rank(agreement, judges, truth, kappa)
+    answer = judges.first if len(judges.main) > 1 else _degree(best["estimate"])
+    if best["estimate"] < SLIGHT:
+        kind = "no"
+        answer = "None of them" if len(judges.main) > 1 else answer
+        because = f"{judges.first} agrees with {truth} hardly more than chance would ({kappa})."
+    ceiling = (agreement.get("human_ceiling") or {}).get(PRIMARY) or {}
+    if ceiling.get("estimate") is not None:
+        because += f" People agree with each other at {figure(ceiling['estimate'], 2)}."
+    if benchmark["queries"] < FEW_QUERIES:
+        kind = "no" if kind == "no" else "care"
+        because += f" But {benchmark['queries']} queries are too few to be sure."
+    if not benchmark["human"]:
+        kind = "no" if kind == "no" else "care"
+    return Verdict(kind, answer, because, grades)
+
+
+def _rank(agreement: dict[str, Any], judges: Judges, truth: str, kappa: str) -> tuple[str, str]:
+    """Whether the first judge is told apart from the others, and in which words."""
+    first, others = judges.first, judges.main[1:]
+    if not others:
+        return "yes", f"It agrees with {truth} at {kappa}."
+    conclusions = {
+        name: (differences(agreement, first, name).get(PRIMARY) or {}).get("conclusion")
+        for name in others
+    }
+    close = [name for name, said in conclusions.items() if said != "superior"]
+    if not close:
+        rest = "the other" if len(others) == 1 else f"each of the other {len(others)}"
+        return "yes", f"It agrees with {truth} at {kappa}, shown to be better than {rest}."
+    names = listed(close)
+    if len(close) == len(others):
+        said = (
+            "it is not shown to be better than any other"
+            if len(others) > 1
+            else (f"it is not shown to be better than {names}")
+        )
+        return "care", f"It agrees with {truth} at {kappa}, but {said}."
+    return (
+        "care",
+        f"It agrees with {truth} at {kappa}, better than {len(others) - len(close)} of the other "
+        f"{len(others)}, but it is not told apart from {names}.",
+    )
+
+
+def _degree(kappa: float) -> str:
+    """The word of Landis and Koch (1977)."""
+    bounds = ((0.0, "Poorly"), (SLIGHT, "Slightly"), (0.4, "Fairly"), (0.6, "Moderately"))
+    return next(
+        (word for bound, word in bounds if kappa < bound),
+        "Substantially" if kappa < 0.8 else "Almost perfectly",
+    )

@@ -68,3 +68,18 @@ def rate(value: float | None) -> str:
     if value is None:
         return "not known"
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def shorten(text: str, most: int) -> str:
+    """A name that fits a drawing, its middle left out where it is too long."""
+    if len(text) <= most:
+        return text
+    head = (most - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """`a`, `a and b`, `a, b and 4 more`."""
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

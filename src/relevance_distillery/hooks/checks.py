@@ -1,0 +1,126 @@
+"""Stops a run that cannot work before it does, or tracks, anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import AbstractVersionedDataset, DataCatalog
+from kedro.pipeline import Pipeline
+
+from relevance_distillery.errors import UserError
+
+_RUNTIME_PARAMETER = re.compile(r"\$\{runtime_params:\s*([A-Za-z_]\w*)")
+_GROUP = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
+_STAGES = ("synthesize", "mine", "label", "distill", "report")
+
+
+def known_parameters(conf_source: Path) -> tuple[set[str], set[str]]:
+    """What `--params` takes: names that some configuration file reads, and whole groups.
+
+    Args:
+        conf_source: The project's `conf` folder.
+
+    Returns:
+        Names such as `documents`, `judge`, `limit`; and groups such as `synthesis`, whose
+        keys are set as `synthesis.typo_share=0`.
+    """
+    names: set[str] = set()
+    groups: set[str] = set()
+    for file in sorted(conf_source.rglob("*.yml")):
+        text = file.read_text(encoding="utf-8")
+        names.update(_RUNTIME_PARAMETER.findall(text))
+        if file.name.startswith("parameters"):
+            groups.update(_GROUP.findall(text))
+    return names, groups
+
+
+class CleanStartHooks:
+    """Stops a run that cannot work before it does, or tracks, anything."""
+
+    def __init__(self) -> None:
+        self._conf_source = Path("conf")
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuses an unknown environment, and remembers where the configuration is."""
+        self._conf_source = Path(str(context.config_loader.conf_source))
+        # Without its folder MLflow's plugin falls back to defaults in silence.
+        environment = context.env or str(getattr(context.config_loader, "default_run_env", "local"))
+        if not (self._conf_source / environment).is_dir():
+            there = sorted(path.name for path in self._conf_source.iterdir() if path.is_dir())
+            raise UserError(
+                f"no environment {environment}: there is no folder conf/{environment}; "
+                f"there are: {', '.join(there)}"
+            )
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Refuses unknown parameters and missing inputs, each with one line."""
+        self._check_parameters(run_params.get("runtime_params") or {})
+        self._check_versions(run_params.get("load_versions") or {}, catalog)
+        self._check_inputs(pipeline, catalog)
+
+    def _check_versions(self, asked: dict[str, str], catalog: DataCatalog) -> None:
+        for name, version in asked.items():
+            dataset = catalog.get(name)
+            if not isinstance(dataset, AbstractVersionedDataset) or dataset.exists():
+                continue
+            folder = Path(str(dataset._filepath))
+            there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            raise UserError(
+                f"{name} has no version {version}; there are: {', '.join(there) or 'none'}"
+            )
+
+    def _check_parameters(self, given: dict[str, Any]) -> None:
+        # Kedro takes a mistyped name in silence and runs without it.
+        names, groups = known_parameters(self._conf_source)
+        unknown = sorted(name for name in given if name.split(".")[0] not in names | groups)
+        if unknown:
+            raise UserError(
+                f"unknown parameter in --params: {', '.join(unknown)}; "
+                f"known: {', '.join(sorted(names))}; "
+                f"or GROUP.KEY with GROUP among {', '.join(sorted(groups))}"
+            )
+
+    def _check_inputs(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        missing = sorted(
+            name
+            for name in pipeline.inputs()
+            if not name.startswith("params:") and not _exists(catalog, name)
+        )
+        if not missing:
+            return
+        # Kedro shows only the requested pipelines until it is told otherwise.
+        pipelines.set_requested(None)
+        makers = {
+            stage: [name for name in missing if name in pipelines[stage].all_outputs()]
+            for stage in _STAGES
+        }
+        made = {name for names in makers.values() for name in names}
+        found = [f"{name} ({_place(catalog, name)})" for name in missing if name not in made]
+        if found:
+            raise UserError(f"input not found: {', '.join(found)}; check the path")
+        first = next(stage for stage, names in makers.items() if names)
+        raise UserError(
+            f"{', '.join(missing)} not there yet: run `kedro run --pipeline={first}` first "
+            "(or `kedro run` for all stages)"
+        )
+
+
+def _exists(catalog: DataCatalog, name: str) -> bool:
+    # Only a versioned entry or a plain file can be missing; handles such as the ledger
+    # make themselves and answer True.
+    return name in catalog and catalog.exists(name)
+
+
+def _place(catalog: DataCatalog, name: str) -> str:
+    path = getattr(catalog.get(name), "_filepath", None)
+    return "not in the catalog" if path is None else os.path.relpath(str(path))

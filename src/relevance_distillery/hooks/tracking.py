@@ -1,0 +1,199 @@
+"""One MLflow run per `kedro run`."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import mlflow
+import pandas as pd
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import AbstractVersionedDataset, DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pydantic import BaseModel
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.hooks.digests import flat_numbers, table_digest
+
+# On import the plugin defines a model class without type hints, of which MLflow warns, past
+# every filter. Nobody who types `kedro run` can do anything about it.
+with warnings.catch_warnings(record=True):
+    from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+
+# MLflow sets its own level when it is imported.
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+_METRICS = {
+    "agreement": "agreement",
+    "cost": "cost",
+    "synthesis_report": "synthesis",
+    "labeling_report": "labeling",
+    "robustness": "robustness",
+    "human_grades_report": "human_grades",
+    "cascade_report": "cascade",
+    "drift": "drift",
+    "system_evaluation": "system_evaluation",
+}
+_ARTIFACTS = (
+    "agreement",
+    "cost",
+    "promotion",
+    "robustness",
+    "cascade_report",
+    "cascade_page",
+    "drift",
+    "system_evaluation",
+    "system_evaluation_page",
+)
+_PAGES = ("report_without_text", "report")
+"""The report as it is tracked by default, and with `log_text=true`: one file name, two catalog
+entries, since examples in the second quote documents and queries."""
+
+_BATCH = 1000
+"""So many metrics fit into one call of MLflow."""
+
+
+class TrackingHooks(MlflowHook):
+    """One MLflow run per `kedro run`: parameters, metrics, digests, commit, versions.
+
+    No document or query text is logged unless `log_text=true`; tables are tracked by digest
+    and row count.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._digested: set[str] = set()
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Sets tracking up, on a server only when it answers."""
+        configured = dict(context.config_loader["mlflow"] or {})
+        check_server(str((configured.get("server") or {}).get("mlflow_tracking_uri") or ""))
+        super().after_context_created(context=context)
+
+    @property
+    def _tracks(self) -> bool:
+        return bool(getattr(self, "_is_mlflow_enabled", False)) and mlflow.active_run() is not None
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Starts the run; notes commit and the versions that are read and written."""
+        self._digested.clear()
+        super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        if not self._tracks:
+            return
+        mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))
+
+    @hook_impl
+    def before_node_run(
+        self, node: Node, catalog: DataCatalog, inputs: dict[str, Any], is_async: bool
+    ) -> None:
+        """Logs typed parameters key by key, and input tables by digest."""
+        plain = {
+            name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            for name, value in inputs.items()
+        }
+        super().before_node_run(node=node, catalog=catalog, inputs=plain, is_async=is_async)
+        if not self._tracks:
+            return
+        for name, value in inputs.items():
+            if isinstance(value, pd.DataFrame) and name not in self._digested:
+                self._digested.add(name)
+                mlflow.set_tag(f"digest.{name}", table_digest(value))
+                mlflow.set_tag(f"rows.{name}", len(value))
+
+    def _log_param(self, name: str, value: Any) -> None:
+        # Two nodes share a group of parameters, and the same value twice is no conflict;
+        # a null is "not set", which MLflow would write as the text "None".
+        if value is not None:
+            super()._log_param(name, value)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Logs the figures of agreement, cost and labeling as metrics."""
+        if self._tracks and dataset_name in _METRICS and isinstance(data, dict):
+            numbers = list(flat_numbers(data, _METRICS[dataset_name]).items())
+            for start in range(0, len(numbers), _BATCH):
+                mlflow.log_metrics(dict(numbers[start : start + _BATCH]))
+
+    @hook_impl
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Keeps reports as artifacts and catalog versions as tags, then ends the run."""
+        if self._tracks:
+            made = pipeline.all_outputs()
+            kept = {*_ARTIFACTS, _PAGES[logs_text(catalog)]} & made
+            for name in sorted(pipeline.all_inputs() | made):
+                if name in catalog and not name.startswith("params:"):
+                    self._note_version(catalog, name, name in kept)
+        super().after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    def _note_version(self, catalog: DataCatalog, name: str, kept: bool) -> None:
+        dataset = catalog[name]
+        if not (isinstance(dataset, AbstractVersionedDataset) and dataset._version):
+            return
+        path = Path(str(dataset._get_load_path()))
+        mlflow.set_tag(f"version.{name}", path.parent.name)
+        if kept:
+            mlflow.log_artifact(str(path))
+
+
+def logs_text(catalog: DataCatalog) -> bool:
+    """Whether the user lets text of documents and queries into MLflow: `reporting.log_text`."""
+    if "params:reporting" not in catalog:
+        return False
+    reporting = catalog.load("params:reporting")
+    plain = reporting.model_dump() if isinstance(reporting, BaseModel) else dict(reporting)
+    return plain.get("log_text") is True
+
+
+def check_server(uri: str) -> None:
+    """Ask an MLflow server whether it is there; MLflow itself would try for minutes.
+
+    Raises:
+        UserError: `uri` is an HTTP address and nothing answers within five seconds.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    host = urlsplit(uri).netloc.rpartition("@")[2]
+    try:
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+            return
+    except HTTPError:
+        return  # Somebody is there; MLflow says what it does not like.
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no MLflow server answers at {host}: start it, or correct mlflow_tracking_uri in "
+            "conf/local/mlflow.yml or conf/base/mlflow.yml"
+        ) from error
+
+
+def _commit_tags(project: Path) -> dict[str, str]:
+    def git(*arguments: str) -> str:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(project), *arguments],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=20,
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return ""
+
+    commit = git("rev-parse", "HEAD")
+    if not commit:
+        return {}
+    changed = "yes" if git("status", "--porcelain", "--untracked-files=no") else "no"
+    return {"git_commit": commit, "git_uncommitted_changes": changed}

@@ -1,0 +1,191 @@
+"""A report on files of grades: any judge against people, with no labeler and no earlier run."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.agreement.metrics import METRICS
+from relevance_distillery.evaluation.agreement.tables import grading_judges
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.documents import judged_pairs
+from relevance_distillery.evaluation.benchmarks.identifiers import NothingInCommonError
+from relevance_distillery.evaluation.benchmarks.judge_files import (
+    JudgeFiles,
+    JudgeGrades,
+    lay_beside,
+    named_files,
+    read_judge,
+)
+from relevance_distillery.evaluation.disagreements import pick
+from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.pipelines.reporting import costs
+from relevance_distillery.pipelines.reporting.measuring import agreement_with, of_benchmark
+from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
+
+logger = logging.getLogger(__name__)
+
+
+def lay_grades(
+    benchmark: Benchmark, files: JudgeFiles, parameters: ReportingParameters
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any], pd.DataFrame]:
+    """People's grades and those of every file, side by side.
+
+    Args:
+        benchmark: One benchmark, or several of which the first decides.
+        files: The judges' files.
+        parameters: Unused; a wrong one fails before anything is read.
+
+    Returns:
+        benchmark_grades (query_id, document_id, benchmark, human, facts for slices, and for
+        each judge NAME_grade or NAME_score); benchmark_facts; grading_facts (mode `grades`,
+        judges: what each file held and what its labels cost); and the texts of the pairs.
+
+    Raises:
+        UserError: There are no grades by people or by a judge, a file cannot be read, or a
+            file has no pair in common with any benchmark.
+    """
+    if benchmark.kind == "held_out":
+        raise UserError(
+            "grades of judges are compared with people's: name them too, "
+            '--params="benchmark=DIR,grades=FILE"'
+        )
+    places = named_files(files, benchmark)
+    tables, texts, facts = [], [], []
+    judges: dict[str, dict[str, Any]] = {}
+    strangers: dict[str, NothingInCommonError] = {}
+    for one in benchmark.everything:
+        read: dict[str, JudgeGrades] = {}
+        for name, place in places.items():
+            path = one.judge_files.get(place) if isinstance(place, str) else place
+            try:
+                if path is not None:
+                    read[name] = read_judge(name, path, one, files.columns)
+            except NothingInCommonError as error:
+                strangers.setdefault(name, error)
+        documents, own_texts = judged_pairs(one)
+        tables.append(lay_beside(documents, read).assign(benchmark=one.name))
+        texts.append(own_texts.assign(benchmark=one.name))
+        facts.append(_benchmark_facts(one))
+        for name, judge in read.items():
+            own = judges.setdefault(name, _paid(judge) | {"benchmarks": {}})
+            own["benchmarks"][one.name] = judge.facts | {"not_graded": judge.reason}
+    unheard = next((name for name in strangers if name not in judges), None)
+    if unheard is not None:
+        raise strangers[unheard]
+    _warn(facts, judges)
+    return (
+        pd.concat(tables, ignore_index=True),
+        {**facts[0], "others": facts[1:]},
+        {"mode": "grades", "judges": {name: judges[name] for name in places if name in judges}},
+        pd.concat(texts, ignore_index=True),
+    )
+
+
+def measure_grades(
+    grades: pd.DataFrame,
+    benchmark: Benchmark,
+    benchmark_facts: dict[str, Any],
+    grading_facts: dict[str, Any],
+    parameters: ReportingParameters,
+) -> dict[str, Any]:
+    """The content of agreement.json, see `evaluation.agreement.summary.measure`.
+
+    Returns:
+        Judges by the names of their files and `sources`, what each file held, for the benchmark
+        that decides; of each other benchmark the same in `other_benchmarks`.
+    """
+    measured = []
+    facts = [benchmark_facts, *benchmark_facts["others"]]
+    for one, own in zip(benchmark.everything, facts, strict=True):
+        sources = {
+            name: judge["benchmarks"][one.name]
+            for name, judge in grading_facts["judges"].items()
+            if one.name in judge["benchmarks"]
+        }
+        found = agreement_with(one, of_benchmark(grades, one), own, parameters, roles={})
+        found["sources"] = {
+            name: {key: value for key, value in source.items() if key != "not_graded"}
+            for name, source in sources.items()
+        }
+        for name, source in sources.items():
+            if source["not_graded"]:
+                _not_defined(found, name, source["not_graded"])
+        absent = [name for name in grading_facts["judges"] if name not in sources]
+        found["notes"] += [f"No grades by {name} for this benchmark." for name in absent]
+        measured.append(found)
+    return measured[0] | {"other_benchmarks": measured[1:]}
+
+
+def price_grades(
+    grading_facts: dict[str, Any], texts: pd.DataFrame, parameters: ReportingParameters
+) -> dict[str, Any]:
+    """The content of cost.json: what the files, and the price list, say about each judge."""
+    return costs.prices_of_files(grading_facts["judges"], texts, parameters.cost)
+
+
+def pick_examples(
+    grades: pd.DataFrame, texts: pd.DataFrame, benchmark: Benchmark, parameters: ReportingParameters
+) -> list[dict[str, Any]]:
+    """Every judge's worst disagreements with people, see `evaluation.disagreements.pick`."""
+    own, known = of_benchmark(grades, benchmark), of_benchmark(texts, benchmark)
+    return pick(
+        own,
+        known if len(known) else None,
+        grading_judges(own),
+        benchmark.scale,
+        parameters.examples,
+        parameters.seed,
+        parameters.language,
+    )
+
+
+def _benchmark_facts(benchmark: Benchmark) -> dict[str, Any]:
+    return {
+        "name": benchmark.name,
+        "kind": benchmark.kind,
+        "human": benchmark.human,
+        "digest": benchmark.digest,
+        "skipped": benchmark.skipped,
+        "whole_queries": benchmark.sampled and benchmark.sampled.whole_queries,
+    }
+
+
+def _paid(judge: JudgeGrades) -> dict[str, Any]:
+    """What the labels of a file cost and took, means over those that say so."""
+    return {
+        "usd_per_label": number(float(judge.usd.mean())) if len(judge.usd) else None,
+        "labels_with_price": len(judge.usd),
+        "seconds_per_label": number(float(judge.seconds.mean())) if len(judge.seconds) else None,
+        "labels_with_time": len(judge.seconds),
+    }
+
+
+def _not_defined(found: dict[str, Any], judge: str, reason: str) -> None:
+    """Says of a judge without grades why it has no figure that needs grades."""
+    measured = found["judges"].get(judge, {})
+    nothing = {"estimate": None, "low": None, "high": None, "reason": reason}
+    found["judges"][judge] = {metric: measured.get(metric, nothing) for metric in METRICS}
+    found["not_defined"] += [
+        {"where": f"judges.{judge}.{metric}", "reason": reason}
+        for metric in METRICS
+        if metric not in measured
+    ]
+
+
+def _warn(facts: list[dict[str, Any]], judges: dict[str, dict[str, Any]]) -> None:
+    """What was left out, for those who read the last lines only."""
+    for own in facts:
+        for reason in own["skipped"]:
+            logger.warning("benchmark %s: %s", own["name"], reason)
+    for name, judge in judges.items():
+        for place, source in judge["benchmarks"].items():
+            for note in source["notes"]:
+                logger.warning("%s on %s: %s", name, place, note)
+            if source["missing"]:
+                logger.warning(
+                    "%s on %s: no grade for %d judged pairs", name, place, source["missing"]
+                )

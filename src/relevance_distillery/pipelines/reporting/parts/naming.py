@@ -1,0 +1,74 @@
+"""What the page calls each judge, and in which colour it is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY
+
+ROLES = ("student", "teacher", "base")
+
+_LABELS = {
+    "student": "student",
+    "teacher": "teacher",
+    "base": "untrained",
+    "student_expected": "student, expected grade",
+    "student_score": "student, raw score",
+    "teacher_expected": "teacher, expected grade",
+    "base_similarity": "untrained, late interaction",
+    "base_cosine": "untrained, cosine",
+    "bm25": "BM25",
+}
+
+_TONES = 8
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The judges of one report.
+
+    Attributes:
+        main: Judges that give grades, the one that the report is about first.
+        scores: Judges with scores only.
+        has_student: The report is about a trained labeler; else about files of grades, whose
+            names are not ours and are printed as they are.
+    """
+
+    main: tuple[str, ...]
+    scores: tuple[str, ...]
+    has_student: bool
+
+    def label(self, name: str) -> str:
+        """What the page calls a judge."""
+        return _LABELS.get(name, name) if self.has_student else name
+
+    def tone(self, name: str) -> str:
+        """CSS class with the judge's colour."""
+        if self.has_student and name in ROLES:
+            return name
+        return f"tone{self.main.index(name) % _TONES + 1}" if name in self.main else "base"
+
+    @property
+    def first(self) -> str:
+        """The judge that the report is about; empty where nobody graded anything."""
+        return self.main[0] if self.main else ""
+
+
+def judges_of(agreement: dict[str, Any]) -> Judges:
+    """The judges of agreement.json: by role, or the best by the primary metric first."""
+    judges = agreement["judges"]
+    graded = [name for name, metrics in judges.items() if PRIMARY in metrics]
+    # Reports older than the key `roles` were all about a student.
+    has_student = bool(agreement.get("roles", {"student": "student"}))
+    if has_student:
+        main = [name for name in ROLES if name in graded]
+    else:
+        main = sorted(graded, key=lambda name: _descending(judges[name][PRIMARY]))
+    others = [name for name in judges if name not in main]
+    return Judges(tuple(main), tuple(others), has_student)
+
+
+def _descending(row: dict[str, Any]) -> tuple[bool, float]:
+    estimate = row["estimate"]
+    return estimate is None, -(estimate or 0.0)
