@@ -104,6 +104,26 @@ def truth(figure: SumStatistic) -> float:
     return float(figure.finish(figure.sums.sum(0, keepdims=True))[0])
 
 
+def scored(world: World) -> GradedPairs:
+    """People's grades and scores of the first judge: its grades, blurred."""
+    pairs = graded(world)[0]
+    blur = 0.5 * np.random.default_rng(world.seed + 1).normal(size=pairs.judge.size)
+    return replace(pairs, judge=pairs.judge + blur, graded=False)
+
+
+def of_queries(pairs: GradedPairs, queries: NDArray[np.int64]) -> GradedPairs:
+    """The pairs of these queries, numbered anew."""
+    start, end = np.searchsorted(pairs.query, [queries, queries + 1])
+    rows = np.concatenate([np.arange(*bounds) for bounds in zip(start, end, strict=True)])
+    return replace(
+        pairs,
+        human=pairs.human[rows],
+        judge=pairs.judge[rows],
+        query=np.repeat(np.arange(queries.size), end - start),
+        queries=queries.size,
+    )
+
+
 def relevant_of_ten(world: World) -> tuple[Floats, Floats, Floats]:
     """Share of relevant documents among the first ten of each query, by people and judges.
 

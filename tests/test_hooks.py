@@ -135,7 +135,7 @@ def test_many_metrics_go_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     hooks._is_mlflow_enabled = True
     judges = {f"j{n}": {"kappa": 0.5, "bias": 0.1} for n in range(600)}
     hooks.after_dataset_saved("agreement", {"judges": judges, "slices": {"folder": [{"n": 1}]}})
-    hooks.after_dataset_saved("drift", {"pairs": 3})
+    hooks.after_dataset_saved("robustness", {"pairs": 3})
     hooks.after_dataset_saved("report", {"pairs": 3})
     assert [len(call) for call in calls] == [1000, 200, 1]
-    assert calls[-1] == {"drift.pairs": 3.0}
+    assert calls[-1] == {"robustness.pairs": 3.0}

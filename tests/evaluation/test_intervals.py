@@ -25,7 +25,7 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
     studentized,
 )
 from relevance_distillery.evaluation.statistics.comparison import differences
-from relevance_distillery.evaluation.statistics.studentized import slopes
+from relevance_distillery.evaluation.statistics.statistic import slopes
 from relevance_distillery.grading import DEFAULT_SCALE
 
 
@@ -127,6 +127,26 @@ def test_a_difference_has_the_slopes_of_the_function_that_it_is() -> None:
         expected = slopes(apart.finish, totals @ apart.sums)
         assert found[0] == pytest.approx(expected[0]), name
         assert found[1] == pytest.approx(expected[1], abs=1e-7), name
+
+
+def test_pseudo_values_take_the_place_of_slopes_where_there_are_many_sums() -> None:
+    values = np.random.default_rng(2).exponential(size=25)
+    narrow = mean_of(values)
+    wide = SumStatistic(np.hstack([narrow.sums, np.zeros((25, 70))]), narrow.finish)
+    found, expected = interval(wide, 300), interval(narrow, 300)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-5)
+
+    class Whole:
+        """The same without sums."""
+
+        queries = 25
+
+        def __call__(self, weights: np.ndarray) -> np.ndarray:
+            return narrow(weights)
+
+    assert interval(Whole(), 300).high == pytest.approx(expected.high, abs=1e-5)
+    student = values.mean() + student_t.ppf(0.975, 24) * sem(values)
+    assert expected.high > student + 0.01
 
 
 def test_limits_stay_within_the_bounds() -> None:

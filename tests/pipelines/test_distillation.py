@@ -84,6 +84,8 @@ def test_labels_become_a_registered_labeler(run: Run) -> None:
     Splits.validate(run.outputs["splits"])
     assert run.outputs["exclusions"]["pairs_after"] == len(run.outputs["splits"])
     labeler = Labeler.load(run.dataset.load())
+    assert labeler.profile is not None
+    assert labeler.profile.taught_by == ("embedded",)
     registration = run.outputs["registration"]
     assert registration["digest"] == labeler.digest
     assert flavor.get_alias("tiny-distilled", "challenger") == registration["version"]

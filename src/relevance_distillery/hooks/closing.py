@@ -25,9 +25,9 @@ _RESULTS = {
     "cascade": "cascade",
     "cascade_report": "figures",
     "cascade_page": "report",
-    "drift": "drift",
     "system_evaluation": "evaluation",
     "system_evaluation_page": "report",
+    "evaluation_grades": "grades",
 }
 
 

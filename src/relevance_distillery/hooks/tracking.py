@@ -39,7 +39,6 @@ _METRICS = {
     "robustness": "robustness",
     "human_grades_report": "human_grades",
     "cascade_report": "cascade",
-    "drift": "drift",
     "system_evaluation": "system_evaluation",
 }
 _ARTIFACTS = (
@@ -49,7 +48,6 @@ _ARTIFACTS = (
     "robustness",
     "cascade_report",
     "cascade_page",
-    "drift",
     "system_evaluation",
     "system_evaluation_page",
 )

@@ -7,22 +7,33 @@ the draws is in `studentized`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relevance_distillery.evaluation.statistics.statistic import (
+    Statistic,
+    SumStatistic,
+    difference,
+)
 from relevance_distillery.evaluation.statistics.studentized import (
     UNBOUNDED,
-    Bounds,
     Interval,
     Studentized,
-    slopes,
 )
 
-__all__ = ["Interval", "Statistic", "SumStatistic", "difference", "interval", "intervals"]
+__all__ = [
+    "Interval",
+    "Statistic",
+    "SumStatistic",
+    "difference",
+    "interval",
+    "intervals",
+    "resamples_of_queries",
+    "standard_error",
+    "studentized",
+]
 
 Floats = NDArray[np.float64]
 
@@ -36,80 +47,7 @@ _JACKKNIFE_GROUPS = 200
 """The standard error of a figure without sums comes from this many groups of queries."""
 
 _MOST_PARTS = 64
-"""A figure of more sums is not studentized in every resample: it would take too long."""
-
-
-class Statistic(Protocol):
-    """A figure as a function of how often each query counts."""
-
-    @property
-    def queries(self) -> int:
-        """How many queries there are."""
-        ...
-
-    def __call__(self, weights: Floats) -> Floats:
-        """Values, shape (n,), for weights of shape (n, queries)."""
-        ...
-
-
-@dataclass(frozen=True)
-class SumStatistic:
-    """A figure that depends on the data through sums over queries.
-
-    Attributes:
-        sums: What each query adds, shape (queries, parts).
-        finish: From sums, shape (n, parts), to values, shape (n,). Multiplying all sums by a
-            number changes nothing.
-        bounds: The lowest and highest value that the figure can have; its interval stays
-            within them.
-    """
-
-    sums: Floats
-    finish: Callable[[Floats], Floats]
-    bounds: Bounds = UNBOUNDED
-
-    @property
-    def queries(self) -> int:
-        """How many queries there are."""
-        return int(self.sums.shape[0])
-
-    def __call__(self, weights: Floats) -> Floats:
-        """Values for weights of the queries."""
-        return self.finish(weights @ self.sums)
-
-    def without_each(self) -> Floats:
-        """Values with one query left out, shape (queries,)."""
-        return self.finish(self.sums.sum(0) - self.sums)
-
-    def slopes(self, totals: Floats) -> tuple[Floats, Floats]:
-        """Values for some sums, shape (n, parts), and their derivatives, shape (n, parts)."""
-        return slopes(self.finish, totals)
-
-
-@dataclass(frozen=True)
-class _Difference(SumStatistic):
-    """A difference differentiates its sides one by one: half the work."""
-
-    sides: tuple[SumStatistic, SumStatistic] | None = None
-
-    def slopes(self, totals: Floats) -> tuple[Floats, Floats]:
-        """Values and derivatives, the second figure's with the sign turned."""
-        assert self.sides is not None
-        split = self.sides[0].sums.shape[1]
-        first = self.sides[0].slopes(totals[:, :split])
-        second = self.sides[1].slopes(totals[:, split:])
-        return first[0] - second[0], np.hstack([first[1], -second[1]])
-
-
-def difference(first: SumStatistic, second: SumStatistic) -> SumStatistic:
-    """The first figure minus the second, over the same queries."""
-    split = first.sums.shape[1]
-
-    def finish(sums: Floats) -> Floats:
-        return first.finish(sums[:, :split]) - second.finish(sums[:, split:])
-
-    sums = np.hstack([first.sums, second.sums])
-    return _Difference(sums, finish, sides=(first, second))
+"""A figure of more sums is studentized by its pseudo-values: its slopes would take too long."""
 
 
 def resamples_of_queries(queries: int, resamples: int, seed: int) -> Iterator[Floats]:
@@ -169,38 +107,14 @@ def studentized(
         resamples: How many times queries are drawn with replacement.
         seed: Seed of the draws.
     """
-    values: dict[str, list[Floats]] = {name: [] for name in statistics}
-    errors: dict[str, list[Floats]] = {name: [] for name in statistics}
+    figures = {name: _Figure(statistic) for name, statistic in statistics.items()}
     for queries in {statistic.queries for statistic in statistics.values()}:
-        some = {name: figure for name, figure in statistics.items() if figure.queries == queries}
+        some = [figure for figure in figures.values() if figure.statistic.queries == queries]
         for weights in resamples_of_queries(queries, resamples, seed) if queries > 1 else ():
-            # Metrics of one matrix of counts share its sums: added up once.
-            totals: dict[tuple[int, ...], Floats] = {}
-            squares: dict[tuple[int, ...], Floats] = {}
-            for name, figure in some.items():
-                if not isinstance(figure, SumStatistic):
-                    values[name].append(figure(weights))
-                    continue
-                key = (figure.sums.__array_interface__["data"][0], *figure.sums.shape)
-                if key not in totals:
-                    totals[key] = weights @ figure.sums
-                if figure.sums.shape[1] > _MOST_PARTS:
-                    values[name].append(figure.finish(totals[key]))
-                    continue
-                if key not in squares:
-                    squares[key] = _products(weights, figure.sums)
-                value, slope = figure.slopes(totals[key])
-                values[name].append(value)
-                errors[name].append(_linearised(slope, squares[key]))
-    return {
-        name: _studentized(
-            statistic,
-            np.concatenate(values[name]) if values[name] else np.zeros(0),
-            np.concatenate(errors[name]) if errors[name] else None,
-            resamples,
-        )
-        for name, statistic in statistics.items()
-    }
+            totals = _Totals(weights)
+            for figure in some:
+                figure.draw(totals)
+    return {name: figure.finished(resamples) for name, figure in figures.items()}
 
 
 def standard_error(statistic: Statistic) -> float:
@@ -210,60 +124,128 @@ def standard_error(statistic: Statistic) -> float:
         nan with fewer than two queries that count, or where the figure is not defined without
         one of them.
     """
-    left_out = _left_out(statistic)
+    return _jackknife(_left_out(statistic))
+
+
+class _Totals:
+    """Sums over the queries of some resamples; figures of one matrix of counts share them."""
+
+    def __init__(self, weights: Floats) -> None:
+        self.weights = weights
+        self._sums: dict[tuple[int, ...], Floats] = {}
+        self._products: dict[tuple[int, ...], Floats] = {}
+
+    def sums(self, figure: SumStatistic) -> Floats:
+        """Sums of each part, shape (n, parts)."""
+        key = _key(figure)
+        if key not in self._sums:
+            self._sums[key] = self.weights @ figure.sums
+        return self._sums[key]
+
+    def products(self, figure: SumStatistic) -> Floats:
+        """Sums of the products of every two parts, shape (n, parts, parts)."""
+        key = _key(figure)
+        if key not in self._products:
+            parts = figure.sums.shape[1]
+            one, other = np.triu_indices(parts)
+            found = np.empty((len(self.weights), parts, parts))
+            found[:, one, other] = self.weights @ (figure.sums[:, one] * figure.sums[:, other])
+            found[:, other, one] = found[:, one, other]
+            self._products[key] = found
+        return self._products[key]
+
+
+class _Figure:
+    """One figure while queries are drawn: how far it strays, and its own standard error.
+
+    With few sums both come from the figure itself, its error from its slopes (infinitesimal
+    jackknife; Efron, 1982). Otherwise they are those of the mean of the jackknife's pseudo-values
+    (Tukey, 1958), which cost nothing; of very many queries not even that is needed.
+    """
+
+    def __init__(self, statistic: Statistic) -> None:
+        self.statistic = statistic
+        self.estimate = float(statistic(np.ones((1, statistic.queries)))[0])
+        self._left_out = _left_out(statistic)
+        self._pseudo = self._pseudo_values()
+        self._values: list[Floats] = []
+        self._ratios: list[tuple[Floats, Floats]] = []
+
+    def draw(self, totals: _Totals) -> None:
+        """Take up some resamples."""
+        figure = self.statistic
+        if not isinstance(figure, SumStatistic):
+            self._values.append(figure(totals.weights))
+        elif figure.sums.shape[1] > _MOST_PARTS:
+            self._values.append(figure.finish(totals.sums(figure)))
+        else:
+            values, slope = figure.slopes(totals.sums(figure))
+            # Multiplying all sums by a number changes no figure, so the influences of the queries
+            # add up to 0, and their sum of squares is all there is to their variance.
+            moved = np.matmul(slope[:, None, :], totals.products(figure))[:, 0]
+            variance = np.einsum("ni,ni->n", moved, slope)
+            self._values.append(values)
+            self._ratios.append((values - self.estimate, variance))
+        if self._pseudo is not None:
+            mean = totals.weights @ self._pseudo / figure.queries
+            spread = totals.weights @ self._pseudo**2 / figure.queries - mean**2
+            self._ratios.append((mean, spread / figure.queries))
+
+    def finished(self, resamples: int) -> Studentized:
+        """What all resamples say."""
+        values = np.concatenate(self._values) if self._values else np.zeros(0)
+        defined = np.isfinite(values)
+        enough = defined.sum() >= max(_FEWEST_DEFINED * resamples, 2.0)
+        strayed = errors = None
+        if self._ratios:
+            strayed = np.concatenate([part for part, _ in self._ratios])[defined]
+            variance = np.concatenate([part for _, part in self._ratios])[defined]
+            errors = np.sqrt(np.maximum(variance, 0.0))
+        return Studentized.of(
+            estimate=self.estimate,
+            error=_jackknife(self._left_out) if enough else float("nan"),
+            freedom=int(_counts(self.statistic).sum()) - 1,
+            bounds=getattr(self.statistic, "bounds", UNBOUNDED),
+            values=values[defined],
+            strayed=strayed,
+            errors=errors,
+        )
+
+    def _pseudo_values(self) -> Floats | None:
+        """What each query moves the figure by, shape (queries,); None where not needed."""
+        figure = self.statistic
+        if isinstance(figure, SumStatistic) and figure.sums.shape[1] <= _MOST_PARTS:
+            return None
+        counting = _counts(figure)
+        if self._left_out.size != counting.sum() or not np.isfinite(self._left_out).all():
+            return None
+        found = np.zeros(figure.queries)
+        found[counting] = (self._left_out.mean() - self._left_out) * (counting.sum() - 1)
+        return found
+
+
+def _key(figure: SumStatistic) -> tuple[int, ...]:
+    return (figure.sums.__array_interface__["data"][0], *figure.sums.shape)
+
+
+def _left_out(statistic: Statistic) -> Floats:
+    """Values without each query that counts, or without each of a number of groups."""
+    if isinstance(statistic, SumStatistic):
+        return statistic.without_each()[_counts(statistic)]
+    groups = min(statistic.queries, _JACKKNIFE_GROUPS)
+    group = np.arange(statistic.queries) % max(groups, 1)
+    return statistic((group[None, :] != np.arange(groups)[:, None]).astype(np.float64))
+
+
+def _jackknife(left_out: Floats) -> float:
     if left_out.size < 2 or not np.isfinite(left_out).all():
         return float("nan")
     spread = float(((left_out - left_out.mean()) ** 2).sum())
     return float((spread * (left_out.size - 1) / left_out.size) ** 0.5)
 
 
-def _studentized(
-    statistic: Statistic, values: Floats, errors: Floats | None, resamples: int
-) -> Studentized:
-    estimate = float(statistic(np.ones((1, statistic.queries)))[0])
-    defined = np.isfinite(values)
-    enough = defined.sum() >= max(_FEWEST_DEFINED * resamples, 2.0)
-    return Studentized.of(
-        estimate=estimate,
-        error=standard_error(statistic) if enough else float("nan"),
-        freedom=_counting(statistic) - 1,
-        bounds=getattr(statistic, "bounds", UNBOUNDED),
-        values=values[defined],
-        errors=None if errors is None else errors[defined],
-    )
-
-
-def _linearised(slope: Floats, products: Floats) -> Floats:
-    """Standard error in each resample (infinitesimal jackknife; Efron, 1982), shape (n,).
-
-    Multiplying all sums by a number changes no figure, so the influences add up to 0 and their
-    sum of squares is n times their variance.
-    """
-    variance = np.einsum("ni,ni->n", np.matmul(slope[:, None, :], products)[:, 0], slope)
-    return np.sqrt(np.maximum(variance, 0.0))
-
-
-def _left_out(statistic: Statistic) -> Floats:
-    """Values without each query that counts, or without each of a number of groups."""
+def _counts(statistic: Statistic) -> NDArray[np.bool_]:
+    """Which queries add something, shape (queries,)."""
     if isinstance(statistic, SumStatistic):
-        return statistic.without_each()[statistic.sums.any(axis=1)]
-    groups = min(statistic.queries, _JACKKNIFE_GROUPS)
-    group = np.arange(statistic.queries) % max(groups, 1)
-    return statistic((group[None, :] != np.arange(groups)[:, None]).astype(np.float64))
-
-
-def _counting(statistic: Statistic) -> int:
-    """How many queries add something."""
-    if isinstance(statistic, SumStatistic):
-        return int(statistic.sums.any(axis=1).sum())
-    return statistic.queries
-
-
-def _products(weights: Floats, sums: Floats) -> Floats:
-    """Sums of the products of every two parts in each resample, shape (n, parts, parts)."""
-    parts = sums.shape[1]
-    one, other = np.triu_indices(parts)
-    found = np.empty((len(weights), parts, parts))
-    found[:, one, other] = weights @ (sums[:, one] * sums[:, other])
-    found[:, other, one] = found[:, one, other]
-    return found
+        return np.asarray(statistic.sums.any(axis=1))
+    return np.ones(statistic.queries, dtype=bool)

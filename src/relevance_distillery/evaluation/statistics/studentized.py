@@ -13,7 +13,6 @@ seldom, the equal-tailed bootstrap-t differences of means.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +28,6 @@ UNBOUNDED: Bounds = (-np.inf, np.inf)
 _SMALLEST = 0.2
 """A resample's standard error counts as at least this share of the figure's: a few resamples of
 a few queries hold next to no spread, and would decide alone."""
-
-_STEP = 1e-6
-"""Step of the numerical derivative, as a share of the largest sum."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,7 @@ class Studentized:
         freedom: int,
         bounds: Bounds,
         values: Floats,
+        strayed: Floats | None,
         errors: Floats | None,
     ) -> Studentized:
         """Put an estimate and its resamples together.
@@ -88,16 +85,18 @@ class Studentized:
             freedom: Queries that count, less one.
             bounds: Lowest and highest possible value.
             values: The figure in the resamples, shape (resamples,), all finite.
-            errors: Its standard error in each, shape (resamples,); None where not computed.
+            strayed: How far each is from the estimate, shape (resamples,);
+                None for Student's t.
+            errors: The standard error in each, shape (resamples,).
         """
         if not np.isfinite(estimate) or not np.isfinite(error) or freedom < 1:
             return cls(estimate, float("nan"), freedom)
         if error < 1e-12 or np.ptp(values) < 1e-12:
             return cls(estimate, 0.0, freedom, resamples=values.size)
         ratios = None
-        if errors is not None:
+        if strayed is not None and errors is not None:
             own = np.maximum(np.nan_to_num(errors), _SMALLEST * error)
-            ratios = np.sort(np.abs(values - estimate) / own)
+            ratios = np.sort(np.abs(strayed) / own)
         inner = _slope(estimate, bounds)
         if not np.isfinite(inner):
             return cls(estimate, error, freedom, UNBOUNDED, ratios, values.size)
@@ -152,27 +151,6 @@ class Studentized:
             return chance
         places = np.linspace(0.0, 1.0, self.ratios.size)
         return max(chance, 1.0 - float(np.interp(ratio, self.ratios, places)))
-
-
-def slopes(finish: Callable[[Floats], Floats], totals: Floats) -> tuple[Floats, Floats]:
-    """A figure and its derivatives by each sum, from differences.
-
-    Args:
-        finish: From sums, shape (n, parts), to values, shape (n,).
-        totals: Sums over the queries of each resample, shape (n, parts).
-
-    Returns:
-        Values, shape (n,), and derivatives, shape (n, parts).
-    """
-    values = finish(totals)
-    step = _STEP * max(float(np.abs(totals).max(initial=0.0)), 1e-12)
-    found = np.zeros_like(totals)
-    # A sum that is 0 everywhere adds nothing, whatever its slope.
-    for part in np.flatnonzero(totals.any(axis=0)):
-        moved = totals.copy()
-        moved[:, part] += step
-        found[:, part] = (finish(moved) - values) / step
-    return values, found
 
 
 def _inner(value: float, bounds: Bounds) -> float:

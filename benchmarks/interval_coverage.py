@@ -1,6 +1,6 @@
 """Whether the intervals are honest: their coverage and the error rates of the tests, simulated.
 
-    python benchmarks/coverage.py [--processes 2] [--trials 1000] [--page docs/results/coverage.md]
+    python benchmarks/interval_coverage.py [--processes 2] [--trials 1000] [--page FILE]
 
 Thousands of benchmarks are drawn from populations whose truth is known (`simulated`); counted is
 how often a 95 % interval holds the truth, how often the gate of the registry errs, how often the
@@ -21,10 +21,20 @@ from typing import Any
 
 import numpy as np
 from machines import machine
-from simulated import World, drawn, exchangeable, figures, relevant_of_ten, truth
+from simulated import (
+    World,
+    drawn,
+    exchangeable,
+    figures,
+    of_queries,
+    relevant_of_ten,
+    scored,
+    truth,
+)
 
+from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
-from relevance_distillery.evaluation.statistics.bootstrap import intervals
+from relevance_distillery.evaluation.statistics.bootstrap import interval, intervals
 from relevance_distillery.evaluation.statistics.comparison import compare, differences, swap_test
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 
@@ -54,10 +64,13 @@ def prepare() -> None:
     POPULATIONS["equal"] = exchangeable(figures(EQUAL))
     POPULATIONS["worse"] = figures(WORSE)
     POPULATIONS["shares"] = relevant_of_ten(USUAL)
+    pairs = scored(USUAL)
+    right = ScoreCorrelation(pairs)(np.ones((1, pairs.queries)))[0]
+    POPULATIONS["scores"] = (pairs, float(right))
 
 
 def coverage(name: str, queries: int, seed: int) -> dict[str, list[int]]:
-    """By figure how often the interval held the truth, lay above it, lay below it, was there."""
+    """By figure how often the interval held the truth, and how often there was one."""
     first, second = POPULATIONS[name]
     rng = np.random.default_rng(seed)
     found: dict[str, list[int]] = {}
@@ -67,14 +80,11 @@ def coverage(name: str, queries: int, seed: int) -> dict[str, list[int]]:
         asked = {f"judge {metric}": figure for metric, figure in one.items()} | {
             f"difference {metric}": figure for metric, figure in differences(one, two).items()
         }
-        for figure, interval in intervals(asked, RESAMPLES, int(rng.integers(2**31))).items():
-            counts = found.setdefault(figure, [0, 0, 0, 0])
-            if np.isfinite(interval.low):
-                right = _truth(name, figure)
-                counts[0] += interval.low <= right <= interval.high
-                counts[1] += interval.low > right
-                counts[2] += interval.high < right
-                counts[3] += 1
+        for figure, limits in intervals(asked, RESAMPLES, int(rng.integers(2**31))).items():
+            counts = found.setdefault(figure, [0, 0])
+            if np.isfinite(limits.low):
+                counts[0] += limits.low <= _truth(name, figure) <= limits.high
+                counts[1] += 1
     return found
 
 
@@ -83,6 +93,21 @@ def _truth(name: str, figure: str) -> float:
     kind, metric = figure.split(" ", 1)
     own = truth(first[metric])
     return own if kind == "judge" else own - truth(second[metric])
+
+
+def scores(queries: int, seed: int) -> dict[str, list[int]]:
+    """Coverage of the rank correlation of a judge that gives scores."""
+    pairs, right = POPULATIONS["scores"]
+    rng = np.random.default_rng(seed)
+    held = there = 0
+    for _ in range(BLOCK):
+        chosen = rng.integers(pairs.queries, size=queries)
+        found = interval(
+            ScoreCorrelation(of_queries(pairs, chosen)), RESAMPLES, int(rng.integers(2**31))
+        )
+        held += found.low <= right <= found.high
+        there += np.isfinite(found.low)
+    return {"spearman": [held, there]}
 
 
 def gate(name: str, queries: int, seed: int) -> dict[str, list[int]]:
@@ -129,15 +154,15 @@ def powered(judge: str, human: int, seed: int) -> dict[str, list[float]]:
         values = (people[own], said[own], said[other])
         default = powered_mean(*values)
         paper = powered_mean(*values, quantiles="normal")
-        for method, interval in (
+        for method, limits in (
             ("classical", default.classical),
             ("paper", paper.interval),
             ("default", default.interval),
         ):
             counts = found.setdefault(method, [0, 0, 0])
-            if np.isfinite(interval.low):
-                counts[0] += interval.low <= right <= interval.high
-                counts[1] += interval.high - interval.low
+            if np.isfinite(limits.low):
+                counts[0] += limits.low <= right <= limits.high
+                counts[1] += limits.high - limits.low
                 counts[2] += 1
     return found
 
@@ -158,6 +183,7 @@ def simulate(trials: int, processes: int) -> dict[tuple[Any, ...], dict[str, Any
         if queries >= 50:
             kinds += [(coverage, ("hard", queries), trials)]
     kinds += [(powered, (judge, human), 4 * trials) for judge in ("good", "bad") for human in HUMAN]
+    kinds += [(scores, (queries,), trials) for queries in QUERIES]
     tasks, keys = [], []
     for place, (function, arguments, number) in enumerate(kinds):
         for block in range(max(1, number // BLOCK)):
@@ -178,7 +204,9 @@ def share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f}" if whole else "none"
 
 
-def page(found: dict[tuple[Any, ...], dict[str, Any]], trials: int, minutes: float) -> str:
+def page(
+    found: dict[tuple[Any, ...], dict[str, Any]], trials: int, processes: int, minutes: float
+) -> str:
     """The results as Markdown."""
     first, second = POPULATIONS["usual"]
     date = datetime.date.today().isoformat()
@@ -195,7 +223,7 @@ def page(found: dict[tuple[Any, ...], dict[str, Any]], trials: int, minutes: flo
         f"{RESAMPLES} resamples each:",
         "",
         "```bash",
-        f"python benchmarks/coverage.py --trials {trials}",
+        f"python benchmarks/interval_coverage.py --trials {trials} --processes {processes}",
         "```",
         "",
         "Populations (`benchmarks/simulated.py`): queries differ in how many documents were "
@@ -210,7 +238,7 @@ def page(found: dict[tuple[Any, ...], dict[str, Any]], trials: int, minutes: flo
         "## Coverage of 95 % intervals, %",
         "",
         "One judge, and the difference of two judges on the same pairs. The usual population for "
-        "10 to 200 queries, the hard one from 50.",
+        f"10 to 200 queries, the hard one from 50. {_range(found)}",
     ]
     for kind, title in (("judge", "One judge"), ("difference", "Difference of two judges")):
         lines += [
@@ -224,10 +252,26 @@ def page(found: dict[tuple[Any, ...], dict[str, Any]], trials: int, minutes: flo
             cells = [found["coverage", "usual", queries] for queries in QUERIES]
             cells += [found["coverage", "hard", queries] for queries in QUERIES if queries >= 50]
             counts = [cell[f"{kind} {metric}"] for cell in cells]
-            row = " | ".join(share(count[0], count[3]) for count in counts)
+            row = " | ".join(share(*count) for count in counts)
             lines.append(f"| {METRICS[metric].title} | {row} |")
+        if kind == "judge":
+            row = " | ".join(share(*found["scores", queries]["spearman"]) for queries in QUERIES)
+            lines.append(f"| Spearman's ρ of scores | {row} | | | |")
     lines += _tests(found, sizes) + _powered(found)
     return "\n".join([*lines, ""])
+
+
+def _range(found: dict[tuple[Any, ...], dict[str, Any]]) -> str:
+    shares = [
+        100 * held / there
+        for key, counts in found.items()
+        if key[0] in ("coverage", "scores") and key[-1] >= 50
+        for held, there in counts.values()
+    ]
+    return (
+        f"From 50 queries on, the {len(shares)} percentages lie between {min(shares):.1f} and "
+        f"{max(shares):.1f}."
+    )
 
 
 def _pairs(name: str) -> float:
@@ -248,10 +292,9 @@ def _tests(found: dict[tuple[Any, ...], dict[str, Any]], sizes: str) -> list[str
         "## Error rates of the gate and of the swap test, %",
         "",
         "How often the gate would promote (quadratic κ): a candidate that is worse by exactly the "
-        f"margin ({margin:.3f}), which should happen in 2.5 % at most; one that is equally good "
-        f"with a margin of {MARGIN}, which is its power. And how often equally good judges are "
-        "told apart, which should happen in 2.5 % (called superior) and in 5 % (swap test, "
-        "p ≤ .05).",
+        f"margin ({margin:.3f}), nominally 2.5 %; one that is equally good with a margin of "
+        f"{MARGIN}, which is its power. And how often equally good judges are told apart, "
+        "nominally 2.5 % (called superior) and 5 % (swap test, p ≤ .05).",
         "",
         f"| | {sizes} |",
         "|---|" + "---|" * len(QUERIES),
@@ -303,7 +346,9 @@ def main() -> None:
     prepare()
     found = simulate(options.trials, options.processes)
     minutes = (time.perf_counter() - start) / 60
-    options.page.write_text(page(found, options.trials, minutes), encoding="utf-8")
+    options.page.write_text(
+        page(found, options.trials, options.processes, minutes), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
