@@ -51,7 +51,6 @@ from relevance_distillery.labeler.profile import PROFILE_FORMAT, TrainingProfile
 from relevance_distillery.labeler.profiling import make_profile
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
-from relevance_distillery.labeler.training import train
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +120,9 @@ def distill(
 def _trained(
     data: DistillationData, settings: TrainingSettings, scale: GradeScale, folder: Path
 ) -> tuple[Path, LabelerFacts]:
+    # Transformers' Trainer takes seconds to import, which every command would wait for.
+    from relevance_distillery.labeler.training import train
+
     draft = folder / "uncalibrated"
     if (draft / FACTS_FILE).is_file():
         return draft, read_facts(draft)

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import AutoModel
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.base import fitting_length, quiet, resolve_model
@@ -42,6 +41,8 @@ class UntrainedEncoder:
         Raises:
             UserError: There is no such model.
         """
+        from transformers import AutoModel
+
         self._tokenizer = load_tokenizer(base_model)
         self._half = precision == "bf16"
         with quiet():
