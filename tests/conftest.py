@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from checkout import Project, make_project
@@ -13,3 +15,11 @@ from checkout import Project, make_project
 def project(tmp_path: Path) -> Project:
     """A fresh project without any results."""
     return make_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_run_of_another_module() -> None:
+    """An MLflow run that one module left open would be looked for in another one's store."""
+    while mlflow.active_run() is not None:
+        with suppress(mlflow.MlflowException):
+            mlflow.end_run()
