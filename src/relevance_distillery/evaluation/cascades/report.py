@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
+from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL
 from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
 from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
@@ -26,8 +27,6 @@ MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 
 MOST_POINTS = 40
 """So many points of the frontier are measured."""
-
-_NO_INTERVAL = "too few queries for an interval"
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def measure_systems(
             options.seed,
         )
         minus[name] = {
-            measure: interval_json(value.interval, METRICS[measure].undefined, _NO_INTERVAL)
+            measure: interval_json(value.interval, METRICS[measure].undefined, NO_INTERVAL)
             | {"p": number(value.p)}
             for measure, value in compared.items()
         }
@@ -268,7 +267,7 @@ def _intervals(statistics: Mapping[str, SumStatistic], options: ReportOptions) -
         measure: interval_json(
             interval(value, options.resamples, options.seed, options.level),
             METRICS[measure].undefined,
-            _NO_INTERVAL,
+            NO_INTERVAL,
         )
         for measure, value in statistics.items()
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.datasets.grader_shelf import GraderShelf
-from relevance_distillery.documents.passages import Splitter, split_documents
+from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.evaluation.benchmarks.judge_files import JudgeFiles
@@ -24,11 +24,11 @@ from relevance_distillery.evaluation.systems.summary import measure_systems
 from relevance_distillery.evaluation.systems.texts import TextSources
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.grade_files import read_recorded_grades
-from relevance_distillery.labeler.template import load_token_counter
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def grade_pool(
             benchmark,
             stored_passages,
             ids,
-            lambda found: _split(found, synthesis),
+            lambda found: split_documents(found, splitter_for(synthesis.passages))[0],
             **synthesis.reading.model_dump(),
         )
         graded = grade_documents(grader, wanted, Texts(queries, passages), known)
@@ -208,16 +208,6 @@ def _called(judge: str) -> str:
     """A labeler's folder goes by its name; any other judge as it was asked for."""
     folder = Path(judge).expanduser()
     return folder.resolve().name if folder.is_dir() else judge
-
-
-def _split(documents: pd.DataFrame, synthesis: SynthesisParameters) -> pd.DataFrame:
-    splitter = Splitter(
-        load_token_counter(synthesis.passages.tokenizer),
-        max_tokens=synthesis.passages.max_tokens,
-        min_tokens=synthesis.passages.min_tokens,
-        enabled=synthesis.passages.split,
-    )
-    return split_documents(documents, splitter)[0]
 
 
 def _weights(benchmark: Benchmark) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.documents.passages import Splitter, split_documents
+from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmarks import graders
 from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
@@ -30,7 +30,6 @@ from relevance_distillery.judges.registry import (
     state_name,
 )
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.template import load_token_counter
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
@@ -39,6 +38,7 @@ from relevance_distillery.pipelines.reporting import costs, promotions
 from relevance_distillery.pipelines.reporting.measuring import agreement_with, of_benchmark
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 from relevance_distillery.schemas import Failures, empty
 
 logger = logging.getLogger(__name__)
@@ -70,13 +70,7 @@ def select_benchmark_pairs(
     """
 
     def split(documents: pd.DataFrame) -> pd.DataFrame:
-        splitter = Splitter(
-            load_token_counter(synthesis.passages.tokenizer),
-            max_tokens=synthesis.passages.max_tokens,
-            min_tokens=synthesis.passages.min_tokens,
-            enabled=synthesis.passages.split,
-        )
-        return split_documents(documents, splitter)[0]
+        return split_documents(documents, splitter_for(synthesis.passages))[0]
 
     tables, facts = [], []
     for one in benchmark.everything:

@@ -11,7 +11,6 @@ import pandas as pd
 
 from relevance_distillery.documents import (
     DocumentSource,
-    Splitter,
     clean_documents,
     deduplicate,
     split_documents,
@@ -20,9 +19,9 @@ from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.labeler.template import load_token_counter
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 from relevance_distillery.synthesizers import filters
 from relevance_distillery.synthesizers.base import choose_seeds
 from relevance_distillery.synthesizers.language import Language
@@ -108,16 +107,8 @@ def split_into_passages(
     Returns:
         `passages`, `passage_origins` and counts.
     """
-    settings = parameters.passages
-    splitter = Splitter(
-        count_tokens=load_token_counter(settings.tokenizer),
-        max_tokens=settings.max_tokens,
-        min_tokens=settings.min_tokens,
-        enabled=settings.split,
-        tokenizer=settings.tokenizer,
-    )
     passages, origins, counts = split_documents(
-        documents, splitter, previous_passages, previous_origins
+        documents, splitter_for(parameters.passages), previous_passages, previous_origins
     )
     logger.info("%d passages, %d documents unchanged", counts["passages"], counts["kept"])
     return passages, origins, counts
