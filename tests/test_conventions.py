@@ -35,7 +35,6 @@ MAY_IMPORT_KEDRO = (
     "datasets",
     "settings",
     "hooks",
-    "credentials",
     "cli",
     "pipeline_registry",
 )

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from checkout import Project
-from relevance_distillery.credentials import refuse_secrets
 from relevance_distillery.errors import UserError
+from relevance_distillery.hooks.credentials import refuse_secrets
 
 SECRET = "planted-secret-77aa10b3"
 
