@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -95,6 +95,7 @@ def test_empty_sides_are_null_with_their_reason() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=15))
+@example([(0, 1, 0), (0, 1, 0), (1, 0, 0), (1, 0, 1)])
 def test_any_few_pairs_give_finite_json(rows: list[tuple[int, int, int]]) -> None:
     human, judge, query = np.array(rows, dtype=np.int64).reshape(-1, 3).T
     pairs = GradedPairs(human, judge.astype(float), query, 4)

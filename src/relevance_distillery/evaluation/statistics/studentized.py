@@ -5,7 +5,8 @@ Student's t but what |resampled figure - figure| / its own standard error reache
 directions together (the symmetric bootstrap-t; Hall, 1988), and never below Student's t. The
 standard error over queries is the jackknife's, which does not err on the small side (Efron and
 Stein, 1981). A figure with bounds is treated on the logit scale between them (Fisher's z where
-they are -1 and 1), where its error depends less on where it stands, so that limits stay inside.
+they are -1 and 1), where its error depends less on where it stands, so that limits stay inside;
+a figure on a bound has no place on that scale: its limits are its own, cut off at the bounds.
 
 Chosen in simulation (docs/results/coverage.md shows what it does): BCa limits covered a kappa too
 seldom, the equal-tailed bootstrap-t differences of means.
@@ -50,10 +51,11 @@ class Studentized:
 
     Attributes:
         estimate: The figure over all queries.
-        error: Its standard error on the scale of `bounds`; nan without an interval, 0 where
-            the figure does not vary.
+        error: Its standard error, on the logit scale where `logit`; nan without an interval, 0
+            where the figure does not vary.
         freedom: Degrees of freedom: queries that count, less one.
         bounds: Lowest and highest possible value.
+        logit: Whether the figure is treated on the logit scale between the bounds.
         ratios: |resampled - estimate| / standard error of the resample, sorted; None where
             Student's t has to do.
         resamples: How many resamples had the figure.
@@ -63,6 +65,7 @@ class Studentized:
     error: float
     freedom: int
     bounds: Bounds = UNBOUNDED
+    logit: bool = False
     ratios: Floats | None = None
     resamples: int = 0
 
@@ -97,10 +100,11 @@ class Studentized:
         if strayed is not None and errors is not None:
             own = np.maximum(np.nan_to_num(errors), _SMALLEST * error)
             ratios = np.sort(np.abs(strayed) / own)
-        inner = _slope(estimate, bounds)
-        if not np.isfinite(inner):
-            return cls(estimate, error, freedom, UNBOUNDED, ratios, values.size)
-        return cls(estimate, error * inner, freedom, bounds, ratios, values.size)
+        low, high = bounds
+        logit = bool(np.isfinite(low) and low < estimate < high)
+        if logit:
+            error *= (high - low) / ((estimate - low) * (high - estimate))
+        return cls(estimate, error, freedom, bounds, logit, ratios, values.size)
 
     def interval(self, level: float = 0.95) -> Interval:
         """The estimate with its two-sided limits; nan where there are none."""
@@ -112,9 +116,8 @@ class Studentized:
         if self.ratios is not None:
             critical = max(critical, float(np.quantile(self.ratios, level)))
         reach = critical * self.error
-        middle = _inner(self.estimate, self.bounds)
-        low, high = (_outer(place, self.bounds) for place in (middle - reach, middle + reach))
-        return Interval(self.estimate, low, high)
+        middle = self._inner(self.estimate)
+        return Interval(self.estimate, self._outer(middle - reach), self._outer(middle + reach))
 
     def p_at_most(self, value: float) -> float:
         """One-sided p-value of the null hypothesis that the figure is `value` or less.
@@ -126,13 +129,11 @@ class Studentized:
             From 1 / (resamples + 1), which no number of draws can go below, to 1; nan where
             there is no interval.
         """
-        apart = _inner(self.estimate, self.bounds) - _inner(value, self.bounds)
-        return self._tail(apart)
+        return self._tail(self._inner(self.estimate) - self._inner(value))
 
     def p_at_least(self, value: float) -> float:
         """One-sided p-value of the null hypothesis that the figure is `value` or more."""
-        apart = _inner(self.estimate, self.bounds) - _inner(value, self.bounds)
-        return self._tail(-apart)
+        return self._tail(self._inner(value) - self._inner(self.estimate))
 
     def _tail(self, apart: float) -> float:
         """Chance to be so far on the right side of a value."""
@@ -152,28 +153,14 @@ class Studentized:
         places = np.linspace(0.0, 1.0, self.ratios.size)
         return max(chance, 1.0 - float(np.interp(ratio, self.ratios, places)))
 
+    def _inner(self, value: float) -> float:
+        if not self.logit:
+            return value
+        low, high = self.bounds
+        if not low < value < high:
+            return -np.inf if value <= low else np.inf
+        return float(np.log((value - low) / (high - value)))
 
-def _inner(value: float, bounds: Bounds) -> float:
-    low, high = bounds
-    if not np.isfinite(low):
-        return value
-    if not low < value < high:
-        return -np.inf if value <= low else np.inf
-    return float(np.log((value - low) / (high - value)))
-
-
-def _outer(place: float, bounds: Bounds) -> float:
-    low, high = bounds
-    if not np.isfinite(low):
-        return place
-    return float(low + (high - low) * expit(place))
-
-
-def _slope(value: float, bounds: Bounds) -> float:
-    """Of the inner scale against the outer; not finite on a bound."""
-    low, high = bounds
-    if not np.isfinite(low):
-        return 1.0
-    if not low < value < high:
-        return float("nan")
-    return (high - low) / ((value - low) * (high - value))
+    def _outer(self, place: float) -> float:
+        low, high = self.bounds
+        return float(low + (high - low) * expit(place) if self.logit else np.clip(place, low, high))
