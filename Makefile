@@ -37,6 +37,9 @@ check: $(READY)
 
 bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=folder of the sets)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/student.py validate
+	$(BIN)/python benchmarks/student.py test
+	$(BIN)/python benchmarks/student.py page
 	$(BIN)/python benchmarks/interval_coverage.py
 	$(BIN)/python benchmarks/systems.py
 	$(BIN)/python benchmarks/report_speed.py

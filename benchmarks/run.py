@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from halves import deal
 from machines import machine
 from pages import full_report
 from paper import Run, paper_page
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "benchmarks"
+HALVES = WORK / "halves"
 PAGES = ROOT / "docs" / "results"
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
 
@@ -78,9 +80,27 @@ RUNS: dict[str, dict[str, Any]] = {
     "chorus": {
         "title": "An electronics shop with three raters",
         "data": "querqy/chorus (Apache-2.0): 1,339 products, 62 queries, 1,605 pairs graded by "
-        "three people each; product data Icecat open content. The embedded judge teaches on "
-        "synthetic queries",
-        "runs": [("", ["--params=documents={sets}/chorus,human_judgments={sets}/chorus"])],
+        "three people each; product data Icecat open content. The halves hold half of the graded "
+        "queries each",
+        "halves": "chorus",
+        "runs": [
+            (
+                "Taught by the embedded judge on synthetic queries, all graded queries",
+                ["--params=documents={sets}/chorus,human_judgments={sets}/chorus"],
+            ),
+            (
+                "The same, tested on half of the graded queries",
+                ["--params=documents={sets}/chorus,human_judgments={halves}/chorus/test"],
+            ),
+            (
+                "Taught by people's grades of the other half",
+                [
+                    "--env=recorded",
+                    "--params=train_set={halves}/chorus/learn,benchmark={halves}/chorus/test,"
+                    "judge=human",
+                ],
+            ),
+        ],
     },
     "judges": {
         "title": "Six language models as judges",
@@ -106,10 +126,15 @@ def run(name: str, number: int, arguments: list[str]) -> None:
     shutil.copytree(ROOT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
     (project / "conf" / "local").mkdir()
     (project / "data" / "01_raw" / "sample").symlink_to(ROOT / "data" / "01_raw" / "sample")
+    if "halves" in RUNS[name]:
+        deal(BENCHMARKS / RUNS[name]["halves"], HALVES / RUNS[name]["halves"])
+    places = {"{sets}": str(BENCHMARKS), "{halves}": str(HALVES)}
+    for mark, place in places.items():
+        arguments = [text.replace(mark, place) for text in arguments]
     kedro = str(Path(sys.executable).with_name("kedro"))
     started = time.monotonic()
     subprocess.run(
-        [kedro, "run", *(text.replace("{sets}", str(BENCHMARKS)) for text in arguments)],
+        [kedro, "run", *arguments],
         cwd=project,
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
@@ -191,7 +216,8 @@ def origin(data: str, facts: dict[str, Any], name: str) -> str:
 
 def command(arguments: list[str]) -> str:
     """A run as it is typed."""
-    return " ".join(["kedro run", *map(quoted, arguments)]).replace("{sets}", "$BENCHMARKS")
+    text = " ".join(["kedro run", *map(quoted, arguments)])
+    return text.replace("{sets}", "$BENCHMARKS").replace("{halves}", HALVES.name)
 
 
 def write(name: str, parts: list[str]) -> str:

@@ -29,6 +29,7 @@ ROOMS = (
     "cascading",
     "hand_grading",
     "probing",
+    "recalibrating",
 )
 MAY_IMPORT_KEDRO = (
     "pipelines",

@@ -147,6 +147,7 @@ def tiny_settings(base_model: Path | str, **changes: Any) -> TrainingSettings:
         "max_query_tokens": 8,
         "precision": "fp32",
         "evaluations_per_epoch": 1,
+        "folds": 1,
     }
     return TrainingSettings(**{**values, **changes})
 

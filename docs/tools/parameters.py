@@ -33,6 +33,7 @@ from relevance_distillery.pipelines.labeling.parameters import LabelingParameter
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
+from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
@@ -54,6 +55,7 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "forgetting": (ForgettingParameters, "forgetting"),
     "hand_grading": (HandGradingParameters, "hand_grading"),
     "probing": (ProbingParameters, "probing"),
+    "recalibrating": (RecalibratingParameters, "recalibrating"),
     "scale": (GradeScale, ""),
 }
 """Group in the configuration: its model, and the page that explains it."""
@@ -72,7 +74,8 @@ FILES = {
     "prompt": "the grading prompt of a language model, a Jinja file",
     "query_prompt": "the prompt by which a language model writes queries, a Jinja file",
     "train_set": "with `--env=recorded`: BEIR folders whose judge teaches, separated by `;`",
-    "pairs": "with `--pipeline=score`: the pairs to grade",
+    "pairs": "with `--pipeline=score`: the pairs to grade; with `--pipeline=recalibrate` and "
+    "`prior`: pairs of the collection",
     "scored": "with `--pipeline=score`: where the graded pairs go",
     "sheet": "the sheet for graders that `export_sheet` writes; the sheets, separated by `;`, that "
     "`import_sheet` reads",

@@ -14,6 +14,7 @@ from relevance_distillery.pipelines import (
     mining,
     planning,
     probing,
+    recalibrating,
     reporting,
     scoring,
     synthesis,
@@ -44,6 +45,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "cascade": cascading.create_pipeline(),
         "forget": forgetting.create_pipeline(),
         "probe": probing.create_pipeline(),
+        "recalibrate": recalibrating.create_pipeline(),
         "export_sheet": hand_grading.create_export_pipeline(),
         "import_sheet": hand_grading.create_import_pipeline(),
     }

@@ -19,7 +19,9 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def artifact(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("workspace")
-    folder, _ = distill(tiny_data(), tiny_settings(tiny_encoder), DEFAULT_SCALE, workspace)
+    # Both ways of reading at once, each of which also stands alone.
+    settings = tiny_settings(tiny_encoder, architecture="combined")
+    folder, _ = distill(tiny_data(), settings, DEFAULT_SCALE, workspace)
     return folder
 
 

@@ -11,10 +11,11 @@ from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.features import (
     FEATURES,
     Encoded,
+    feature_count,
     inverse_document_frequency,
     pair_features,
 )
-from relevance_distillery.labeler.head import GradeHead, ordinal_loss
+from relevance_distillery.labeler.head import GradeHead, ordinal_loss, ranking_loss
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel, load_backbone, resolve_architecture
 from relevance_distillery.labeler.pairs import LabelledPairs
@@ -22,8 +23,8 @@ from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
 
 
 def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> Encoded:
-    return Encoded(
-        torch.tensor([vectors]),
+    return Encoded.of(
+        torch.tensor([[vectors]]),
         torch.tensor([ids]),
         torch.tensor([[1 if i else 0 for i in ids]]),
         torch.tensor([words]),
@@ -127,3 +128,77 @@ def test_sampling_keeps_queries_and_evens_grades() -> None:
     assert (kept[1:] > 1.5 * kept[0]).all()
     plain = np.bincount(everything.sample(200, seed=0).positions, minlength=4) / 200
     assert abs(plain[0] - 0.7) < 0.1
+
+
+def test_ranking_loss_by_hand() -> None:
+    scores = torch.tensor([2.0, 1.0, 5.0])
+    targets = torch.eye(4)[[3, 1, 0]]
+    # The third pair is of another query and ranks with nobody.
+    loss = ranking_loss(scores, targets, torch.tensor([7, 7, 8]))
+    assert loss.item() == pytest.approx(np.log1p(np.exp(-1.0)))
+    # Further apart counts more: couples (3,1) and (3,0) and (1,0) weigh 2, 3 and 1.
+    loss = ranking_loss(scores, targets, torch.tensor([7, 7, 7]))
+    parts = np.log1p(np.exp([-1.0, 3.0, 4.0]))
+    assert loss.item() == pytest.approx((parts * [2, 3, 1]).sum() / 6)
+    assert ranking_loss(scores, targets, torch.tensor([1, 2, 3])).item() == 0.0
+
+
+def test_a_fitted_head_finds_the_telling_feature() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(800, len(FEATURES), generator=generator)
+    noisy = features[:, 1] + 0.5 * torch.randn(800, generator=generator)
+    positions = torch.bucketize(noisy, torch.tensor([-0.5, 0.5]))
+    head = GradeHead(4, uses_classifier=False, uses_features=True, vocabulary=5)
+    head.standardise(features)
+    # Nobody gave grade 3: its cut point stays finite.
+    head.fit_features(features, torch.eye(4)[positions], torch.ones(800), 1e-3)
+    weights = head.linear.weight[0].detach()
+    assert weights.argmax() == 1
+    assert weights[1] > 5 * weights[[0, 2, 3, 4, 5]].abs().max()
+    assert torch.isfinite(head.cuts).all()
+    assert (head.cuts.diff() > 0).all()
+    graded = head.probabilities(head(None, features)).argmax(-1)
+    assert (graded == positions).float().mean() > 0.6
+
+
+def test_an_encoder_compares_and_a_decoder_reads_together() -> None:
+    from transformers import BertConfig
+
+    assert resolve_architecture("auto", BertConfig()) == "late_interaction"
+
+
+def test_each_level_adds_its_similarities() -> None:
+    ids, words = torch.tensor([[2, 5, 6]]), torch.tensor([[0, 1, 1]])
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(2, 1, 3, 3, 4, generator=generator)
+    attended = torch.ones(1, 3, dtype=torch.long)
+    weights = torch.arange(8.0)
+    query, passage = (Encoded.of(states[side], ids, attended, words) for side in (0, 1))
+    found = pair_features(query, passage, weights)[0]
+    assert len(found) == feature_count(3)
+    alone = [
+        pair_features(
+            Encoded.of(states[0][:, level : level + 1], ids, attended, words),
+            Encoded.of(states[1][:, level : level + 1], ids, attended, words),
+            weights,
+        )[0]
+        for level in range(3)
+    ]
+    torch.testing.assert_close(found, torch.cat([alone[0], alone[1][:5], alone[2][:5]]))
+
+
+def test_levels_go_from_the_last_layer_to_the_embeddings() -> None:
+    tokenizer = load_tokenizer("bundled")
+    backbone = load_backbone("bundled", DEFAULT_SCALE, tokenizer.pad_token_id)
+    tokens = dict(
+        tokenizer(["book a desk"], return_special_tokens_mask=True, return_tensors="pt").items()
+    )
+    model = PairModel(backbone, "late_interaction", 4, levels=4).eval()
+    with torch.inference_mode():
+        encoded = model.encode(tokens)
+        del tokens["special_tokens_mask"]
+        output = backbone.base_model(**tokens, output_hidden_states=True)
+    # Six layers: the last, the one below it, and two more down to the embeddings.
+    for level, layer in enumerate((6, 5, 2, 0)):
+        expected = torch.nn.functional.normalize(output.hidden_states[layer][0], dim=-1)
+        torch.testing.assert_close(encoded.units[0, level], expected)

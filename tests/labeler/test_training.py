@@ -69,7 +69,7 @@ def test_a_killed_training_resumes_and_ends_the_same(tiny_encoder: Path, tmp_pat
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         # Killed while the second checkpoint is being written or just after.
-        if len(list(work.glob("*/checkpoint-*/model.safetensors"))) >= 2:
+        if len(list(work.glob("*/*/checkpoint-*/model.safetensors"))) >= 2:
             break
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
@@ -90,7 +90,7 @@ def test_a_killed_training_resumes_and_ends_the_same(tiny_encoder: Path, tmp_pat
     np.testing.assert_allclose(
         resumed.grade(pairs)["score"], Labeler.load(straight).grade(pairs)["score"], atol=1e-3
     )
-    assert not list(work.glob("*/checkpoint-*"))
+    assert not list(work.glob("*/*/checkpoint-*"))
 
 
 def test_half_written_checkpoints_are_dropped(tmp_path: Path) -> None:

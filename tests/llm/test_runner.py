@@ -80,7 +80,8 @@ def test_whatever_is_ready_comes_at_once() -> None:
         # On a busy machine the answers that are under way take a while to arrive.
         _until(lambda: len(server.records()) == 17)
         time.sleep(0.5)
-        assert len(next(lists)) > (17 - given) // 2
+        # A machine that was slow enough has given them all before.
+        assert given == 17 or len(next(lists)) > (17 - given) // 2
 
 
 def test_requests_are_made_as_they_are_needed_and_in_the_callers_thread() -> None:

@@ -105,11 +105,13 @@ def test_the_workspace_is_handed_over(run: Run) -> None:
     assert set(left) <= {"precision.json"}
 
 
-def test_train_learns_from_its_own_split_alone(run: Run) -> None:
+def test_who_learns_and_who_calibrates(run: Run) -> None:
     splits = run.outputs["splits"]
     facts = run.outputs["training_facts"]
-    assert facts["train_pairs_available"] == (splits["split"] == "train").sum()
-    assert facts["early_stopping_pairs"] == (splits["split"] == "early_stopping").sum()
+    # Early stopping has too few queries to tell checkpoints apart: they teach.
+    teach = splits["split"].isin(("train", "early_stopping"))
+    assert facts["train_pairs_available"] == teach.sum()
+    assert facts["early_stopping_pairs"] == 0
     assert facts["calibration_pairs"] == (splits["split"] == "calibration").sum()
     # Half of the made-up documents have two passages, so length can be corrected for.
     assert facts["null_pairs"] > 20

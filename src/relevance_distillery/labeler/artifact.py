@@ -40,6 +40,7 @@ class LabelerFacts(BaseModel):
         format: Version of this layout.
         base_model: Name of the base model, never a path of the machine.
         architecture: What the network reads, see `PairModel`.
+        levels: Depths of the encoder at which texts are compared.
         scale: The grades.
         template: From pair to input.
         precision: Arithmetic that training settled on; grading uses it too.
@@ -55,6 +56,7 @@ class LabelerFacts(BaseModel):
     format: int = FORMAT
     base_model: str
     architecture: Architecture
+    levels: int = 1
     scale: GradeScale
     template: InputTemplate
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -142,8 +144,16 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
             backbone = AutoModelForSequenceClassification.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True, dtype="float32"
             )
-        model = PairModel(backbone, facts.architecture, facts.scale.size)
-        model.head.load_state_dict(load_file(folder / HEAD_FILE))
+        head = load_file(folder / HEAD_FILE)
+        hidden = head.get("residual.0.bias")
+        model = PairModel(
+            backbone,
+            facts.architecture,
+            facts.scale.size,
+            head_hidden=0 if hidden is None else len(hidden),
+            levels=facts.levels,
+        )
+        model.head.load_state_dict(head)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"labeler {folder} cannot be read: {reason}; distill again") from error

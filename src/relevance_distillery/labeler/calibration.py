@@ -3,15 +3,17 @@
 Isotonic regression per grade (Zadrozny & Elkan, 2002), renormalised; a grade with too few
 examples takes its column from temperature scaling (Guo et al., 2017), which has one parameter.
 Cut points on the expected grade maximise quadratic kappa, as the metric of the report does.
-Everything is plain numbers, stored as JSON.
+A link of the score (see `recalibration`) takes the place of both where there is one. Everything
+is plain numbers, stored as JSON.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from relevance_distillery.grading import GradeScale
@@ -31,21 +33,55 @@ class Knots(BaseModel):
     y: tuple[float, ...]
 
 
+class Link(BaseModel):
+    """From the score to probabilities: P(grade > k) = sigmoid(slope * score - cut_k).
+
+    Attributes:
+        slope: How fast the odds of a better grade grow with the score.
+        cuts: Where each grade ends, never decreasing, shape (grades - 1,).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slope: float = Field(gt=0)
+    cuts: tuple[float, ...]
+
+    def probabilities(self, scores: Array) -> Array:
+        """One probability a grade, lowest first, shape (pairs, grades)."""
+        above = expit(self.slope * scores[:, None] - np.asarray(self.cuts))
+        ends = np.ones((len(scores), 1)), np.zeros((len(scores), 1))
+        return np.hstack([ends[0], above]) - np.hstack([above, ends[1]])
+
+
 class Calibration(BaseModel):
     """Calibrators of all grades.
 
     Attributes:
         temperature: Divides log probabilities; 1 changes nothing.
         isotonic: One function a grade, None where the temperature serves.
+        link: Takes the place of both; None where the labeler was not recalibrated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = 1.0
     isotonic: tuple[Knots | None, ...] = ()
+    link: Link | None = None
 
-    def apply(self, probabilities: Array) -> Array:
-        """Calibrated probabilities, shape (pairs, grades); rows sum to 1."""
+    def apply(self, probabilities: Array, scores: Array | None = None) -> Array:
+        """Calibrated probabilities, shape (pairs, grades); rows sum to 1.
+
+        Args:
+            probabilities: The labeler's raw probabilities, shape (pairs, grades).
+            scores: Its scores, shape (pairs,); a link reads nothing else.
+
+        Raises:
+            ValueError: There is a link and no scores.
+        """
+        if self.link is not None:
+            if scores is None:
+                raise ValueError("a recalibrated labeler needs the scores of the pairs")
+            return self.link.probabilities(scores)
         tempered = _temper(probabilities, self.temperature)
         columns = tempered.copy()
         for grade, knots in enumerate(self.isotonic):
@@ -164,8 +200,12 @@ def fit_cut_points(expected: Array, positions: NDArray[np.int64], scale: GradeSc
 def kappa_of_positions(first: NDArray[np.int64], second: NDArray[np.int64], grades: int) -> float:
     """Quadratic kappa (Cohen, 1968) of two arrays of positions; 0 where it is not defined."""
     table = np.bincount(first * grades + second, minlength=grades * grades)
-    observed = table.reshape(grades, grades).astype(np.float64)
-    ranks = np.arange(grades, dtype=np.float64)
+    return kappa_of_table(table.reshape(grades, grades).astype(np.float64))
+
+
+def kappa_of_table(observed: Array) -> float:
+    """Quadratic kappa of a table of counts or weights, shape (grades, grades)."""
+    ranks = np.arange(len(observed), dtype=np.float64)
     weights = (ranks[:, None] - ranks[None, :]) ** 2
     chance = np.outer(observed.sum(1), observed.sum(0)) / max(observed.sum(), 1.0)
     disagreement = float((weights * chance).sum())

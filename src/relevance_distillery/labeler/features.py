@@ -2,7 +2,9 @@
 
 Late interaction (Khattab & Zaharia, ColBERT, 2020) compares every query token with its best
 match in the passage; the cosine of mean-pooled states is what the sentence encoder was trained
-for. Both come from query and passage read alone, so a batch encodes each text once.
+for. Both come from query and passage read alone, so a batch encodes each text once. They are
+taken at several depths of the encoder, since lower layers still tell wordings apart that the last
+one has made alike (Zhang et al., BERTScore, 2020, compare layers for the same reason).
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ FEATURES = (
 SIMILARITY = ("cosine", "maxsim")
 """The features whose sum is the untrained encoder's similarity, where training starts."""
 
+_AT_EACH_LEVEL = 5
 _LOW_QUARTER = 0.25
+
+
+def feature_count(levels: int) -> int:
+    """How many features there are for similarities at so many depths."""
+    return len(FEATURES) + _AT_EACH_LEVEL * (levels - 1)
 
 
 @dataclass(frozen=True)
@@ -35,20 +43,36 @@ class Encoded:
     """Texts read alone by the encoder, padded.
 
     Attributes:
-        states: Token states, shape (texts, tokens, width), float32.
+        units: Token states of length 1, shape (texts, levels, tokens, width), float32; the last
+            layer's first.
+        pooled: Mean of the token states, of length 1, shape (texts, levels, width), float32.
         ids: Token ids, shape (texts, tokens).
-        attended: 1 for tokens, 0 for padding, shape (texts, tokens).
         words: 1 for tokens of the text itself, 0 for special ones and padding.
     """
 
-    states: Tensor
+    units: Tensor
+    pooled: Tensor
     ids: Tensor
-    attended: Tensor
     words: Tensor
+
+    @classmethod
+    def of(cls, states: Tensor, ids: Tensor, attended: Tensor, words: Tensor) -> Encoded:
+        """From token states as the encoder gives them, shape (texts, levels, tokens, width).
+
+        Args:
+            states: Token states.
+            ids: Token ids, shape (texts, tokens).
+            attended: 1 for tokens, 0 for padding, shape (texts, tokens).
+            words: 1 for tokens of the text itself.
+        """
+        states = states.float()
+        mask = attended[:, None, :, None].float()
+        pooled = (states * mask).sum(2) / mask.sum(2).clamp(min=1.0)
+        return cls(normalize(states, dim=-1), normalize(pooled, dim=-1), ids, words)
 
     def select(self, index: Tensor) -> Encoded:
         """One row for each entry of `index`."""
-        return Encoded(self.states[index], self.ids[index], self.attended[index], self.words[index])
+        return Encoded(self.units[index], self.pooled[index], self.ids[index], self.words[index])
 
 
 def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
@@ -60,31 +84,36 @@ def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) ->
         token_weights: How telling a token is, shape (vocabulary,).
 
     Returns:
-        Shape (pairs, len(FEATURES)), in the order of FEATURES, float32.
+        Shape (pairs, feature_count(levels)), float32: FEATURES of the last layer, and then all
+        but the coverage at each other level.
     """
-    cosine = (_pooled(queries) * _pooled(passages)).sum(-1)
-    words = queries.words.bool()
-    pairwise = normalize(queries.states, dim=-1) @ normalize(passages.states, dim=-1).mT
-    pairwise = pairwise.masked_fill(~passages.words.bool().unsqueeze(1), -1.0)
+    cosine = (queries.pooled * passages.pooled).sum(-1)
+    words = queries.words.bool().unsqueeze(1)
+    pairwise = queries.units @ passages.units.mT
+    pairwise = pairwise.masked_fill(~passages.words.bool()[:, None, None], -1.0)
     best = pairwise.max(-1).values
     count = words.sum(-1).clamp(min=1)
     maxsim = best.masked_fill(~words, 0.0).sum(-1) / count
     # Padding sorts behind every real token, which has at most 1.
     ordered = best.masked_fill(~words, 2.0).sort(-1).values
-    low = ((count - 1).float() * _LOW_QUARTER).floor().long().unsqueeze(-1)
-    weights = token_weights[queries.ids] * words
-    total = weights.sum(-1).clamp(min=1e-6)
+    low = ((count - 1).float() * _LOW_QUARTER).floor().long()
+    low = low.expand(-1, best.shape[1]).unsqueeze(-1)
+    weights = token_weights[queries.ids] * queries.words
+    total = weights.sum(-1, keepdim=True).clamp(min=1e-6)
     same = queries.ids.unsqueeze(2) == passages.ids.unsqueeze(1)
     covered = (same & passages.words.bool().unsqueeze(1)).any(-1)
-    columns = {
-        "cosine": cosine,
-        "maxsim": maxsim,
-        "maxsim_lowest": ordered[:, 0].clamp(max=1.0),
-        "maxsim_low_quarter": ordered.gather(1, low).squeeze(1).clamp(max=1.0),
-        "weighted_maxsim": (best * weights).sum(-1) / total,
-        "weighted_coverage": (covered * weights).sum(-1) / total,
-    }
-    return torch.stack([columns[name] for name in FEATURES], dim=-1)
+    coverage = (covered * weights).sum(-1, keepdim=True) / total
+    levels = torch.stack(
+        [
+            cosine,
+            maxsim,
+            ordered[..., 0].clamp(max=1.0),
+            ordered.gather(-1, low).squeeze(-1).clamp(max=1.0),
+            (best * weights.unsqueeze(1)).sum(-1) / total,
+        ],
+        dim=-1,
+    )
+    return torch.cat([levels[:, 0], coverage, levels[:, 1:].flatten(1)], dim=-1)
 
 
 def inverse_document_frequency(token_ids: Iterable[Sequence[int]], vocabulary: int) -> Tensor:
@@ -108,8 +137,3 @@ def inverse_document_frequency(token_ids: Iterable[Sequence[int]], vocabulary: i
             [float(seen[token]) for token in sorted(seen)]
         )
     return torch.log1p(size / (1.0 + frequency)) / math.log1p(max(size, 1))
-
-
-def _pooled(texts: Encoded) -> Tensor:
-    mask = texts.attended.unsqueeze(-1).float()
-    return normalize((texts.states * mask).sum(1) / mask.sum(1).clamp(min=1.0), dim=-1)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from relevance_distillery.labeler.features import FEATURES, SIMILARITY
+from relevance_distillery.labeler.features import FEATURES, SIMILARITY, feature_count
 
 _SMALLEST_GAP = 1e-2
+_RIDGE = 1e-3
 
 
 class GradeHead(nn.Module):
@@ -25,7 +26,8 @@ class GradeHead(nn.Module):
         uses_classifier: The classifier's logits are read.
         uses_features: The pair features are read.
         vocabulary: Size of the token weights that the features use.
-        hidden: Width of the small network beside the linear part.
+        hidden: Width of a small network beside the linear part; 0 for none.
+        levels: Depths of the encoder at which texts are compared.
     """
 
     mean: Tensor
@@ -38,7 +40,8 @@ class GradeHead(nn.Module):
         uses_classifier: bool,
         uses_features: bool,
         vocabulary: int = 0,
-        hidden: int = 16,
+        hidden: int = 0,
+        levels: int = 1,
     ) -> None:
         super().__init__()
         self.grades, self.uses_classifier, self.uses_features = (
@@ -46,10 +49,14 @@ class GradeHead(nn.Module):
             uses_classifier,
             uses_features,
         )
-        features = len(FEATURES) if uses_features else 0
+        features = feature_count(levels) if uses_features else 0
         width = (grades if uses_classifier else 0) + features
         self.linear = nn.Linear(width, 1, bias=False)
-        self.residual = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, 1))
+        self.residual = (
+            nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, 1))
+            if hidden
+            else None
+        )
         self.first_cut = nn.Parameter(torch.zeros(1))
         self.gaps = nn.Parameter(torch.ones(grades - 2))
         self.register_buffer("mean", torch.zeros(features))
@@ -68,7 +75,10 @@ class GradeHead(nn.Module):
             assert features is not None
             parts.append((features - self.mean) / self.deviation)
         inputs = torch.cat(parts, dim=-1)
-        return (self.linear(inputs) + self.residual(inputs)).squeeze(-1)
+        scores = self.linear(inputs)
+        if self.residual is not None:
+            scores = scores + self.residual(inputs)
+        return scores.squeeze(-1)
 
     @property
     def cuts(self) -> Tensor:
@@ -107,6 +117,38 @@ class GradeHead(nn.Module):
         # The inverse of softplus.
         self.gaps.copy_(steps + torch.log(-torch.expm1(-steps)))
 
+    def fit_features(
+        self, features: Tensor, targets: Tensor, weights: Tensor, ridge: float
+    ) -> None:
+        """Fit the features' part and the cut points; ridge-penalised maximum likelihood.
+
+        Tuning starts where the features of the untrained encoder end: a head that is still
+        wrong would bend the encoder to its errors (Kumar et al., 2022).
+
+        Args:
+            features: Shape (pairs, features).
+            targets: The judge's probabilities of the grades, shape (pairs, grades).
+            weights: Weight of each pair, shape (pairs,).
+            ridge: Penalty on the squared weights of standardised features.
+        """
+        inputs = (features - self.mean) / self.deviation
+        start = self.linear.weight.detach()[0, -inputs.shape[1] :].clone().requires_grad_()
+        parameters = [start, self.first_cut, self.gaps]
+        optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = ordinal_loss(self.cumulative_logits(inputs @ start), targets, weights)
+            # A grade that nobody gave would push its cut point to infinity.
+            loss = loss + ridge * (start**2).sum() + _RIDGE * (self.gaps**2).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        with torch.no_grad():
+            self.linear.weight[0, -inputs.shape[1] :] = start
+        optimizer.zero_grad()
+
     @torch.no_grad()
     def _start_from_similarity(self) -> None:
         # The first score is the encoder's own similarity, which ranks better than a fresh
@@ -121,10 +163,11 @@ class GradeHead(nn.Module):
             for name in SIMILARITY:
                 start[offset + FEATURES.index(name)] = 1.0
         self.linear.weight.copy_(start.unsqueeze(0))
-        last = self.residual[-1]
-        assert isinstance(last, nn.Linear)
-        last.weight.zero_()
-        last.bias.zero_()
+        if self.residual is not None:
+            last = self.residual[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.zero_()
+            last.bias.zero_()
 
 
 def ordinal_loss(cumulative_logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -138,3 +181,22 @@ def ordinal_loss(cumulative_logits: Tensor, targets: Tensor, weights: Tensor) ->
     above = targets.flip(-1).cumsum(-1).flip(-1)[:, 1:].clamp(0.0, 1.0)
     losses = binary_cross_entropy_with_logits(cumulative_logits, above, reduction="none").sum(-1)
     return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def ranking_loss(scores: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
+    """Of two passages of a query the better one should score higher (RankNet; Burges et al., 2005).
+
+    Args:
+        scores: Relevance scores, shape (pairs,).
+        targets: The judge's probabilities of the grades, shape (pairs, grades).
+        groups: Number of each pair's query, shape (pairs,).
+
+    Returns:
+        Mean over couples of one query, each weighed by how many grades lie between; 0 where
+        the batch holds no such couple.
+    """
+    grades = targets @ torch.arange(targets.shape[1], dtype=targets.dtype, device=targets.device)
+    apart = (grades.unsqueeze(1) - grades.unsqueeze(0)).clamp(min=0.0)
+    apart = apart * (groups.unsqueeze(1) == groups.unsqueeze(0))
+    losses = softplus(scores.unsqueeze(0) - scores.unsqueeze(1))
+    return (losses * apart).sum() / apart.sum().clamp(min=1e-6)

@@ -31,7 +31,7 @@ from relevance_distillery.labeler.batching import (
     to_device,
     tokenise,
 )
-from relevance_distillery.labeler.features import FEATURES, Encoded
+from relevance_distillery.labeler.features import Encoded, feature_count
 from relevance_distillery.labeler.length import correct_documents
 from relevance_distillery.labeler.model import PairModel
 
@@ -172,7 +172,7 @@ class Labeler:
 
     @torch.inference_mode()
     def features(self, pairs: pd.DataFrame) -> Tensor:
-        """Pair features, shape (pairs, len(FEATURES)); for architectures that compare texts."""
+        """Pair features, see `pair_features`; for architectures that compare texts."""
         queries, passages = self.facts.template.render(pairs)
         tokens = tokenise(self.model, self.facts.template, self.tokenizer, queries, passages)
         with self._autocast():
@@ -180,7 +180,7 @@ class Labeler:
 
     def decide(self, raw: np.ndarray, scores: np.ndarray, index: pd.Index) -> pd.DataFrame:
         """Calibrate raw probabilities and decide on grades; columns as in `grade`."""
-        probabilities = np.round(self.facts.calibration.apply(raw), DIGITS)
+        probabilities = np.round(self.facts.calibration.apply(raw, scores), DIGITS)
         expected = np.round(probabilities @ self.scale.values.astype(np.float64), DIGITS)
         grades = self.facts.decide(probabilities, expected)
         rows = np.arange(len(grades))
@@ -234,7 +234,7 @@ class Labeler:
         return logits
 
     def _compared(self, pairs: TokenisedPairs) -> Tensor:
-        features = torch.zeros(len(pairs), len(FEATURES), device=self.device)
+        features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
         queries = self._encoded(pairs.queries, range(len(pairs.queries)))
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
@@ -245,8 +245,8 @@ class Labeler:
             passages = self._encoded(pairs.passages, chosen)
             place = {passage: row for row, passage in enumerate(chosen)}
             together = [pair for passage in chosen for pair in pairs_of[passage]]
-            for start in range(0, len(together), 4 * self.batch_size):
-                block = together[start : start + 4 * self.batch_size]
+            for start in range(0, len(together), self.batch_size):
+                block = together[start : start + self.batch_size]
                 features[block] = self.model.compare(
                     queries.select(torch.tensor([pairs.query_of[i] for i in block])),
                     passages.select(torch.tensor([place[pairs.passage_of[i]] for i in block])),
@@ -276,8 +276,8 @@ def _stack(parts: list[Encoded]) -> Encoded:
     width = max(part.ids.shape[1] for part in parts)
     grown = [(part, width - part.ids.shape[1]) for part in parts]
     return Encoded(
-        torch.cat([widen(part.states, (0, 0, 0, more)) for part, more in grown]),
+        torch.cat([widen(part.units, (0, 0, 0, more)) for part, more in grown]),
+        torch.cat([part.pooled for part, _ in grown]),
         torch.cat([widen(part.ids, (0, more)) for part, more in grown]),
-        torch.cat([widen(part.attended, (0, more)) for part, more in grown]),
         torch.cat([widen(part.words, (0, more)) for part, more in grown]),
     )

@@ -13,7 +13,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.base import is_decoder, quiet, resolve_model
 from relevance_distillery.labeler.features import Encoded, pair_features
-from relevance_distillery.labeler.head import GradeHead, ordinal_loss
+from relevance_distillery.labeler.head import GradeHead, ordinal_loss, ranking_loss
 
 Architecture = Literal["auto", "cross_encoder", "late_interaction", "combined"]
 Tokens = dict[str, Tensor]
@@ -42,20 +42,34 @@ class PairModel(nn.Module):
         grades: Number of grades.
         classifier_weight: Weight of the classifier's own cross-entropy in the loss, so that
             the plain Hugging Face model is of use without the head.
+        ranking_weight: Weight of the pairwise loss within a query.
+        head_hidden: Width of the head's small network; 0 for none.
+        levels: Depths of the encoder at which texts are compared; 1 for the last layer alone.
     """
 
     def __init__(
-        self, backbone: Any, architecture: Architecture, grades: int, classifier_weight: float = 0.5
+        self,
+        backbone: Any,
+        architecture: Architecture,
+        grades: int,
+        classifier_weight: float = 0.5,
+        ranking_weight: float = 0.0,
+        head_hidden: int = 0,
+        levels: int = 1,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.architecture = architecture
         self.classifier_weight = classifier_weight
+        self.ranking_weight = ranking_weight
+        self.levels = levels
         self.head = GradeHead(
             grades,
             uses_classifier=architecture != "late_interaction",
             uses_features=architecture != "cross_encoder",
             vocabulary=int(backbone.config.vocab_size),
+            hidden=head_hidden,
+            levels=levels,
         )
 
     @property
@@ -76,14 +90,21 @@ class PairModel(nn.Module):
         """Token states of texts read alone; `alone` carries their special_tokens_mask too."""
         tokens = {key: value for key, value in alone.items() if key != "special_tokens_mask"}
         plain = getattr(self.backbone, "get_base_model", lambda: self.backbone)()
-        states = plain.base_model(**tokens).last_hidden_state.float()
+        output = plain.base_model(**tokens, output_hidden_states=self.levels > 1)
+        layers = [output.last_hidden_state]
+        if self.levels > 1:
+            lower = output.hidden_states[:-1]
+            # From below the last layer down to the embeddings, evenly.
+            places = torch.linspace(len(lower) - 1, 0, self.levels - 1).round().long().tolist()
+            layers += [lower[place] for place in places]
         attended = alone["attention_mask"]
         words = attended * (1 - alone["special_tokens_mask"])
-        return Encoded(states, alone["input_ids"], attended, words)
+        with torch.autocast(attended.device.type, enabled=False):
+            return Encoded.of(torch.stack(layers, dim=1), alone["input_ids"], attended, words)
 
     def compare(self, queries: Encoded, passages: Encoded) -> Tensor:
         """Pair features of aligned rows, in float32 whatever the precision around."""
-        with torch.autocast(queries.states.device.type, enabled=False):
+        with torch.autocast(queries.units.device.type, enabled=False):
             return pair_features(queries, passages, self.head.token_weights)
 
     def predict(
@@ -121,16 +142,30 @@ class PairModel(nn.Module):
         self,
         targets: Tensor,
         weights: Tensor,
+        groups: Tensor,
         together: Tokens | None = None,
         queries: Tokens | None = None,
         passages: Tokens | None = None,
         query_index: Tensor | None = None,
         passage_index: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Loss and scores of a batch; `targets` are the judge's probabilities."""
+        """Loss and scores of a batch.
+
+        Args:
+            targets: The judge's probabilities of the grades, shape (pairs, grades).
+            weights: Weight of each pair, shape (pairs,).
+            groups: Number of each pair's query, shape (pairs,).
+            together: This and the following as for `predict`.
+            queries: Tokens of the different queries.
+            passages: Tokens of the different passages.
+            query_index: The query of each pair.
+            passage_index: The passage of each pair.
+        """
         prediction = self.predict(together, queries, passages, query_index, passage_index)
         with torch.autocast(prediction.scores.device.type, enabled=False):
             loss = ordinal_loss(self.head.cumulative_logits(prediction.scores), targets, weights)
+            if self.ranking_weight > 0:
+                loss = loss + self.ranking_weight * ranking_loss(prediction.scores, targets, groups)
             if prediction.logits is not None and self.classifier_weight > 0:
                 losses = cross_entropy(prediction.logits, targets, reduction="none")
                 share = (losses * weights).sum() / weights.sum().clamp(min=1e-6)
@@ -169,17 +204,31 @@ def load_backbone(base_model: str, scale: GradeScale, pad_token_id: int) -> Any:
 
 
 def resolve_architecture(architecture: Architecture, config: Any) -> Architecture:
-    """`auto` becomes `combined` for encoders and `cross_encoder` for decoders.
+    """`auto` becomes `late_interaction` for encoders and `cross_encoder` for decoders.
 
     Raises:
         UserError: A decoder is asked to compare texts read alone.
     """
     decoder = is_decoder(config)
     if architecture == "auto":
-        return "cross_encoder" if decoder else "combined"
+        return "cross_encoder" if decoder else "late_interaction"
     if decoder and architecture != "cross_encoder":
         raise UserError(
             f"architecture {architecture}: {config.model_type} reads left to right, so its token "
             "states cannot be compared; use cross_encoder or auto"
         )
     return architecture
+
+
+def freeze_lower_layers(backbone: Any, tuned: int) -> None:
+    """Leave the embeddings and all layers but the top `tuned` as they are.
+
+    A model with no more layers than that is tuned whole.
+    """
+    stacks = [part for part in backbone.modules() if isinstance(part, nn.ModuleList)]
+    layers = max(stacks, key=len, default=nn.ModuleList())
+    if len(layers) <= tuned:
+        return
+    embeddings = getattr(backbone.base_model, "embeddings", backbone.get_input_embeddings())
+    for part in (embeddings, *layers[: len(layers) - tuned]):
+        part.requires_grad_(False)

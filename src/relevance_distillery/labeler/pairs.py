@@ -51,6 +51,12 @@ class LabelledPairs:
         """Query id of each pair."""
         return self.pairs["query_id"].to_numpy(dtype=object)
 
+    @property
+    def groups(self) -> NDArray[np.object_]:
+        """What must not be torn apart: the column `group`, or the query id without one."""
+        column = "group" if "group" in self.pairs.columns else "query_id"
+        return self.pairs[column].to_numpy(dtype=object)
+
     def sample(self, size: int, seed: int) -> LabelledPairs:
         """At most `size` pairs drawn alike, so that the shares of the grades stay as they are."""
         if len(self) <= size:
@@ -122,7 +128,8 @@ def labelled_pairs(
     """Labels with their texts and the judge's probabilities.
 
     Args:
-        labels: Columns query_id, passage_id, grade, probabilities (a list or nothing).
+        labels: Columns query_id, passage_id, grade, probabilities (a list or nothing) and,
+            where it is known, group: queries of one seed document, or of one wording.
         queries: Columns query_id, text.
         passages: The passages table.
         scale: The grades.
@@ -131,6 +138,7 @@ def labelled_pairs(
         UserError: A grade is not on the scale, or probabilities have another length.
     """
     columns = ["query_id", "passage_id", "grade", "probabilities"]
+    columns += [name for name in ("group",) if name in labels.columns]
     joined = join_texts(labels[columns].reset_index(drop=True), queries, passages)
     try:
         positions = scale.positions(joined["grade"].to_numpy())

@@ -15,23 +15,32 @@ Recipe = Literal["small", "full"]
 _RECIPES: dict[str, dict[str, Any]] = {
     # Five minutes on two cores for everything, of which training may take two.
     "small": {
-        "max_train_pairs": 720,
+        "max_train_pairs": 900,
         "max_evaluation_pairs": 160,
-        "max_calibration_pairs": 400,
+        "max_calibration_pairs": 900,
         "max_null_pairs": 160,
         "epochs": 1.0,
         "evaluations_per_epoch": 2,
+        "folds": 2,
+        "tuned_layers": 2,
     },
     "full": {
         "max_train_pairs": 10**9,
         "max_evaluation_pairs": 2000,
         "max_calibration_pairs": 20_000,
         "max_null_pairs": 2000,
-        "epochs": 3.0,
+        "epochs": 1.0,
         "evaluations_per_epoch": 2,
+        "folds": 3,
+        "tuned_layers": 6,
     },
 }
 _LEARNING_RATES = {"full": 5e-5, "lora": 2e-4}
+# Texts read alone share a query's states, so that many of its passages fit in a batch.
+_BATCHES: dict[bool, dict[str, int]] = {
+    True: {"batch_size": 24, "gradient_accumulation": 1},
+    False: {"batch_size": 8, "gradient_accumulation": 2},
+}
 
 
 class LoraSettings(StrictModel):
@@ -58,7 +67,7 @@ class TrainingSettings(StrictModel):
         default="auto",
         description="`combined` reads the pair together and compares the texts read alone; "
         "`cross_encoder` does only the first, `late_interaction` only the second (half the "
-        "time each); `auto` is combined for encoders, cross_encoder for decoders.",
+        "time each); `auto` is late_interaction for encoders, cross_encoder for decoders.",
     )
     tuning: Literal["auto", "full", "lora"] = Field(
         default="auto",
@@ -70,8 +79,22 @@ class TrainingSettings(StrictModel):
         description="`small` trains on a sample within two minutes on two cores; `full` uses "
         "every pair, three times.",
     )
+    folds: int | None = Field(
+        default=None,
+        ge=1,
+        le=10,
+        description="One model a fold learns from the other folds' queries; the weights are "
+        "averaged and every query serves calibration. 1 trains one model and calibrates on the "
+        "split `calibration` alone: cheaper, and as good with many queries.",
+    )
+    tuned_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Layers from the top that full tuning changes; fewer train faster and "
+        "forget less, all of them need more labels.",
+    )
     max_train_pairs: int | None = Field(
-        default=None, ge=10, description="More pairs train better and longer."
+        default=None, ge=10, description="Pairs a fold learns from; more train better and longer."
     )
     max_evaluation_pairs: int | None = Field(
         default=None, ge=10, description="Pairs of the early-stopping split graded each time."
@@ -92,15 +115,44 @@ class TrainingSettings(StrictModel):
     patience: int = Field(
         default=3, ge=1, description="Evaluations without a better kappa before training stops."
     )
-    batch_size: int = Field(default=8, ge=2, description="Pairs read at once; memory limits it.")
-    gradient_accumulation: int = Field(
-        default=2, ge=1, description="Batches a step, for large batches in little memory."
+    batch_size: int | None = Field(
+        default=None,
+        ge=2,
+        description="Pairs read at once, of one query where it has enough; memory limits it.",
+    )
+    gradient_accumulation: int | None = Field(
+        default=None, ge=1, description="Batches a step, for large batches in little memory."
     )
     learning_rate: float | None = Field(
         default=None, gt=0, description="Lower it where the loss jumps (5e-5 full, 2e-4 LoRA)."
     )
     head_learning_rate: float = Field(
         default=5e-3, gt=0, description="The head is new and small, so it learns faster."
+    )
+    head_start: Literal["fitted", "similarity"] = Field(
+        default="fitted",
+        description="`fitted` begins with the best linear head on the untrained encoder's "
+        "features; `similarity` with the sum of cosine and MaxSim.",
+    )
+    head_ridge: float = Field(
+        default=0.02,
+        ge=0,
+        description="Ridge penalty of the fitted head; raise it where queries are few.",
+    )
+    levels: int = Field(
+        default=6,
+        ge=1,
+        description="Depths of the encoder at which texts are compared, from the last layer down "
+        "to the embeddings; 1 is the last layer alone.",
+    )
+    head_hidden: int = Field(
+        default=0, ge=0, description="Width of a small network beside the linear head; 0 for none."
+    )
+    ranking_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="Weight of the pairwise loss: of two passages of a query the better one "
+        "should score higher.",
     )
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of steps of rising rate.")
     weight_decay: float = Field(default=0.01, ge=0, description="Raise it where it overfits.")
@@ -134,12 +186,18 @@ class TrainingSettings(StrictModel):
     lora: LoraSettings = LoraSettings()
     seed: int = Field(default=0, description="Another seed, another labeler of the same kind.")
 
-    def resolved(self, tuning: Literal["full", "lora"]) -> TrainingSettings:
+    def resolved(
+        self, tuning: Literal["full", "lora"], architecture: Architecture
+    ) -> TrainingSettings:
         """The same settings with the recipe's values where nothing was given."""
         values = self.model_dump()
-        recipe = {**_RECIPES[self.recipe], "learning_rate": _LEARNING_RATES[tuning]}
+        recipe = {
+            **_RECIPES[self.recipe],
+            **_BATCHES[architecture == "late_interaction"],
+            "learning_rate": _LEARNING_RATES[tuning],
+        }
         for name, value in recipe.items():
             if values[name] is None:
                 values[name] = value
-        values["tuning"] = tuning
+        values |= {"tuning": tuning, "architecture": architecture}
         return TrainingSettings.model_validate(values)

@@ -33,8 +33,7 @@ from relevance_distillery.labeler.precision import choose_precision
 from relevance_distillery.labeler.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
-_WINDOW = 8
-_START_PAIRS = 256
+_START_PAIRS = 2000
 
 
 class _Batches(Dataset[dict[str, Any]]):
@@ -115,7 +114,7 @@ class _PairTrainer(Trainer):
             self.args, self.state, self.control, metrics
         )
         logger.info(
-            "step %d of %d: early-stopping quadratic kappa %.3f, loss %.3f",
+            "step %d of %d: held-out quadratic kappa %.3f, loss %.3f",
             self.state.global_step,
             self.state.max_steps,
             metrics["eval_quadratic_kappa"],
@@ -156,21 +155,23 @@ def train(
     facts: LabelerFacts,
     learn: LabelledPairs,
     early: LabelledPairs,
+    stops: bool,
     settings: TrainingSettings,
     folder: Path,
-    collection: list[str],
+    precision_memory: Path,
 ) -> tuple[LabelerFacts, dict[str, Any]]:
-    """Fine-tune `model` in place; its weights are the best checkpoint's afterwards.
+    """Fine-tune `model` in place; its weights are the best, or the last, checkpoint's then.
 
     Args:
         model: The network.
         tokenizer: Its tokenizer.
         facts: Scale, template and architecture.
         learn: Pairs to learn from.
-        early: Pairs that decide when to stop and which checkpoint is kept.
+        early: Pairs that are graded now and then.
+        stops: They decide when to stop and which checkpoint is kept.
         settings: Resolved settings.
         folder: For checkpoints; newer runs with the same folder resume from them.
-        collection: Passage texts from which the weights of tokens are counted.
+        precision_memory: A JSON file with what earlier trainings measured of this machine.
 
     Returns:
         `facts` with the precision that was used, and how training went.
@@ -182,18 +183,17 @@ def train(
     assert settings.epochs is not None
     assert settings.evaluations_per_epoch is not None
     assert settings.learning_rate is not None
+    assert settings.gradient_accumulation is not None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     batches = _batches(model, tokenizer, facts, learn, settings)
-    if model.reads_alone:
-        _count_tokens(model, tokenizer, facts, collection)
     precision = settings.precision
     if precision == "auto":
         sample = to_device(batches[len(batches) // 2], device)
-        precision = choose_precision(model, sample, folder.parent / "precision.json")
+        precision = choose_precision(model, sample, precision_memory)
     facts = facts.model_copy(update={"precision": precision})
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
-    _start_head(grader, learn, settings.seed)
+    _start_head(grader, learn, settings)
     start = evaluate(grader, early)
     logger.info(
         "training on %d pairs of %d queries in %s; before: quadratic kappa %.3f",
@@ -217,7 +217,7 @@ def train(
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
-        load_best_model_at_end=True,
+        load_best_model_at_end=stops,
         metric_for_best_model="eval_choice",
         greater_is_better=True,
         bf16=precision == "bf16",
@@ -237,7 +237,7 @@ def train(
         train_dataset=_Batches(batches),
         eval_dataset=_Batches(batches[:1]),
         data_collator=lambda rows: rows[0],
-        callbacks=[EarlyStoppingCallback(early_stopping_patience=settings.patience)],
+        callbacks=[EarlyStoppingCallback(settings.patience)] if stops else [],
         early=early,
         grader=grader,
         settings=settings,
@@ -257,8 +257,9 @@ def train(
         if "eval_quadratic_kappa" in entry
     ]
     return facts, {
+        "train_pairs": len(learn),
         "steps": trainer.state.global_step,
-        "best_step": trainer.state.best_global_step,
+        "best_step": trainer.state.best_global_step if stops else trainer.state.global_step,
         "early_stopping": history,
         "before_training": {
             "quadratic_kappa": round(start["eval_quadratic_kappa"], 6),
@@ -294,35 +295,52 @@ def _batches(
     learn: LabelledPairs,
     settings: TrainingSettings,
 ) -> list[dict[str, Any]]:
-    """Batches of neighbouring queries and like lengths, the same in every epoch.
+    """Batches that hold as much of a query as fits, the same in every epoch.
 
-    Queries are shuffled; windows of eight batches are sorted by length, so that a batch wastes
-    little padding and still holds several passages of a query, encoded once.
+    A query's pairs of like length stay together, so that a batch wastes little padding, encodes
+    the query once and has couples to rank; what is left of several queries shares a batch.
     """
+    assert settings.batch_size is not None
     pairs = tokenise(model, facts.template, tokenizer, *facts.template.render(learn.pairs))
     weights = class_weights(learn.positions, facts.scale.size, settings.class_balance)
     rng = np.random.default_rng(settings.seed)
     names = sorted(set(learn.queries.tolist()))
-    turn = dict(zip(names, rng.permutation(len(names)).tolist(), strict=True))
-    order = sorted(range(len(learn)), key=lambda i: (turn[learn.queries[i]], i))
-    lengths = pairs.lengths()
+    number = dict(zip(names, rng.permutation(len(names)).tolist(), strict=True))
+    turn = np.array([number[name] for name in learn.queries])
+    # Lengths are blurred, or a query's longest passages would always meet each other alone.
+    blurred = np.array(pairs.lengths()) * rng.uniform(0.7, 1.3, len(learn))
+    order = np.lexsort((blurred, turn))
     size = settings.batch_size
+    whole, rest = [], []
+    for rows in np.split(order, np.flatnonzero(np.diff(turn[order])) + 1):
+        full = len(rows) // size * size
+        whole += [rows[first : first + size] for first in range(0, full, size)]
+        rest.append(rows[full:])
+    left = np.concatenate(rest)
+    whole += [left[first : first + size] for first in range(0, len(left), size)]
     batches = []
-    for start in range(0, len(order), _WINDOW * size):
-        window = sorted(order[start : start + _WINDOW * size], key=lambda i: (lengths[i], i))
-        for first in range(0, len(window), size):
-            chosen = window[first : first + size]
-            batch = collate(pairs, chosen, tokenizer.pad_token_id)
-            targets = learn.targets[chosen]
-            batch["targets"] = torch.tensor(targets, dtype=torch.float32)
-            batch["weights"] = torch.tensor(targets @ weights, dtype=torch.float32)
-            batches.append(batch)
+    for rows in whole:
+        chosen = rows.tolist()
+        batch = collate(pairs, chosen, tokenizer.pad_token_id)
+        targets = learn.targets[chosen]
+        batch["targets"] = torch.tensor(targets, dtype=torch.float32)
+        batch["weights"] = torch.tensor(targets @ weights, dtype=torch.float32)
+        batch["groups"] = torch.tensor(turn[chosen])
+        batches.append(batch)
     return batches
 
 
-def _count_tokens(
+def count_tokens(
     model: PairModel, tokenizer: Any, facts: LabelerFacts, collection: list[str]
 ) -> None:
+    """Weigh each token by how rare it is in a collection.
+
+    Args:
+        model: Its head takes the weights.
+        tokenizer: The model's.
+        facts: For the template.
+        collection: Passage texts.
+    """
     tokens = (
         row["input_ids"]
         for start in range(0, len(collection), 1000)
@@ -332,11 +350,23 @@ def _count_tokens(
     model.head.token_weights.copy_(weights)
 
 
-def _start_head(grader: Labeler, learn: LabelledPairs, seed: int) -> None:
-    """Standardise the features and place the cut points on the untrained encoder's scores."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(learn))[:_START_PAIRS])
+def _start_head(grader: Labeler, learn: LabelledPairs, settings: TrainingSettings) -> None:
+    """Standardise the features; cut points, and the fitted head, from the untrained encoder's."""
+    rows = np.sort(np.random.default_rng(settings.seed).permutation(len(learn))[:_START_PAIRS])
     sample = learn.take(rows)
-    if grader.model.reads_alone:
-        grader.model.head.standardise(grader.features(sample.pairs))
-    _, scores = grader.raw(sample.pairs)
-    grader.model.head.place_cuts(torch.tensor(scores), sample.targets.mean(axis=0).tolist())
+    head = grader.model.head
+    features = grader.features(sample.pairs) if grader.model.reads_alone else None
+    if features is not None:
+        head.standardise(features)
+    if grader.model.reads_together:
+        scores = torch.tensor(grader.raw(sample.pairs)[1])
+    else:
+        scores = head(None, features).detach()
+    head.place_cuts(scores, sample.targets.mean(axis=0).tolist())
+    if features is not None and settings.head_start == "fitted":
+        weights = class_weights(sample.positions, grader.scale.size, settings.class_balance)
+        targets = torch.tensor(sample.targets, dtype=torch.float32, device=features.device)
+        of_pairs = torch.tensor(
+            sample.targets @ weights, dtype=torch.float32, device=features.device
+        )
+        head.fit_features(features, targets, of_pairs, settings.head_ridge)

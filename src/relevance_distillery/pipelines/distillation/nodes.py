@@ -59,7 +59,7 @@ def train_labeler(
     """
     parts = {
         name: labelled_pairs(
-            splits.loc[splits["split"] == name, ["query_id", "passage_id"]].merge(
+            splits.loc[splits["split"] == name, ["query_id", "passage_id", "group"]].merge(
                 labels, on=["query_id", "passage_id"], how="inner"
             ),
             queries,

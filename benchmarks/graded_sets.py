@@ -1,0 +1,121 @@
+"""Collections with recorded judges as a labeler's training reads them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.distilling import DistillationData
+from relevance_distillery.labeler.pairs import labelled_pairs
+from relevance_distillery.labeler.splits import split_pairs
+
+SHARES = {"train": 0.75, "early_stopping": 0.1, "calibration": 0.15, "test": 0.0}
+
+
+@dataclass(frozen=True)
+class GradedSet:
+    """A collection whose pairs people and a judge graded.
+
+    Attributes:
+        name: Of its folder.
+        queries: Columns query_id, text, passage_id (empty: nobody wrote them from a passage).
+        passages: The passages table, a passage a document.
+        pairs: Columns query_id, passage_id, human, teacher; rows that both graded.
+        judge: The teacher's name.
+    """
+
+    name: str
+    queries: pd.DataFrame
+    passages: pd.DataFrame
+    pairs: pd.DataFrame
+    judge: str
+
+    def only(self, queries: set[str]) -> GradedSet:
+        """The pairs of some queries."""
+        kept = self.pairs[self.pairs["query_id"].isin(queries)].reset_index(drop=True)
+        return GradedSet(self.name, self.queries, self.passages, kept, self.judge)
+
+    def texts(self) -> pd.DataFrame:
+        """The pairs with the columns query and those of the passages."""
+        texts = self.queries.rename(columns={"text": "query"})[["query_id", "query"]]
+        passages = self.passages.drop(columns="document_id")
+        return self.pairs.merge(texts, on="query_id").merge(passages, on="passage_id")
+
+    def data(self, seed: int = 0, grades: str = "teacher") -> DistillationData:
+        """What `distill` takes.
+
+        Args:
+            seed: Decides the splits.
+            grades: The column that teaches.
+        """
+        labels = self.pairs[["query_id", "passage_id"]].assign(
+            grade=self.pairs[grades].astype(int), probabilities=None
+        )
+        splits = split_pairs(labels, self.queries, self.passages, SHARES, seed)
+        labels["group"] = splits["group"]
+        parts = [
+            labelled_pairs(
+                labels[splits["split"] == name], self.queries, self.passages, DEFAULT_SCALE
+            )
+            for name in ("train", "early_stopping", "calibration")
+        ]
+        return DistillationData(
+            *parts, queries=self.queries, passages=self.passages, taught_by=(self.judge,)
+        )
+
+
+def read_set(folder: Path, judge: str | None) -> GradedSet:
+    """A set in BEIR's layout with `qrels/human.tsv` and `judges/NAME.tsv`.
+
+    Args:
+        folder: The set.
+        judge: The teacher; None puts people's grades in its place.
+    """
+    queries = _rows(folder / "queries.jsonl.gz")
+    documents = _rows(folder / "corpus.jsonl.gz")
+    human = _grades(folder / "qrels" / "human.tsv", "human")
+    source = folder / "judges" / f"{judge}.tsv" if judge else folder / "qrels" / "human.tsv"
+    pairs = human.merge(_grades(source, "teacher"), on=["query_id", "passage_id"])
+    passages = pd.DataFrame(
+        {
+            "passage_id": documents["_id"],
+            "document_id": documents["_id"],
+            "title": documents.get("title", pd.Series("", documents.index)).fillna(""),
+            "text": documents["text"].fillna(""),
+            "heading": "",
+            "path": "",
+            "author": "",
+            "modified": "",
+        }
+    )
+    known = pairs["query_id"].isin(queries["_id"]) & pairs["passage_id"].isin(documents["_id"])
+    table = pd.DataFrame({"query_id": queries["_id"], "text": queries["text"], "passage_id": ""})
+    return GradedSet(
+        folder.name, table, passages, pairs[known].reset_index(drop=True), judge or "human"
+    )
+
+
+def folds_of(pairs: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:
+    """Query ids of each fold."""
+    names = np.array(sorted(pairs["query_id"].unique()), dtype=object)
+    shuffled = np.random.default_rng(seed).permutation(names)
+    return [set(part.tolist()) for part in np.array_split(shuffled, folds)]
+
+
+def _rows(path: Path) -> pd.DataFrame:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return pd.DataFrame([json.loads(line) for line in lines])
+
+
+def _grades(path: Path, name: str) -> pd.DataFrame:
+    rows = pd.read_csv(path, sep="\t", dtype=str).rename(
+        columns={"query-id": "query_id", "corpus-id": "passage_id", "score": name}
+    )
+    rows[name] = rows[name].astype(float).round().astype(int)
+    return rows.drop_duplicates(["query_id", "passage_id"])[["query_id", "passage_id", name]]

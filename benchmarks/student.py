@@ -1,0 +1,229 @@
+"""What each part of the training recipe is worth, and how far a student gets beside its teacher.
+
+    BENCHMARKS=/folder/of/the/sets python benchmarks/student.py validate [--only NAME ...]
+    BENCHMARKS=/folder/of/the/sets python benchmarks/student.py test
+    python benchmarks/student.py page
+
+`validate` never opens people's grades: a judge's grades of TREC DL 2019 and of 2020 are dealt into
+three folds of queries, a student learns two and is compared with the judge on the third. `test`
+teaches on one collection and compares with people on the other. Every training is kept under
+build/benchmarks/student/ and not repeated; `page` writes docs/results/student.md from that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from graded_sets import GradedSet, folds_of, read_set
+from lexical_features import baseline_scores
+
+from relevance_distillery.evaluation.benchmarks.untrained import ScoreGrades
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.distilling import distill
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.settings import TrainingSettings
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / "build" / "benchmarks" / "student"
+BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
+
+TEACHER = "umbrela-gpt-4o"
+LADDER = (
+    "umbrela-llama3.2",
+    "fourprompts-llama3-8b",
+    "fourprompts-llama70b",
+    "sumdecomposed-llama3-8b",
+    "umbrela-gpt-4",
+    "umbrela-gpt-4o",
+)
+SETS = ("trec-dl19", "trec-dl20")
+OUTER_FOLDS = 3
+GRADED_A_QUERY = 60
+TESTED_A_QUERY = 100
+"""Pairs that a student grades, drawn at random from each query's."""
+
+RECIPE: dict[str, Any] = {
+    "recipe": "full",
+    "max_train_pairs": 600,
+    "max_evaluation_pairs": 100,
+    "max_calibration_pairs": 1200,
+    "batch_size": 12,
+    "folds": 3,
+    "precision": "bf16",
+}
+PLAIN = {**RECIPE, "architecture": "cross_encoder", "folds": 1, "max_train_pairs": 1800}
+DESCRIBED = {
+    **RECIPE,
+    "folds": 1,
+    "max_train_pairs": 1800,
+    "head_start": "similarity",
+    "head_hidden": 16,
+    "levels": 1,
+    "ranking_weight": 0.0,
+    "learning_rate": 3e-5,
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "recipe": RECIPE,
+    "plain fine-tuning": PLAIN,
+    "tuned late interaction": DESCRIBED,
+    "frozen encoder": {**RECIPE, "epochs": 0.001},
+    "last layer alone, weak ridge": {**RECIPE, "levels": 1, "head_ridge": 1e-3},
+    "the same, frozen encoder": {**RECIPE, "levels": 1, "head_ridge": 1e-3, "epochs": 0.001},
+    "weak ridge": {**RECIPE, "head_ridge": 1e-3},
+    "without ranking loss": {**RECIPE, "ranking_weight": 0.0},
+    "one model, one split": {**RECIPE, "folds": 1, "max_train_pairs": 1800},
+    "twice the learning rate": {**RECIPE, "learning_rate": 1e-4},
+    "top two layers only": {**RECIPE, "tuned_layers": 2},
+    "start from similarity": {**RECIPE, "head_start": "similarity"},
+    "small network in the head": {**RECIPE, "head_hidden": 16},
+    "cross-encoder beside": {**RECIPE, "architecture": "combined"},
+    "two epochs": {**RECIPE, "epochs": 2.0},
+    "1,800 pairs a fold": {**RECIPE, "max_train_pairs": 1800},
+}
+
+
+def student(learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    """Grades of a student: columns grade, expected, score; a row for each of `asked`."""
+    place = WORK / "training" / _name(learn.name, learn.judge, settings, len(learn.pairs))
+    started = time.monotonic()
+    folder, _ = distill(learn.data(), TrainingSettings(**settings), DEFAULT_SCALE, place)
+    trained = time.monotonic()
+    graded = Labeler.load(folder).grade(asked)
+    shutil.rmtree(place, ignore_errors=True)
+    return pd.DataFrame(
+        {
+            "grade": graded["grade"],
+            "expected": graded["expected_grade"],
+            "score": graded["score"],
+            "training_seconds": trained - started,
+            "grading_seconds": time.monotonic() - trained,
+        }
+    )
+
+
+def baselines(learn: GradedSet, asked: pd.DataFrame) -> pd.DataFrame:
+    """Scores and grades of what needs no fine-tuning, by name; cut points from the teacher's."""
+    found = {}
+    known = learn.texts()
+    for name, (here, there) in baseline_scores(known, asked, known["teacher"]).items():
+        grades = ScoreGrades(here, known["teacher"].to_numpy(), DEFAULT_SCALE)
+        found[f"{name} grade"], found[f"{name} score"] = grades(there), there
+    return pd.DataFrame(found, index=asked.index)
+
+
+def validate(name: str, number: int, variant: str) -> None:
+    """One variant on one fold of one set, against the teacher's grades alone."""
+    target = WORK / "validation" / f"{_slug(variant)}.{name}.{number}.parquet"
+    whole = read_set(BENCHMARKS / name, TEACHER)
+    folds = folds_of(whole.pairs, OUTER_FOLDS, 0)
+    learn = whole.only(set.union(*(fold for k, fold in enumerate(folds) if k != number)))
+    asked = _some(whole.only(folds[number]).texts(), GRADED_A_QUERY)
+    _keep(target, asked, "teacher", lambda: _said(variant, learn, asked))
+
+
+def test(train: str, against: str, judge: str, settings: dict[str, Any], variant: str) -> None:
+    """A student of one collection against people's grades of the other."""
+    target = WORK / "test" / f"{_slug(variant)}.{judge}.{train}.{against}.parquet"
+    learn = read_set(BENCHMARKS / train, judge)
+    asked = read_set(BENCHMARKS / against, None)
+    # Neither a query nor a text of the benchmark teaches.
+    known = set(asked.texts()["query"].str.casefold())
+    texts = set(asked.passages["text"])
+    rows = learn.texts()
+    kept = ~(rows["query"].str.casefold().isin(known) | rows["text"].isin(texts))
+    keys = rows.loc[kept, ["query_id", "passage_id"]]
+    pairs = learn.pairs.merge(keys, on=["query_id", "passage_id"])
+    learn = GradedSet(learn.name, learn.queries, learn.passages, pairs, judge)
+    wanted = _some(asked.texts(), TESTED_A_QUERY)
+    for name in LADDER:
+        said = read_set(BENCHMARKS / against, name).pairs.rename(columns={"teacher": name})
+        keys = ["query_id", "passage_id"]
+        wanted = wanted.merge(said[[*keys, name]], on=keys, how="left")
+
+    def say() -> pd.DataFrame:
+        if variant == "baselines":
+            return baselines(learn, wanted)
+        return student(learn, wanted, settings)
+
+    _keep(target, wanted, "human", say)
+
+
+def _said(variant: str, learn: GradedSet, asked: pd.DataFrame) -> pd.DataFrame:
+    if variant == "baselines":
+        return baselines(learn, asked)
+    return student(learn, asked, VARIANTS[variant])
+
+
+def _keep(
+    target: Path, asked: pd.DataFrame, reference: str, say: Callable[[], pd.DataFrame]
+) -> None:
+    """Ids, the reference and what `say` says of the pairs, as a file; nothing where it exists."""
+    if target.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    judges = [name for name in LADDER if name in asked]
+    told = asked[["query_id", "passage_id", *judges, reference]].rename(
+        columns={reference: "reference"}
+    )
+    partial = target.with_suffix(".tmp")
+    pd.concat([told, say()], axis=1).to_parquet(partial)
+    partial.rename(target)
+    print(target.name, flush=True)
+
+
+def _some(pairs: pd.DataFrame, each: int) -> pd.DataFrame:
+    """At most so many random pairs of each query."""
+    shuffled = pairs.sample(frac=1.0, random_state=0)
+    return shuffled.groupby("query_id").head(each).reset_index(drop=True)
+
+
+def _name(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "_").replace(",", "")
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("what", choices=("validate", "test", "page"))
+    parser.add_argument("--only", nargs="*", default=None, help="variants or teachers")
+    parser.add_argument("--set", default=None, help="validate on, or teach on, this set alone")
+    arguments = parser.parse_args()
+    sets = [name for name in SETS if arguments.set in (None, name)]
+    if arguments.what == "page":
+        from student_page import write_page
+
+        write_page(WORK, ROOT / "docs" / "results" / "student.md")
+    elif arguments.what == "validate":
+        for variant in arguments.only or ("baselines", *VARIANTS):
+            for name in sets:
+                for number in range(OUTER_FOLDS):
+                    validate(name, number, variant)
+    else:
+        plan = [(TEACHER, "recipe"), (TEACHER, "baselines")]
+        plan += [(TEACHER, name) for name in ("tuned late interaction", "plain fine-tuning")]
+        plan += [(judge, "recipe") for judge in LADDER if judge != TEACHER]
+        for train in sets:
+            against = SETS[1 - SETS.index(train)]
+            for judge, variant in plan:
+                if not arguments.only or variant in arguments.only or judge in arguments.only:
+                    test(train, against, judge, VARIANTS.get(variant, {}), variant)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(__doc__)
+    main()

@@ -1,0 +1,179 @@
+"""docs/results/student.md, from the predictions that student.py kept."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from cells import table
+from machines import machine
+
+from relevance_distillery.evaluation.agreement.metrics import statistics
+from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, intervals
+from relevance_distillery.evaluation.statistics.comparison import compare
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.pipelines.reporting.wording import figure
+
+METRICS = ("kappa", "quadratic_kappa", "binary_kappa", "pairwise_accuracy")
+TITLES = ("κ", "quadratic κ", "binary κ", "pairwise accuracy")
+RANKED = METRICS[-1]
+
+Statistics = dict[str, SumStatistic]
+
+
+def write_page(work: Path, page: Path) -> None:
+    """Write the page from what is in `work`; its .notes follow."""
+    parts = [
+        "# The student and its recipe\n",
+        f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
+        "benchmarks/student.py page` from the runs of `student.py validate` and `student.py "
+        "test`. Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
+    ]
+    parts += list(_test(work / "test"))
+    parts += list(_validation(work / "validation"))
+    notes = page.with_suffix(".notes")
+    if notes.is_file():
+        parts.append(notes.read_text(encoding="utf-8"))
+    page.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def _validation(folder: Path) -> Iterator[str]:
+    yield (
+        "## What each part is worth\n\n"
+        "Validation alone: GPT-4o's recorded grades of TREC DL 2019 and 2020, three folds of "
+        "queries each; a student learns from two folds and is compared with GPT-4o on 60 pairs of "
+        "each query of the third, all folds of both collections together (97 queries). People's "
+        "grades are not opened. One change at a time; the last column is the variant minus the "
+        "recipe.\n"
+    )
+    found = _variants(folder)
+    if "recipe" not in found:
+        return
+    rows = []
+    recipe = _statistics(found["recipe"], "grade", "score")
+    for name, told in found.items():
+        if name == "baselines":
+            continue
+        own = _statistics(told, "grade", "score")
+        apart = _apart(own, recipe, "quadratic_kappa") if name != "recipe" else "–"
+        seconds = told.groupby("file")["training_seconds"].first().mean()
+        rows.append([name, *_figures(own), apart, f"{seconds:.0f}"])
+    header = ["variant", *TITLES, "quadratic κ minus the recipe's", "seconds to train"]
+    yield table(header, [rows[0], *sorted(rows[1:], key=lambda row: row[2], reverse=True)])
+    if "baselines" in found:
+        yield "Without fine-tuning, cut points fitted on the same training labels:\n"
+        rows = []
+        for name in _baseline_names(found["baselines"]):
+            own = _statistics(found["baselines"], f"{name} grade", f"{name} score")
+            rows.append(
+                [name, *_figures(own), *(_apart(recipe, own, metric) for metric in METRICS[1::2])]
+            )
+        header = ["ranker", *TITLES, "recipe minus it: quadratic κ", "pairwise accuracy"]
+        yield table(header, rows)
+
+
+def _test(folder: Path) -> Iterator[str]:
+    yield (
+        "## Against people\n\n"
+        "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other "
+        "(100 pairs of a query, drawn at random). Teacher and student are compared on the same "
+        "pairs.\n"
+    )
+    for direction, title in (
+        ("trec-dl19.trec-dl20", "Taught on DL 2019, tested on DL 2020"),
+        ("trec-dl20.trec-dl19", "Taught on DL 2020, tested on DL 2019"),
+    ):
+        main = folder / f"recipe.umbrela-gpt-4o.{direction}.parquet"
+        if not main.is_file():
+            continue
+        yield f"### {title}\n"
+        told = pd.read_parquet(main)
+        student = _statistics(told, "grade", "score")
+        rows = [["**student**, taught by GPT-4o", *_figures(student), "–", "–"]]
+        others = [("teacher: GPT-4o", _statistics(told, "umbrela-gpt-4o", "umbrela-gpt-4o"))]
+        for judge in ("umbrela-llama3.2", "fourprompts-llama3-8b"):
+            others.append((f"judge: {judge}", _statistics(told, judge, judge)))
+        for name in ("plain fine-tuning", "tuned late interaction"):
+            path = folder / f"{name.replace(' ', '_')}.umbrela-gpt-4o.{direction}.parquet"
+            if path.is_file():
+                others.append((name, _statistics(pd.read_parquet(path), "grade", "score")))
+        path = folder / f"baselines.umbrela-gpt-4o.{direction}.parquet"
+        if path.is_file():
+            plain = pd.read_parquet(path)
+            for name in _baseline_names(plain):
+                others.append((name, _statistics(plain, f"{name} grade", f"{name} score")))
+        for name, own in others:
+            apart = [_apart(student, own, metric) for metric in (METRICS[1], RANKED)]
+            rows.append([name, *_figures(own), *apart])
+        yield table(
+            ["labeler", *TITLES, "student minus it: quadratic κ", "pairwise accuracy"], rows
+        )
+        yield "The ladder: each judge as the teacher, its student against people.\n"
+        rows = []
+        for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
+            judge = path.name.removeprefix("recipe.").removesuffix(f".{direction}.parquet")
+            told = pd.read_parquet(path)
+            teacher, own = _statistics(told, judge, judge), _statistics(told, "grade", "score")
+            cells = []
+            for metric in METRICS:
+                before, after = (_value(one[metric]) for one in (teacher, own))
+                cells.append(f"{figure(before)} → {figure(after)}")
+            rows.append([judge, *cells, _apart(own, teacher, METRICS[1])])
+        rows.sort(key=lambda row: row[2])
+        yield table(
+            ["teacher", *(f"{title}: teacher → student" for title in TITLES), "quadratic κ, apart"],
+            rows,
+        )
+
+
+def _variants(folder: Path) -> dict[str, pd.DataFrame]:
+    """Predictions by variant, for variants whose every fold is there."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.parquet")):
+        files.setdefault(path.name.split(".")[0].replace("_", " "), []).append(path)
+    whole = max(map(len, files.values()), default=0)
+    return {
+        name: pd.concat([pd.read_parquet(path).assign(file=path.name) for path in paths])
+        for name, paths in sorted(files.items(), key=lambda item: item[0] != "recipe")
+        if len(paths) == whole
+    }
+
+
+def _statistics(told: pd.DataFrame, grade: str, score: str) -> Statistics:
+    """κ of grades, pairwise accuracy of scores; a pair that the judge left out counts as 0."""
+    query = pd.factorize(told["query_id"], sort=True)[0].astype(np.int64)
+    human = told["reference"].to_numpy(dtype=np.int64)
+    queries = int(query.max()) + 1
+    grades = GradedPairs(human, told[grade].fillna(0).to_numpy(dtype=float), query, queries)
+    scores = GradedPairs(human, told[score].fillna(0).to_numpy(dtype=float), query, queries, False)
+    found = {**statistics(grades, DEFAULT_SCALE)}
+    found[RANKED] = statistics(scores, DEFAULT_SCALE)[RANKED]
+    return {name: found[name] for name in METRICS}  # type: ignore[misc]
+
+
+def _value(statistic: SumStatistic) -> float:
+    return float(statistic(np.ones((1, statistic.queries)))[0])
+
+
+def _figures(own: Statistics) -> list[str]:
+    found = intervals(own, 1000, 0)
+    return [
+        f"{figure(found[name].estimate)} ({figure(found[name].low)} to {figure(found[name].high)})"
+        for name in METRICS
+    ]
+
+
+def _apart(first: Statistics, second: Statistics, metric: str) -> str:
+    apart = compare({metric: first[metric]}, {metric: second[metric]})[metric].interval
+    return (
+        f"{figure(apart.estimate, signed=True)} ({figure(apart.low, signed=True)} to "
+        f"{figure(apart.high, signed=True)})"
+    )
+
+
+def _baseline_names(told: pd.DataFrame) -> list[str]:
+    return [column.removesuffix(" grade") for column in told if column.endswith(" grade")]

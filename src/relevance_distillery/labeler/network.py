@@ -1,0 +1,108 @@
+"""A fresh network on a base model, ready to be trained."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler.artifact import LabelerFacts, public_name
+from relevance_distillery.labeler.base import fitting_length, is_decoder, resolve_model
+from relevance_distillery.labeler.calibration import midpoints
+from relevance_distillery.labeler.model import (
+    PairModel,
+    freeze_lower_layers,
+    load_backbone,
+    resolve_architecture,
+)
+from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+def resolve_settings(settings: TrainingSettings) -> TrainingSettings:
+    """The settings with everything filled in that the base model and the recipe decide.
+
+    Raises:
+        UserError: The base model cannot be read, or does not do what is asked.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(
+            resolve_model(settings.base_model), trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"base model {settings.base_model} cannot be read: {reason}") from error
+    tuning: Literal["full", "lora"] = "lora" if is_decoder(config) else "full"
+    if settings.tuning != "auto":
+        tuning = settings.tuning
+    return settings.resolved(tuning, resolve_architecture(settings.architecture, config))
+
+
+def fresh_network(
+    settings: TrainingSettings, scale: GradeScale
+) -> tuple[PairModel, Any, LabelerFacts]:
+    """The network, its tokenizer and what is known of the labeler before training.
+
+    Args:
+        settings: Resolved settings; the seed decides the fresh classifier's weights.
+        scale: The grades.
+
+    Raises:
+        UserError: The base model cannot be read.
+    """
+    from transformers import set_seed
+
+    tokenizer = load_tokenizer(settings.base_model)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    set_seed(settings.seed)
+    backbone = load_backbone(settings.base_model, scale, tokenizer.pad_token_id)
+    length = fitting_length(settings.max_length, backbone.config, tokenizer)
+    if length < settings.max_length:
+        logger.warning(
+            "base model %s reads %d tokens, not max_length=%d: longer passages are cut there",
+            public_name(settings.base_model),
+            length,
+            settings.max_length,
+        )
+    if settings.tuning == "lora":
+        backbone = _with_lora(backbone, settings)
+    elif settings.tuned_layers is not None:
+        freeze_lower_layers(backbone, settings.tuned_layers)
+    model = PairModel(
+        backbone,
+        settings.architecture,
+        scale.size,
+        settings.classifier_weight,
+        settings.ranking_weight,
+        settings.head_hidden,
+        settings.levels,
+    )
+    facts = LabelerFacts(
+        base_model=public_name(settings.base_model),
+        architecture=settings.architecture,
+        levels=settings.levels,
+        scale=scale,
+        template=InputTemplate.for_tokenizer(tokenizer, length, settings.max_query_tokens),
+        decision=settings.decision,
+        cut_points=tuple(midpoints(scale).tolist()),
+    )
+    return model, tokenizer, facts
+
+
+def _with_lora(backbone: Any, settings: TrainingSettings) -> Any:
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        target_modules="all-linear",
+        r=settings.lora.rank,
+        lora_alpha=settings.lora.alpha,
+        lora_dropout=settings.lora.dropout,
+    )
+    return get_peft_model(backbone, config)

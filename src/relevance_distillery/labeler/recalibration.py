@@ -1,0 +1,286 @@
+"""Calibration that travels: a labeler's probabilities and cut points, fitted to a new collection.
+
+A labeler trained on one collection ranks pairs of another one well before it grades them well:
+what moves is where grades begin. With grades of people, the link from score to grade is fitted
+again from few numbers (see `link`), with the labeler as it is for a prior, so that ten grades
+shift it a little and a thousand decide alone; cut points follow from the link, not from the
+grades. Whether it helps is asked of queries that were not fitted on. Without grades, the shares
+of grades that a user expects move the cuts alone (prior shift; Saerens et al., 2002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler.calibration import Array, Link, kappa_of_table
+from relevance_distillery.labeler.link import best_cut_points, fit_link, imitate, match_shares
+
+FEWEST_QUERIES = 3
+MOST_FOLDS = 10
+_SMALLEST_CHANCE = 1e-3
+"""Log-loss counts no probability as less, so that one odd grade cannot decide."""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Documents that people graded, as the labeler sees them.
+
+    Attributes:
+        scores: The best passage's score, shape (documents,).
+        passages: How many passages each has; those with one calibrate.
+        positions: People's grades as positions on the scale.
+        queries: Query of each.
+        weights: How many pairs each stands for.
+        probabilities: The labeler's own, shape (documents, grades).
+        given: Its own grades as positions.
+    """
+
+    scores: Array
+    passages: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    queries: NDArray[np.object_]
+    weights: Array
+    probabilities: Array
+    given: NDArray[np.int64]
+
+    def __getitem__(self, rows: NDArray[Any]) -> Graded:
+        """Some of the documents."""
+        return Graded(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @property
+    def counted(self) -> Array:
+        """Weights that sum to the effective number of pairs (Kish, 1965)."""
+        return self.weights * self.weights.sum() / (self.weights**2).sum()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What turns scores into grades beside the link.
+
+    Attributes:
+        scale: The grades.
+        cut_points: On the expected grade, shape (grades - 1,).
+        length_slope: What ln(passages) takes off a document's expected grade.
+    """
+
+    scale: GradeScale
+    cut_points: tuple[float, ...]
+    length_slope: float = 0.0
+
+    def grade(self, link: Link, scores: Array, passages: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Grades of documents as positions; the best score has the best expected grade."""
+        expected = link.probabilities(scores) @ self.scale.values.astype(np.float64)
+        corrected = np.round(expected - self.length_slope * np.log(passages), 6)
+        return np.searchsorted(self.cut_points, corrected, side="right").astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """A new link with its cut points.
+
+    Attributes:
+        link: From score to probabilities.
+        cut_points: On the expected grade.
+        helps: Cross-fitted, it has the lower log-loss; true where nothing could be compared.
+        facts: What it was made from and what it changes, plain JSON.
+    """
+
+    link: Link
+    cut_points: tuple[float, ...]
+    helps: bool
+    facts: dict[str, Any]
+
+
+def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> Recalibrated:
+    """Fit link and cut points to people's grades, and ask whether that helps.
+
+    Documents of one passage calibrate; all of them are measured, with the same correction for
+    length as before.
+
+    Args:
+        graded: What people graded.
+        rules: The labeler's own.
+        prior_pairs: How many grades the labeler as it is weighs as much as.
+        seed: Deals queries into folds.
+
+    Raises:
+        UserError: Nothing to calibrate on, fewer than three queries, or one grade alone.
+    """
+    own = graded[graded.passages == 1]
+    _check(own, len(graded.scores), rules.scale)
+    start = imitate(own.scores, own.probabilities, own.counted)
+    link, cut_points = _fitted(own, own, start, rules, prior_pairs)
+    fold = _folds(graded.queries, own.queries, seed)
+    of_own = fold[graded.passages == 1]
+    chances, given = own.probabilities.copy(), graded.given.copy()
+    for part in range(int(fold.max()) + 1):
+        there, of_there = fold == part, of_own == part
+        partly, cuts = _fitted(own[~of_there], own, start, rules, prior_pairs)
+        chances[of_there] = partly.probabilities(own.scores[of_there])
+        asked = graded[there]
+        changed = Rules(rules.scale, cuts, rules.length_slope)
+        given[there] = changed.grade(partly, asked.scores, asked.passages)
+    before, after = _log_loss(own, own.probabilities), _log_loss(own, chances)
+    facts = {
+        "method": "grades",
+        "pairs": len(own.scores),
+        "queries": len(set(own.queries.tolist())),
+        "effective_pairs": round(float(own.counted.sum()), 1),
+        "grades": _counts(own.positions, rules.scale),
+        "measured": len(graded.scores),
+        "several_passages": int((graded.passages > 1).sum()),
+        "prior_pairs": prior_pairs,
+        "start": start.model_dump(mode="json"),
+        "cross_fitted": {
+            "folds": int(fold.max()) + 1,
+            "log_loss": {"before": round(before, 6), "after": round(after, 6)},
+            "quadratic_kappa": {
+                "before": round(_kappa(graded, graded.given, rules.scale), 6),
+                "after": round(_kappa(graded, given, rules.scale), 6),
+            },
+        },
+    }
+    return Recalibrated(link, cut_points, after < before, facts)
+
+
+def recalibrate_to_shares(
+    scores: Array, probabilities: Array, shares: Array, rules: Rules
+) -> Recalibrated:
+    """Move the cuts until the mean probability of each grade is what a user expects.
+
+    Args:
+        scores: The labeler's scores of pairs of the collection, shape (pairs,).
+        probabilities: Its own, shape (pairs, grades).
+        shares: From `parse_shares`.
+        rules: The labeler's own.
+
+    Raises:
+        UserError: There are no pairs.
+    """
+    if not len(scores):
+        raise UserError("pairs: none of the rows has a query and a text, so no share can be met")
+    weights = np.ones(len(scores))
+    link = match_shares(scores, imitate(scores, probabilities, weights), shares)
+    known = np.asarray(rules.cut_points)
+    cut_points = best_cut_points(link, scores, weights, rules.scale, known)
+    one = np.ones(len(scores), dtype=np.int64)
+    expected = np.round(probabilities @ rules.scale.values.astype(np.float64), 6)
+    before = np.searchsorted(known, expected, side="right")
+    after = Rules(rules.scale, cut_points).grade(link, scores, one)
+    facts = {
+        "method": "prior",
+        "pairs": len(scores),
+        "prior": [float(share) for share in shares],
+        "mean_probabilities": {
+            "before": _rounded(probabilities.mean(axis=0)),
+            "after": _rounded(link.probabilities(scores).mean(axis=0)),
+        },
+        "grades": {
+            "before": _counts(before, rules.scale),
+            "after": _counts(after, rules.scale),
+        },
+        "changed": round(float((before != after).mean()), 6),
+    }
+    return Recalibrated(link, cut_points, True, facts)
+
+
+def parse_shares(given: str | float | Sequence[float], scale: GradeScale) -> Array:
+    """Expected shares of the grades, lowest first, shape (grades,).
+
+    Args:
+        given: Numbers separated by `;`, or a list of them.
+        scale: The grades.
+
+    Raises:
+        UserError: Not one share for each grade, not numbers from 0 to 1, or another sum than 1.
+    """
+    parts = given.split(";") if isinstance(given, str) else np.atleast_1d(given).tolist()
+    shown = ";".join(str(part).strip() for part in parts)
+    try:
+        shares = np.array([float(part) for part in parts if str(part).strip()])
+    except ValueError as error:
+        raise UserError(f"prior={shown}: give numbers, such as 0.6;0.2;0.15;0.05") from error
+    if len(shares) != scale.size:
+        raise UserError(
+            f"prior={shown}: has {len(shares)} shares, and the labeler {scale.size} grades "
+            f"({', '.join(str(value) for value in scale.values)}); give one for each, lowest first"
+        )
+    if not ((shares >= 0) & (shares <= 1)).all() or abs(shares.sum() - 1) > 0.005:
+        raise UserError(
+            f"prior={shown}: shares lie between 0 and 1 and sum to 1; these sum to {shares.sum():g}"
+        )
+    return np.asarray(shares / shares.sum())
+
+
+def _fitted(
+    taught: Graded, seen: Graded, start: Link, rules: Rules, prior_pairs: float
+) -> tuple[Link, tuple[float, ...]]:
+    """A link from some grades; its cut points from the scores of all, which tell no grade."""
+    targets = np.eye(rules.scale.size)[taught.positions]
+    link = fit_link(taught.scores, targets, taught.counted, start, prior_pairs)
+    known = np.asarray(rules.cut_points)
+    return link, best_cut_points(link, seen.scores, seen.weights, rules.scale, known)
+
+
+def _check(own: Graded, documents: int, scale: GradeScale) -> None:
+    if not documents:
+        raise UserError("human_judgments: there is no grade to recalibrate with")
+    if not len(own.scores):
+        raise UserError(
+            f"human_judgments: all {documents} graded documents have several passages, and a "
+            "grade of a document says little about each of them; grade some short documents or "
+            "single passages too"
+        )
+    queries = len(set(own.queries.tolist()))
+    if queries < FEWEST_QUERIES:
+        raise UserError(
+            f"human_judgments: {len(own.scores)} usable grades of {queries} queries; "
+            f"at least {FEWEST_QUERIES} queries are needed to tell whether recalibration helps"
+        )
+    given = np.unique(own.positions)
+    if len(given) < 2:
+        raise UserError(
+            f"human_judgments: every usable grade is {scale.values[given[0]]}, which says nothing "
+            "about where grades begin; grade pairs that differ"
+        )
+
+
+def _folds(
+    queries: NDArray[np.object_], calibrating: NDArray[np.object_], seed: int
+) -> NDArray[np.int64]:
+    """Fold of each row: whole queries, those that calibrate dealt evenly."""
+    names = sorted(set(calibrating.tolist()))
+    others = sorted(set(queries.tolist()) - set(names))
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    dealt = [*(names[place] for place in shuffled), *others]
+    folds = min(MOST_FOLDS, len(names))
+    fold = {name: place % folds for place, name in enumerate(dealt)}
+    return np.array([fold[name] for name in queries.tolist()], dtype=np.int64)
+
+
+def _log_loss(graded: Graded, probabilities: Array) -> float:
+    chances = probabilities[np.arange(len(graded.positions)), graded.positions]
+    logs = np.log(np.clip(chances, _SMALLEST_CHANCE, 1.0))
+    return -float(graded.weights @ logs / graded.weights.sum())
+
+
+def _kappa(graded: Graded, given: NDArray[np.int64], scale: GradeScale) -> float:
+    table = np.zeros((scale.size, scale.size))
+    np.add.at(table, (graded.positions, given), graded.weights)
+    return kappa_of_table(table)
+
+
+def _counts(positions: NDArray[np.int64], scale: GradeScale) -> dict[str, int]:
+    counts = np.bincount(positions, minlength=scale.size)
+    return {str(int(v)): int(n) for v, n in zip(scale.values, counts, strict=True)}
+
+
+def _rounded(values: Array) -> list[float]:
+    return [round(float(value), 6) for value in values]

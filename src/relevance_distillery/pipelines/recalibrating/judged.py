@@ -1,0 +1,100 @@
+"""From people's grades of a new collection to the passages that a labeler must score."""
+
+from __future__ import annotations
+
+import logging
+
+import pandas as pd
+
+from relevance_distillery.documents.passages import split_documents
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.benchmarks.selection import select_pairs
+from relevance_distillery.evaluation.systems.texts import TextSources
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.pipelines.synthesis.splitting import splitter_for
+from relevance_distillery.schemas import Passages, Queries, empty
+
+logger = logging.getLogger(__name__)
+
+_NOTHING_TRAINED = pd.DataFrame(columns=["query_id", "passage_id", "split"])
+
+
+def judged_pairs(
+    judgments: Benchmark,
+    labeler: Labeler,
+    texts: TextSources,
+    stored_queries: pd.DataFrame,
+    stored_passages: pd.DataFrame,
+    synthesis: SynthesisParameters,
+) -> pd.DataFrame:
+    """Every passage of every graded document, as the report selects them.
+
+    Args:
+        judgments: People's grades; queries of several benchmarks stay apart.
+        labeler: Whose scale must be theirs.
+        texts: Documents that a user named.
+        stored_queries: The last run's, maybe without rows.
+        stored_passages: The last run's, for grades of its documents; maybe without rows.
+        synthesis: How documents are read and split.
+
+    Returns:
+        As `evaluation.benchmarks.selection.select_pairs`.
+
+    Raises:
+        UserError: The scales differ, or none of the graded documents is known.
+    """
+    _check_scale(judgments, labeler)
+
+    def split(documents: pd.DataFrame) -> pd.DataFrame:
+        return split_documents(documents, splitter_for(synthesis.passages))[0]
+
+    passages = stored_passages
+    if texts.documents:
+        wanted = judgments.judged_documents()
+        passages = texts.passages(
+            judgments, stored_passages, wanted, split, **synthesis.reading.model_dump()
+        )
+    passages = passages if len(passages) else empty(Passages)
+    queries = stored_queries if len(stored_queries) else empty(Queries)
+    tables = []
+    for one in judgments.everything:
+        if one.documents is None and passages.empty:
+            raise UserError(
+                f"{one.name}: none of its judged documents is known; give the documents too: "
+                '--params="human_judgments=PATH,documents=PATH"'
+            )
+        pairs, facts = select_pairs(one, passages, queries, pd.DataFrame(), _NOTHING_TRAINED, split)
+        for reason in facts["skipped"]:
+            logger.warning("%s: %s", one.name, reason)
+        tables.append(pairs.assign(query_id=[f"{one.name}/{name}" for name in pairs["query_id"]]))
+    chosen = pd.concat(tables, ignore_index=True)
+    if "weight" in chosen:
+        # Benchmarks that are no samples count each pair as one.
+        chosen["weight"] = chosen["weight"].fillna(1.0)
+    _warn_of_training(chosen, labeler)
+    return chosen
+
+
+def _check_scale(judgments: Benchmark, labeler: Labeler) -> None:
+    theirs, ours = judgments.scale.values.tolist(), labeler.scale.values.tolist()
+    if theirs != ours:
+        raise UserError(
+            f"human_judgments: its grades are {theirs} and the labeler's {ours}; grade on the "
+            "labeler's scale, or distill a labeler on this one"
+        )
+
+
+def _warn_of_training(pairs: pd.DataFrame, labeler: Labeler) -> None:
+    asked = pairs["query"].unique().tolist()
+    if labeler.profile is None:
+        return
+    known = int(labeler.profile.trained_on(asked).sum())
+    if known:
+        logger.warning(
+            "%d of the %d graded queries were used to train the labeler, which knows them better "
+            "than others: grades of other queries calibrate more honestly",
+            known,
+            len(asked),
+        )

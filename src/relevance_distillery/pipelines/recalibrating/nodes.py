@@ -1,0 +1,197 @@
+"""Grades of a new collection become a labeler that fits it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import DatasetError
+
+from relevance_distillery.datasets.given_pairs import GivenPairs
+from relevance_distillery.datasets.grader_shelf import GraderShelf
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.evaluation.systems.texts import TextSources
+from relevance_distillery.labeler.artifact import ARTIFACT_NAME, FACTS_FILE
+from relevance_distillery.labeler.calibration import Link
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.recalibrated import (
+    as_graded,
+    rules_of,
+    scores_of,
+    write_recalibrated,
+)
+from relevance_distillery.labeler.recalibration import (
+    Recalibrated,
+    parse_shares,
+    recalibrate,
+    recalibrate_to_shares,
+)
+from relevance_distillery.pipelines.recalibrating import wording
+from relevance_distillery.pipelines.recalibrating.judged import judged_pairs
+from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
+from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+
+logger = logging.getLogger(__name__)
+
+
+def recalibrate_labeler(
+    graders: GraderShelf,
+    judgments: Benchmark,
+    pairs: GivenPairs,
+    texts: TextSources,
+    stored_queries: pd.DataFrame,
+    stored_passages: pd.DataFrame,
+    synthesis: SynthesisParameters,
+    parameters: RecalibratingParameters,
+) -> tuple[dict[str, Any], Path]:
+    """Fit calibration and cut points to people's grades, or to expected shares of grades.
+
+    Args:
+        graders: Where the labeler is found.
+        judgments: People's grades; kind `held_out` where none are given.
+        pairs: Pairs without grades, for `prior`.
+        texts: The documents that a user named.
+        stored_queries: The last run's, maybe without rows.
+        stored_passages: The last run's, maybe without rows.
+        synthesis: How documents are split into passages.
+        parameters: Which labeler, and what is expected.
+
+    Returns:
+        The content of recalibration.json, and the folder of the labeler that it starts from.
+
+    Raises:
+        UserError: Neither grades nor shares are given, or both; they do not fit the labeler;
+            or they are too few to tell anything.
+    """
+    graded = judgments.kind != "held_out"
+    _check(graded, pairs, parameters)
+    labeler = _labeler(graders, parameters.labeler)
+    assert labeler.folder is not None
+    if graded:
+        chosen = judged_pairs(judgments, labeler, texts, stored_queries, stored_passages, synthesis)
+        found = recalibrate(
+            as_graded(labeler, chosen), rules_of(labeler), parameters.prior_pairs, parameters.seed
+        )
+    else:
+        found = _by_shares(labeler, pairs, parameters)
+    facts = {
+        "labeler": {
+            **_known_as(parameters),
+            "digest": labeler.digest,
+        },
+        "judgments": [one.name for one in judgments.everything] if graded else [],
+        **found.facts,
+        "helps": found.helps,
+        "link": found.link.model_dump(mode="json"),
+        "cut_points": {
+            "before": list(labeler.facts.cut_points),
+            "after": list(found.cut_points),
+        },
+    }
+    return facts, labeler.folder
+
+
+def write_labeler(
+    recalibration: dict[str, Any], source: Path, parameters: RecalibratingParameters
+) -> Path:
+    """The labeler with its new calibration, where that helps.
+
+    Raises:
+        UserError: Cross-fitted over queries it does not; recalibration.json has the figures.
+    """
+    if not recalibration["helps"]:
+        raise UserError(wording.no_help(recalibration))
+    told = {
+        name: value
+        for name, value in recalibration.items()
+        if name not in ("link", "cut_points", "judgments")
+    }
+    return write_recalibrated(
+        source,
+        Path(parameters.workspace) / ARTIFACT_NAME,
+        Link.model_validate(recalibration["link"]),
+        tuple(recalibration["cut_points"]["after"]),
+        told,
+    )
+
+
+def register_labeler(
+    labeler: Path, recalibration: dict[str, Any], parameters: RecalibratingParameters
+) -> dict[str, str]:
+    """Register the labeler with the alias `challenger`, and say what was gained.
+
+    Returns:
+        {"name", "version", "run_id", "digest"}.
+    """
+    from relevance_distillery.labeler import flavor
+
+    training = Labeler.load(labeler).facts.training
+    inherited = ("base_model", "architecture", "recipe")
+    tags = {name: str(training[name]) for name in inherited if name in training}
+    registered = flavor.log_and_register(
+        labeler,
+        parameters.registered_name,
+        {**tags, **wording.tags(recalibration)},
+        wording.metrics(recalibration),
+    )
+    logger.info(
+        "%s; version %s of %s is the challenger",
+        wording.summary(recalibration),
+        registered["version"],
+        registered["name"],
+    )
+    return registered
+
+
+def _check(graded: bool, pairs: GivenPairs, parameters: RecalibratingParameters) -> None:
+    if graded and (parameters.prior is not None or pairs.path):
+        raise UserError(
+            "people's grades need neither prior nor pairs: give human_judgments, or prior and pairs"
+        )
+    if not graded and parameters.prior is None:
+        raise UserError(
+            'say what the collection is like: --params="human_judgments=PATH", or '
+            '"pairs=FILE,prior=0.6;0.2;0.15;0.05", the share of each grade that you expect'
+        )
+
+
+def _by_shares(
+    labeler: Labeler, pairs: GivenPairs, parameters: RecalibratingParameters
+) -> Recalibrated:
+    assert parameters.prior is not None
+    shares = parse_shares(parameters.prior, labeler.scale)
+    source = pairs.open()
+    logger.info("scoring up to %d of about %d pairs", parameters.most_pairs, source.rows)
+    scores, probabilities = scores_of(labeler, source, parameters.most_pairs, parameters.seed)
+    return recalibrate_to_shares(scores, probabilities, shares, rules_of(labeler))
+
+
+def _labeler(graders: GraderShelf, name: str) -> Labeler:
+    try:
+        found = graders.find(name)
+    except DatasetError as error:
+        if not isinstance(error.__cause__, UserError):
+            raise
+        # The shelf knows graders as judges; this user typed labeler=.
+        said = str(error.__cause__).removeprefix(f"judge={name}: ")
+        raise UserError(f"labeler={name}: {said}") from error
+    if not isinstance(found, Labeler):
+        raise UserError(
+            f"labeler={name}: is a judge, and only a labeler has a calibration to be fitted; give "
+            "an alias, a version number or a labeler's folder"
+        )
+    return found
+
+
+def _known_as(parameters: RecalibratingParameters) -> dict[str, str]:
+    """A labeler's name without the folders that lead to it, and its registered version."""
+    from relevance_distillery.labeler import flavor
+
+    name, folder = parameters.labeler, Path(parameters.labeler).expanduser()
+    if (folder / FACTS_FILE).is_file():
+        return {"name": folder.resolve().name, "version": ""}
+    version = name if name.isdigit() else flavor.get_alias(parameters.registered_name, name)
+    return {"name": name, "version": version or ""}

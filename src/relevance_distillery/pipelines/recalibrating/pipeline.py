@@ -1,0 +1,51 @@
+"""Wires recalibration: a labeler and grades of a new collection to a labeler that fits it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from relevance_distillery.pipelines.recalibrating.nodes import (
+    recalibrate_labeler,
+    register_labeler,
+    write_labeler,
+)
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """The pipeline `recalibrate`."""
+    return Pipeline(
+        [
+            Node(
+                func=recalibrate_labeler,
+                inputs=[
+                    "graders",
+                    "recalibration_judgments",
+                    "recalibration_pairs",
+                    "evaluation_texts",
+                    "stored_queries",
+                    "previous_passages",
+                    "params:synthesis",
+                    "params:recalibrating",
+                ],
+                outputs=["recalibration", "recalibrated_from"],
+                name="recalibrate_labeler",
+                tags=["recalibrating"],
+            ),
+            Node(
+                func=write_labeler,
+                inputs=["recalibration", "recalibrated_from", "params:recalibrating"],
+                outputs="recalibrated_labeler",
+                name="write_recalibrated_labeler",
+                tags=["recalibrating"],
+            ),
+            Node(
+                func=register_labeler,
+                inputs=["recalibrated_labeler", "recalibration", "params:recalibrating"],
+                outputs="recalibration_registration",
+                name="register_recalibrated_labeler",
+                tags=["recalibrating"],
+            ),
+        ]
+    )
