@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from calibrations import read_scores, rules
 from cells import table
 from machines import machine
 
@@ -16,11 +17,16 @@ from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, intervals
 from relevance_distillery.evaluation.statistics.comparison import compare
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.calibration import midpoints
+from relevance_distillery.labeler.recalibration import Graded, Rules, recalibrate
 from relevance_distillery.pipelines.reporting.wording import figure
 
 METRICS = ("kappa", "quadratic_kappa", "binary_kappa", "pairwise_accuracy")
 TITLES = ("κ", "quadratic κ", "binary κ", "pairwise accuracy")
 RANKED = METRICS[-1]
+DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
+DRAWS = 20
+PRIOR_PAIRS = 30.0
 
 Statistics = dict[str, SumStatistic]
 
@@ -34,7 +40,9 @@ def write_page(work: Path, page: Path) -> None:
         "test`. Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
     ]
     parts += list(_test(work / "test"))
+    parts += list(_travelling(work / "test"))
     parts += list(_validation(work / "validation"))
+    parts += list(_calibrations(work / "validation"))
     notes = page.with_suffix(".notes")
     if notes.is_file():
         parts.append(notes.read_text(encoding="utf-8"))
@@ -83,17 +91,16 @@ def _test(folder: Path) -> Iterator[str]:
         "(100 pairs of a query, drawn at random). Teacher and student are compared on the same "
         "pairs.\n"
     )
-    for direction, title in (
-        ("trec-dl19.trec-dl20", "Taught on DL 2019, tested on DL 2020"),
-        ("trec-dl20.trec-dl19", "Taught on DL 2020, tested on DL 2019"),
-    ):
+    for direction in DIRECTIONS:
+        first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
+        title = f"Taught on {first}, tested on {second}"
         main = folder / f"recipe.umbrela-gpt-4o.{direction}.parquet"
         if not main.is_file():
             continue
         yield f"### {title}\n"
         told = pd.read_parquet(main)
         student = _statistics(told, "grade", "score")
-        rows = [["**student**, taught by GPT-4o", *_figures(student), "–", "–"]]
+        rows, differences = [["**student**, taught by GPT-4o", *_figures(student)]], []
         others = [("teacher: GPT-4o", _statistics(told, "umbrela-gpt-4o", "umbrela-gpt-4o"))]
         for judge in ("umbrela-llama3.2", "fourprompts-llama3-8b"):
             others.append((f"judge: {judge}", _statistics(told, judge, judge)))
@@ -107,11 +114,11 @@ def _test(folder: Path) -> Iterator[str]:
             for name in _baseline_names(plain):
                 others.append((name, _statistics(plain, f"{name} grade", f"{name} score")))
         for name, own in others:
-            apart = [_apart(student, own, metric) for metric in (METRICS[1], RANKED)]
-            rows.append([name, *_figures(own), *apart])
-        yield table(
-            ["labeler", *TITLES, "student minus it: quadratic κ", "pairwise accuracy"], rows
-        )
+            rows.append([name, *_figures(own)])
+            differences.append([name, *(_apart(student, own, metric) for metric in METRICS)])
+        yield table(["labeler", *TITLES], rows)
+        yield "The student minus each of them, on the same pairs:\n"
+        yield table(["student minus", *TITLES], differences)
         yield "The ladder: each judge as the teacher, its student against people.\n"
         rows = []
         for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
@@ -128,6 +135,109 @@ def _test(folder: Path) -> Iterator[str]:
             ["teacher", *(f"{title}: teacher → student" for title in TITLES), "quadratic κ, apart"],
             rows,
         )
+
+
+def _travelling(folder: Path) -> Iterator[str]:
+    """What grades of the new collection repair; nothing is trained again."""
+    files = [folder / f"recipe.umbrela-gpt-4o.{way}.parquet" for way in DIRECTIONS]
+    if not all(path.is_file() for path in files):
+        return
+    yield (
+        "## How many grades of a new collection repair κ\n\n"
+        "The students taught by GPT-4o, [recalibrated](../pipelines/recalibrating.md) on ten "
+        "grades of people for each of so many queries of the other collection; mean of "
+        f"{DRAWS} random draws, measured on the queries that were not drawn. *Gain* is the "
+        "change on those.\n"
+    )
+    rows = []
+    for queries in (0, 3, 5, 10, 20):
+        cells = []
+        for path in files:
+            told = pd.read_parquet(path)
+            draws = 1 if queries == 0 else DRAWS
+            found = np.array([_recalibrated(told, queries, draw) for draw in range(draws)])
+            for metric in range(3):
+                before, after = found[:, :, metric].mean(axis=0)
+                gain = f" ({figure(after - before, signed=True)})" if queries else ""
+                cells.append(f"{figure(after)}{gain}")
+        label = f"{10 * queries} of {queries} queries" if queries else "none"
+        rows.append([label, *cells])
+    header = [
+        f"{way.replace('trec-dl', 'DL').replace('.', ' → ')}: {t}"
+        for way in DIRECTIONS
+        for t in TITLES[:3]
+    ]
+    yield table(["grades", *header], rows)
+
+
+def _recalibrated(told: pd.DataFrame, queries: int, draw: int) -> list[list[float]]:
+    """κ, quadratic κ and binary κ before and after, on queries that were not drawn."""
+    rng = np.random.default_rng(draw)
+    drawn = rng.permutation(sorted(told["query_id"].unique()))[:queries]
+    taken = told["query_id"].isin(drawn)
+    rest = told[~taken]
+    after = rest["grade"]
+    if queries:
+        some = told[taken].groupby("query_id").sample(10, random_state=draw)
+        values = DEFAULT_SCALE.values
+        graded = Graded(
+            scores=some["score"].to_numpy(),
+            passages=np.ones(len(some), dtype=np.int64),
+            positions=DEFAULT_SCALE.positions(some["reference"].to_numpy(dtype=np.int64)),
+            queries=some["query_id"].to_numpy(dtype=object),
+            weights=np.ones(len(some)),
+            probabilities=np.array(some["probabilities"].tolist()),
+            given=DEFAULT_SCALE.positions(some["grade"].to_numpy(dtype=np.int64)),
+        )
+        rules = Rules(DEFAULT_SCALE, tuple(midpoints(DEFAULT_SCALE).tolist()))
+        found = recalibrate(graded, rules, PRIOR_PAIRS, 0)
+        changed = Rules(DEFAULT_SCALE, found.cut_points)
+        one = np.ones(len(rest), dtype=np.int64)
+        after = pd.Series(
+            values[changed.grade(found.link, rest["score"].to_numpy(), one)], rest.index
+        )
+    figures = []
+    for grades in (rest["grade"], after):
+        own = _statistics(rest.assign(given=grades), "given", "score")
+        figures.append([_value(own[metric]) for metric in METRICS[:3]])
+    return figures
+
+
+def _calibrations(folder: Path) -> Iterator[str]:
+    """Rules from score to grade, on the same trainings."""
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        return
+    yield (
+        "### Calibration\n\n"
+        "The trainings of the recipe above with other ways from held-out scores to grades: means "
+        f"over {len(files)} folds, on the queries that did not teach and on the other collection "
+        "(queries of both left out), against GPT-4o's grades.\n"
+    )
+    names = {"same collection": "", "other collection": "other collection: "}
+    found: dict[str, list[list[float]]] = {}
+    for path in files:
+        scored = read_scores(path)
+        for rule, probabilities, cuts in rules(scored["held_out"]):
+            row = []
+            for place in names:
+                pairs = scored[place]
+                chances = probabilities(pairs)
+                given = np.searchsorted(cuts, np.round(chances @ DEFAULT_SCALE.values, 6), "right")
+                told = pd.DataFrame(
+                    {"query_id": pairs.queries, "reference": pairs.positions, "given": given}
+                )
+                own = _statistics(told, "given", "given")
+                row += [_value(own[metric]) for metric in METRICS[:3]]
+                of_grade = chances[np.arange(len(given)), pairs.positions]
+                row.append(-float(np.log(np.maximum(of_grade, 1e-3)).mean()))
+            found.setdefault(rule, []).append(row)
+    titles = [*TITLES[:3], "log-loss"]
+    header = ["rule", *(before + title for before in names.values() for title in titles)]
+    yield table(
+        header,
+        [[rule, *(figure(x) for x in np.mean(rows, axis=0))] for rule, rows in found.items()],
+    )
 
 
 def _variants(folder: Path) -> dict[str, pd.DataFrame]:

@@ -8,83 +8,70 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, log_loss
 
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.calibration import (
-    Calibration,
-    cross_fitted,
-    fit_calibration,
-    fit_cut_points,
-    kappa_of_positions,
-    midpoints,
-)
+from relevance_distillery.labeler.calibration import Link, cut_points_at, kappa_of_positions
 from relevance_distillery.labeler.length import correct_documents, fit_length_slope
+from relevance_distillery.labeler.link import imitate
+
+SKEWED = np.array([0.6, 0.25, 0.1, 0.05])
 
 
-def _overconfident(pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _graded(pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, and grades drawn from a link of them."""
     rng = np.random.default_rng(seed)
-    true = rng.dirichlet(np.full(4, 0.7), size=pairs)
-    grades = np.array([rng.choice(4, p=row) for row in true])
-    sharp = true**3 + 1e-9
-    return sharp / sharp.sum(1, keepdims=True), grades
+    scores = rng.normal(2.0, 3.0, size=pairs)
+    chances = Link(slope=0.5, cuts=(1.0, 2.5, 4.0)).probabilities(scores)
+    return scores, np.array([rng.choice(4, p=row / row.sum()) for row in chances])
 
 
 @pytest.mark.parametrize("pairs", [120, 4000])
-def test_calibration_lowers_the_log_loss_of_unseen_pairs(pairs: int) -> None:
-    raw, grades = _overconfident(pairs, seed=1)
-    fresh, fresh_grades = _overconfident(4000, seed=2)
-    fitted = fit_calibration(raw, np.eye(4)[grades], grades)
-    better = fitted.apply(fresh)
-    np.testing.assert_allclose(better.sum(1), 1.0)
-    assert log_loss(fresh_grades, np.clip(better, 1e-6, 1)) < log_loss(fresh_grades, fresh) - 0.05
+def test_calibration_finds_the_link_behind_the_grades(pairs: int) -> None:
+    scores, grades = _graded(pairs, seed=1)
+    fresh, fresh_grades = _graded(4000, seed=2)
+    found = imitate(scores, np.eye(4)[grades], np.ones(pairs)).probabilities(fresh)
+    true = Link(slope=0.5, cuts=(1.0, 2.5, 4.0)).probabilities(fresh)
+    np.testing.assert_allclose(found.sum(1), 1.0)
+    assert log_loss(fresh_grades, found) < log_loss(fresh_grades, true) + 6 / pairs
 
 
-def test_isotonic_needs_a_hundred_examples_of_the_grade() -> None:
-    raw, grades = _overconfident(600, seed=3)
-    grades[grades == 3] = 2
-    grades[:99] = 3
-    fitted = fit_calibration(raw, np.eye(4)[grades], grades)
-    assert [knots is not None for knots in fitted.isotonic] == [True, True, True, False]
-    assert fitted.temperature > 1
+def test_calibration_survives_json() -> None:
+    scores, grades = _graded(900, seed=4)
+    fitted = imitate(scores, np.eye(4)[grades], np.ones(900))
+    again = Link.model_validate(json.loads(fitted.model_dump_json()))
+    np.testing.assert_array_equal(fitted.probabilities(scores), again.probabilities(scores))
 
 
-def test_calibration_survives_json_and_no_data() -> None:
-    raw, grades = _overconfident(900, seed=4)
-    fitted = fit_calibration(raw, np.eye(4)[grades], grades)
-    again = Calibration.model_validate(json.loads(fitted.model_dump_json()))
-    np.testing.assert_array_equal(fitted.apply(raw), again.apply(raw))
-    nothing = fit_calibration(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0, dtype=np.int64))
-    np.testing.assert_allclose(nothing.apply(raw), raw, atol=1e-9)
-
-
-def test_a_query_never_calibrates_itself() -> None:
-    raw, grades = _overconfident(800, seed=5)
-    queries = np.array([f"q{i % 20}" for i in range(800)], dtype=object)
-    first = cross_fitted(raw, np.eye(4)[grades], grades, queries, seed=0)
-    changed = grades.copy()
-    changed[queries == "q7"] = 0
-    second = cross_fitted(raw, np.eye(4)[changed], changed, queries, seed=0)
-    np.testing.assert_array_equal(first[queries == "q7"], second[queries == "q7"])
-    assert not np.array_equal(first, second)
-
-
-def test_cut_points_raise_quadratic_kappa() -> None:
+def test_each_grade_goes_to_as_many_pairs_as_the_judge_gave_it_to() -> None:
     rng = np.random.default_rng(6)
-    positions = rng.integers(0, 4, size=500)
     # A labeler that is shy of the extremes: midpoints would never give grade 3.
-    expected = 0.8 + positions * 0.35 + rng.normal(0, 0.15, size=500)
-    cuts = fit_cut_points(expected, positions, DEFAULT_SCALE)
+    expected = 0.8 + rng.random(2000)
+    cuts = cut_points_at(SKEWED, expected, DEFAULT_SCALE)
     assert (np.diff(cuts) >= 0).all()
+    given = np.bincount(np.searchsorted(cuts, expected, "right"), minlength=4)
+    np.testing.assert_array_equal(given, SKEWED * 2000)
 
-    def kappa(c: np.ndarray) -> float:
-        graded = np.searchsorted(c, expected, "right")
-        return cohen_kappa_score(positions, graded, weights="quadratic", labels=range(4))
 
-    assert kappa(cuts) > kappa(midpoints(DEFAULT_SCALE)) + 0.2
+def test_weighted_pairs_count_as_often_as_they_weigh() -> None:
+    expected = np.array([0.1, 0.5, 0.9, 1.3, 1.7])
+    weights = np.array([3.0, 1.0, 3.0, 2.0, 1.0])
+    repeated = np.repeat(expected, weights.astype(int))
+    once = cut_points_at(SKEWED, expected, DEFAULT_SCALE, weights)
+    often = cut_points_at(SKEWED, repeated, DEFAULT_SCALE)
+    np.testing.assert_array_equal(
+        np.searchsorted(once, expected, "right"), np.searchsorted(often, expected, "right")
+    )
+
+
+def test_grades_that_nobody_gave_are_not_given() -> None:
+    expected = np.linspace(0.2, 2.9, 30)
+    for shares in ([0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 0.3, 0.7], [0, 0, 0, 1]):
+        cuts = cut_points_at(np.array(shares, dtype=float), expected, DEFAULT_SCALE)
+        given = np.bincount(np.searchsorted(cuts, expected, "right"), minlength=4)
+        np.testing.assert_allclose(given / 30, shares)
 
 
 def test_cut_points_stay_where_nothing_is_known() -> None:
-    for positions in (np.zeros(0, dtype=np.int64), np.full(30, 2)):
-        cuts = fit_cut_points(np.linspace(0, 3, len(positions)), positions, DEFAULT_SCALE)
-        np.testing.assert_array_equal(cuts, [0.5, 1.5, 2.5])
+    cuts = cut_points_at(SKEWED, np.zeros(0), DEFAULT_SCALE)
+    np.testing.assert_array_equal(cuts, [0.5, 1.5, 2.5])
 
 
 def test_kappa_agrees_with_scikit_learn() -> None:

@@ -100,8 +100,8 @@ def test_a_grade_with_three_examples_is_learned_from(tiny_encoder: Path, tmp_pat
     settings = tiny_settings(tiny_encoder, folds=3, epochs=1)
     folder, training = distill(parts, settings, DEFAULT_SCALE, tmp_path)
     assert training["train_grades"]["3"] == 3
-    assert 3 not in training["isotonic_grades"]
     graded = Labeler.load(folder).grade(rare.pairs)
+    assert 1 <= (graded["grade"] == 3).sum() <= len(rare) // 10
     assert np.isfinite(graded[["expected_grade", "confidence", "score"]].to_numpy()).all()
 
 

@@ -23,11 +23,11 @@ from safetensors.torch import load_file, save_file
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.base import quiet
-from relevance_distillery.labeler.calibration import Calibration
+from relevance_distillery.labeler.calibration import Link
 from relevance_distillery.labeler.model import Architecture, PairModel
 from relevance_distillery.labeler.template import InputTemplate
 
-FORMAT = 1
+FORMAT = 2
 FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"
 ARTIFACT_NAME = "labeler"
 Decision = Literal["cut_points", "argmax"]
@@ -44,7 +44,7 @@ class LabelerFacts(BaseModel):
         scale: The grades.
         template: From pair to input.
         precision: Arithmetic that training settled on; grading uses it too.
-        calibration: From raw to calibrated probabilities.
+        calibration: From the score to calibrated probabilities; None leaves the head's own.
         decision: Whether a grade comes from cut points or is the most probable one.
         cut_points: On the expected grade, shape (grades - 1,).
         length_slope: What ln(passages) takes off a document's expected grade.
@@ -60,11 +60,15 @@ class LabelerFacts(BaseModel):
     scale: GradeScale
     template: InputTemplate
     precision: Literal["fp32", "bf16"] = "fp32"
-    calibration: Calibration = Calibration()
+    calibration: Link | None = None
     decision: Decision = "cut_points"
     cut_points: tuple[float, ...]
     length_slope: float = 0.0
     training: dict[str, Any] = {}
+
+    def calibrated(self, raw: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Probabilities, shape (pairs, grades), from the head's own and the scores."""
+        return raw if self.calibration is None else self.calibration.probabilities(scores)
 
     def decide(self, probabilities: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Grades, shape (pairs,), values of the scale."""

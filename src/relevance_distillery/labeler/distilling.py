@@ -28,14 +28,14 @@ from relevance_distillery.labeler.artifact import (
 )
 from relevance_distillery.labeler.base import BUNDLED, BUNDLED_SHA256, resolve_model
 from relevance_distillery.labeler.calibration import (
-    cross_fitted,
-    fit_calibration,
-    fit_cut_points,
+    cut_points_at,
     kappa_of_positions,
+    shares_of,
 )
 from relevance_distillery.labeler.folding import HeldOut, train_folds
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.length import fit_length_slope
+from relevance_distillery.labeler.link import imitate
 from relevance_distillery.labeler.network import resolve_settings
 from relevance_distillery.labeler.null import null_pairs
 from relevance_distillery.labeler.pairs import LabelledPairs
@@ -144,44 +144,36 @@ def _calibrated(
     data: DistillationData,
     settings: TrainingSettings,
 ) -> tuple[LabelerFacts, Labeler, pd.DataFrame]:
-    """Facts with calibrators, cut points and length slope.
+    """Facts with calibration, cut points and length slope.
 
     Returns:
         The facts, the labeler with them, and its grades of the held-out pairs.
     """
     assert settings.max_null_pairs is not None
-    pairs, raw = held_out.pairs, held_out.raw
+    pairs = held_out.pairs
     labeler = Labeler.load(draft)
-    calibration = fit_calibration(raw, pairs.targets, pairs.positions)
-    probabilities = cross_fitted(raw, pairs.targets, pairs.positions, pairs.queries, settings.seed)
-    values = facts.scale.values.astype(np.float64)
-    cuts = fit_cut_points(probabilities @ values, pairs.positions, facts.scale)
-    facts = facts.model_copy(update={"calibration": calibration, "cut_points": tuple(cuts)})
+    link = imitate(held_out.scores, pairs.targets, np.ones(len(pairs)))
+    expected = link.probabilities(held_out.scores) @ facts.scale.values.astype(np.float64)
+    cuts = cut_points_at(shares_of(pairs.positions, facts.scale.size), expected, facts.scale)
+    facts = facts.model_copy(update={"calibration": link, "cut_points": tuple(cuts.tolist())})
     labeler.facts = facts
     null = null_pairs(data.calibrate, data.queries, data.passages, settings)
     slope = 0.0
     if len(null):
-        graded = labeler.grade(null)
-        slope = fit_length_slope(null.assign(expected_grade=graded["expected_grade"]))
-    kappa = kappa_of_positions(
-        pairs.positions,
-        np.searchsorted(cuts, probabilities @ values, "right"),
-        facts.scale.size,
-    )
+        of_null = labeler.grade(null)
+        slope = fit_length_slope(null.assign(expected_grade=of_null["expected_grade"]))
+    graded = labeler.decide(held_out.raw, held_out.scores, pairs.pairs.index)
+    given = facts.scale.positions(graded["grade"].to_numpy(dtype=np.int64))
+    kappa = kappa_of_positions(pairs.positions, given, facts.scale.size)
     training = {
         **facts.training,
         "calibration_pairs": len(pairs),
         "calibration_queries": int(pairs.pairs["query_id"].nunique()),
         "calibration_quadratic_kappa": round(kappa, 6),
-        "isotonic_grades": [
-            grade.value
-            for grade, knots in zip(facts.scale.grades, calibration.isotonic, strict=False)
-            if knots is not None
-        ],
         "null_pairs": len(null),
     }
     labeler.facts = facts.model_copy(update={"length_slope": slope, "training": training})
-    return labeler.facts, labeler, labeler.decide(raw, held_out.scores, pairs.pairs.index)
+    return labeler.facts, labeler, graded
 
 
 def _profile(

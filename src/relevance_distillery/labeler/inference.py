@@ -180,7 +180,7 @@ class Labeler:
 
     def decide(self, raw: np.ndarray, scores: np.ndarray, index: pd.Index) -> pd.DataFrame:
         """Calibrate raw probabilities and decide on grades; columns as in `grade`."""
-        probabilities = np.round(self.facts.calibration.apply(raw, scores), DIGITS)
+        probabilities = np.round(self.facts.calibrated(raw, scores), DIGITS)
         expected = np.round(probabilities @ self.scale.values.astype(np.float64), DIGITS)
         grades = self.facts.decide(probabilities, expected)
         rows = np.arange(len(grades))

@@ -8,19 +8,15 @@ starts; the estimate is the mode of the posterior (MAP). Plain NumPy and SciPy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.calibration import Array, Link, kappa_of_table, midpoints
-
-Places = NDArray[np.int64]
+from relevance_distillery.labeler.calibration import Array, Link, cut_points_at
 
 INFORMATION = 0.25
 """What a pair at even odds tells about a logit (Fisher): the unit of the prior's strength."""
@@ -29,10 +25,7 @@ _SMALLEST_GAP = 0.05
 _SMALLEST_SHARE = 1e-6
 _HARDLY_ANY_PRIOR = 0.1
 _LIMITS = (4.0, 20.0, 6.0)  # of log slope, mean of the cuts, log gaps
-_MOST_CANDIDATES = 199
-_SWEEPS = 8
 _ENOUGH_SCORES, _SPREAD = 1000, 9
-_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -142,69 +135,24 @@ def match_shares(scores: Array, start: Link, shares: Array) -> Link:
     return Link(slope=start.slope, cuts=tuple(np.maximum.accumulate(cuts).tolist()))
 
 
-def best_cut_points(
-    link: Link, scores: Array, weights: Array, scale: GradeScale, known: Array
-) -> tuple[float, ...]:
-    """Cut points on the expected grade with the best quadratic kappa to be expected.
+def cut_points_of(link: Link, scores: Array, weights: Array, scale: GradeScale) -> Array:
+    """Cut points that give each grade to as many pairs as the link expects to have it.
 
-    What is expected follows from the link alone: on a few grades, the best cut points for
-    these very grades would be chance. Few scores are smoothed first (Silverman, 1986), since
-    their gaps are chance as well.
+    Few scores are smoothed first (Silverman, 1986), since their gaps are chance.
 
     Args:
         link: From score to probabilities.
         scores: Of pairs of the collection, shape (pairs,).
         weights: How many pairs each one counts for, shape (pairs,).
         scale: The grades.
-        known: Cut points to start from beside the midpoints, shape (grades - 1,).
 
     Returns:
-        Never decreasing, shape (grades - 1,).
+        On the expected grade, never decreasing, shape (grades - 1,).
     """
     scores, weights = _smoothed(scores, weights)
     probabilities = link.probabilities(scores)
-    expected = np.round(probabilities @ scale.values.astype(np.float64), _DIGITS)
-    # The share of each grade that is expected gives a third start.
-    shares = np.clip(np.cumsum(weights @ probabilities / weights.sum())[:-1], 0.0, 1.0)
-    starts = [midpoints(scale), np.asarray(known, dtype=np.float64), np.quantile(expected, shares)]
-    candidates = np.unique(np.concatenate([_between(expected), *starts]))
-    order = np.argsort(expected, kind="stable")
-    mass = np.vstack(
-        [np.zeros(scale.size), np.cumsum((probabilities * weights[:, None])[order], axis=0)]
-    )
-    below = mass[np.searchsorted(expected[order], candidates, side="left")]
-
-    def kappa(places: Places) -> float:
-        edges = np.vstack([np.zeros(scale.size), below[places], mass[-1]])
-        return kappa_of_table(np.diff(edges, axis=0).T)
-
-    climbed = [
-        _climb(np.searchsorted(candidates, np.sort(start)), kappa, len(candidates))
-        for start in starts
-    ]
-    _, places = max(climbed, key=lambda found: found[0])
-    return tuple(np.round(candidates[places], _DIGITS).tolist())
-
-
-def _climb(
-    places: Places, kappa: Callable[[Places], float], candidates: int
-) -> tuple[float, Places]:
-    """Coordinate ascent; a cut moves only for a real gain."""
-    best = kappa(places)
-    for _ in range(_SWEEPS):
-        before = best
-        for cut in range(len(places)):
-            low = places[cut - 1] if cut else 0
-            high = places[cut + 1] if cut + 1 < len(places) else candidates - 1
-            for place in range(int(low), int(high) + 1):
-                trial = places.copy()
-                trial[cut] = place
-                value = kappa(trial)
-                if value > best + 1e-6:
-                    best, places = value, trial
-        if best <= before:
-            break
-    return best, places
+    expected = probabilities @ scale.values.astype(np.float64)
+    return cut_points_at(weights @ probabilities / weights.sum(), expected, scale, weights)
 
 
 def _smoothed(scores: Array, weights: Array) -> tuple[Array, Array]:
@@ -214,15 +162,6 @@ def _smoothed(scores: Array, weights: Array) -> tuple[Array, Array]:
     width = 1.06 * float(scores.std()) * len(scores) ** -0.2
     steps = norm.ppf((np.arange(_SPREAD) + 0.5) / _SPREAD)
     return (scores[:, None] + width * steps).ravel(), np.repeat(weights / _SPREAD, _SPREAD)
-
-
-def _between(expected: Array) -> Array:
-    """Values halfway between neighbouring ones, thinned where there are many."""
-    values = np.unique(expected)
-    halves = (values[1:] + values[:-1]) / 2
-    if len(halves) <= _MOST_CANDIDATES:
-        return halves
-    return np.unique(np.quantile(expected, np.linspace(0.0025, 0.9975, _MOST_CANDIDATES)))
 
 
 def _centred(cuts: int) -> Array:

@@ -45,6 +45,7 @@ class PairModel(nn.Module):
         ranking_weight: Weight of the pairwise loss within a query.
         head_hidden: Width of the head's small network; 0 for none.
         levels: Depths of the encoder at which texts are compared; 1 for the last layer alone.
+        dropout: The backbone drops states while it is trained, as it was configured to.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class PairModel(nn.Module):
         ranking_weight: float = 0.0,
         head_hidden: int = 0,
         levels: int = 1,
+        dropout: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.dropout = dropout
         self.architecture = architecture
         self.classifier_weight = classifier_weight
         self.ranking_weight = ranking_weight
@@ -71,6 +74,14 @@ class PairModel(nn.Module):
             hidden=head_hidden,
             levels=levels,
         )
+
+    def train(self, mode: bool = True) -> PairModel:
+        """Training mode; without `dropout` for the head and the adapters of LoRA alone."""
+        super().train(mode)
+        if not self.dropout:
+            for name, part in self.backbone.named_modules():
+                part.training = mode and "lora_dropout" in name
+        return self
 
     @property
     def reads_together(self) -> bool:

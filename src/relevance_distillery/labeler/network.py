@@ -82,6 +82,7 @@ def fresh_network(
         settings.ranking_weight,
         settings.head_hidden,
         settings.levels,
+        settings.dropout,
     )
     facts = LabelerFacts(
         base_model=public_name(settings.base_model),

@@ -79,7 +79,7 @@ def scores_of(labeler: Labeler, pairs: PairSource, most: int, seed: int) -> tupl
             written &= np.isin(np.arange(len(texts)) + shard.first_row - 1, drawn)
         raw, scored = labeler.raw(texts[written])
         scores.append(scored)
-        probabilities.append(labeler.facts.calibration.apply(raw, scored))
+        probabilities.append(labeler.facts.calibrated(raw, scored))
     return np.concatenate(scores), np.concatenate(probabilities)
 
 
@@ -104,7 +104,7 @@ def write_recalibrated(
     shutil.copytree(source, folder)
     facts = read_facts(folder)
     changed = {
-        "calibration": facts.calibration.model_copy(update={"link": link}),
+        "calibration": link,
         "cut_points": cut_points,
         "training": {**facts.training, "recalibration": dict(told)},
     }

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.calibration import Array, Link, kappa_of_table
-from relevance_distillery.labeler.link import best_cut_points, fit_link, imitate, match_shares
+from relevance_distillery.labeler.link import cut_points_of, fit_link, imitate, match_shares
 
 FEWEST_QUERIES = 3
 MOST_FOLDS = 10
@@ -169,7 +169,7 @@ def recalibrate_to_shares(
     weights = np.ones(len(scores))
     link = match_shares(scores, imitate(scores, probabilities, weights), shares)
     known = np.asarray(rules.cut_points)
-    cut_points = best_cut_points(link, scores, weights, rules.scale, known)
+    cut_points = tuple(cut_points_of(link, scores, weights, rules.scale).tolist())
     one = np.ones(len(scores), dtype=np.int64)
     expected = np.round(probabilities @ rules.scale.values.astype(np.float64), 6)
     before = np.searchsorted(known, expected, side="right")
@@ -225,8 +225,8 @@ def _fitted(
     """A link from some grades; its cut points from the scores of all, which tell no grade."""
     targets = np.eye(rules.scale.size)[taught.positions]
     link = fit_link(taught.scores, targets, taught.counted, start, prior_pairs)
-    known = np.asarray(rules.cut_points)
-    return link, best_cut_points(link, seen.scores, seen.weights, rules.scale, known)
+    cuts = cut_points_of(link, seen.scores, seen.weights, rules.scale)
+    return link, tuple(cuts.tolist())
 
 
 def _check(own: Graded, documents: int, scale: GradeScale) -> None:

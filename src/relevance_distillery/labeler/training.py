@@ -24,7 +24,11 @@ from transformers import (
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.batching import collate, to_device, tokenise
-from relevance_distillery.labeler.calibration import fit_cut_points, kappa_of_positions
+from relevance_distillery.labeler.calibration import (
+    cut_points_at,
+    kappa_of_positions,
+    shares_of,
+)
 from relevance_distillery.labeler.features import inverse_document_frequency
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
@@ -126,7 +130,7 @@ class _PairTrainer(Trainer):
 def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
     """Quadratic kappa of expected grades against the judge, and the log loss.
 
-    The cut points are the best ones for these very pairs: training may see the grades in other
+    The cut points are those of these very pairs: training may see the grades in other
     shares than occur, which the calibration mends later and a checkpoint must not be blamed for.
 
     `eval_choice` is what early stopping looks at: the kappa, or the negative loss where all
@@ -137,7 +141,8 @@ def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
     raw, _ = grader.raw(early.pairs)
     grader.model.train(was_training)
     expected = raw @ grader.scale.values.astype(np.float64)
-    cuts = fit_cut_points(expected, early.positions, grader.scale)
+    shares = shares_of(early.positions, grader.scale.size)
+    cuts = cut_points_at(shares, expected, grader.scale)
     graded = np.searchsorted(cuts, expected, "right")
     kappa = kappa_of_positions(early.positions, graded, grader.scale.size)
     loss = float(-(early.targets * np.log(np.maximum(raw, 1e-9))).sum(axis=1).mean())

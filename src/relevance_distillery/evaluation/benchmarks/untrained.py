@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.base import fitting_length, quiet, resolve_model
-from relevance_distillery.labeler.calibration import fit_cut_points
+from relevance_distillery.labeler.calibration import cut_points_at, shares_of
 from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
 
 Floats = NDArray[np.float64]
@@ -109,8 +109,8 @@ def _similarities(query: tuple[Tensor, Tensor], passage: tuple[Tensor, Tensor]) 
 class ScoreGrades:
     """Turns a score into grades by cut points that were fitted on a teacher's labels.
 
-    The fit maximises quadratic kappa, as the labeler's own cut points do, on pairs that are
-    no part of the benchmark: the base gets the same help as the student.
+    Each grade goes to as many pairs as the teacher gave it to, as with the labeler's own cut
+    points, on pairs that are no part of the benchmark: the base gets the student's help.
     """
 
     def __init__(self, scores: Floats, grades: NDArray[np.int64], scale: GradeScale) -> None:
@@ -129,7 +129,8 @@ class ScoreGrades:
         # A score that runs against the teacher keeps its direction: the base is not flipped.
         self._slope = max(slope, 1e-6)
         self._start = (float(values.mean()) - self._slope * float(scores.mean())) if spread else 0.0
-        self._cuts = fit_cut_points(self._start + self._slope * scores, positions, scale)
+        shares = shares_of(positions, scale.size)
+        self._cuts = cut_points_at(shares, self._start + self._slope * scores, scale)
 
     def __call__(self, scores: Floats) -> NDArray[np.int64]:
         """Grades of scores, shape (pairs,)."""
