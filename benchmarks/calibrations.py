@@ -51,6 +51,10 @@ class Scored:
     positions: Places
     queries: NDArray[np.str_]
 
+    def __getitem__(self, rows: NDArray[np.bool_]) -> Scored:
+        """Some of the pairs."""
+        return Scored(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
     @classmethod
     def by(cls, labeler: Labeler, texts: pd.DataFrame) -> Scored:
         """What a labeler says of pairs; columns query_id, query, teacher and the passage's."""
@@ -113,16 +117,7 @@ def rules(held_out: Scored) -> Iterator[tuple[str, Callable[[Scored], Floats], F
     """Name of each rule, its probabilities, its cut points on the expected grade."""
     targets = np.eye(DEFAULT_SCALE.size)[held_out.positions]
     link = imitate(held_out.scores, targets, np.ones(len(targets)))
-    columns = [
-        IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(
-            held_out.raw[:, grade], targets[:, grade]
-        )
-        for grade in range(DEFAULT_SCALE.size)
-    ]
-
-    def isotonic(pairs: Scored) -> Floats:
-        found = np.column_stack([one.predict(pairs.raw[:, k]) for k, one in enumerate(columns)])
-        return np.asarray(found / np.maximum(found.sum(1, keepdims=True), 1e-9))
+    isotonic = _isotonic(held_out)
 
     def linked(pairs: Scored) -> Floats:
         return link.probabilities(pairs.scores)
@@ -137,6 +132,38 @@ def rules(held_out: Scored) -> Iterator[tuple[str, Callable[[Scored], Floats], F
         )
         yield f"{name}, best quadratic κ", probabilities, _best(expected, held_out.positions)
         yield f"{name}, halfway between grades", probabilities, midpoints(DEFAULT_SCALE)
+    yield (
+        "isotonic, best quadratic κ, cross-fitted",
+        isotonic,
+        _best(_cross_fitted(held_out), held_out.positions),
+    )
+
+
+def _isotonic(pairs: Scored) -> Callable[[Scored], Floats]:
+    """One monotone map a grade, renormalised."""
+    targets = np.eye(DEFAULT_SCALE.size)[pairs.positions]
+    columns = [
+        IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(
+            pairs.raw[:, grade], targets[:, grade]
+        )
+        for grade in range(DEFAULT_SCALE.size)
+    ]
+
+    def probabilities(asked: Scored) -> Floats:
+        found = np.column_stack([one.predict(asked.raw[:, k]) for k, one in enumerate(columns)])
+        return np.asarray(found / np.maximum(found.sum(1, keepdims=True), 1e-9))
+
+    return probabilities
+
+
+def _cross_fitted(pairs: Scored) -> Floats:
+    """Expected grades by maps of the other half of the queries."""
+    names = np.unique(pairs.queries)
+    half = np.isin(pairs.queries, names[::2])
+    expected = np.zeros(len(pairs.scores))
+    for use in (half, ~half):
+        expected[use] = _isotonic(pairs[~use])(pairs[use]) @ _VALUES
+    return expected
 
 
 def _best(expected: Floats, positions: Places) -> Floats:

@@ -52,10 +52,13 @@ OUTER_FOLDS = 3
 GRADED_A_QUERY = 60
 TESTED_A_QUERY = 100
 """Pairs that a student grades, drawn at random from each query's."""
+BASELINES_LEARN = 3000
+"""Pairs that fit boosted trees and cut points: a student learns from as many."""
 
 RECIPE: dict[str, Any] = {
     "recipe": "full",
     "max_train_pairs": 600,
+    "max_head_pairs": 2000,
     "max_evaluation_pairs": 100,
     "max_calibration_pairs": 1200,
     "max_null_pairs": 0,
@@ -87,6 +90,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": RECIPE,
     "plain fine-tuning": PLAIN,
     "tuned late interaction": DESCRIBED,
+    "head from 600 pairs": {**RECIPE, "max_head_pairs": 600},
     "frozen encoder": {**RECIPE, "epochs": 0.001},
     "last layer alone, frozen encoder": {**RECIPE, "levels": 1, "epochs": 0.001},
     "without ranking loss": {**RECIPE, "ranking_weight": 0.0},
@@ -101,6 +105,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "two epochs": {**RECIPE, "epochs": 2.0},
     "1,800 pairs a fold": {**RECIPE, "max_train_pairs": 1800},
 }
+
+MAIN, PEERS = "1,800 pairs a fold", ("tuned late interaction", "plain fine-tuning")
+"""The student of the top teacher reads as many pairs as its peers; the ladder's read 600 a fold."""
 
 
 def student(learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
@@ -127,6 +134,7 @@ def baselines(learn: GradedSet, asked: pd.DataFrame) -> pd.DataFrame:
     """Scores and grades of what needs no fine-tuning, by name; cut points from the teacher's."""
     found = {}
     known = learn.texts()
+    known = known.sample(min(len(known), BASELINES_LEARN), random_state=0).reset_index(drop=True)
     for name, (here, there) in baseline_scores(known, asked, known["teacher"]).items():
         grades = ScoreGrades(here, known["teacher"].to_numpy(), DEFAULT_SCALE)
         found[f"{name} grade"], found[f"{name} score"] = grades(there), there
@@ -249,9 +257,8 @@ def main() -> None:
             for number in range(OUTER_FOLDS):
                 calibrate(name, number)
     else:
-        plan = [(TEACHER, "recipe"), (TEACHER, "baselines")]
-        plan += [(TEACHER, name) for name in ("tuned late interaction", "plain fine-tuning")]
-        plan += [(judge, "recipe") for judge in LADDER if judge != TEACHER]
+        plan = [(TEACHER, name) for name in (MAIN, "baselines", *PEERS)]
+        plan += [(judge, "recipe") for judge in reversed(LADDER)]
         for train in sets:
             against = SETS[1 - SETS.index(train)]
             for judge, variant in plan:

@@ -15,7 +15,7 @@ from relevance_distillery.labeler.features import (
     inverse_document_frequency,
     pair_features,
 )
-from relevance_distillery.labeler.head import GradeHead, ordinal_loss, ranking_loss
+from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel, load_backbone, resolve_architecture
 from relevance_distillery.labeler.pairs import LabelledPairs
@@ -134,13 +134,13 @@ def test_ranking_loss_by_hand() -> None:
     scores = torch.tensor([2.0, 1.0, 5.0])
     targets = torch.eye(4)[[3, 1, 0]]
     # The third pair is of another query and ranks with nobody.
-    loss = ranking_loss(scores, targets, torch.tensor([7, 7, 8]))
+    loss = ranking_loss(scores, couples_of(targets, torch.tensor([7, 7, 8])))
     assert loss.item() == pytest.approx(np.log1p(np.exp(-1.0)))
     # Further apart counts more: couples (3,1) and (3,0) and (1,0) weigh 2, 3 and 1.
-    loss = ranking_loss(scores, targets, torch.tensor([7, 7, 7]))
+    loss = ranking_loss(scores, couples_of(targets, torch.tensor([7, 7, 7])))
     parts = np.log1p(np.exp([-1.0, 3.0, 4.0]))
     assert loss.item() == pytest.approx((parts * [2, 3, 1]).sum() / 6)
-    assert ranking_loss(scores, targets, torch.tensor([1, 2, 3])).item() == 0.0
+    assert ranking_loss(scores, couples_of(targets, torch.tensor([1, 2, 3]))).item() == 0.0
 
 
 def test_a_fitted_head_finds_the_telling_feature() -> None:
@@ -151,7 +151,8 @@ def test_a_fitted_head_finds_the_telling_feature() -> None:
     head = GradeHead(4, uses_classifier=False, uses_features=True, vocabulary=5)
     head.standardise(features)
     # Nobody gave grade 3: its cut point stays finite.
-    head.fit_features(features, torch.eye(4)[positions], torch.ones(800), 1e-3)
+    groups = torch.arange(800) // 20
+    head.fit_features(features, torch.eye(4)[positions], torch.ones(800), groups, 1e-3, 1.0)
     weights = head.linear.weight[0].detach()
     assert weights.argmax() == 1
     assert weights[1] > 5 * weights[[0, 2, 3, 4, 5]].abs().max()

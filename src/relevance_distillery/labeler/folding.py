@@ -185,15 +185,17 @@ def _train_fold(
     if (done / FACTS_FILE).is_file():
         return read_facts(done)
     assert settings.max_train_pairs is not None
+    assert settings.max_head_pairs is not None
     folder.mkdir(parents=True, exist_ok=True)
     model, tokenizer, facts = fresh_network(settings, scale)
     if model.reads_alone:
         texts = [facts.template.passage_text(row) for row in collection]
         count_tokens(model, tokenizer, facts, texts)
+    begin = pairs.even_sample(settings.max_head_pairs, settings.seed)
     learn = pairs.even_sample(settings.max_train_pairs, settings.seed)
     memory = folder.parent.parent / "precision.json"
     facts, training = train(
-        model, tokenizer, facts, learn, watched, stops, settings, folder, memory
+        model, tokenizer, facts, begin, learn, watched, stops, settings, folder, memory
     )
     facts = facts.model_copy(update={"training": training})
     write_artifact(done, model.cpu(), tokenizer, facts)

@@ -7,6 +7,7 @@ points, so that the grades share one direction and a grade seldom seen borrows f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -118,9 +119,15 @@ class GradeHead(nn.Module):
         self.gaps.copy_(steps + torch.log(-torch.expm1(-steps)))
 
     def fit_features(
-        self, features: Tensor, targets: Tensor, weights: Tensor, ridge: float
+        self,
+        features: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        groups: Tensor,
+        ridge: float,
+        ranking_weight: float,
     ) -> None:
-        """Fit the features' part and the cut points; ridge-penalised maximum likelihood.
+        """Fit the features' part and the cut points to the loss of training, with a ridge penalty.
 
         Tuning starts where the features of the untrained encoder end: a head that is still
         wrong would bend the encoder to its errors (Kumar et al., 2022).
@@ -129,8 +136,11 @@ class GradeHead(nn.Module):
             features: Shape (pairs, features).
             targets: The judge's probabilities of the grades, shape (pairs, grades).
             weights: Weight of each pair, shape (pairs,).
+            groups: Number of each pair's query, shape (pairs,).
             ridge: Penalty on the squared weights of standardised features.
+            ranking_weight: Weight of the pairwise loss within a query.
         """
+        couples = couples_of(targets, groups)
         inputs = (features - self.mean) / self.deviation
         start = self.linear.weight.detach()[0, -inputs.shape[1] :].clone().requires_grad_()
         parameters = [start, self.first_cut, self.gaps]
@@ -138,7 +148,9 @@ class GradeHead(nn.Module):
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            loss = ordinal_loss(self.cumulative_logits(inputs @ start), targets, weights)
+            scores = inputs @ start
+            loss = ordinal_loss(self.cumulative_logits(scores), targets, weights)
+            loss = loss + ranking_weight * ranking_loss(scores, couples)
             # A grade that nobody gave would push its cut point to infinity.
             loss = loss + ridge * (start**2).sum() + _RIDGE * (self.gaps**2).sum()
             loss.backward()
@@ -183,20 +195,44 @@ def ordinal_loss(cumulative_logits: Tensor, targets: Tensor, weights: Tensor) ->
     return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
-def ranking_loss(scores: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
-    """Of two passages of a query the better one should score higher (RankNet; Burges et al., 2005).
+@dataclass(frozen=True)
+class Couples:
+    """Couples of passages of one query that have different grades.
+
+    Attributes:
+        better: Row of the better passage, shape (couples,).
+        worse: Row of the other, shape (couples,).
+        apart: How many grades lie between, shape (couples,).
+    """
+
+    better: Tensor
+    worse: Tensor
+    apart: Tensor
+
+
+def couples_of(targets: Tensor, groups: Tensor) -> Couples:
+    """All couples among some pairs.
 
     Args:
-        scores: Relevance scores, shape (pairs,).
         targets: The judge's probabilities of the grades, shape (pairs, grades).
         groups: Number of each pair's query, shape (pairs,).
-
-    Returns:
-        Mean over couples of one query, each weighed by how many grades lie between; 0 where
-        the batch holds no such couple.
     """
     grades = targets @ torch.arange(targets.shape[1], dtype=targets.dtype, device=targets.device)
     apart = (grades.unsqueeze(1) - grades.unsqueeze(0)).clamp(min=0.0)
     apart = apart * (groups.unsqueeze(1) == groups.unsqueeze(0))
-    losses = softplus(scores.unsqueeze(0) - scores.unsqueeze(1))
-    return (losses * apart).sum() / apart.sum().clamp(min=1e-6)
+    better, worse = apart.nonzero(as_tuple=True)
+    return Couples(better, worse, apart[better, worse])
+
+
+def ranking_loss(scores: Tensor, couples: Couples) -> Tensor:
+    """Of two passages of a query the better one should score higher (RankNet; Burges et al., 2005).
+
+    Args:
+        scores: Relevance scores, shape (pairs,).
+        couples: Of the pairs.
+
+    Returns:
+        Mean over couples, each weighed by how many grades lie between; 0 where there are none.
+    """
+    losses = softplus(scores[couples.worse] - scores[couples.better])
+    return (losses * couples.apart).sum() / couples.apart.sum().clamp(min=1e-6)

@@ -13,7 +13,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.base import is_decoder, quiet, resolve_model
 from relevance_distillery.labeler.features import Encoded, pair_features
-from relevance_distillery.labeler.head import GradeHead, ordinal_loss, ranking_loss
+from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
 
 Architecture = Literal["auto", "cross_encoder", "late_interaction", "combined"]
 Tokens = dict[str, Tensor]
@@ -176,7 +176,9 @@ class PairModel(nn.Module):
         with torch.autocast(prediction.scores.device.type, enabled=False):
             loss = ordinal_loss(self.head.cumulative_logits(prediction.scores), targets, weights)
             if self.ranking_weight > 0:
-                loss = loss + self.ranking_weight * ranking_loss(prediction.scores, targets, groups)
+                loss = loss + self.ranking_weight * ranking_loss(
+                    prediction.scores, couples_of(targets, groups)
+                )
             if prediction.logits is not None and self.classifier_weight > 0:
                 losses = cross_entropy(prediction.logits, targets, reduction="none")
                 share = (losses * weights).sum() / weights.sum().clamp(min=1e-6)

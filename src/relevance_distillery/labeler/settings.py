@@ -15,7 +15,8 @@ Recipe = Literal["small", "full"]
 _RECIPES: dict[str, dict[str, Any]] = {
     # Five minutes on two cores for everything, of which training may take two.
     "small": {
-        "max_train_pairs": 900,
+        "max_train_pairs": 600,
+        "max_head_pairs": 1000,
         "max_evaluation_pairs": 160,
         "max_calibration_pairs": 900,
         "max_null_pairs": 160,
@@ -26,6 +27,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     },
     "full": {
         "max_train_pairs": 10**9,
+        "max_head_pairs": 5000,
         "max_evaluation_pairs": 2000,
         "max_calibration_pairs": 20_000,
         "max_null_pairs": 2000,
@@ -95,6 +97,12 @@ class TrainingSettings(StrictModel):
     )
     max_train_pairs: int | None = Field(
         default=None, ge=10, description="Pairs a fold learns from; more train better and longer."
+    )
+    max_head_pairs: int | None = Field(
+        default=None,
+        ge=10,
+        description="Pairs that the head's start is fitted on; each is only read once, so more "
+        "of them are cheap.",
     )
     max_evaluation_pairs: int | None = Field(
         default=None, ge=10, description="Pairs of the early-stopping split graded each time."

@@ -37,7 +37,6 @@ from relevance_distillery.labeler.precision import choose_precision
 from relevance_distillery.labeler.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
-_START_PAIRS = 2000
 
 
 class _Batches(Dataset[dict[str, Any]]):
@@ -158,6 +157,7 @@ def train(
     model: PairModel,
     tokenizer: Any,
     facts: LabelerFacts,
+    begin: LabelledPairs,
     learn: LabelledPairs,
     early: LabelledPairs,
     stops: bool,
@@ -171,6 +171,7 @@ def train(
         model: The network.
         tokenizer: Its tokenizer.
         facts: Scale, template and architecture.
+        begin: Pairs that the head is fitted on before.
         learn: Pairs to learn from.
         early: Pairs that are graded now and then.
         stops: They decide when to stop and which checkpoint is kept.
@@ -198,7 +199,7 @@ def train(
         precision = choose_precision(model, sample, precision_memory)
     facts = facts.model_copy(update={"precision": precision})
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
-    _start_head(grader, learn, settings)
+    _start_head(grader, begin, settings)
     start = evaluate(grader, early)
     logger.info(
         "training on %d pairs of %d queries in %s; before: quadratic kappa %.3f",
@@ -355,10 +356,8 @@ def count_tokens(
     model.head.token_weights.copy_(weights)
 
 
-def _start_head(grader: Labeler, learn: LabelledPairs, settings: TrainingSettings) -> None:
+def _start_head(grader: Labeler, sample: LabelledPairs, settings: TrainingSettings) -> None:
     """Standardise the features; cut points, and the fitted head, from the untrained encoder's."""
-    rows = np.sort(np.random.default_rng(settings.seed).permutation(len(learn))[:_START_PAIRS])
-    sample = learn.take(rows)
     head = grader.model.head
     features = grader.features(sample.pairs) if grader.model.reads_alone else None
     if features is not None:
@@ -370,8 +369,12 @@ def _start_head(grader: Labeler, learn: LabelledPairs, settings: TrainingSetting
     head.place_cuts(scores, sample.targets.mean(axis=0).tolist())
     if features is not None and settings.head_start == "fitted":
         weights = class_weights(sample.positions, grader.scale.size, settings.class_balance)
-        targets = torch.tensor(sample.targets, dtype=torch.float32, device=features.device)
-        of_pairs = torch.tensor(
-            sample.targets @ weights, dtype=torch.float32, device=features.device
+        numbers = np.unique(sample.queries.astype(str), return_inverse=True)[1]
+        head.fit_features(
+            features,
+            torch.tensor(sample.targets).to(features),
+            torch.tensor(sample.targets @ weights).to(features),
+            torch.tensor(numbers, device=features.device),
+            settings.head_ridge,
+            settings.ranking_weight,
         )
-        head.fit_features(features, targets, of_pairs, settings.head_ridge)
