@@ -58,7 +58,7 @@ BASELINES_LEARN = 3000
 RECIPE: dict[str, Any] = {
     "recipe": "full",
     "max_train_pairs": 600,
-    "max_head_pairs": 2000,
+    "max_head_pairs": 7500,
     "max_evaluation_pairs": 100,
     "max_calibration_pairs": 1200,
     "max_null_pairs": 0,
@@ -86,15 +86,22 @@ DESCRIBED = {
     "ranking_weight": 0.0,
     "learning_rate": 3e-5,
 }
+SMALL_HEAD = {**RECIPE, "max_head_pairs": 900, "head_ranking_weight": 0.0}
 VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": RECIPE,
     "plain fine-tuning": PLAIN,
     "tuned late interaction": DESCRIBED,
-    "head from 600 pairs": {**RECIPE, "max_head_pairs": 600},
     "frozen encoder": {**RECIPE, "epochs": 0.001},
-    "last layer alone, frozen encoder": {**RECIPE, "levels": 1, "epochs": 0.001},
+    "head from 2,000 pairs": {**RECIPE, "max_head_pairs": 3000, "head_ranking_weight": 1.0},
+    "head from 600 pairs": SMALL_HEAD,
+    "head from 600 pairs, twice the learning rate": {**SMALL_HEAD, "learning_rate": 1e-4},
+    "head from 600 pairs, frozen encoder": {**SMALL_HEAD, "epochs": 0.001},
+    "head from 600 pairs, frozen encoder, last layer": {
+        **SMALL_HEAD,
+        "epochs": 0.001,
+        "levels": 1,
+    },
     "without ranking loss": {**RECIPE, "ranking_weight": 0.0},
-    "twice the learning rate": {**RECIPE, "learning_rate": 1e-4},
     "with dropout": {**RECIPE, "dropout": True},
     "weak ridge": {**RECIPE, "head_ridge": 1e-3},
     "one model, one split": {**RECIPE, "folds": 1, "max_train_pairs": 1800},
@@ -106,8 +113,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "1,800 pairs a fold": {**RECIPE, "max_train_pairs": 1800},
 }
 
-MAIN, PEERS = "1,800 pairs a fold", ("tuned late interaction", "plain fine-tuning")
-"""The student of the top teacher reads as many pairs as its peers; the ladder's read 600 a fold."""
+PEERS = ("tuned late interaction", "plain fine-tuning")
+"""They learn from as many pairs as the recipe's three folds do together."""
 
 
 def student(learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
@@ -257,8 +264,8 @@ def main() -> None:
             for number in range(OUTER_FOLDS):
                 calibrate(name, number)
     else:
-        plan = [(TEACHER, name) for name in (MAIN, "baselines", *PEERS)]
-        plan += [(judge, "recipe") for judge in reversed(LADDER)]
+        plan = [(TEACHER, name) for name in ("recipe", "baselines", *PEERS)]
+        plan += [(judge, "recipe") for judge in LADDER if judge != TEACHER]
         for train in sets:
             against = SETS[1 - SETS.index(train)]
             for judge, variant in plan:

@@ -26,7 +26,7 @@ METRICS = ("kappa", "quadratic_kappa", "binary_kappa", "pairwise_accuracy")
 TITLES = ("κ", "quadratic κ", "binary κ", "pairwise accuracy")
 RANKED = METRICS[-1]
 DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
-MAIN = "1800_pairs_a_fold.umbrela-gpt-4o"
+MAIN = "recipe.umbrela-gpt-4o"
 DRAWS = 20
 PRIOR_PAIRS = 30.0
 
@@ -91,9 +91,9 @@ def _test(folder: Path) -> Iterator[str]:
         "## Against people\n\n"
         "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other "
         "(100 pairs of a query, drawn at random; queries and passages of both collections do not "
-        "teach). All are compared on the same pairs. GPT-4o's student learns from 1,800 pairs a "
-        "fold; plain fine-tuning (two epochs) and the tuned late interaction (the last layer, "
-        "a small network in the head, no ranking loss) learn from 1,800.\n"
+        "teach). All are compared on the same pairs. The student learns from 600 pairs a fold, "
+        "1,800 in all; plain fine-tuning (two epochs) and the tuned late interaction (the last layer, "
+        "a small network in the head, no ranking loss) from 1,800.\n"
     )
     for direction in DIRECTIONS:
         first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
@@ -123,10 +123,7 @@ def _test(folder: Path) -> Iterator[str]:
         yield table(["labeler", *TITLES], rows)
         yield "The student minus each of them, on the same pairs:\n"
         yield table(["student minus", *TITLES], differences)
-        yield (
-            "The ladder: each judge as the teacher, its student (600 pairs a fold) against "
-            "people.\n"
-        )
+        yield "The ladder: each judge as the teacher, its student against people.\n"
         rows = []
         for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
             judge = path.name.removeprefix("recipe.").removesuffix(f".{direction}.parquet")

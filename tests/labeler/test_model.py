@@ -141,6 +141,10 @@ def test_ranking_loss_by_hand() -> None:
     parts = np.log1p(np.exp([-1.0, 3.0, 4.0]))
     assert loss.item() == pytest.approx((parts * [2, 3, 1]).sum() / 6)
     assert ranking_loss(scores, couples_of(targets, torch.tensor([1, 2, 3]))).item() == 0.0
+    # Every query counts alike, however many couples it has.
+    both = couples_of(torch.cat([targets, targets[1:]]), torch.tensor([7, 7, 7, 4, 4]))
+    mean = ((parts * [2, 3, 1]).sum() / 6 + np.log1p(np.exp(4.0))) / 2
+    assert ranking_loss(torch.cat([scores, scores[1:]]), both).item() == pytest.approx(mean)
 
 
 def test_a_fitted_head_finds_the_telling_feature() -> None:

@@ -26,6 +26,7 @@ from relevance_distillery.labeler.artifact import (
     read_model,
     write_artifact,
 )
+from relevance_distillery.labeler.head_start import HeadStart
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.network import fresh_network
@@ -83,17 +84,20 @@ def train_folds(
         The uncalibrated artifact in `folder`, its facts, and the held-out predictions.
     """
     assert settings.max_calibration_pairs is not None
+    assert settings.max_head_pairs is not None
     stops = early.pairs["query_id"].nunique() >= _FEWEST_TO_STOP
     if not stops:
         learn = learn.followed_by(early)
     splits = fold_splits(learn, calibrate, settings)
+    teachers = splits[0][0].followed_by(splits[0][1]) if len(splits) > 1 else splits[0][0]
+    start = HeadStart(teachers.even_sample(settings.max_head_pairs, settings.seed))
     facts, held_out, trained = None, [], []
     for number, (some, rest) in enumerate(splits, start=1):
         if len(splits) > 1:
             logger.info("fold %d of %d", number, len(splits))
         place = folder / f"fold-{number}"
         watched = early if stops else rest.sample(_WATCHED, settings.seed)
-        facts = _train_fold(some, watched, stops, collection, settings, scale, place)
+        facts = _train_fold(some, watched, stops, start, collection, settings, scale, place)
         trained.append(place / _TRAINED)
         labeler = Labeler.load(place / _TRAINED)
         asked = rest.sample(settings.max_calibration_pairs // len(splits) or 1, settings.seed)
@@ -173,6 +177,7 @@ def _train_fold(
     pairs: LabelledPairs,
     watched: LabelledPairs,
     stops: bool,
+    start: HeadStart,
     collection: list[dict[str, Any]],
     settings: TrainingSettings,
     scale: GradeScale,
@@ -185,17 +190,16 @@ def _train_fold(
     if (done / FACTS_FILE).is_file():
         return read_facts(done)
     assert settings.max_train_pairs is not None
-    assert settings.max_head_pairs is not None
     folder.mkdir(parents=True, exist_ok=True)
     model, tokenizer, facts = fresh_network(settings, scale)
     if model.reads_alone:
         texts = [facts.template.passage_text(row) for row in collection]
         count_tokens(model, tokenizer, facts, texts)
-    begin = pairs.even_sample(settings.max_head_pairs, settings.seed)
+    queries = frozenset(pairs.queries.astype(str).tolist())
     learn = pairs.even_sample(settings.max_train_pairs, settings.seed)
     memory = folder.parent.parent / "precision.json"
     facts, training = train(
-        model, tokenizer, facts, begin, learn, watched, stops, settings, folder, memory
+        model, tokenizer, facts, start, queries, learn, watched, stops, settings, folder, memory
     )
     facts = facts.model_copy(update={"training": training})
     write_artifact(done, model.cpu(), tokenizer, facts)

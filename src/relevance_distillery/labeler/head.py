@@ -202,12 +202,12 @@ class Couples:
     Attributes:
         better: Row of the better passage, shape (couples,).
         worse: Row of the other, shape (couples,).
-        apart: How many grades lie between, shape (couples,).
+        weights: How many grades lie between, as a share of its query's, shape (couples,).
     """
 
     better: Tensor
     worse: Tensor
-    apart: Tensor
+    weights: Tensor
 
 
 def couples_of(targets: Tensor, groups: Tensor) -> Couples:
@@ -221,7 +221,11 @@ def couples_of(targets: Tensor, groups: Tensor) -> Couples:
     apart = (grades.unsqueeze(1) - grades.unsqueeze(0)).clamp(min=0.0)
     apart = apart * (groups.unsqueeze(1) == groups.unsqueeze(0))
     better, worse = apart.nonzero(as_tuple=True)
-    return Couples(better, worse, apart[better, worse])
+    apart = apart[better, worse]
+    query = groups.unique(return_inverse=True)[1][better]
+    of_query = torch.zeros(len(groups), dtype=apart.dtype, device=apart.device)
+    of_query = of_query.index_add(0, query, apart)
+    return Couples(better, worse, apart / of_query[query])
 
 
 def ranking_loss(scores: Tensor, couples: Couples) -> Tensor:
@@ -232,7 +236,8 @@ def ranking_loss(scores: Tensor, couples: Couples) -> Tensor:
         couples: Of the pairs.
 
     Returns:
-        Mean over couples, each weighed by how many grades lie between; 0 where there are none.
+        Mean over couples of a query, each weighed by how many grades lie between, and over
+        queries, as pairwise accuracy is; 0 where there are no couples.
     """
     losses = softplus(scores[couples.worse] - scores[couples.better])
-    return (losses * couples.apart).sum() / couples.apart.sum().clamp(min=1e-6)
+    return (losses * couples.weights).sum() / couples.weights.sum().clamp(min=1e-6)

@@ -16,7 +16,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     # Five minutes on two cores for everything, of which training may take two.
     "small": {
         "max_train_pairs": 600,
-        "max_head_pairs": 1000,
+        "max_head_pairs": 2000,
         "max_evaluation_pairs": 160,
         "max_calibration_pairs": 900,
         "max_null_pairs": 160,
@@ -27,7 +27,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     },
     "full": {
         "max_train_pairs": 10**9,
-        "max_head_pairs": 5000,
+        "max_head_pairs": 10_000,
         "max_evaluation_pairs": 2000,
         "max_calibration_pairs": 20_000,
         "max_null_pairs": 2000,
@@ -101,7 +101,7 @@ class TrainingSettings(StrictModel):
     max_head_pairs: int | None = Field(
         default=None,
         ge=10,
-        description="Pairs that the head's start is fitted on; each is only read once, so more "
+        description="Pairs that the heads of all folds start from; each is read once, so more "
         "of them are cheap.",
     )
     max_evaluation_pairs: int | None = Field(
@@ -147,6 +147,12 @@ class TrainingSettings(StrictModel):
         ge=0,
         description="Ridge penalty of the fitted head; raise it where queries are few.",
     )
+    head_ranking_weight: float = Field(
+        default=10.0,
+        ge=0,
+        description="Weight of the pairwise loss in that fit; higher ranks better, and grades "
+        "worse.",
+    )
     levels: int = Field(
         default=6,
         ge=1,
@@ -159,8 +165,8 @@ class TrainingSettings(StrictModel):
     ranking_weight: float = Field(
         default=1.0,
         ge=0,
-        description="Weight of the pairwise loss: of two passages of a query the better one "
-        "should score higher.",
+        description="Weight of the pairwise loss in tuning: of two passages of a query the better "
+        "one should score higher.",
     )
     dropout: bool = Field(
         default=False,

@@ -30,6 +30,7 @@ from relevance_distillery.labeler.calibration import (
     shares_of,
 )
 from relevance_distillery.labeler.features import inverse_document_frequency
+from relevance_distillery.labeler.head_start import HeadStart
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.pairs import LabelledPairs, class_weights
@@ -157,7 +158,8 @@ def train(
     model: PairModel,
     tokenizer: Any,
     facts: LabelerFacts,
-    begin: LabelledPairs,
+    start: HeadStart,
+    queries: frozenset[str],
     learn: LabelledPairs,
     early: LabelledPairs,
     stops: bool,
@@ -171,7 +173,8 @@ def train(
         model: The network.
         tokenizer: Its tokenizer.
         facts: Scale, template and architecture.
-        begin: Pairs that the head is fitted on before.
+        start: What the head starts from.
+        queries: Ids of the queries that may teach.
         learn: Pairs to learn from.
         early: Pairs that are graded now and then.
         stops: They decide when to stop and which checkpoint is kept.
@@ -199,14 +202,14 @@ def train(
         precision = choose_precision(model, sample, precision_memory)
     facts = facts.model_copy(update={"precision": precision})
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
-    _start_head(grader, begin, settings)
-    start = evaluate(grader, early)
+    start.give(grader, queries, settings)
+    before = evaluate(grader, early)
     logger.info(
         "training on %d pairs of %d queries in %s; before: quadratic kappa %.3f",
         len(learn),
         learn.pairs["query_id"].nunique(),
         precision,
-        start["eval_quadratic_kappa"],
+        before["eval_quadratic_kappa"],
     )
     steps_per_epoch = math.ceil(len(batches) / settings.gradient_accumulation)
     every = math.ceil(steps_per_epoch / settings.evaluations_per_epoch)
@@ -268,8 +271,8 @@ def train(
         "best_step": trainer.state.best_global_step if stops else trainer.state.global_step,
         "early_stopping": history,
         "before_training": {
-            "quadratic_kappa": round(start["eval_quadratic_kappa"], 6),
-            "loss": round(start["eval_loss"], 6),
+            "quadratic_kappa": round(before["eval_quadratic_kappa"], 6),
+            "loss": round(before["eval_loss"], 6),
         },
         "precision": precision,
         "resumed": checkpoint is not None,
@@ -354,27 +357,3 @@ def count_tokens(
     )
     weights = inverse_document_frequency(tokens, model.head.token_weights.numel())
     model.head.token_weights.copy_(weights)
-
-
-def _start_head(grader: Labeler, sample: LabelledPairs, settings: TrainingSettings) -> None:
-    """Standardise the features; cut points, and the fitted head, from the untrained encoder's."""
-    head = grader.model.head
-    features = grader.features(sample.pairs) if grader.model.reads_alone else None
-    if features is not None:
-        head.standardise(features)
-    if grader.model.reads_together:
-        scores = torch.tensor(grader.raw(sample.pairs)[1])
-    else:
-        scores = head(None, features).detach()
-    head.place_cuts(scores, sample.targets.mean(axis=0).tolist())
-    if features is not None and settings.head_start == "fitted":
-        weights = class_weights(sample.positions, grader.scale.size, settings.class_balance)
-        numbers = np.unique(sample.queries.astype(str), return_inverse=True)[1]
-        head.fit_features(
-            features,
-            torch.tensor(sample.targets).to(features),
-            torch.tensor(sample.targets @ weights).to(features),
-            torch.tensor(numbers, device=features.device),
-            settings.head_ridge,
-            settings.ranking_weight,
-        )

@@ -1,0 +1,69 @@
+"""Where the head of every fold starts: features of the untrained encoder, read once for all.
+
+Reading a pair is cheap beside learning from it, and all folds begin at the same encoder, so the
+head is fitted on more pairs than the encoder is tuned on, and no pair is read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.pairs import LabelledPairs, class_weights
+from relevance_distillery.labeler.settings import TrainingSettings
+
+_FIRST_SCORES = 500
+"""Pairs that an untrained classifier scores, to place its cut points."""
+
+
+class HeadStart:
+    """Pairs that heads start from."""
+
+    def __init__(self, pairs: LabelledPairs) -> None:
+        """Nothing is read yet.
+
+        Args:
+            pairs: Of the queries of all folds.
+        """
+        self._pairs = pairs
+        self._features: Tensor | None = None
+
+    def give(self, grader: Labeler, queries: Iterable[str], settings: TrainingSettings) -> None:
+        """Standardise the features of a fresh network, fit its head and place its cut points.
+
+        Args:
+            grader: The network, on its device, as every fold begins.
+            queries: Ids of the queries that the fold learns from.
+            settings: Resolved settings.
+        """
+        rows = np.flatnonzero(np.isin(self._pairs.queries.astype(str), sorted(queries)))
+        sample = self._pairs.take(rows)
+        model, head = grader.model, grader.model.head
+        features = None
+        if model.reads_alone:
+            if self._features is None:
+                # A copy: what inference mode made cannot be differentiated through.
+                self._features = grader.features(self._pairs.pairs).clone()
+            features = self._features[torch.tensor(rows, device=self._features.device)]
+            head.standardise(features)
+        if model.reads_together:
+            few = sample.sample(_FIRST_SCORES, settings.seed)
+            scores, shares = torch.tensor(grader.raw(few.pairs)[1]), few.targets.mean(axis=0)
+        else:
+            scores, shares = head(None, features).detach(), sample.targets.mean(axis=0)
+        head.place_cuts(scores, shares.tolist())
+        if features is not None and settings.head_start == "fitted":
+            weights = class_weights(sample.positions, grader.scale.size, settings.class_balance)
+            numbers = np.unique(sample.queries.astype(str), return_inverse=True)[1]
+            head.fit_features(
+                features,
+                torch.tensor(sample.targets).to(features),
+                torch.tensor(sample.targets @ weights).to(features),
+                torch.tensor(numbers, device=features.device),
+                settings.head_ridge,
+                settings.head_ranking_weight,
+            )
