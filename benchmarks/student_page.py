@@ -92,7 +92,7 @@ def _test(folder: Path) -> Iterator[str]:
         "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other "
         "(100 pairs of a query, drawn at random; queries and passages of both collections do not "
         "teach). All are compared on the same pairs. The student learns from 600 pairs a fold, "
-        "1,800 in all; plain fine-tuning (two epochs) and the tuned late interaction (the last layer, "
+        "1,800 in all; plain fine-tuning (two epochs) and the tuned late interaction (last layer, "
         "a small network in the head, no ranking loss) from 1,800.\n"
     )
     for direction in DIRECTIONS:
