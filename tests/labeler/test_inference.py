@@ -27,9 +27,11 @@ def test_the_labeler_learned_something(labeler: Labeler, pairs: pd.DataFrame) ->
     truth = tiny_data().early.positions
     graded = labeler.grade(pairs)
     assert np.corrcoef(graded["score"], truth)[0, 1] > 0.6
-    assert labeler.facts.training["before_training"]["loss"] > min(
-        entry["loss"] for entry in labeler.facts.training["early_stopping"]
-    )
+    # The head starts fitted, so that tuning need not be better than what was before it.
+    shares = np.bincount(truth) / len(truth)
+    guessing = -(shares * np.log(shares)).sum()
+    losses = [entry["loss"] for entry in labeler.facts.training["early_stopping"]]
+    assert min(losses) < 0.7 * guessing
 
 
 def test_columns_and_their_meaning(labeler: Labeler, pairs: pd.DataFrame) -> None:
