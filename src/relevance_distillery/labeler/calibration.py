@@ -3,8 +3,8 @@
 A link of the score gives the probabilities (proportional odds; McCullagh, 1980): four numbers for
 four grades, so that little data fits it, and a better score never has a worse expected grade. Cut
 points give each grade to as many pairs as the judge did. Cut points that maximise kappa on the
-same pairs learn their chance too: on other queries, and more so on other collections, they are
-worse than the shares (see docs/results/student.md). Everything is plain numbers, stored as JSON.
+same pairs learn their chance too, and on another collection they are worse than the shares (see
+docs/results/student.md). Everything is plain numbers, stored as JSON.
 """
 
 from __future__ import annotations
