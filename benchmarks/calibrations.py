@@ -18,10 +18,9 @@ from sklearn.isotonic import IsotonicRegression
 
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.calibration import (
-    cut_points_at,
+    cut_points_like,
     kappa_of_positions,
     midpoints,
-    shares_of,
 )
 from relevance_distillery.labeler.folding import train_folds
 from relevance_distillery.labeler.inference import Labeler
@@ -122,13 +121,12 @@ def rules(held_out: Scored) -> Iterator[tuple[str, Callable[[Scored], Floats], F
     def linked(pairs: Scored) -> Floats:
         return link.probabilities(pairs.scores)
 
-    shares = shares_of(held_out.positions, DEFAULT_SCALE.size)
     for name, probabilities in (("link", linked), ("isotonic", isotonic)):
         expected = probabilities(held_out) @ _VALUES
         yield (
             f"{name}, the judge's shares",
             probabilities,
-            cut_points_at(shares, expected, DEFAULT_SCALE),
+            cut_points_like(held_out.positions, expected, DEFAULT_SCALE),
         )
         yield f"{name}, best quadratic κ", probabilities, _best(expected, held_out.positions)
         yield f"{name}, halfway between grades", probabilities, midpoints(DEFAULT_SCALE)

@@ -10,10 +10,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from relevance_distillery.evaluation.benchmarks.untrained import UntrainedEncoder
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.head_start import token_weights
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.network import fresh_network, resolve_settings
 from relevance_distillery.labeler.settings import TrainingSettings
-from relevance_distillery.labeler.training import count_tokens
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +59,8 @@ def _features(pairs: pd.DataFrame, known: pd.DataFrame) -> Floats:
     """The labeler's own features of the untrained encoder."""
     settings = resolve_settings(TrainingSettings(precision="bf16"))
     model, tokenizer, facts = fresh_network(settings, DEFAULT_SCALE)
-    count_tokens(model, tokenizer, facts, known["text"].drop_duplicates().tolist())
+    texts = known["text"].drop_duplicates().tolist()
+    model.head.token_weights.copy_(token_weights(model, tokenizer, facts.template, texts))
     labeler = Labeler(model, tokenizer, facts, precision="bf16")
     parts = [
         labeler.features(pairs.iloc[start : start + 2048]).numpy()

@@ -47,11 +47,6 @@ def midpoints(scale: GradeScale) -> Array:
     return (values[1:] + values[:-1]) / 2
 
 
-def shares_of(positions: NDArray[np.int64], grades: int) -> Array:
-    """Share of each grade among the judge's, lowest first, shape (grades,)."""
-    return np.bincount(positions, minlength=grades) / max(len(positions), 1)
-
-
 def cut_points_at(
     shares: Array, expected: Array, scale: GradeScale, weights: Array | None = None
 ) -> Array:
@@ -83,6 +78,18 @@ def cut_points_at(
             cuts[k] = (ordered[place - 1] + ordered[place]) / 2
     ordered_cuts: Array = np.maximum.accumulate(cuts)
     return np.round(ordered_cuts, _DIGITS)
+
+
+def cut_points_like(positions: NDArray[np.int64], expected: Array, scale: GradeScale) -> Array:
+    """Cut points that give each grade as often as the judge gave it to the same pairs.
+
+    Args:
+        positions: The judge's grades as positions on the scale, shape (pairs,).
+        expected: Expected grades of the pairs, shape (pairs,).
+        scale: The grades.
+    """
+    shares = np.bincount(positions, minlength=scale.size) / max(len(positions), 1)
+    return cut_points_at(shares, expected, scale)
 
 
 def kappa_of_positions(first: NDArray[np.int64], second: NDArray[np.int64], grades: int) -> float:

@@ -28,9 +28,8 @@ from relevance_distillery.labeler.artifact import (
 )
 from relevance_distillery.labeler.base import BUNDLED, BUNDLED_SHA256, resolve_model
 from relevance_distillery.labeler.calibration import (
-    cut_points_at,
+    cut_points_like,
     kappa_of_positions,
-    shares_of,
 )
 from relevance_distillery.labeler.folding import HeldOut, train_folds
 from relevance_distillery.labeler.inference import Labeler
@@ -154,7 +153,7 @@ def _calibrated(
     labeler = Labeler.load(draft)
     link = imitate(held_out.scores, pairs.targets, np.ones(len(pairs)))
     expected = link.probabilities(held_out.scores) @ facts.scale.values.astype(np.float64)
-    cuts = cut_points_at(shares_of(pairs.positions, facts.scale.size), expected, facts.scale)
+    cuts = cut_points_like(pairs.positions, expected, facts.scale)
     facts = facts.model_copy(update={"calibration": link, "cut_points": tuple(cuts.tolist())})
     labeler.facts = facts
     null = null_pairs(data.calibrate, data.queries, data.passages, settings)

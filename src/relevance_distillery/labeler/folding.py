@@ -90,14 +90,14 @@ def train_folds(
         learn = learn.followed_by(early)
     splits = fold_splits(learn, calibrate, settings)
     teachers = splits[0][0].followed_by(splits[0][1]) if len(splits) > 1 else splits[0][0]
-    start = HeadStart(teachers.even_sample(settings.max_head_pairs, settings.seed))
+    start = HeadStart(teachers.even_sample(settings.max_head_pairs, settings.seed), collection)
     facts, held_out, trained = None, [], []
     for number, (some, rest) in enumerate(splits, start=1):
         if len(splits) > 1:
             logger.info("fold %d of %d", number, len(splits))
         place = folder / f"fold-{number}"
         watched = early if stops else rest.sample(_WATCHED, settings.seed)
-        facts = _train_fold(some, watched, stops, start, collection, settings, scale, place)
+        facts = _train_fold(some, watched, stops, start, settings, scale, place)
         trained.append(place / _TRAINED)
         labeler = Labeler.load(place / _TRAINED)
         asked = rest.sample(settings.max_calibration_pairs // len(splits) or 1, settings.seed)
@@ -178,13 +178,12 @@ def _train_fold(
     watched: LabelledPairs,
     stops: bool,
     start: HeadStart,
-    collection: list[dict[str, Any]],
     settings: TrainingSettings,
     scale: GradeScale,
     folder: Path,
 ) -> LabelerFacts:
     # Transformers' Trainer takes seconds to import, which every command would wait for.
-    from relevance_distillery.labeler.training import count_tokens, train
+    from relevance_distillery.labeler.training import train
 
     done = folder / _TRAINED
     if (done / FACTS_FILE).is_file():
@@ -192,9 +191,6 @@ def _train_fold(
     assert settings.max_train_pairs is not None
     folder.mkdir(parents=True, exist_ok=True)
     model, tokenizer, facts = fresh_network(settings, scale)
-    if model.reads_alone:
-        texts = [facts.template.passage_text(row) for row in collection]
-        count_tokens(model, tokenizer, facts, texts)
     queries = frozenset(pairs.queries.astype(str).tolist())
     learn = pairs.even_sample(settings.max_train_pairs, settings.seed)
     memory = folder.parent.parent / "precision.json"

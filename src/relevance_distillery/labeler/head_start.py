@@ -1,4 +1,4 @@
-"""Where the head of every fold starts: features of the untrained encoder, read once for all.
+"""Where the head of every fold starts: tokens counted and features read once for all.
 
 Reading a pair is cheap beside learning from it, and all folds begin at the same encoder, so the
 head is fitted on more pairs than the encoder is tuned on, and no pair is read twice.
@@ -7,14 +7,18 @@ head is fitted on more pairs than the encoder is tuned on, and no pair is read t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from relevance_distillery.labeler.features import inverse_document_frequency
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.pairs import LabelledPairs, class_weights
 from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.labeler.template import InputTemplate
 
 _FIRST_SCORES = 500
 """Pairs that an untrained classifier scores, to place its cut points."""
@@ -23,17 +27,19 @@ _FIRST_SCORES = 500
 class HeadStart:
     """Pairs that heads start from."""
 
-    def __init__(self, pairs: LabelledPairs) -> None:
+    def __init__(self, pairs: LabelledPairs, collection: list[dict[str, Any]]) -> None:
         """Nothing is read yet.
 
         Args:
             pairs: Of the queries of all folds.
+            collection: Rows of the passages table, for the weights of tokens.
         """
-        self._pairs = pairs
+        self._pairs, self._collection = pairs, collection
+        self._token_weights: Tensor | None = None
         self._features: Tensor | None = None
 
     def give(self, grader: Labeler, queries: Iterable[str], settings: TrainingSettings) -> None:
-        """Standardise the features of a fresh network, fit its head and place its cut points.
+        """Give a fresh network its token weights, standardised features, head and cut points.
 
         Args:
             grader: The network, on its device, as every fold begins.
@@ -45,6 +51,11 @@ class HeadStart:
         model, head = grader.model, grader.model.head
         features = None
         if model.reads_alone:
+            if self._token_weights is None:
+                template = grader.facts.template
+                texts = [template.passage_text(row) for row in self._collection]
+                self._token_weights = token_weights(model, grader.tokenizer, template, texts)
+            head.token_weights.copy_(self._token_weights)
             if self._features is None:
                 # A copy: what inference mode made cannot be differentiated through.
                 self._features = grader.features(self._pairs.pairs).clone()
@@ -67,3 +78,25 @@ class HeadStart:
                 settings.head_ridge,
                 settings.head_ranking_weight,
             )
+
+
+def token_weights(
+    model: PairModel, tokenizer: Any, template: InputTemplate, collection: list[str]
+) -> Tensor:
+    """How rare each token is in a collection.
+
+    Args:
+        model: Its vocabulary counts.
+        tokenizer: The model's.
+        template: From text to tokens.
+        collection: Passage texts.
+
+    Returns:
+        Shape (vocabulary,), as `inverse_document_frequency`.
+    """
+    tokens = (
+        row["input_ids"]
+        for start in range(0, len(collection), 1000)
+        for row in template.encode_alone(tokenizer, collection[start : start + 1000], False)
+    )
+    return inverse_document_frequency(tokens, model.head.token_weights.numel())

@@ -79,7 +79,7 @@ class TrainingSettings(StrictModel):
     recipe: Recipe = Field(
         default="small",
         description="`small` trains on a sample within two minutes on two cores; `full` uses "
-        "every pair, three times.",
+        "every pair.",
     )
     folds: int | None = Field(
         default=None,

@@ -25,11 +25,9 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.batching import collate, to_device, tokenise
 from relevance_distillery.labeler.calibration import (
-    cut_points_at,
+    cut_points_like,
     kappa_of_positions,
-    shares_of,
 )
-from relevance_distillery.labeler.features import inverse_document_frequency
 from relevance_distillery.labeler.head_start import HeadStart
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
@@ -141,8 +139,7 @@ def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
     raw, _ = grader.raw(early.pairs)
     grader.model.train(was_training)
     expected = raw @ grader.scale.values.astype(np.float64)
-    shares = shares_of(early.positions, grader.scale.size)
-    cuts = cut_points_at(shares, expected, grader.scale)
+    cuts = cut_points_like(early.positions, expected, grader.scale)
     graded = np.searchsorted(cuts, expected, "right")
     kappa = kappa_of_positions(early.positions, graded, grader.scale.size)
     loss = float(-(early.targets * np.log(np.maximum(raw, 1e-9))).sum(axis=1).mean())
@@ -337,23 +334,3 @@ def _batches(
         batch["groups"] = torch.tensor(turn[chosen])
         batches.append(batch)
     return batches
-
-
-def count_tokens(
-    model: PairModel, tokenizer: Any, facts: LabelerFacts, collection: list[str]
-) -> None:
-    """Weigh each token by how rare it is in a collection.
-
-    Args:
-        model: Its head takes the weights.
-        tokenizer: The model's.
-        facts: For the template.
-        collection: Passage texts.
-    """
-    tokens = (
-        row["input_ids"]
-        for start in range(0, len(collection), 1000)
-        for row in facts.template.encode_alone(tokenizer, collection[start : start + 1000], False)
-    )
-    weights = inverse_document_frequency(tokens, model.head.token_weights.numel())
-    model.head.token_weights.copy_(weights)

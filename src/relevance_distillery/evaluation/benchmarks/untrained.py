@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.base import fitting_length, quiet, resolve_model
-from relevance_distillery.labeler.calibration import cut_points_at, shares_of
+from relevance_distillery.labeler.calibration import cut_points_like
 from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
 
 Floats = NDArray[np.float64]
@@ -129,8 +129,7 @@ class ScoreGrades:
         # A score that runs against the teacher keeps its direction: the base is not flipped.
         self._slope = max(slope, 1e-6)
         self._start = (float(values.mean()) - self._slope * float(scores.mean())) if spread else 0.0
-        shares = shares_of(positions, scale.size)
-        self._cuts = cut_points_at(shares, self._start + self._slope * scores, scale)
+        self._cuts = cut_points_like(positions, self._start + self._slope * scores, scale)
 
     def __call__(self, scores: Floats) -> NDArray[np.int64]:
         """Grades of scores, shape (pairs,)."""
