@@ -16,7 +16,7 @@ import yaml
 from cells import Names, cell, table
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval, ratio
 from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.pipelines.reporting.wording import dollars, rate, times
@@ -140,7 +140,7 @@ def strict_pairwise(grades: pd.DataFrame, judge: str) -> dict[str, Any] | None:
     if not values:
         return None
     sums = np.column_stack([values, np.ones(len(values))])
-    mean = SumStatistic(sums, lambda totals: totals[:, 0] / totals[:, 1])
+    mean = SumStatistic(sums, ratio)
     return interval_json(interval(mean), "no query has documents with different grades", "")
 
 

@@ -1,12 +1,14 @@
 """What each part of the training recipe is worth, and how far a student gets beside its teacher.
 
     BENCHMARKS=/folder/of/the/sets python benchmarks/student.py validate [--only NAME ...]
+    BENCHMARKS=/folder/of/the/sets python benchmarks/student.py across [--only NAME ...]
     BENCHMARKS=/folder/of/the/sets python benchmarks/student.py test
     python benchmarks/student.py page
 
-`validate` never opens people's grades: a judge's grades of TREC DL 2019 and of 2020 are dealt into
-three folds of queries, a student learns two and is compared with the judge on the third. `test`
-teaches on one collection and compares with people on the other. Every training is kept under
+`validate` and `across` never look at people's grades: for the first, a judge's grades of TREC DL
+2019 and of 2020 are dealt into three folds of queries, a student learns two and is compared with
+the judge on the third; for the second it learns one collection and is compared with the judge on
+the other. `test` teaches as the second and compares with people. Every training is kept under
 build/benchmarks/student/ and not repeated; `page` writes docs/results/student.md from that.
 """
 
@@ -20,6 +22,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +53,10 @@ LADDER = (
 SETS = ("trec-dl19", "trec-dl20")
 OUTER_FOLDS = 3
 GRADED_A_QUERY = 60
-TESTED_A_QUERY = 100
-"""Pairs that a student grades, drawn at random from each query's."""
 BASELINES_LEARN = 3000
 """Pairs that fit boosted trees and cut points: a student learns from as many."""
 
+FULL: dict[str, Any] = {"recipe": "full", "precision": "bf16"}
 RECIPE: dict[str, Any] = {
     "recipe": "full",
     "max_train_pairs": 600,
@@ -111,10 +113,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cross-encoder beside": {**RECIPE, "architecture": "combined"},
     "two epochs": {**RECIPE, "epochs": 2.0},
     "1,800 pairs a fold": {**RECIPE, "max_train_pairs": 1800},
+    "every pair": FULL,
+    "tuned late interaction, every pair": {**DESCRIBED, "max_train_pairs": None},
 }
 
-PEERS = ("tuned late interaction", "plain fine-tuning")
-"""They learn from as many pairs as the recipe's three folds do together."""
+PEERS = ("tuned late interaction", "tuned late interaction, every pair", "plain fine-tuning")
+"""Those without `every pair` learn from as many as the recipe's three folds do together."""
+ABLATION = tuple(name for name in VARIANTS if name not in PEERS)
 
 
 def student(learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
@@ -179,20 +184,21 @@ def calibrate(name: str, number: int) -> None:
     print(target.name, flush=True)
 
 
+def across(name: str, variant: str) -> None:
+    """One variant taught on one set, against the same teacher's grades of the other."""
+    target = WORK / "across" / f"{_slug(variant)}.{name}.parquet"
+    other = read_set(BENCHMARKS / SETS[1 - SETS.index(name)], TEACHER)
+    learn = _without(read_set(BENCHMARKS / name, TEACHER), other)
+    asked = other.texts()
+    _keep(target, asked, "teacher", lambda: _said(variant, learn, asked))
+
+
 def test(train: str, against: str, judge: str, settings: dict[str, Any], variant: str) -> None:
     """A student of one collection against people's grades of the other."""
     target = WORK / "test" / f"{_slug(variant)}.{judge}.{train}.{against}.parquet"
-    learn = read_set(BENCHMARKS / train, judge)
     asked = read_set(BENCHMARKS / against, None)
-    # Neither a query nor a text of the benchmark teaches.
-    known = set(asked.texts()["query"].str.casefold())
-    texts = set(asked.passages["text"])
-    rows = learn.texts()
-    kept = ~(rows["query"].str.casefold().isin(known) | rows["text"].isin(texts))
-    keys = rows.loc[kept, ["query_id", "passage_id"]]
-    pairs = learn.pairs.merge(keys, on=["query_id", "passage_id"])
-    learn = GradedSet(learn.name, learn.queries, learn.passages, pairs, judge)
-    wanted = _some(asked.texts(), TESTED_A_QUERY)
+    learn = _without(read_set(BENCHMARKS / train, judge), asked)
+    wanted = asked.texts()
     for name in LADDER:
         said = read_set(BENCHMARKS / against, name).pairs.rename(columns={"teacher": name})
         keys = ["query_id", "passage_id"]
@@ -204,6 +210,16 @@ def test(train: str, against: str, judge: str, settings: dict[str, Any], variant
         return student(learn, wanted, settings)
 
     _keep(target, wanted, "human", say)
+
+
+def _without(learn: GradedSet, asked: GradedSet) -> GradedSet:
+    """What teaches, without the queries and the texts of what is asked."""
+    known = set(asked.texts()["query"].str.casefold())
+    texts = set(asked.passages["text"])
+    rows = learn.texts()
+    kept = ~(rows["query"].str.casefold().isin(known) | rows["text"].isin(texts))
+    keys = ["query_id", "passage_id"]
+    return replace(learn, pairs=learn.pairs.merge(rows.loc[kept, keys], on=keys))
 
 
 def _said(variant: str, learn: GradedSet, asked: pd.DataFrame) -> pd.DataFrame:
@@ -246,7 +262,7 @@ def _slug(name: str) -> str:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("what", choices=("validate", "test", "page"))
+    parser.add_argument("what", choices=("validate", "across", "test", "page"))
     parser.add_argument("--only", nargs="*", default=None, help="variants or teachers")
     parser.add_argument("--set", default=None, help="validate on, or teach on, this set alone")
     arguments = parser.parse_args()
@@ -263,8 +279,12 @@ def main() -> None:
         for name in sets if not arguments.only else ():
             for number in range(OUTER_FOLDS):
                 calibrate(name, number)
+    elif arguments.what == "across":
+        for variant in arguments.only or ABLATION:
+            for name in sets:
+                across(name, variant)
     else:
-        plan = [(TEACHER, name) for name in ("recipe", "baselines", *PEERS)]
+        plan = [(TEACHER, name) for name in ("recipe", "every pair", "baselines", *PEERS)]
         plan += [(judge, "recipe") for judge in LADDER if judge != TEACHER]
         for train in sets:
             against = SETS[1 - SETS.index(train)]

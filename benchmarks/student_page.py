@@ -26,7 +26,8 @@ METRICS = ("kappa", "quadratic_kappa", "binary_kappa", "pairwise_accuracy")
 TITLES = ("κ", "quadratic κ", "binary κ", "pairwise accuracy")
 RANKED = METRICS[-1]
 DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
-MAIN = "recipe.umbrela-gpt-4o"
+TEACHER = "umbrela-gpt-4o"
+MAIN = f"every_pair.{TEACHER}"
 EVERY_PAIR = (
     ("teacher: GPT-4o", "teacher_grade", "teacher_grade"),
     ("late interaction", "base_grade", "base_similarity"),
@@ -44,13 +45,14 @@ def write_page(work: Path, page: Path) -> None:
     parts = [
         "# The student and its recipe\n",
         f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
-        "benchmarks/student.py page` from the runs of `student.py validate` and `student.py "
-        "test`. Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
+        "benchmarks/student.py page` from the runs of `student.py validate`, `across` and `test`. "
+        "Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
     ]
     parts += list(_test(work / "test"))
     parts += list(_every_pair(work.parent))
     parts += list(_travelling(work / "test"))
     parts += list(_validation(work / "validation"))
+    parts += list(_across(work))
     parts += list(_calibrations(work / "validation"))
     notes = page.with_suffix(".notes")
     if notes.is_file():
@@ -95,44 +97,91 @@ def _validation(folder: Path) -> Iterator[str]:
         yield table(header, rows)
 
 
+def _across(work: Path) -> Iterator[str]:
+    """Variants taught on one collection, against their teacher's grades of the other."""
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    for direction in DIRECTIONS:
+        taught = direction.split(".")[0]
+        for path in sorted((work / "across").glob(f"*.{taught}.parquet")):
+            found.setdefault(_variant(path), {})[direction] = pd.read_parquet(path)
+        for path in sorted((work / "test").glob(f"*.{TEACHER}.{direction}.parquet")):
+            told = pd.read_parquet(path).rename(columns={"reference": "human", TEACHER: "teacher"})
+            told = told[told["teacher"].notna()].rename(columns={"teacher": "reference"})
+            found.setdefault(_variant(path), {})[direction] = told
+    found = {name: ways for name, ways in found.items() if len(ways) == len(DIRECTIONS)}
+    if "recipe" not in found:
+        return
+    yield (
+        "### On the other collection\n\n"
+        "Taught by GPT-4o on one collection and compared with GPT-4o on every pair of the other: "
+        "mean of both directions, and quadratic κ minus that of `recipe`, a direction each. "
+        "People's grades play no part.\n"
+    )
+    graded = {}
+    for name, ways in found.items():
+        if name == "baselines":
+            names = _baseline_names(ways[DIRECTIONS[0]])
+            graded |= {one: (f"{one} grade", f"{one} score", ways) for one in names}
+        else:
+            graded[name] = ("grade", "score", ways)
+    own = {
+        name: [_statistics(ways[direction], grade, score) for direction in DIRECTIONS]
+        for name, (grade, score, ways) in graded.items()
+    }
+    rows = []
+    for name, ways in own.items():
+        means = [np.mean([_value(way[metric]) for way in ways]) for metric in METRICS]
+        apart = [
+            _apart(way, recipe, METRICS[1]) if name != "recipe" else "–"
+            for way, recipe in zip(ways, own["recipe"], strict=True)
+        ]
+        rows.append([name, *(figure(mean) for mean in means), *apart])
+    rows.sort(key=lambda row: (row[0] == "recipe", row[2]), reverse=True)
+    arrows = [way.replace("trec-dl", "DL").replace(".", " → ") for way in DIRECTIONS]
+    yield table(["variant", *TITLES, *arrows], rows)
+
+
 def _test(folder: Path) -> Iterator[str]:
     yield (
         "## Against people\n\n"
-        "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other "
-        "(100 pairs of a query, drawn at random; queries and passages of both collections do not "
-        "teach). All are compared on the same pairs. The student learns from 600 pairs a fold, "
-        "1,800 in all; plain fine-tuning (two epochs) and the tuned late interaction (last layer, "
-        "a small network in the head, no ranking loss) from 1,800.\n"
+        "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other, "
+        "every pair (queries and passages of both collections do not teach). All are compared on "
+        "the same pairs. The student learns every pair by the defaults of `recipe=full`; beside "
+        "it stands one that learns from 600 pairs a fold, 1,800 in all. Plain fine-tuning (two "
+        "epochs) learns from 1,800, the tuned late interaction (last layer, a small network in "
+        "the head, no ranking loss, one epoch) from 1,800 and from every pair.\n"
     )
     for direction in DIRECTIONS:
         first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
-        title = f"Taught on {first}, tested on {second}"
         main = folder / f"{MAIN}.{direction}.parquet"
         if not main.is_file():
             continue
-        yield f"### {title}\n"
+        yield f"### Taught on {first}, tested on {second}\n"
         told = pd.read_parquet(main)
         student = _statistics(told, "grade", "score")
-        rows, differences = [["**student**, taught by GPT-4o", *_figures(student)]], []
-        others = [("teacher: GPT-4o", _statistics(told, "umbrela-gpt-4o", "umbrela-gpt-4o"))]
+        others = [("teacher: GPT-4o", _statistics(told, TEACHER, TEACHER))]
         for judge in ("umbrela-llama3.2", "fourprompts-llama3-8b"):
             others.append((f"judge: {judge}", _statistics(told, judge, judge)))
-        for name in ("plain fine-tuning", "tuned late interaction"):
-            path = folder / f"{name.replace(' ', '_')}.umbrela-gpt-4o.{direction}.parquet"
-            if path.is_file():
-                others.append((name, _statistics(pd.read_parquet(path), "grade", "score")))
-        path = folder / f"baselines.umbrela-gpt-4o.{direction}.parquet"
-        if path.is_file():
+        for path in sorted(folder.glob(f"*.{TEACHER}.{direction}.parquet")):
             plain = pd.read_parquet(path)
-            for name in _baseline_names(plain):
-                others.append((name, _statistics(plain, f"{name} grade", f"{name} score")))
-        for name, own in others:
-            rows.append([name, *_figures(own)])
-            differences.append([name, *(_apart(student, own, metric) for metric in METRICS)])
+            if path == main:
+                continue
+            if path.name.startswith("baselines"):
+                for name in _baseline_names(plain):
+                    others.append((name, _statistics(plain, f"{name} grade", f"{name} score")))
+            else:
+                name = _variant(path).replace("recipe", "student, 600 pairs a fold")
+                others.append((name, _statistics(plain, "grade", "score")))
+        rows = [["**student**, every pair", *_figures(student)]]
+        rows += [[name, *_figures(own)] for name, own in others]
         yield table(["labeler", *TITLES], rows)
         yield "The student minus each of them, on the same pairs:\n"
-        yield table(["student minus", *TITLES], differences)
-        yield "The ladder: each judge as the teacher, its student against people.\n"
+        apart = [[name, *(_apart(student, own, one) for one in METRICS)] for name, own in others]
+        yield table(["student minus", *TITLES], apart)
+        yield (
+            "The ladder: each judge as the teacher of 600 pairs a fold, its student against "
+            "people.\n"
+        )
         rows = []
         for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
             judge = path.name.removeprefix("recipe.").removesuffix(f".{direction}.parquet")
@@ -293,13 +342,17 @@ def _variants(folder: Path) -> dict[str, pd.DataFrame]:
     """Predictions by variant, for variants whose every fold is there."""
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.parquet")):
-        files.setdefault(path.name.split(".")[0].replace("_", " "), []).append(path)
+        files.setdefault(_variant(path), []).append(path)
     whole = max(map(len, files.values()), default=0)
     return {
         name: pd.concat([pd.read_parquet(path).assign(file=path.name) for path in paths])
         for name, paths in sorted(files.items(), key=lambda item: item[0] != "recipe")
         if len(paths) == whole
     }
+
+
+def _variant(path: Path) -> str:
+    return path.name.split(".")[0].replace("_", " ")
 
 
 def _statistics(told: pd.DataFrame, grade: str, score: str) -> Statistics:

@@ -16,9 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from relevance_distillery.evaluation.agreement.confusion import divide
 from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, estimates
-from relevance_distillery.evaluation.agreement.metrics import ratio
 from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, ratio
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 

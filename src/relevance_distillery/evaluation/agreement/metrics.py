@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from relevance_distillery.evaluation.agreement import confusion, ranking
 from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
 from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.statistics.bootstrap import Statistic, SumStatistic
+from relevance_distillery.evaluation.statistics.bootstrap import Statistic, SumStatistic, ratio
 from relevance_distillery.grading import GradeScale
 
 Floats = NDArray[np.float64]
@@ -224,12 +224,6 @@ def _ranking_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumS
         sums = np.column_stack([np.where(defined, values, 0.0) * share, share])
         statistics[name] = SumStatistic(sums, ratio, (0.0, 1.0))
     return statistics
-
-
-def ratio(totals: Floats) -> Floats:
-    """First column over second, shape (n,); nan where the second is 0."""
-    some = totals[:, 1] > 1e-12
-    return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
 
 
 def _query_weights(pairs: GradedPairs) -> Floats:

@@ -10,7 +10,12 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.evaluation.probing.hostile import CONTROL, Attacks, hostile_versions
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, difference, interval
+from relevance_distillery.evaluation.statistics.bootstrap import (
+    SumStatistic,
+    difference,
+    interval,
+    ratio,
+)
 from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.grading import GradeScale
 
@@ -160,12 +165,7 @@ class _Measure:
                 np.bincount(query, minlength=self.queries).astype(np.float64),
             ]
         )
-
-        def finish(totals: np.ndarray) -> np.ndarray:
-            count = totals[:, 1]
-            return np.where(count > 0, totals[:, 0] / np.where(count > 0, count, 1.0), np.nan)
-
-        return SumStatistic(sums, finish)
+        return SumStatistic(sums, ratio)
 
     def _interval(self, statistic: SumStatistic) -> dict[str, Any]:
         found = interval(statistic, self.resamples, self.seed)

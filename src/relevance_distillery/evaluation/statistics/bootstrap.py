@@ -16,6 +16,7 @@ from relevance_distillery.evaluation.statistics.statistic import (
     Statistic,
     SumStatistic,
     difference,
+    ratio,
 )
 from relevance_distillery.evaluation.statistics.studentized import (
     UNBOUNDED,
@@ -30,6 +31,7 @@ __all__ = [
     "difference",
     "interval",
     "intervals",
+    "ratio",
     "resamples_of_queries",
     "standard_error",
     "studentized",

@@ -79,6 +79,12 @@ class _Difference(SumStatistic):
         return first[0] - second[0], np.hstack([first[1], -second[1]])
 
 
+def ratio(totals: Floats) -> Floats:
+    """First column over second, shape (n,); nan where the second is 0."""
+    some = totals[:, 1] > 1e-12
+    return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
+
+
 def difference(first: SumStatistic, second: SumStatistic) -> SumStatistic:
     """The first figure minus the second, over the same queries."""
     split = first.sums.shape[1]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval, ratio
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import (
     PredictionPowered,
@@ -90,7 +90,7 @@ def mean_json(values: Floats, options: Options) -> dict[str, Any]:
         return {"estimate": None, "low": None, "high": None, "queries": 0, "reason": _NONE}
     share = kept.min() >= 0.0 and kept.max() <= 1.0
     bounds = (0.0, 1.0) if share else UNBOUNDED
-    statistic = SumStatistic(sums, lambda total: total[:, 0] / total[:, 1], bounds)
+    statistic = SumStatistic(sums, ratio, bounds)
     found = interval(statistic, options.resamples, options.seed, options.level)
     return interval_json(found, _NONE, "one query only") | {"queries": int(kept.size)}
 
