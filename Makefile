@@ -38,6 +38,7 @@ check: $(READY)
 bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=folder of the sets)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/student.py validate
+	$(BIN)/python benchmarks/student.py across
 	$(BIN)/python benchmarks/student.py test
 	$(BIN)/python benchmarks/student.py page
 	$(BIN)/python benchmarks/interval_coverage.py

@@ -11,6 +11,8 @@ import pandas as pd
 from calibrations import read_scores, rules
 from cells import table
 from machines import machine
+from numpy.typing import NDArray
+from sklearn.metrics import cohen_kappa_score
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.metrics import statistics
@@ -18,7 +20,7 @@ from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, intervals
 from relevance_distillery.evaluation.statistics.comparison import compare
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.calibration import midpoints
+from relevance_distillery.labeler.calibration import cut_points_like, midpoints
 from relevance_distillery.labeler.recalibration import Graded, Rules, recalibrate
 from relevance_distillery.pipelines.reporting.wording import figure
 
@@ -28,6 +30,8 @@ RANKED = METRICS[-1]
 DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
 TEACHER = "umbrela-gpt-4o"
 MAIN = f"every_pair.{TEACHER}"
+SHORT = "student, 600 pairs a fold"
+WEAK_JUDGES = ("umbrela-llama3.2", "fourprompts-llama3-8b")
 EVERY_PAIR = (
     ("teacher: GPT-4o", "teacher_grade", "teacher_grade"),
     ("late interaction", "base_grade", "base_similarity"),
@@ -99,44 +103,36 @@ def _validation(folder: Path) -> Iterator[str]:
 
 def _across(work: Path) -> Iterator[str]:
     """Variants taught on one collection, against their teacher's grades of the other."""
-    found: dict[str, dict[str, pd.DataFrame]] = {}
+    found: dict[str, dict[str, Statistics]] = {}
     for direction in DIRECTIONS:
         taught = direction.split(".")[0]
-        for path in sorted((work / "across").glob(f"*.{taught}.parquet")):
-            found.setdefault(_variant(path), {})[direction] = pd.read_parquet(path)
-        for path in sorted((work / "test").glob(f"*.{TEACHER}.{direction}.parquet")):
-            told = pd.read_parquet(path).rename(columns={"reference": "human", TEACHER: "teacher"})
-            told = told[told["teacher"].notna()].rename(columns={"teacher": "reference"})
-            found.setdefault(_variant(path), {})[direction] = told
-    found = {name: ways for name, ways in found.items() if len(ways) == len(DIRECTIONS)}
-    if "recipe" not in found:
+        tested = {
+            path: TEACHER for path in (work / "test").glob(f"*.{TEACHER}.{direction}.parquet")
+        }
+        validated = {path: "reference" for path in (work / "across").glob(f"*.{taught}.parquet")}
+        for path, teacher in sorted((tested | validated).items()):
+            for name, told, grade, score in _rankers(path):
+                said = told[told[teacher].notna()]
+                said = said.assign(reference=said[teacher].astype(np.int64))
+                found.setdefault(name, {})[direction] = _statistics(said, grade, score)
+    ways = {name: list(both.values()) for name, both in found.items() if len(both) > 1}
+    if SHORT not in ways:
         return
     yield (
         "### On the other collection\n\n"
         "Taught by GPT-4o on one collection and compared with GPT-4o on every pair of the other: "
-        "mean of both directions, and quadratic κ minus that of `recipe`, a direction each. "
+        f"mean of both directions, and quadratic κ minus that of the {SHORT}, a direction each. "
         "People's grades play no part.\n"
     )
-    graded = {}
-    for name, ways in found.items():
-        if name == "baselines":
-            names = _baseline_names(ways[DIRECTIONS[0]])
-            graded |= {one: (f"{one} grade", f"{one} score", ways) for one in names}
-        else:
-            graded[name] = ("grade", "score", ways)
-    own = {
-        name: [_statistics(ways[direction], grade, score) for direction in DIRECTIONS]
-        for name, (grade, score, ways) in graded.items()
-    }
     rows = []
-    for name, ways in own.items():
-        means = [np.mean([_value(way[metric]) for way in ways]) for metric in METRICS]
-        apart = [
-            _apart(way, recipe, METRICS[1]) if name != "recipe" else "–"
-            for way, recipe in zip(ways, own["recipe"], strict=True)
-        ]
-        rows.append([name, *(figure(mean) for mean in means), *apart])
-    rows.sort(key=lambda row: (row[0] == "recipe", row[2]), reverse=True)
+    for name, both in ways.items():
+        means = [np.mean([_value(way[metric]) for way in both]) for metric in METRICS]
+        apart = ["–"] * len(both)
+        if name != SHORT:
+            pairs = zip(both, ways[SHORT], strict=True)
+            apart = [_apart(way, recipe, METRICS[1]) for way, recipe in pairs]
+        rows.append([name, *(figure(float(mean)) for mean in means), *apart])
+    rows.sort(key=lambda row: (row[0] == SHORT, row[2]), reverse=True)
     arrows = [way.replace("trec-dl", "DL").replace(".", " → ") for way in DIRECTIONS]
     yield table(["variant", *TITLES, *arrows], rows)
 
@@ -159,28 +155,39 @@ def _test(folder: Path) -> Iterator[str]:
         yield f"### Taught on {first}, tested on {second}\n"
         told = pd.read_parquet(main)
         student = _statistics(told, "grade", "score")
-        others = [("teacher: GPT-4o", _statistics(told, TEACHER, TEACHER))]
-        for judge in ("umbrela-llama3.2", "fourprompts-llama3-8b"):
-            others.append((f"judge: {judge}", _statistics(told, judge, judge)))
-        for path in sorted(folder.glob(f"*.{TEACHER}.{direction}.parquet")):
-            plain = pd.read_parquet(path)
-            if path == main:
-                continue
-            if path.name.startswith("baselines"):
-                for name in _baseline_names(plain):
-                    others.append((name, _statistics(plain, f"{name} grade", f"{name} score")))
-            else:
-                name = _variant(path).replace("recipe", "student, 600 pairs a fold")
-                others.append((name, _statistics(plain, "grade", "score")))
+        judges = {"teacher: GPT-4o": TEACHER} | {f"judge: {name}": name for name in WEAK_JUDGES}
+        others = {name: _statistics(told, one, one) for name, one in judges.items()}
+        peers = {
+            name: (plain, grade, score)
+            for path in sorted(folder.glob(f"*.{TEACHER}.{direction}.parquet"))
+            if path != main
+            for name, plain, grade, score in _rankers(path)
+        }
+        others |= {name: _statistics(*peer) for name, peer in peers.items()}
         rows = [["**student**, every pair", *_figures(student)]]
-        rows += [[name, *_figures(own)] for name, own in others]
+        rows += [[name, *_figures(own)] for name, own in others.items()]
         yield table(["labeler", *TITLES], rows)
         yield "The student minus each of them, on the same pairs:\n"
-        apart = [[name, *(_apart(student, own, one) for one in METRICS)] for name, own in others]
-        yield table(["student minus", *TITLES], apart)
+        rows = [
+            [name, *(_apart(student, own, one) for one in METRICS)] for name, own in others.items()
+        ]
+        yield table(["student minus", *TITLES], rows)
         yield (
-            "The ladder: each judge as the teacher of 600 pairs a fold, its student against "
-            "people.\n"
+            "What is left of these differences when luck with cut points is taken away: every "
+            "score is cut where each grade is as frequent as people gave it (no labeler can know "
+            "these shares).\n"
+        )
+        student = _statistics(_cut_as_people(told, "score"), "cut", "score")
+        rows = [["**student**, every pair", *_figures(student)[:3], "–"]]
+        for name, (plain, _, score) in peers.items():
+            own = _statistics(_cut_as_people(plain, score), "cut", score)
+            rows.append([name, *_figures(own)[:3], _apart(student, own, METRICS[1])])
+        yield table(["labeler", *TITLES[:3], "student minus it: quadratic κ"], rows)
+        yield (
+            "The ladder: each judge as the teacher of 600 pairs a fold, teacher → its student, "
+            "against people. The last columns are quadratic κ when a hundred grades of people, "
+            f"ten for each of ten queries, recalibrate both (mean of {DRAWS} draws, on the other "
+            "queries).\n"
         )
         rows = []
         for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
@@ -191,12 +198,45 @@ def _test(folder: Path) -> Iterator[str]:
             for metric in METRICS:
                 before, after = (_value(one[metric]) for one in (teacher, own))
                 cells.append(f"{figure(before)} → {figure(after)}")
-            rows.append([judge, *cells, _apart(own, teacher, METRICS[1])])
+            helped = [
+                np.mean([_recalibrated(one, 10, draw)[1][1] for draw in range(DRAWS)])
+                for one in (_as_labeler(told, judge), told)
+            ]
+            rows.append(
+                [
+                    judge,
+                    *cells,
+                    _apart(own, teacher, METRICS[1]),
+                    " → ".join(figure(float(one)) for one in helped),
+                ]
+            )
         rows.sort(key=lambda row: row[2])
-        yield table(
-            ["teacher", *(f"{title}: teacher → student" for title in TITLES), "quadratic κ, apart"],
-            rows,
-        )
+        header = ["teacher", *TITLES, "quadratic κ apart", "with a hundred grades of people"]
+        yield table(header, rows)
+
+
+def _as_labeler(told: pd.DataFrame, judge: str) -> pd.DataFrame:
+    """A judge's grades where a student's score, grade and probabilities stand."""
+    grades = told[judge].fillna(0).astype(np.int64)
+    chances = np.eye(DEFAULT_SCALE.size)[DEFAULT_SCALE.positions(grades.to_numpy())]
+    return told.assign(score=grades.astype(float), grade=grades, probabilities=list(chances))
+
+
+def _rankers(path: Path) -> list[tuple[str, pd.DataFrame, str, str]]:
+    """Name, predictions and the columns of grade and score of each labeler in a file."""
+    told = pd.read_parquet(path)
+    if path.name.startswith("baselines"):
+        return [(one, told, f"{one} grade", f"{one} score") for one in _baseline_names(told)]
+    name = _variant(path)
+    return [(SHORT if name == "recipe" else name, told, "grade", "score")]
+
+
+def _cut_as_people(told: pd.DataFrame, score: str) -> pd.DataFrame:
+    """With a column `cut`: grades by the score, each as often as people gave it."""
+    people = DEFAULT_SCALE.positions(told["reference"].to_numpy(dtype=np.int64))
+    scores = told[score].to_numpy(dtype=np.float64)
+    cuts = cut_points_like(people, scores, DEFAULT_SCALE)
+    return told.assign(cut=DEFAULT_SCALE.values[np.searchsorted(cuts, scores, "right")])
 
 
 def _every_pair(runs: Path) -> Iterator[str]:
@@ -294,11 +334,18 @@ def _recalibrated(told: pd.DataFrame, queries: int, draw: int) -> list[list[floa
             one = np.ones(len(rest), dtype=np.int64)
             given = changed.grade(found.link, rest["score"].to_numpy(), one)
             after = pd.Series(values[given], rest.index)
-    figures = []
-    for grades in (rest["grade"], after):
-        own = _statistics(rest.assign(given=grades), "given", "score")
-        figures.append([_value(own[metric]) for metric in METRICS[:3]])
-    return figures
+    people = rest["reference"].to_numpy()
+    return [_kappas(people, grades.to_numpy()) for grades in (rest["grade"], after)]
+
+
+def _kappas(people: NDArray[np.int64], given: NDArray[np.int64]) -> list[float]:
+    """κ, quadratic κ and binary κ."""
+    from_here = DEFAULT_SCALE.relevant_from
+    return [
+        cohen_kappa_score(people, given),
+        cohen_kappa_score(people, given, weights="quadratic"),
+        cohen_kappa_score(people >= from_here, given >= from_here),
+    ]
 
 
 def _calibrations(folder: Path) -> Iterator[str]:
