@@ -143,9 +143,10 @@ def _test(folder: Path) -> Iterator[str]:
         "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other, "
         "every pair (queries and passages of both collections do not teach). All are compared on "
         "the same pairs. The student learns every pair by the defaults of `recipe=full`; beside "
-        "it stands one that learns from 600 pairs a fold, 1,800 in all. Plain fine-tuning (two "
-        "epochs) learns from 1,800, the tuned late interaction (last layer, a small network in "
-        "the head, no ranking loss, one epoch) from 1,800 and from every pair.\n"
+        "it stands one that learns from 600 pairs a fold, 1,800 in all. Plain fine-tuning (a "
+        "cross-encoder, two epochs) and the tuned late interaction (last layer, a small network "
+        "in the head, no ranking loss, one epoch) are one model each, learn every pair of three "
+        "quarters of the queries and are calibrated as the student is.\n"
     )
     for direction in DIRECTIONS:
         first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
@@ -355,9 +356,9 @@ def _calibrations(folder: Path) -> Iterator[str]:
         return
     yield (
         "### Calibration\n\n"
-        "The trainings of the recipe above with other ways from held-out scores to grades: means "
-        f"over {len(files)} folds, on the queries that did not teach and on the other collection "
-        "(queries of both left out), against GPT-4o's grades.\n"
+        "Trainings whose head starts from 600 pairs, with other ways from held-out scores to "
+        f"grades: means over {len(files)} folds, on the queries that did not teach and on the "
+        "other collection (queries of both left out), against GPT-4o's grades.\n"
     )
     names = {"same collection": "", "other collection": "other collection: "}
     found: dict[str, list[list[float]]] = {}
