@@ -255,7 +255,9 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("what", choices=("validate", "across", "test", "page"))
-    parser.add_argument("--only", nargs="*", default=None, help="variants or teachers")
+    parser.add_argument(
+        "--only", nargs="*", default=None, help="variants, or of test other teachers"
+    )
     parser.add_argument("--set", default=None, help="validate on, or teach on, this set alone")
     arguments = parser.parse_args()
     sets = [name for name in SETS if arguments.set in (None, name)]
@@ -281,7 +283,8 @@ def main() -> None:
         for train in sets:
             against = SETS[1 - SETS.index(train)]
             for judge, variant in plan:
-                if not arguments.only or variant in arguments.only or judge in arguments.only:
+                name = variant if judge == TEACHER else judge
+                if not arguments.only or name in arguments.only:
                     test(train, against, judge, VARIANTS.get(variant, {}), variant)
 
 

@@ -186,7 +186,7 @@ def _test(folder: Path) -> Iterator[str]:
         yield table(["labeler", *TITLES[:3], "student minus it: quadratic κ"], rows)
         yield (
             "The ladder: each judge as the teacher of 600 pairs a fold, teacher → its student, "
-            "against people. The last columns are quadratic κ when a hundred grades of people, "
+            "against people. The last column is quadratic κ when a hundred grades of people, "
             f"ten for each of ten queries, recalibrate both (mean of {DRAWS} draws, on the other "
             "queries).\n"
         )
