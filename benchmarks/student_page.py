@@ -148,72 +148,108 @@ def _test(folder: Path) -> Iterator[str]:
         "in the head, no ranking loss, one epoch) are one model each, learn every pair of three "
         "quarters of the queries and are calibrated as the student is.\n"
     )
-    for direction in DIRECTIONS:
-        first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
-        main = folder / f"{MAIN}.{direction}.parquet"
-        if not main.is_file():
-            continue
-        yield f"### Taught on {first}, tested on {second}\n"
-        told = pd.read_parquet(main)
-        student = _statistics(told, "grade", "score")
-        judges = {"teacher: GPT-4o": TEACHER} | {f"judge: {name}": name for name in WEAK_JUDGES}
-        others = {name: _statistics(told, one, one) for name, one in judges.items()}
-        peers = {
-            name: (plain, grade, score)
-            for path in sorted(folder.glob(f"*.{TEACHER}.{direction}.parquet"))
-            if path != main
-            for name, plain, grade, score in _rankers(path)
-        }
-        others |= {name: _statistics(*peer) for name, peer in peers.items()}
-        rows = [["**student**, every pair", *_figures(student)]]
-        rows += [[name, *_figures(own)] for name, own in others.items()]
-        yield table(["labeler", *TITLES], rows)
-        yield "The student minus each of them, on the same pairs:\n"
-        rows = [
-            [name, *(_apart(student, own, one) for one in METRICS)] for name, own in others.items()
-        ]
-        yield table(["student minus", *TITLES], rows)
-        yield (
-            "What is left of these differences when luck with cut points is taken away: every "
-            "score is cut where each grade is as frequent as people gave it (no labeler can know "
-            "these shares).\n"
-        )
-        student = _statistics(_cut_as_people(told, "score"), "cut", "score")
-        rows = [["**student**, every pair", *_figures(student)[:3], "–"]]
-        for name, (plain, _, score) in peers.items():
-            own = _statistics(_cut_as_people(plain, score), "cut", score)
-            rows.append([name, *_figures(own)[:3], _apart(student, own, METRICS[1])])
-        yield table(["labeler", *TITLES[:3], "student minus it: quadratic κ"], rows)
-        yield (
-            "The ladder: each judge as the teacher of 600 pairs a fold, teacher → its student, "
-            "against people. The last column is quadratic κ when a hundred grades of people, "
-            f"ten for each of ten queries, recalibrate both (mean of {DRAWS} draws, on the other "
-            "queries).\n"
-        )
-        rows = []
-        for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
-            judge = path.name.removeprefix("recipe.").removesuffix(f".{direction}.parquet")
-            told = pd.read_parquet(path)
-            teacher, own = _statistics(told, judge, judge), _statistics(told, "grade", "score")
-            cells = []
-            for metric in METRICS:
-                before, after = (_value(one[metric]) for one in (teacher, own))
-                cells.append(f"{figure(before)} → {figure(after)}")
-            helped = [
-                np.mean([_recalibrated(one, 10, draw)[1][1] for draw in range(DRAWS)])
-                for one in (_as_labeler(told, judge), told)
+    ways = [_labelers(folder, direction) for direction in DIRECTIONS]
+    if not all(ways):
+        return
+    yield (
+        "### Both directions together\n\n"
+        "Every query of both collections, asked of the student that did not learn them.\n"
+    )
+    together = {
+        name: pd.concat(
+            [
+                way[name].assign(query_id=f"{k}/" + way[name]["query_id"])
+                for k, way in enumerate(ways)
             ]
-            rows.append(
-                [
-                    judge,
-                    *cells,
-                    _apart(own, teacher, METRICS[1]),
-                    " → ".join(figure(float(one)) for one in helped),
-                ]
-            )
-        rows.sort(key=lambda row: row[2])
-        header = ["teacher", *TITLES, "quadratic κ apart", "with a hundred grades of people"]
-        yield table(header, rows)
+        )
+        for name in ways[0]
+    }
+    yield from _compared(together)
+    for direction, labelers in zip(DIRECTIONS, ways, strict=True):
+        first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
+        yield f"### Taught on {first}, tested on {second}\n"
+        yield from _compared(labelers)
+        yield from _ladder(folder, direction)
+
+
+def _labelers(folder: Path, direction: str) -> dict[str, pd.DataFrame]:
+    """The student and then all others: columns query_id, reference, given, by and cut.
+
+    `by` orders the pairs; `cut` grades them by it, each grade as often as people gave it, and is
+    absent for judges, who have grades alone.
+    """
+    main = folder / f"{MAIN}.{direction}.parquet"
+    if not main.is_file():
+        return {}
+    told = pd.read_parquet(main)
+    found = [("**student**, every pair", told, "grade", "score")]
+    found += [("teacher: GPT-4o", told, TEACHER, TEACHER)]
+    found += [(f"judge: {name}", told, name, name) for name in WEAK_JUDGES]
+    for path in sorted(folder.glob(f"*.{TEACHER}.{direction}.parquet")):
+        found += _rankers(path) if path != main else []
+    labelers = {}
+    for name, one, grade, score in found:
+        own = one[["query_id", "reference"]].assign(given=one[grade], by=one[score])
+        if grade != score:
+            people = DEFAULT_SCALE.positions(one["reference"].to_numpy(dtype=np.int64))
+            scores = one[score].to_numpy(dtype=np.float64)
+            cuts = cut_points_like(people, scores, DEFAULT_SCALE)
+            own["cut"] = DEFAULT_SCALE.values[np.searchsorted(cuts, scores, "right")]
+        labelers[name] = own
+    return labelers
+
+
+def _compared(labelers: dict[str, pd.DataFrame]) -> Iterator[str]:
+    """Tables of the first of the labelers beside the others."""
+    own = {name: _statistics(told, "given", "by") for name, told in labelers.items()}
+    student = next(iter(own))
+    others = [name for name in own if name != student]
+    yield table(["labeler", *TITLES], [[name, *_figures(one)] for name, one in own.items()])
+    yield "The student minus each of them, on the same pairs:\n"
+    rows = [[name, *(_apart(own[student], own[name], one) for one in METRICS)] for name in others]
+    yield table(["student minus", *TITLES], rows)
+    yield (
+        "What is left of these differences when luck with cut points is taken away: every score "
+        "is cut where each grade is as frequent as people gave it (no labeler can know these "
+        "shares).\n"
+    )
+    cut = {name: _statistics(told, "cut", "by") for name, told in labelers.items() if "cut" in told}
+    rows = [[name, *(_apart(cut[student], cut[name], one) for one in METRICS[:3])] for name in cut]
+    yield table(["student minus, cut alike", *TITLES[:3]], rows[1:])
+
+
+def _ladder(folder: Path, direction: str) -> Iterator[str]:
+    """Each judge beside the student that it taught."""
+    yield (
+        "The ladder: each judge as the teacher of 600 pairs a fold, teacher → its student, "
+        "against people. The last column is quadratic κ when a hundred grades of people, "
+        f"ten for each of ten queries, recalibrate both (mean of {DRAWS} draws, on the other "
+        "queries).\n"
+    )
+    rows = []
+    for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
+        judge = path.name.removeprefix("recipe.").removesuffix(f".{direction}.parquet")
+        told = pd.read_parquet(path)
+        teacher, own = _statistics(told, judge, judge), _statistics(told, "grade", "score")
+        cells = []
+        for metric in METRICS:
+            before, after = (_value(one[metric]) for one in (teacher, own))
+            cells.append(f"{figure(before)} → {figure(after)}")
+        helped = [
+            np.mean([_recalibrated(one, 10, draw)[1][1] for draw in range(DRAWS)])
+            for one in (_as_labeler(told, judge), told)
+        ]
+        rows.append(
+            [
+                judge,
+                *cells,
+                _apart(own, teacher, METRICS[1]),
+                " → ".join(figure(float(one)) for one in helped),
+            ]
+        )
+    rows.sort(key=lambda row: row[2])
+    header = ["teacher", *TITLES, "quadratic κ apart", "with a hundred grades of people"]
+    yield table(header, rows)
 
 
 def _as_labeler(told: pd.DataFrame, judge: str) -> pd.DataFrame:
@@ -230,14 +266,6 @@ def _rankers(path: Path) -> list[tuple[str, pd.DataFrame, str, str]]:
         return [(one, told, f"{one} grade", f"{one} score") for one in _baseline_names(told)]
     name = _variant(path)
     return [(SHORT if name == "recipe" else name, told, "grade", "score")]
-
-
-def _cut_as_people(told: pd.DataFrame, score: str) -> pd.DataFrame:
-    """With a column `cut`: grades by the score, each as often as people gave it."""
-    people = DEFAULT_SCALE.positions(told["reference"].to_numpy(dtype=np.int64))
-    scores = told[score].to_numpy(dtype=np.float64)
-    cuts = cut_points_like(people, scores, DEFAULT_SCALE)
-    return told.assign(cut=DEFAULT_SCALE.values[np.searchsorted(cuts, scores, "right")])
 
 
 def _every_pair(runs: Path) -> Iterator[str]:
