@@ -162,7 +162,7 @@ def calibrate(name: str, number: int) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     whole = read_set(BENCHMARKS / name, TEACHER)
-    other = read_set(BENCHMARKS / SETS[1 - SETS.index(name)], TEACHER).texts()
+    other = read_set(BENCHMARKS / _other(name), TEACHER).texts()
     # Some queries are in both collections.
     known = set(whole.texts()["query"].str.casefold())
     other = other[~other["query"].str.casefold().isin(known)]
@@ -179,14 +179,15 @@ def calibrate(name: str, number: int) -> None:
 def across(name: str, variant: str) -> None:
     """One variant taught on one set, against the same teacher's grades of the other."""
     target = WORK / "across" / f"{_slug(variant)}.{name}.parquet"
-    other = read_set(BENCHMARKS / SETS[1 - SETS.index(name)], TEACHER)
+    other = read_set(BENCHMARKS / _other(name), TEACHER)
     learn = _without(read_set(BENCHMARKS / name, TEACHER), other)
     asked = other.texts()
     _keep(target, asked, "teacher", lambda: _said(variant, learn, asked))
 
 
-def test(train: str, against: str, judge: str, settings: dict[str, Any], variant: str) -> None:
+def test(train: str, judge: str, variant: str) -> None:
     """A student of one collection against people's grades of the other."""
+    against = _other(train)
     target = WORK / "test" / f"{_slug(variant)}.{judge}.{train}.{against}.parquet"
     asked = read_set(BENCHMARKS / against, None)
     learn = _without(read_set(BENCHMARKS / train, judge), asked)
@@ -196,12 +197,11 @@ def test(train: str, against: str, judge: str, settings: dict[str, Any], variant
         keys = ["query_id", "passage_id"]
         wanted = wanted.merge(said[[*keys, name]], on=keys, how="left")
 
-    def say() -> pd.DataFrame:
-        if variant == "baselines":
-            return baselines(learn, wanted)
-        return student(learn, wanted, settings)
+    _keep(target, wanted, "human", lambda: _said(variant, learn, wanted))
 
-    _keep(target, wanted, "human", say)
+
+def _other(name: str) -> str:
+    return SETS[1 - SETS.index(name)]
 
 
 def _without(learn: GradedSet, asked: GradedSet) -> GradedSet:
@@ -281,11 +281,10 @@ def main() -> None:
         plan = [(TEACHER, name) for name in ("recipe", "every pair", "baselines", *PEERS)]
         plan += [(judge, "recipe") for judge in LADDER if judge != TEACHER]
         for train in sets:
-            against = SETS[1 - SETS.index(train)]
             for judge, variant in plan:
                 name = variant if judge == TEACHER else judge
                 if not arguments.only or name in arguments.only:
-                    test(train, against, judge, VARIANTS.get(variant, {}), variant)
+                    test(train, judge, variant)
 
 
 if __name__ == "__main__":

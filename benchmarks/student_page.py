@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -133,8 +133,7 @@ def _across(work: Path) -> Iterator[str]:
             apart = [_apart(way, recipe, METRICS[1]) for way, recipe in pairs]
         rows.append([name, *(figure(float(mean)) for mean in means), *apart])
     rows.sort(key=lambda row: (row[0] == SHORT, row[2]), reverse=True)
-    arrows = [way.replace("trec-dl", "DL").replace(".", " → ") for way in DIRECTIONS]
-    yield table(["variant", *TITLES, *arrows], rows)
+    yield table(["variant", *TITLES, *map(_arrow, DIRECTIONS)], rows)
 
 
 def _test(folder: Path) -> Iterator[str]:
@@ -201,21 +200,26 @@ def _labelers(folder: Path, direction: str) -> dict[str, pd.DataFrame]:
 
 def _compared(labelers: dict[str, pd.DataFrame]) -> Iterator[str]:
     """Tables of the first of the labelers beside the others."""
-    own = {name: _statistics(told, "given", "by") for name, told in labelers.items()}
-    student = next(iter(own))
-    others = [name for name in own if name != student]
-    yield table(["labeler", *TITLES], [[name, *_figures(one)] for name, one in own.items()])
+    found = {name: _statistics(told, "given", "by") for name, told in labelers.items()}
+    yield table(["labeler", *TITLES], [[name, *_figures(own)] for name, own in found.items()])
     yield "The student minus each of them, on the same pairs:\n"
-    rows = [[name, *(_apart(own[student], own[name], one) for one in METRICS)] for name in others]
-    yield table(["student minus", *TITLES], rows)
+    yield _minus_each("student minus", found, METRICS, TITLES)
     yield (
         "What is left of these differences when luck with cut points is taken away: every score "
         "is cut where each grade is as frequent as people gave it (no labeler can know these "
         "shares).\n"
     )
     cut = {name: _statistics(told, "cut", "by") for name, told in labelers.items() if "cut" in told}
-    rows = [[name, *(_apart(cut[student], cut[name], one) for one in METRICS[:3])] for name in cut]
-    yield table(["student minus, cut alike", *TITLES[:3]], rows[1:])
+    yield _minus_each("student minus, cut alike", cut, METRICS[:3], TITLES[:3])
+
+
+def _minus_each(
+    corner: str, found: dict[str, Statistics], metrics: Sequence[str], titles: Sequence[str]
+) -> str:
+    """A table of the first labeler minus each of the others."""
+    (_, first), *others = found.items()
+    rows = [[name, *(_apart(first, own, metric) for metric in metrics)] for name, own in others]
+    return table([corner, *titles], rows)
 
 
 def _ladder(folder: Path, direction: str) -> Iterator[str]:
@@ -278,7 +282,7 @@ def _every_pair(runs: Path) -> Iterator[str]:
             return
         told = pd.read_parquet(files[-1]).rename(columns={"human": "reference"})
         student = _statistics(told, "student_grade", "student_score")
-        name = way.replace("trec-dl", "DL").replace(".", " → ")
+        name = _arrow(way)
         rows.append([name, "**student**", *_values(student), "–", "–"])
         for peer, grade, score in EVERY_PAIR:
             own = _statistics(told, grade, score)
@@ -325,11 +329,7 @@ def _travelling(folder: Path) -> Iterator[str]:
                 cells.append(f"{figure(after)}{gain}")
         label = f"{10 * queries} of {queries} queries" if queries else "none"
         rows.append([label, *cells])
-    header = [
-        f"{way.replace('trec-dl', 'DL').replace('.', ' → ')}: {t}"
-        for way in DIRECTIONS
-        for t in TITLES[:3]
-    ]
+    header = [f"{_arrow(way)}: {title}" for way in DIRECTIONS for title in TITLES[:3]]
     yield table(["grades", *header], rows)
 
 
@@ -425,6 +425,10 @@ def _variants(folder: Path) -> dict[str, pd.DataFrame]:
         for name, paths in sorted(files.items(), key=lambda item: item[0] != "recipe")
         if len(paths) == whole
     }
+
+
+def _arrow(direction: str) -> str:
+    return direction.replace("trec-dl", "DL").replace(".", " → ")
 
 
 def _variant(path: Path) -> str:
