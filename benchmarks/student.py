@@ -2,7 +2,7 @@
 
     BENCHMARKS=/folder/of/the/sets python benchmarks/student.py validate [--only NAME ...]
     BENCHMARKS=/folder/of/the/sets python benchmarks/student.py across [--only NAME ...]
-    BENCHMARKS=/folder/of/the/sets python benchmarks/student.py test
+    BENCHMARKS=/folder/of/the/sets python benchmarks/student.py test [--seeds N]
     python benchmarks/student.py page
 
 `validate` and `across` never look at people's grades: for the first, a judge's grades of TREC DL
@@ -185,10 +185,11 @@ def across(name: str, variant: str) -> None:
     _keep(target, asked, "teacher", lambda: _said(variant, learn, asked))
 
 
-def test(train: str, judge: str, variant: str) -> None:
+def test(train: str, judge: str, variant: str, seed: int) -> None:
     """A student of one collection against people's grades of the other."""
     against = _other(train)
-    target = WORK / "test" / f"{_slug(variant)}.{judge}.{train}.{against}.parquet"
+    again = f".{seed}" if seed else ""
+    target = WORK / "test" / f"{_slug(variant)}.{judge}.{train}.{against}{again}.parquet"
     asked = read_set(BENCHMARKS / against, None)
     learn = _without(read_set(BENCHMARKS / train, judge), asked)
     wanted = asked.texts()
@@ -197,7 +198,7 @@ def test(train: str, judge: str, variant: str) -> None:
         keys = ["query_id", "passage_id"]
         wanted = wanted.merge(said[[*keys, name]], on=keys, how="left")
 
-    _keep(target, wanted, "human", lambda: _said(variant, learn, wanted))
+    _keep(target, wanted, "human", lambda: _said(variant, learn, wanted, seed))
 
 
 def _other(name: str) -> str:
@@ -214,10 +215,10 @@ def _without(learn: GradedSet, asked: GradedSet) -> GradedSet:
     return replace(learn, pairs=learn.pairs.merge(rows.loc[kept, keys], on=keys))
 
 
-def _said(variant: str, learn: GradedSet, asked: pd.DataFrame) -> pd.DataFrame:
+def _said(variant: str, learn: GradedSet, asked: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     if variant == "baselines":
         return baselines(learn, asked)
-    return student(learn, asked, VARIANTS[variant])
+    return student(learn, asked, {**VARIANTS[variant], "seed": seed})
 
 
 def _keep(
@@ -259,6 +260,9 @@ def main() -> None:
         "--only", nargs="*", default=None, help="variants, or of test other teachers"
     )
     parser.add_argument("--set", default=None, help="validate on, or teach on, this set alone")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="test so many trainings of each that GPT-4o teaches"
+    )
     arguments = parser.parse_args()
     sets = [name for name in SETS if arguments.set in (None, name)]
     if arguments.what == "page":
@@ -284,7 +288,9 @@ def main() -> None:
             for judge, variant in plan:
                 name = variant if judge == TEACHER else judge
                 if not arguments.only or name in arguments.only:
-                    test(train, judge, variant)
+                    seeds = arguments.seeds if judge == TEACHER and name != "baselines" else 1
+                    for seed in range(seeds):
+                        test(train, judge, variant, seed)
 
 
 if __name__ == "__main__":

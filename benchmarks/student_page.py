@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
 TEACHER = "umbrela-gpt-4o"
 MAIN = f"every_pair.{TEACHER}"
 SHORT = "student, 600 pairs a fold"
+NAMES = {"every pair": "student, every pair", "recipe": SHORT}
 WEAK_JUDGES = ("umbrela-llama3.2", "fourprompts-llama3-8b")
 EVERY_PAIR = (
     ("teacher: GPT-4o", "teacher_grade", "teacher_grade"),
@@ -103,19 +105,25 @@ def _validation(folder: Path) -> Iterator[str]:
 
 def _across(work: Path) -> Iterator[str]:
     """Variants taught on one collection, against their teacher's grades of the other."""
-    found: dict[str, dict[str, Statistics]] = {}
+    found: dict[str, dict[str, list[pd.DataFrame]]] = {}
     for direction in DIRECTIONS:
         taught = direction.split(".")[0]
         tested = {
-            path: TEACHER for path in (work / "test").glob(f"*.{TEACHER}.{direction}.parquet")
+            path: TEACHER for path in (work / "test").glob(f"*.{TEACHER}.{direction}*.parquet")
         }
         validated = {path: "reference" for path in (work / "across").glob(f"*.{taught}.parquet")}
         for path, teacher in sorted((tested | validated).items()):
             for name, told, grade, score in _rankers(path):
                 said = told[told[teacher].notna()]
-                said = said.assign(reference=said[teacher].astype(np.int64))
-                found.setdefault(name, {})[direction] = _statistics(said, grade, score)
-    ways = {name: list(both.values()) for name, both in found.items() if len(both) > 1}
+                own = said.assign(
+                    reference=said[teacher].astype(np.int64), given=said[grade], by=said[score]
+                )
+                found.setdefault(name, {}).setdefault(direction, []).append(own)
+    ways = {
+        name: [_of_all(runs, "given", "by") for runs in both.values()]
+        for name, both in found.items()
+        if len(both) > 1
+    }
     if SHORT not in ways:
         return
     yield (
@@ -150,17 +158,23 @@ def _test(folder: Path) -> Iterator[str]:
     ways = [_labelers(folder, direction) for direction in DIRECTIONS]
     if not all(ways):
         return
+    trained = ", ".join(f"{name} {len(runs)}" for name, runs in ways[0].items() if len(runs) > 1)
+    if trained:
+        yield (
+            f"Trainings of each, from different seeds: {trained}; one of the others. A figure of "
+            "several is that of all their answers: κ of their tables added up.\n"
+        )
     yield (
         "### Both directions together\n\n"
         "Every query of both collections, asked of the student that did not learn them.\n"
     )
     together = {
-        name: pd.concat(
-            [
-                way[name].assign(query_id=f"{k}/" + way[name]["query_id"])
-                for k, way in enumerate(ways)
-            ]
-        )
+        name: [
+            pd.concat(
+                [one.assign(query_id=f"{k}/" + one["query_id"]) for k, one in enumerate(both)]
+            )
+            for both in zip(*(way[name] for way in ways), strict=False)
+        ]
         for name in ways[0]
     }
     yield from _compared(together)
@@ -171,8 +185,8 @@ def _test(folder: Path) -> Iterator[str]:
         yield from _ladder(folder, direction)
 
 
-def _labelers(folder: Path, direction: str) -> dict[str, pd.DataFrame]:
-    """The student and then all others: columns query_id, reference, given, by and cut.
+def _labelers(folder: Path, direction: str) -> dict[str, list[pd.DataFrame]]:
+    """The student and then all others, each training: query_id, reference, given, by and cut.
 
     `by` orders the pairs; `cut` grades them by it, each grade as often as people gave it, and is
     absent for judges, who have grades alone.
@@ -181,27 +195,28 @@ def _labelers(folder: Path, direction: str) -> dict[str, pd.DataFrame]:
     if not main.is_file():
         return {}
     told = pd.read_parquet(main)
-    found = [("**student**, every pair", told, "grade", "score")]
-    found += [("teacher: GPT-4o", told, TEACHER, TEACHER)]
-    found += [(f"judge: {name}", told, name, name) for name in WEAK_JUDGES]
-    for path in sorted(folder.glob(f"*.{TEACHER}.{direction}.parquet")):
-        found += _rankers(path) if path != main else []
-    labelers = {}
-    for name, one, grade, score in found:
-        own = one[["query_id", "reference"]].assign(given=one[grade], by=one[score])
-        if grade != score:
+    labelers: dict[str, list[pd.DataFrame]] = {NAMES["every pair"]: []}
+    judges = {"teacher: GPT-4o": TEACHER} | {f"judge: {name}": name for name in WEAK_JUDGES}
+    for name, judge in judges.items():
+        given = told[["query_id", "reference"]].assign(given=told[judge], by=told[judge])
+        labelers[name] = [given]
+    for path in sorted(folder.glob(f"*.{TEACHER}.{direction}*.parquet")):
+        for name, one, grade, score in _rankers(path):
+            own = one[["query_id", "reference"]].assign(given=one[grade], by=one[score])
             people = DEFAULT_SCALE.positions(one["reference"].to_numpy(dtype=np.int64))
             scores = one[score].to_numpy(dtype=np.float64)
             cuts = cut_points_like(people, scores, DEFAULT_SCALE)
             own["cut"] = DEFAULT_SCALE.values[np.searchsorted(cuts, scores, "right")]
-        labelers[name] = own
+            labelers.setdefault(name, []).append(own)
     return labelers
 
 
-def _compared(labelers: dict[str, pd.DataFrame]) -> Iterator[str]:
+def _compared(labelers: dict[str, list[pd.DataFrame]]) -> Iterator[str]:
     """Tables of the first of the labelers beside the others."""
-    found = {name: _statistics(told, "given", "by") for name, told in labelers.items()}
-    yield table(["labeler", *TITLES], [[name, *_figures(own)] for name, own in found.items()])
+    found = {name: _of_all(runs, "given", "by") for name, runs in labelers.items()}
+    rows = [[name, *_figures(own)] for name, own in found.items()]
+    rows[0][0] = f"**{rows[0][0]}**"
+    yield table(["labeler", *TITLES], rows)
     yield "The student minus each of them, on the same pairs:\n"
     yield _minus_each("student minus", found, METRICS, TITLES)
     yield (
@@ -209,7 +224,7 @@ def _compared(labelers: dict[str, pd.DataFrame]) -> Iterator[str]:
         "is cut where each grade is as frequent as people gave it (no labeler can know these "
         "shares).\n"
     )
-    cut = {name: _statistics(told, "cut", "by") for name, told in labelers.items() if "cut" in told}
+    cut = {name: _of_all(runs, "cut", "by") for name, runs in labelers.items() if "cut" in runs[0]}
     yield _minus_each("student minus, cut alike", cut, METRICS[:3], TITLES[:3])
 
 
@@ -269,7 +284,7 @@ def _rankers(path: Path) -> list[tuple[str, pd.DataFrame, str, str]]:
     if path.name.startswith("baselines"):
         return [(one, told, f"{one} grade", f"{one} score") for one in _baseline_names(told)]
     name = _variant(path)
-    return [(SHORT if name == "recipe" else name, told, "grade", "score")]
+    return [(NAMES.get(name, name), told, "grade", "score")]
 
 
 def _every_pair(runs: Path) -> Iterator[str]:
@@ -445,6 +460,15 @@ def _statistics(told: pd.DataFrame, grade: str, score: str) -> Statistics:
     found = {**statistics(grades, DEFAULT_SCALE)}
     found[RANKED] = statistics(scores, DEFAULT_SCALE)[RANKED]
     return {name: found[name] for name in METRICS}  # type: ignore[misc]
+
+
+def _of_all(runs: Sequence[pd.DataFrame], grade: str, score: str) -> Statistics:
+    """The figures of several trainings: what their queries add, together."""
+    found = [_statistics(told, grade, score) for told in runs]
+    return {
+        name: replace(first, sums=sum(one[name].sums for one in found))
+        for name, first in found[0].items()
+    }
 
 
 def _value(statistic: SumStatistic) -> float:
