@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.evaluation.benchmarks.benchmark import load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.distilling import DistillationData
 from relevance_distillery.labeler.pairs import labelled_pairs
@@ -77,27 +76,20 @@ def read_set(folder: Path, judge: str | None) -> GradedSet:
         folder: The set.
         judge: The teacher; None puts people's grades in its place.
     """
-    queries = _rows(folder / "queries.jsonl.gz")
-    documents = _rows(folder / "corpus.jsonl.gz")
-    human = _grades(folder / "qrels" / "human.tsv", "human")
-    source = folder / "judges" / f"{judge}.tsv" if judge else folder / "qrels" / "human.tsv"
-    pairs = human.merge(_grades(source, "teacher"), on=["query_id", "passage_id"])
-    passages = pd.DataFrame(
-        {
-            "passage_id": documents["_id"],
-            "document_id": documents["_id"],
-            "title": documents.get("title", pd.Series("", documents.index)).fillna(""),
-            "text": documents["text"].fillna(""),
-            "heading": "",
-            "path": "",
-            "author": "",
-            "modified": "",
-        }
-    )
-    known = pairs["query_id"].isin(queries["_id"]) & pairs["passage_id"].isin(documents["_id"])
-    table = pd.DataFrame({"query_id": queries["_id"], "text": queries["text"], "passage_id": ""})
+    benchmark = load_benchmark(folder, DEFAULT_SCALE)
+    keys = ["query_id", "document_id"]
+    human = benchmark.judgments[[*keys, "grade"]].rename(columns={"grade": "human"})
+    given = benchmark.judge(judge) if judge else benchmark.judgments
+    assert given is not None
+    assert benchmark.documents is not None
+    pairs = human.merge(given[[*keys, "grade"]].rename(columns={"grade": "teacher"}), on=keys)
+    texts = benchmark.documents.drop(columns="metadata")
     return GradedSet(
-        folder.name, table, passages, pairs[known].reset_index(drop=True), judge or "human"
+        folder.name,
+        benchmark.queries[["query_id", "text"]].assign(passage_id=""),
+        texts.assign(passage_id=texts["document_id"], heading=""),
+        pairs.rename(columns={"document_id": "passage_id"}),
+        judge or "human",
     )
 
 
@@ -106,16 +98,3 @@ def folds_of(pairs: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:
     names = np.array(sorted(pairs["query_id"].unique()), dtype=object)
     shuffled = np.random.default_rng(seed).permutation(names)
     return [set(part.tolist()) for part in np.array_split(shuffled, folds)]
-
-
-def _rows(path: Path) -> pd.DataFrame:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return pd.DataFrame([json.loads(line) for line in lines])
-
-
-def _grades(path: Path, name: str) -> pd.DataFrame:
-    rows = pd.read_csv(path, sep="\t", dtype=str).rename(
-        columns={"query-id": "query_id", "corpus-id": "passage_id", "score": name}
-    )
-    rows[name] = rows[name].astype(float).round().astype(int)
-    return rows.drop_duplicates(["query_id", "passage_id"])[["query_id", "passage_id", name]]

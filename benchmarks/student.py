@@ -116,10 +116,14 @@ ABLATION = tuple(name for name in VARIANTS if name not in (*PEERS, "recipe", "ev
 
 
 def student(learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
-    """Grades of a student: columns grade, expected, score; a row for each of `asked`."""
+    """Grades of a student: columns grade, expected, score; a row for each of `asked`.
+
+    The seed of the settings deals the queries too: one model is calibrated on 15 % of them.
+    """
     place = WORK / "training" / _name(learn.name, learn.judge, settings, len(learn.pairs))
     started = time.monotonic()
-    folder, _ = distill(learn.data(), TrainingSettings(**settings), DEFAULT_SCALE, place)
+    data = learn.data(settings.get("seed", 0))
+    folder, _ = distill(data, TrainingSettings(**settings), DEFAULT_SCALE, place)
     trained = time.monotonic()
     graded = Labeler.load(folder).grade(asked)
     shutil.rmtree(place, ignore_errors=True)
