@@ -106,7 +106,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one model, one split": {**RECIPE, "folds": 1, "max_train_pairs": 1800},
     "start from similarity": {**RECIPE, "head_start": "similarity"},
     "cross-encoder beside": {**RECIPE, "architecture": "combined"},
-    "1,800 pairs a fold": {**RECIPE, "max_train_pairs": 1800},
+    "ranking weight 10": {**RECIPE, "ranking_weight": 10.0},
+    "small network in the head": {**RECIPE, "head_hidden": 16},
     "every pair": FULL,
 }
 

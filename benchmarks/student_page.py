@@ -51,7 +51,8 @@ def write_page(work: Path, page: Path) -> None:
     parts = [
         "# The student and its recipe\n",
         f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
-        "benchmarks/student.py page` from the runs of `student.py validate`, `across` and `test`. "
+        "benchmarks/student.py page` from the runs of `student.py validate`, `across` and "
+        "`test --seeds N`. "
         "Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
     ]
     parts += list(_test(work / "test"))
