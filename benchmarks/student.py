@@ -123,7 +123,7 @@ def student(learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any]) -> 
     """
     place = WORK / "training" / _name(learn.name, learn.judge, settings, len(learn.pairs))
     started = time.monotonic()
-    data = learn.data(settings.get("seed", 0))
+    data = learn.data(settings["seed"])
     folder, _ = distill(data, TrainingSettings(**settings), DEFAULT_SCALE, place)
     trained = time.monotonic()
     graded = Labeler.load(folder).grade(asked)
