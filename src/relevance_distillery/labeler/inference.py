@@ -234,7 +234,8 @@ class Labeler:
         return logits
 
     def _compared(self, pairs: TokenisedPairs) -> Tensor:
-        features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
+        width = feature_count(self.model.levels, self.model.salience)
+        features = torch.zeros(len(pairs), width, device=self.device)
         queries = self._encoded(pairs.queries, range(len(pairs.queries)))
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
@@ -278,6 +279,8 @@ def _stack(parts: list[Encoded]) -> Encoded:
     return Encoded(
         torch.cat([widen(part.units, (0, 0, 0, more)) for part, more in grown]),
         torch.cat([part.pooled for part, _ in grown]),
+        torch.cat([widen(part.lengths, (0, more)) for part, more in grown]),
+        torch.cat([part.focus for part, _ in grown]),
         torch.cat([widen(part.ids, (0, more)) for part, more in grown]),
         torch.cat([widen(part.words, (0, more)) for part, more in grown]),
     )
