@@ -32,7 +32,6 @@ DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
 TEACHER = "umbrela-gpt-4o"
 MAIN = f"every_pair.{TEACHER}"
 SHORT = "student, 600 pairs a fold"
-PLAINER = "without salience"
 NAMES = {"every pair": "student, every pair", "recipe": SHORT}
 WEAK_JUDGES = ("umbrela-llama3.2", "fourprompts-llama3-8b")
 EVERY_PAIR = (
@@ -126,24 +125,23 @@ def _across(work: Path) -> Iterator[str]:
         for name, both in found.items()
         if len(both) > 1
     }
-    if PLAINER not in ways:
+    if SHORT not in ways:
         return
     yield (
         "### On the other collection\n\n"
         "Taught by GPT-4o on one collection and compared with GPT-4o on every pair of the other: "
-        "mean of both directions, and quadratic κ minus that of the student without salience, 600 "
-        "pairs a fold, a direction each: from it the variants differ by one thing. People's grades "
-        "play no part.\n"
+        f"mean of both directions, and quadratic κ minus that of the {SHORT}, a direction each. "
+        "People's grades play no part.\n"
     )
     rows = []
     for name, both in ways.items():
         means = [np.mean([_value(way[metric]) for way in both]) for metric in METRICS]
         apart = ["–"] * len(both)
-        if name != PLAINER:
-            pairs = zip(both, ways[PLAINER], strict=True)
-            apart = [_apart(way, plainer, METRICS[1]) for way, plainer in pairs]
+        if name != SHORT:
+            pairs = zip(both, ways[SHORT], strict=True)
+            apart = [_apart(way, recipe, METRICS[1]) for way, recipe in pairs]
         rows.append([name, *(figure(float(mean)) for mean in means), *apart])
-    rows.sort(key=lambda row: (row[0] == PLAINER, row[2]), reverse=True)
+    rows.sort(key=lambda row: (row[0] == SHORT, row[2]), reverse=True)
     yield table(["variant", *TITLES, *map(_arrow, DIRECTIONS)], rows)
 
 

@@ -12,10 +12,9 @@ import tiny_models
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler import batching, inference
-from relevance_distillery.labeler.artifact import folder_digest, write_artifact
+from relevance_distillery.labeler.artifact import folder_digest
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.network import fresh_network, resolve_settings
 from tiny_models import tiny_data, tiny_settings
 
 
@@ -197,16 +196,3 @@ def test_damage_is_one_line(artifact: Path, tmp_path: Path) -> None:
     (copy / "labeler.json").write_text(json.dumps({**facts, "format": 99}), encoding="utf-8")
     with pytest.raises(UserError, match="format 99"):
         Labeler.load(copy)
-
-
-def test_a_labeler_made_before_salience_grades_as_it_did(
-    tiny_encoder: Path, tmp_path: Path, pairs: pd.DataFrame
-) -> None:
-    settings = tiny_settings(tiny_encoder, architecture="late_interaction", salience=False)
-    model, tokenizer, facts = fresh_network(resolve_settings(settings), DEFAULT_SCALE)
-    folder = write_artifact(tmp_path / "labeler", model, tokenizer, facts)
-    graded = Labeler.load(folder).grade(pairs)
-    said = json.loads((folder / "labeler.json").read_text(encoding="utf-8"))
-    assert said.pop("salience") is False
-    (folder / "labeler.json").write_text(json.dumps(said), encoding="utf-8")
-    pd.testing.assert_frame_equal(graded, Labeler.load(folder).grade(pairs))

@@ -10,7 +10,6 @@ from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.features import (
     FEATURES,
-    SALIENCE,
     Encoded,
     feature_count,
     inverse_document_frequency,
@@ -36,8 +35,7 @@ def test_features_by_hand() -> None:
     query = _encoded([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [2, 5, 6], [0, 1, 1])
     passage = _encoded([[1.0, 0.0], [3.0, 0.0], [9.0, 9.0]], [2, 6, 0], [0, 1, 0])
     weights = torch.arange(8.0)
-    found = pair_features(query, passage, weights, True)[0].tolist()
-    values = dict(zip((*FEATURES, *SALIENCE), found, strict=True))
+    values = dict(zip(FEATURES, pair_features(query, passage, weights)[0].tolist(), strict=True))
     # Query words (0,1) and (1,0) against the passage's only word (3,0).
     assert values["maxsim"] == pytest.approx(0.5)
     assert values["maxsim_lowest"] == pytest.approx(0.0)
@@ -45,21 +43,6 @@ def test_features_by_hand() -> None:
     assert values["weighted_coverage"] == pytest.approx(6 / 11)
     # Mean of (1,0),(0,1),(1,0) against that of (1,0),(3,0); padding does not count.
     assert values["cosine"] == pytest.approx(2 / np.sqrt(5))
-    # The passage's only word is 3 long, and its first token (1,0) points where the word does.
-    assert values["long_maxsim"] == pytest.approx(1.5)
-    assert values["focus"] == pytest.approx(1.0)
-    without = pair_features(query, passage, weights, False)[0].tolist()
-    assert without == found[: len(FEATURES)]
-
-
-def test_focus_leaves_out_special_tokens_and_padding() -> None:
-    passage = _encoded(
-        [[1.0, 0.0], [0.0, 2.0], [2.0, 2.0], [9.0, -9.0]], [2, 6, 7, 0], [0, 1, 1, 0]
-    )
-    # (1,0) against (0,2) + (2,2) = (2,4).
-    assert passage.focus.item() == pytest.approx(2 / np.sqrt(20))
-    nothing = _encoded([[1.0, 0.0], [0.0, 2.0]], [2, 3], [0, 0])
-    assert nothing.focus.item() == 0.0
 
 
 def test_rare_tokens_weigh_more() -> None:
@@ -196,19 +179,17 @@ def test_each_level_adds_its_similarities() -> None:
     attended = torch.ones(1, 3, dtype=torch.long)
     weights = torch.arange(8.0)
     query, passage = (Encoded.of(states[side], ids, attended, words) for side in (0, 1))
-    found = pair_features(query, passage, weights, True)[0]
-    assert len(found) == feature_count(3, True)
+    found = pair_features(query, passage, weights)[0]
+    assert len(found) == feature_count(3)
     alone = [
         pair_features(
             Encoded.of(states[0][:, level : level + 1], ids, attended, words),
             Encoded.of(states[1][:, level : level + 1], ids, attended, words),
             weights,
-            True,
         )[0]
         for level in range(3)
     ]
-    directions = [alone[0][:6], alone[1][:5], alone[2][:5]]
-    torch.testing.assert_close(found, torch.cat(directions + [level[6:] for level in alone]))
+    torch.testing.assert_close(found, torch.cat([alone[0], alone[1][:5], alone[2][:5]]))
 
 
 def test_levels_go_from_the_last_layer_to_the_embeddings() -> None:

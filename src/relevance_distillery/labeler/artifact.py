@@ -41,8 +41,6 @@ class LabelerFacts(BaseModel):
         base_model: Name of the base model, never a path of the machine.
         architecture: What the network reads, see `PairModel`.
         levels: Depths of the encoder at which texts are compared.
-        salience: They are compared by the lengths of token states too; labelers made before
-            there was such a choice are not.
         scale: The grades.
         template: From pair to input.
         precision: Arithmetic that training settled on; grading uses it too.
@@ -59,7 +57,6 @@ class LabelerFacts(BaseModel):
     base_model: str
     architecture: Architecture
     levels: int = 1
-    salience: bool = False
     scale: GradeScale
     template: InputTemplate
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -159,7 +156,6 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
             facts.scale.size,
             head_hidden=0 if hidden is None else len(hidden),
             levels=facts.levels,
-            salience=facts.salience,
         )
         model.head.load_state_dict(head)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

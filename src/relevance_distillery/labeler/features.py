@@ -5,11 +5,6 @@ match in the passage; the cosine of mean-pooled states is what the sentence enco
 for. Both come from query and passage read alone, so a batch encodes each text once. They are
 taken at several depths of the encoder, since lower layers still tell wordings apart that the last
 one has made alike (Zhang et al., BERTScore, 2020, compare layers for the same reason).
-
-Directions leave out what an encoder says by the length of a state: telling words are long ones
-(Schakel & Wilson, 2015, of word vectors). With salience a match with a long state counts for more,
-and a passage is told by how far its first token's state, which reads all others, points where they
-do; no query is needed for that.
 """
 
 from __future__ import annotations
@@ -21,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import normalize
 
 FEATURES = (
     "cosine",
@@ -31,7 +26,6 @@ FEATURES = (
     "weighted_maxsim",
     "weighted_coverage",
 )
-SALIENCE = ("long_maxsim", "focus")
 SIMILARITY = ("cosine", "maxsim")
 """The features whose sum is the untrained encoder's similarity, where training starts."""
 
@@ -39,10 +33,9 @@ _AT_EACH_LEVEL = 5
 _LOW_QUARTER = 0.25
 
 
-def feature_count(levels: int, salience: bool) -> int:
+def feature_count(levels: int) -> int:
     """How many features there are for similarities at so many depths."""
-    more = len(SALIENCE) * levels if salience else 0
-    return len(FEATURES) + _AT_EACH_LEVEL * (levels - 1) + more
+    return len(FEATURES) + _AT_EACH_LEVEL * (levels - 1)
 
 
 @dataclass(frozen=True)
@@ -53,17 +46,12 @@ class Encoded:
         units: Token states of length 1, shape (texts, levels, tokens, width), float32; the last
             layer's first.
         pooled: Mean of the token states, of length 1, shape (texts, levels, width), float32.
-        lengths: Of the token states, shape (texts, levels, tokens), float32.
-        focus: Cosine of the first token's state and the mean state of the text's own tokens,
-            shape (texts, levels), float32.
         ids: Token ids, shape (texts, tokens).
         words: 1 for tokens of the text itself, 0 for special ones and padding.
     """
 
     units: Tensor
     pooled: Tensor
-    lengths: Tensor
-    focus: Tensor
     ids: Tensor
     words: Tensor
 
@@ -78,45 +66,32 @@ class Encoded:
             words: 1 for tokens of the text itself.
         """
         states = states.float()
-        mask, own = (m[:, None, :, None].float() for m in (attended, words))
+        mask = attended[:, None, :, None].float()
         pooled = (states * mask).sum(2) / mask.sum(2).clamp(min=1.0)
-        # A cosine: the sum points where the mean does.
-        focus = cosine_similarity(states[:, :, 0], (states * own).sum(2), dim=-1)
-        lengths = states.norm(dim=-1)
-        return cls(normalize(states, dim=-1), normalize(pooled, dim=-1), lengths, focus, ids, words)
+        return cls(normalize(states, dim=-1), normalize(pooled, dim=-1), ids, words)
 
     def select(self, index: Tensor) -> Encoded:
         """One row for each entry of `index`."""
-        return Encoded(
-            self.units[index],
-            self.pooled[index],
-            self.lengths[index],
-            self.focus[index],
-            self.ids[index],
-            self.words[index],
-        )
+        return Encoded(self.units[index], self.pooled[index], self.ids[index], self.words[index])
 
 
-def pair_features(
-    queries: Encoded, passages: Encoded, token_weights: Tensor, salience: bool
-) -> Tensor:
+def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
     """Features of aligned queries and passages.
 
     Args:
         queries: One row a pair.
         passages: One row a pair.
         token_weights: How telling a token is, shape (vocabulary,).
-        salience: Add SALIENCE.
 
     Returns:
-        Shape (pairs, feature_count(levels, salience)), float32: FEATURES of the last layer, then
-        all but the coverage at each other level, then SALIENCE at each level.
+        Shape (pairs, feature_count(levels)), float32: FEATURES of the last layer, and then all
+        but the coverage at each other level.
     """
     cosine = (queries.pooled * passages.pooled).sum(-1)
     words = queries.words.bool().unsqueeze(1)
     pairwise = queries.units @ passages.units.mT
-    elsewhere = ~passages.words.bool()[:, None, None]
-    best = pairwise.masked_fill(elsewhere, -1.0).max(-1).values
+    pairwise = pairwise.masked_fill(~passages.words.bool()[:, None, None], -1.0)
+    best = pairwise.max(-1).values
     count = words.sum(-1).clamp(min=1)
     maxsim = best.masked_fill(~words, 0.0).sum(-1) / count
     # Padding sorts behind every real token, which has at most 1.
@@ -138,12 +113,7 @@ def pair_features(
         ],
         dim=-1,
     )
-    found = [levels[:, 0], coverage, levels[:, 1:].flatten(1)]
-    if salience:
-        weighed = (pairwise * passages.lengths.unsqueeze(2)).masked_fill(elsewhere, -1.0)
-        long = weighed.max(-1).values.masked_fill(~words, 0.0).sum(-1) / count
-        found.append(torch.stack([long, passages.focus], dim=-1).flatten(1))
-    return torch.cat(found, dim=-1)
+    return torch.cat([levels[:, 0], coverage, levels[:, 1:].flatten(1)], dim=-1)
 
 
 def inverse_document_frequency(token_ids: Iterable[Sequence[int]], vocabulary: int) -> Tensor:

@@ -29,7 +29,6 @@ class GradeHead(nn.Module):
         vocabulary: Size of the token weights that the features use.
         hidden: Width of a small network beside the linear part; 0 for none.
         levels: Depths of the encoder at which texts are compared.
-        salience: The features tell how telling the passage's tokens are, see `features`.
     """
 
     mean: Tensor
@@ -44,7 +43,6 @@ class GradeHead(nn.Module):
         vocabulary: int = 0,
         hidden: int = 0,
         levels: int = 1,
-        salience: bool = False,
     ) -> None:
         super().__init__()
         self.grades, self.uses_classifier, self.uses_features = (
@@ -52,7 +50,7 @@ class GradeHead(nn.Module):
             uses_classifier,
             uses_features,
         )
-        features = feature_count(levels, salience) if uses_features else 0
+        features = feature_count(levels) if uses_features else 0
         width = (grades if uses_classifier else 0) + features
         self.linear = nn.Linear(width, 1, bias=False)
         self.residual = (

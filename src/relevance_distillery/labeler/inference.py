@@ -234,8 +234,7 @@ class Labeler:
         return logits
 
     def _compared(self, pairs: TokenisedPairs) -> Tensor:
-        width = feature_count(self.model.levels, self.model.salience)
-        features = torch.zeros(len(pairs), width, device=self.device)
+        features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
         queries = self._encoded(pairs.queries, range(len(pairs.queries)))
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
@@ -279,8 +278,6 @@ def _stack(parts: list[Encoded]) -> Encoded:
     return Encoded(
         torch.cat([widen(part.units, (0, 0, 0, more)) for part, more in grown]),
         torch.cat([part.pooled for part, _ in grown]),
-        torch.cat([widen(part.lengths, (0, more)) for part, more in grown]),
-        torch.cat([part.focus for part, _ in grown]),
         torch.cat([widen(part.ids, (0, more)) for part, more in grown]),
         torch.cat([widen(part.words, (0, more)) for part, more in grown]),
     )

@@ -45,7 +45,6 @@ class PairModel(nn.Module):
         ranking_weight: Weight of the pairwise loss within a query.
         head_hidden: Width of the head's small network; 0 for none.
         levels: Depths of the encoder at which texts are compared; 1 for the last layer alone.
-        salience: Compare by the lengths of the passage's token states too, see `features`.
         dropout: The backbone drops states while it is trained, as it was configured to.
     """
 
@@ -58,7 +57,6 @@ class PairModel(nn.Module):
         ranking_weight: float = 0.0,
         head_hidden: int = 0,
         levels: int = 1,
-        salience: bool = False,
         dropout: bool = False,
     ) -> None:
         super().__init__()
@@ -68,7 +66,6 @@ class PairModel(nn.Module):
         self.classifier_weight = classifier_weight
         self.ranking_weight = ranking_weight
         self.levels = levels
-        self.salience = salience
         self.head = GradeHead(
             grades,
             uses_classifier=architecture != "late_interaction",
@@ -76,7 +73,6 @@ class PairModel(nn.Module):
             vocabulary=int(backbone.config.vocab_size),
             hidden=head_hidden,
             levels=levels,
-            salience=salience,
         )
 
     def train(self, mode: bool = True) -> PairModel:
@@ -120,7 +116,7 @@ class PairModel(nn.Module):
     def compare(self, queries: Encoded, passages: Encoded) -> Tensor:
         """Pair features of aligned rows, in float32 whatever the precision around."""
         with torch.autocast(queries.units.device.type, enabled=False):
-            return pair_features(queries, passages, self.head.token_weights, self.salience)
+            return pair_features(queries, passages, self.head.token_weights)
 
     def predict(
         self,

@@ -82,14 +82,12 @@ def fresh_network(
         settings.ranking_weight,
         settings.head_hidden,
         settings.levels,
-        settings.salience,
         settings.dropout,
     )
     facts = LabelerFacts(
         base_model=public_name(settings.base_model),
         architecture=settings.architecture,
         levels=settings.levels,
-        salience=settings.salience,
         scale=scale,
         template=InputTemplate.for_tokenizer(tokenizer, length, settings.max_query_tokens),
         decision=settings.decision,

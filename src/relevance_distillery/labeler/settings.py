@@ -159,11 +159,6 @@ class TrainingSettings(StrictModel):
         description="Depths of the encoder at which texts are compared, from the last layer down "
         "to the embeddings; 1 is the last layer alone.",
     )
-    salience: bool = Field(
-        default=True,
-        description="Count how long the passage's token states are, and how far its first token "
-        "sums them up; false compares directions alone.",
-    )
     head_hidden: int = Field(
         default=0, ge=0, description="Width of a small network beside the linear head; 0 for none."
     )
