@@ -30,6 +30,7 @@ import pandas as pd
 from calibrations import keep_scores
 from graded_sets import GradedSet, folds_of, read_set
 from lexical_features import baseline_scores
+from plain_fine_tuning import plain_fine_tuning
 
 from relevance_distillery.evaluation.benchmarks.untrained import ScoreGrades
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -89,8 +90,9 @@ DESCRIBED = {
 SMALL_HEAD = {**RECIPE, "max_head_pairs": 900, "head_ranking_weight": 0.0}
 VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": RECIPE,
-    "plain fine-tuning": PLAIN,
-    "tuned late interaction": DESCRIBED,
+    "plain fine-tuning, calibrated": PLAIN,
+    "tuned late interaction": {**DESCRIBED, "class_balance": 0.0},
+    "tuned late interaction, calibrated": DESCRIBED,
     "frozen encoder": {**RECIPE, "epochs": 0.001},
     "head from 2,000 pairs": {**RECIPE, "max_head_pairs": 3000, "head_ranking_weight": 1.0},
     "head from 600 pairs": SMALL_HEAD,
@@ -111,22 +113,39 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "every pair": FULL,
 }
 
-PEERS = ("tuned late interaction", "plain fine-tuning")
+OWN_CUTS = "tuned late interaction"
+"""Grades by the cut points that its loss has learned, and weighs all grades alike."""
+PEERS = (
+    OWN_CUTS,
+    "tuned late interaction, calibrated",
+    "plain fine-tuning",
+    "plain fine-tuning, calibrated",
+)
+"""As they come, and with the student's calibration."""
 ABLATION = tuple(name for name in VARIANTS if name not in (*PEERS, "recipe", "every pair"))
 """What `across` runs: `test` runs the others, and keeps the teacher's grades beside people's."""
 
 
-def student(learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+def student(
+    learn: GradedSet, asked: pd.DataFrame, settings: dict[str, Any], own_cuts: bool = False
+) -> pd.DataFrame:
     """Grades of a student: columns grade, expected, score; a row for each of `asked`.
 
     The seed of the settings deals the queries too: one model is calibrated on 15 % of them.
+    With `own_cuts` it is not calibrated: a grade is reached where P(grade >= it) is a half.
     """
     place = WORK / "training" / _name(learn.name, learn.judge, settings, len(learn.pairs))
     started = time.monotonic()
     data = learn.data(settings["seed"])
     folder, _ = distill(data, TrainingSettings(**settings), DEFAULT_SCALE, place)
     trained = time.monotonic()
-    graded = Labeler.load(folder).grade(asked)
+    labeler = Labeler.load(folder)
+    graded = labeler.grade(asked)
+    if own_cuts:
+        raw, _ = labeler.raw(asked)
+        reached = (raw[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:] >= 0.5).sum(axis=1)
+        graded["grade"] = DEFAULT_SCALE.values[reached]
+        graded["expected_grade"] = raw @ DEFAULT_SCALE.values
     shutil.rmtree(place, ignore_errors=True)
     return pd.DataFrame(
         {
@@ -223,7 +242,9 @@ def _without(learn: GradedSet, asked: GradedSet) -> GradedSet:
 def _said(variant: str, learn: GradedSet, asked: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     if variant == "baselines":
         return baselines(learn, asked)
-    return student(learn, asked, {**VARIANTS[variant], "seed": seed})
+    if variant == "plain fine-tuning":
+        return plain_fine_tuning(learn.texts(), asked, seed)
+    return student(learn, asked, {**VARIANTS[variant], "seed": seed}, variant == OWN_CUTS)
 
 
 def _keep(

@@ -32,7 +32,12 @@ DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
 TEACHER = "umbrela-gpt-4o"
 MAIN = f"every_pair.{TEACHER}"
 SHORT = "student, 600 pairs a fold"
-NAMES = {"every pair": "student, every pair", "recipe": SHORT}
+NAMES = {
+    "every pair": "student, every pair",
+    "recipe": SHORT,
+    "plain fine-tuning calibrated": "plain fine-tuning, calibrated",
+    "tuned late interaction calibrated": "tuned late interaction, calibrated",
+}
 WEAK_JUDGES = ("umbrela-llama3.2", "fourprompts-llama3-8b")
 EVERY_PAIR = (
     ("teacher: GPT-4o", "teacher_grade", "teacher_grade"),
@@ -151,11 +156,14 @@ def _test(folder: Path) -> Iterator[str]:
         "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other, "
         "every pair (queries and passages of both collections do not teach). All are compared on "
         "the same pairs. The student learns every pair by the defaults of `recipe=full`; beside "
-        "it stands one that learns from 600 pairs a fold, 1,800 in all. Plain fine-tuning (a "
-        "cross-encoder, two epochs) and the tuned late interaction (last layer, a small network "
-        "in the head, no ranking loss, one epoch) are one model each, learn every pair of three "
-        "quarters of the queries and are calibrated as the student is, on 15 % of the queries. "
-        "Boosted trees read the student's features of the untrained encoder, BM25 and lengths.\n"
+        "it stands one that learns from 600 pairs a fold, 1,800 in all. Plain fine-tuning is "
+        "Hugging Face's Trainer with a cross-encoder and a class a grade, two epochs, the "
+        "likeliest class given. The tuned late interaction (last layer, a small network in the "
+        "head, cumulative logits, no ranking loss, one epoch) grades by the cut points that its "
+        "loss has learned. *Calibrated*, both are trained by this project's trainer, rare grades "
+        "weighing more, and get the student's calibration, on 15 % of the queries: half of the "
+        "recipe lent to the peers. Each is one model. Boosted trees read the student's features "
+        "of the untrained encoder, BM25 and lengths.\n"
     )
     ways = [_labelers(folder, direction) for direction in DIRECTIONS]
     if not all(ways):
