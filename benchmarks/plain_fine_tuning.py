@@ -59,14 +59,12 @@ def plain_fine_tuning(known: pd.DataFrame, asked: pd.DataFrame, seed: int) -> pd
         trained = time.monotonic()
     # Not by Trainer.predict: grouped by length, it answers in an order of its own.
     told = template.encode(tokenizer, *template.render(asked))
-    logits = np.zeros((len(told), DEFAULT_SCALE.size))
+    probabilities = np.zeros((len(told), DEFAULT_SCALE.size))
     model.eval()
     for chosen in by_length([len(row["input_ids"]) for row in told], 64):
         batch = pad([told[i] for i in chosen], tokenizer.pad_token_id)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            logits[chosen] = model(**batch).logits.float().numpy()
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = powers / powers.sum(axis=1, keepdims=True)
+            probabilities[chosen] = model(**batch).logits.double().softmax(dim=-1).numpy()
     expected = probabilities @ DEFAULT_SCALE.values
     return pd.DataFrame(
         {

@@ -34,6 +34,7 @@ from plain_fine_tuning import plain_fine_tuning
 
 from relevance_distillery.evaluation.benchmarks.untrained import ScoreGrades
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.judges.embedding.thresholds import median_position
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.settings import TrainingSettings
@@ -140,12 +141,12 @@ def student(
     folder, _ = distill(data, TrainingSettings(**settings), DEFAULT_SCALE, place)
     trained = time.monotonic()
     labeler = Labeler.load(folder)
-    graded = labeler.grade(asked)
+    raw, scores = labeler.raw(asked)
     if own_cuts:
-        raw, _ = labeler.raw(asked)
-        reached = (raw[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:] >= 0.5).sum(axis=1)
-        graded["grade"] = DEFAULT_SCALE.values[reached]
-        graded["expected_grade"] = raw @ DEFAULT_SCALE.values
+        labeler.facts = labeler.facts.model_copy(update={"calibration": None})
+    graded = labeler.decide(raw, scores, asked.index)
+    if own_cuts:
+        graded["grade"] = DEFAULT_SCALE.values[median_position(raw)]
     shutil.rmtree(place, ignore_errors=True)
     return pd.DataFrame(
         {
