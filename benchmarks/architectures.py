@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from relevance_distillery.labeler.base import quiet, resolve_model
+from relevance_distillery.encoders.base_model import quiet, resolve_model
 
 GRADES = 4
 QWEN3 = {"vocab_size": 151_936, "head_dim": 128, "num_key_value_heads": 8}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.pipelines.reporting.wording import figure
+from relevance_distillery.reporting.wording import figure
 
 SCORED = tuple(name for name, metric in METRICS.items() if metric.scored)
 MANY_JUDGES = 3

@@ -7,7 +7,7 @@ from typing import Any
 from cells import MANY_JUDGES, Names, cell, graded, share, table, zero
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
-from relevance_distillery.pipelines.reporting.wording import dollars, figure, rate
+from relevance_distillery.reporting.wording import dollars, figure, rate
 
 
 def thresholds(agreement: dict[str, Any], names: Names) -> str:

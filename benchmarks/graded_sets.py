@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmarks.benchmark import load_benchmark
+from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.distilling import DistillationData
-from relevance_distillery.labeler.pairs import labelled_pairs
-from relevance_distillery.labeler.splits import split_pairs
+from relevance_distillery.learning.labelled_pairs import labelled_pairs
+from relevance_distillery.learning.splits import split_pairs
 
 SHARES = {"train": 0.75, "early_stopping": 0.1, "calibration": 0.15, "test": 0.0}
 

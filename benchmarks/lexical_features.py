@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from relevance_distillery.evaluation.benchmarks.untrained import UntrainedEncoder
+from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.head_start import token_weights
 from relevance_distillery.labeler.inference import Labeler

@@ -22,7 +22,7 @@ from details import (
 )
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
-from relevance_distillery.pipelines.reporting.wording import p_value
+from relevance_distillery.reporting.wording import p_value
 
 
 def answer(agreement: dict[str, Any], names: Names) -> str:

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
 
+from relevance_distillery.encoders.batching import by_length, pad
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.batching import by_length, pad
 from relevance_distillery.labeler.model import load_backbone
 from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
 

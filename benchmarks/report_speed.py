@@ -31,8 +31,8 @@ from relevance_distillery.evaluation.agreement import summary
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.pipelines.reporting.figures import draw_figures
 from relevance_distillery.pipelines.reporting.page import write_grades_report
+from relevance_distillery.reporting.figures import draw_figures
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "report-speed.md"
 LIMIT_SECONDS = 120.0

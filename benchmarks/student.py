@@ -32,7 +32,7 @@ from graded_sets import GradedSet, folds_of, read_set
 from lexical_features import baseline_scores
 from plain_fine_tuning import plain_fine_tuning
 
-from relevance_distillery.evaluation.benchmarks.untrained import ScoreGrades
+from relevance_distillery.evaluation.untrained import ScoreGrades
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.embedding.thresholds import median_position
 from relevance_distillery.labeler.distilling import distill

@@ -15,9 +15,9 @@ from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.terms import analyzer
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
-from relevance_distillery.judges.embedding.encoder import sentence_encoder
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.encoders.sentence_encoder import sentence_encoder
+from relevance_distillery.text.terms import analyzer
 
 Scores = dict[str, np.ndarray]
 """By query: a score for each of its judged documents, in the order of `Judged.documents`."""

@@ -24,7 +24,7 @@ import pandas as pd
 from machines import machine
 from system_runs import Judged, systems, write_runs
 
-from relevance_distillery.evaluation.benchmarks.benchmark import load_benchmark
+from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 from relevance_distillery.evaluation.systems.measures import as_qrels, parse_measures, per_query
 from relevance_distillery.evaluation.systems.runs import read_runs

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.distilling import DistillationData
-from relevance_distillery.labeler.pairs import labelled_pairs
 from relevance_distillery.labeler.settings import TrainingSettings
-from relevance_distillery.labeler.splits import split_pairs
+from relevance_distillery.learning.labelled_pairs import labelled_pairs
+from relevance_distillery.learning.splits import split_pairs
 
 WORDS = [f"w{i}" for i in range(60)]
 

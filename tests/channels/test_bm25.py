@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.terms import analyzer, passage_text
 from relevance_distillery.errors import UserError
+from relevance_distillery.text.terms import analyzer, passage_text
 
 
 def passages(texts: list[str], **columns: list[str]) -> pd.DataFrame:

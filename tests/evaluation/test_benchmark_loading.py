@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
+from relevance_distillery.collections.benchmark import load_benchmark
+from relevance_distillery.collections.judgments import read_grades
 from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import load_benchmark
-from relevance_distillery.evaluation.benchmarks.judgments import read_grades
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 HEADER = "query-id\tcorpus-id\tscore\n"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from relevance_distillery.evaluation.benchmarks.benchmark import held_out
+from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.evaluation.probing.hostile import (
     Attacks,
     choose_pairs,

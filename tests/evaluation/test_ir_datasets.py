@@ -10,10 +10,10 @@ from typing import Any
 import ir_datasets
 import pytest
 
+from relevance_distillery.collections.benchmark import load_benchmark
+from relevance_distillery.collections.irdatasets import identifier
 from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import load_benchmark
-from relevance_distillery.evaluation.benchmarks.irdatasets import identifier
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 NAME = "harbour/2026/judged"

@@ -12,22 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark, load_benchmark
-from relevance_distillery.evaluation.benchmarks.documents import folders, judged_pairs
-from relevance_distillery.evaluation.benchmarks.identifiers import (
+from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
+from relevance_distillery.collections.documents import folders, judged_pairs
+from relevance_distillery.collections.identifiers import (
     NothingInCommonError,
     normalised,
 )
-from relevance_distillery.evaluation.benchmarks.judge_files import (
+from relevance_distillery.collections.judge_files import (
     JudgeFiles,
     JudgeGrades,
     lay_beside,
     named_files,
     read_judge,
 )
-from relevance_distillery.evaluation.benchmarks.rows import distinct_names, stem_of
+from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
+from relevance_distillery.io.grade_rows import distinct_names, stem_of
 
 QRELS = "q1 0 d1 3\nq1 0 d2 0\nq2 0 d1 1\nq2 0 d3 2\n"
 HEADER = "query-id\tcorpus-id\tscore\n"

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery.encoders.sentence_encoder import sentence_encoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
 from relevance_distillery.judges.embedding.coverage import TermStatistics
 from relevance_distillery.judges.embedding.embedded import EmbeddedJudge, EmbeddedSettings
-from relevance_distillery.judges.embedding.encoder import sentence_encoder
 from relevance_distillery.judges.embedding.spelling import nearest_known
 from relevance_distillery.judges.embedding.thresholds import (
     choose_thresholds,

@@ -21,9 +21,9 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import SHARD, Pairs, build_pairs
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.summary import refuse_total_failure
-from relevance_distillery.labeler.grading_job import JudgeGrader
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.schemas import Failures, Labels
+from relevance_distillery.scoring.grading_job import JudgeGrader
 
 
 class PaidJudge:

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.consensus import ConsensusSettings
-from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.names import JudgeName, parse_judge
 from relevance_distillery.judges.registry import judge_for, make_judge, prepare_judge
 from relevance_distillery.judges.sources import JudgeSources

@@ -7,10 +7,10 @@ import pytest
 from transformers import AutoConfig, AutoTokenizer, RobertaConfig
 
 import tiny_models
+from relevance_distillery.encoders import base_model as base
+from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.untrained import UntrainedEncoder
-from relevance_distillery.judges.embedding.encoder import SentenceEncoder
-from relevance_distillery.labeler import base
+from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.labeler.template import load_token_counter
 
 

@@ -9,8 +9,8 @@ from sklearn.metrics import cohen_kappa_score, log_loss
 
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.calibration import Link, cut_points_at, kappa_of_positions
-from relevance_distillery.labeler.length import correct_documents, fit_length_slope
 from relevance_distillery.labeler.link import imitate
+from relevance_distillery.learning.document_grades import correct_documents, fit_length_slope
 
 SKEWED = np.array([0.6, 0.25, 0.1, 0.05])
 

@@ -17,8 +17,8 @@ from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.folding import averaged, fold_splits
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.network import resolve_settings
-from relevance_distillery.labeler.pairs import LabelledPairs
 from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.learning.labelled_pairs import LabelledPairs
 from tiny_models import tiny_data, tiny_settings
 
 
@@ -141,7 +141,7 @@ def test_the_plain_classifier_is_of_some_use(tiny_encoder: Path, tmp_path: Path)
     labeler = Labeler.load(folder)
     pairs = tiny_data().learn
     queries, passages = labeler.facts.template.render(pairs.pairs)
-    from relevance_distillery.labeler.batching import pad
+    from relevance_distillery.encoders.batching import pad
 
     rows = labeler.facts.template.encode(labeler.tokenizer, queries, passages)
     with torch.inference_mode():

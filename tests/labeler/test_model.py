@@ -18,8 +18,8 @@ from relevance_distillery.labeler.features import (
 from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel, load_backbone, resolve_architecture
-from relevance_distillery.labeler.pairs import LabelledPairs
 from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 
 def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> Encoded:

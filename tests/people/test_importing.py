@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.people.frame import draw_sample, sampling_frame
 from relevance_distillery.people.importing import import_sheets

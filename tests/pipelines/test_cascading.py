@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from checkout import Project
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -17,7 +18,6 @@ from relevance_distillery.judges.composites.cascade_settings import CascadeSetti
 from relevance_distillery.judges.composites.combined import read_fitted
 from relevance_distillery.judges.composites.composite import side_by_side
 from relevance_distillery.judges.composites.consensus import ConsensusSettings
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import make_judge, prepare_judge

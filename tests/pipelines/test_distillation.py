@@ -15,10 +15,10 @@ from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
 import tiny_models
+from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.datasets import JSONFileDataset, TableDataset
 from relevance_distillery.datasets.labeler import LabelerDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
@@ -172,7 +172,7 @@ def test_every_parameter_has_its_reason_in_the_docs() -> None:
 
 
 def test_pandas_tables_come_from_parquet_with_arrays(tmp_path: Path) -> None:
-    from relevance_distillery.labeler.pairs import labelled_pairs
+    from relevance_distillery.learning.labelled_pairs import labelled_pairs
 
     labels, queries, passages = tiny_models.tables(queries=12)
     labels.to_parquet(tmp_path / "labels.parquet")

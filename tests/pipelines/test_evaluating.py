@@ -14,23 +14,23 @@ from kedro.runner import SequentialRunner
 
 import tiny_models
 from checkout import Project
+from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.datasets.runs import (
     RememberedBenchmarkDataset,
     RunsDataset,
     TextSourcesDataset,
 )
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.judge_files import JudgeFiles
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.distilling import distill
-from relevance_distillery.labeler.grading_job import JudgeGrader
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.evaluating import create_pipeline
 from relevance_distillery.pipelines.evaluating.page import write_page
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.scoring.grading_job import JudgeGrader
 
 QUERIES, DOCUMENTS = 24, 30
 

@@ -13,13 +13,13 @@ import yaml
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from relevance_distillery.collections.benchmark import load_benchmark
+from relevance_distillery.collections.documents import benchmark_documents
+from relevance_distillery.collections.selection import select_pairs
 from relevance_distillery.datasets import TableDataset
 from relevance_distillery.datasets.documents import PreviousTableDataset
 from relevance_distillery.datasets.sheets import ReturnedSheetsDataset, SheetDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import load_benchmark
-from relevance_distillery.evaluation.benchmarks.documents import benchmark_documents
-from relevance_distillery.evaluation.benchmarks.selection import select_pairs
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.pipelines.hand_grading import (
     create_export_pipeline,

@@ -12,12 +12,12 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
+from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.datasets import JSONFileDataset, TableDataset
 from relevance_distillery.datasets.grades import RecordedGradesDataset
 from relevance_distillery.datasets.ledger import LedgerDataset
 from relevance_distillery.datasets.prompt import PromptDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.embedding.embedded import EmbeddedSettings
 from relevance_distillery.pipelines.labeling import create_pipeline

@@ -14,6 +14,7 @@ from kedro.runner import SequentialRunner
 
 from llm.fault_server import FaultServer
 from llm.test_tokens import words_model
+from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.datasets import JSONFileDataset, PromptDataset
 from relevance_distillery.datasets.documents import (
     DocumentsDataset,
@@ -25,7 +26,6 @@ from relevance_distillery.datasets.ledger import LedgerDataset
 from relevance_distillery.datasets.stored import StoredJSONDataset, StoredTableDataset
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, Stage
 from relevance_distillery.judges.composites.confidence import ProbabilityMap

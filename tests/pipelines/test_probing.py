@@ -11,16 +11,16 @@ import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from relevance_distillery.collections.benchmark import Benchmark, held_out, load_benchmark
 from relevance_distillery.datasets import JSONFileDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark, held_out, load_benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.labeler.grading_job import JudgeGrader
 from relevance_distillery.pipelines.probing import create_pipeline
 from relevance_distillery.pipelines.probing.nodes import probe_graders
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
+from relevance_distillery.scoring.grading_job import JudgeGrader
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ROOT / "data" / "01_raw" / "sample" / "hostile.yml"

@@ -19,17 +19,17 @@ from relevance_distillery.evaluation.agreement.summary import Options, measure
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.pipelines.reporting import page as pages
-from relevance_distillery.pipelines.reporting.figures import draw_figures
-from relevance_distillery.pipelines.reporting.parts.comparisons import differences
-from relevance_distillery.pipelines.reporting.parts.drawing import (
+from relevance_distillery.reporting.figures import draw_figures
+from relevance_distillery.reporting.sections.comparisons import differences
+from relevance_distillery.reporting.sections.drawing import (
     linear_axis,
     linear_ticks,
     log_axis,
     log_ticks,
     spread_labels,
 )
-from relevance_distillery.pipelines.reporting.parts.prices import known_prices
-from relevance_distillery.pipelines.reporting.wording import listed, shorten
+from relevance_distillery.reporting.sections.prices import known_prices
+from relevance_distillery.reporting.wording import listed, shorten
 
 HOSTILE = "<script>alert(1)</script>"
 SECRET = "zebrafish"

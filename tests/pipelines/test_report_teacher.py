@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import PAIR_COLUMNS
-from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudgeSettings
 from relevance_distillery.judges.prompted.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
@@ -22,8 +22,9 @@ from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.pipelines.reporting import costs, nodes
+from relevance_distillery.pipelines.reporting import nodes
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
+from relevance_distillery.reporting import costs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
 from fault_server import FaultServer

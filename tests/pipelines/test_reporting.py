@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery.collections.benchmark import held_out, load_benchmark
+from relevance_distillery.collections.recorded_grades import RecordedGrades
+from relevance_distillery.collections.selection import select_pairs
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import held_out, load_benchmark
-from relevance_distillery.evaluation.benchmarks.selection import select_pairs
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.labeler import flavor
@@ -27,9 +27,9 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.pipelines.reporting import create_pipeline, nodes, page
-from relevance_distillery.pipelines.reporting.figures import draw_figures
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.reporting.figures import draw_figures
 
 WORDS = ("berth", "crane", "sensor", "invoice", "holiday", "pager", "badge", "canteen")
 PARAMETERS = ReportingParameters.model_validate(

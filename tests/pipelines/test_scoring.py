@@ -22,6 +22,7 @@ import pytest
 from kedro.io.core import DatasetError
 
 import tiny_models
+from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.datasets.grader import AskedJudge, GraderDataset
 from relevance_distillery.datasets.pairs import SUFFIXES, PairsDataset, PairsFile
 from relevance_distillery.datasets.scored import ScoredDataset
@@ -29,13 +30,11 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.composites.consensus import ConsensusSettings
-from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import distill
-from relevance_distillery.labeler.grading_job import GRADE_COLUMNS, JudgeGrader
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.scoring.nodes import (
@@ -44,6 +43,7 @@ from relevance_distillery.pipelines.scoring.nodes import (
     score_pairs,
 )
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
+from relevance_distillery.scoring.grading_job import GRADE_COLUMNS, JudgeGrader
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

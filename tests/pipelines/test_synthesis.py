@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from llm.fault_server import FaultServer
+from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.datasets.documents import (
     DocumentsDataset,
     PreviousTableDataset,
@@ -16,7 +17,6 @@ from relevance_distillery.datasets.documents import (
 )
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import held_out
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price

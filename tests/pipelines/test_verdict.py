@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from relevance_distillery.pipelines.reporting.verdict import decide_best, decide_verdict
-from relevance_distillery.pipelines.reporting.wording import dollars, span
+from relevance_distillery.reporting.verdict import decide_best, decide_verdict
+from relevance_distillery.reporting.wording import dollars, span
 
 
 def row(estimate: float, low: float, high: float) -> dict[str, Any]:

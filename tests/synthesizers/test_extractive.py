@@ -11,13 +11,13 @@ from relevance_distillery.schemas import Queries
 from relevance_distillery.synthesizers.acronyms import expansions
 from relevance_distillery.synthesizers.base import choose_seeds
 from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
-from relevance_distillery.synthesizers.language import Language
 from relevance_distillery.synthesizers.questions import questions
 from relevance_distillery.synthesizers.registry import make_extractive
 from relevance_distillery.synthesizers.saliency import Corpus, runs
 from relevance_distillery.synthesizers.styles import WRITERS
 from relevance_distillery.synthesizers.subject import Subject
 from relevance_distillery.synthesizers.typos import misspell
+from relevance_distillery.text.language import Language
 
 ENGLISH = Language("en")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from relevance_distillery.synthesizers import filters
-from relevance_distillery.synthesizers.language import Language
+from relevance_distillery.text.language import Language
 
 ENGLISH = Language("en")
 

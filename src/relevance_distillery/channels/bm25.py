@@ -12,8 +12,8 @@ import bm25s
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.channels.terms import Analyzer, analyzer, passage_text
 from relevance_distillery.errors import UserError
+from relevance_distillery.text.terms import Analyzer, analyzer, passage_text
 
 # bm25s sets its logger to DEBUG when it is imported.
 logging.getLogger("bm25s").setLevel(logging.WARNING)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from kedro.io import AbstractDataset
 
+from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
+from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.datasets.files import write_whole
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark, load_benchmark
-from relevance_distillery.evaluation.benchmarks.judge_files import JudgeFiles
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from kedro.io import AbstractDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.labeler.grading_job import Grader, JudgeGrader
+from relevance_distillery.scoring.grading_job import Grader, JudgeGrader
 
 CHAMPION = "champion"
 

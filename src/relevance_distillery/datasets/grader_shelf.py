@@ -9,7 +9,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from relevance_distillery.datasets.grader import AskedJudge, GraderDataset
-from relevance_distillery.labeler.grading_job import Grader
+from relevance_distillery.scoring.grading_job import Grader
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.grading_job import GRADE_COLUMNS, PairShard
 from relevance_distillery.labeler.inference import SHARD_ROWS
+from relevance_distillery.scoring.grading_job import GRADE_COLUMNS, PairShard
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 _NEEDED = ("query", "text")

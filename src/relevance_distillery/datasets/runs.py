@@ -6,9 +6,9 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.evaluation.systems.runs import Runs, read_runs
 from relevance_distillery.evaluation.systems.texts import TextSources
 

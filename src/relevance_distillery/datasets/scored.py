@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset
 
 from relevance_distillery.datasets.pairs import SUFFIXES, suffix_of, text_writer
-from relevance_distillery.datasets.scoring_progress import ScoringProgress
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.grading_job import (
+from relevance_distillery.labeler.inference import SHARD_ROWS
+from relevance_distillery.scoring.grading_job import (
     GRADE_COLUMNS,
     GradedShard,
     GradingJob,
 )
-from relevance_distillery.labeler.inference import SHARD_ROWS
+from relevance_distillery.scoring.progress import ScoringProgress
 
 logger = logging.getLogger(__name__)
 _LISTED = 10

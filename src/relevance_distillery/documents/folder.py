@@ -15,8 +15,8 @@ import numpy as np
 import pathspec
 
 from relevance_distillery.documents.formats import PARSERS, Parsed, UnreadableError, decode
-from relevance_distillery.documents.reading import MEGABYTE
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.records import MEGABYTE
 
 _CONTAINERS = (".pdf", ".docx")
 _CONTAINER_FACTOR = 10

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from relevance_distillery.documents.folder import FolderReader
-from relevance_distillery.documents.reading import table_kind
 from relevance_distillery.documents.tables import TableReader
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.records import table_kind
 
 DOCUMENT_COLUMNS = ("document_id", "title", "text", "path", "author", "modified", "metadata")
 SKIPPED_COLUMNS = ("path", "where", "reason")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from relevance_distillery.documents.formats import iso_date, names
-from relevance_distillery.documents.reading import iter_records
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.records import iter_records
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "document_id": ("document_id", "_id", "id", "doc_id", "docid"),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from relevance_distillery.channels.terms import Analyzer
+from relevance_distillery.text.terms import Analyzer
 
 EXCERPT = 400
 """Longest excerpt of a document, in characters."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.recorded_grades import RecordedGrades, check_scale
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.grade_files import RecordedGrades, check_scale
 
 
 class RecordedJudge:

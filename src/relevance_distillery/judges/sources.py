@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from relevance_distillery.collections.recorded_grades import RecordedGrades, read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_settings import CascadeSettings
 from relevance_distillery.judges.composites.consensus import ConsensusSettings
 from relevance_distillery.judges.embedding.embedded import EmbeddedSettings
-from relevance_distillery.judges.grade_files import RecordedGrades, read_recorded_grades
 from relevance_distillery.judges.prompted.examples import read_examples, refuse_benchmark
 from relevance_distillery.judges.prompted.llm import LLMJudgeSettings
 from relevance_distillery.judges.prompted.rendering import PairPrompt

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from relevance_distillery.encoders.base_model import quiet
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.base import quiet
 from relevance_distillery.labeler.calibration import Link
 from relevance_distillery.labeler.model import Architecture, PairModel
 from relevance_distillery.labeler.template import InputTemplate

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.encoders.base_model import BUNDLED, BUNDLED_SHA256, resolve_model
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.artifact import (
@@ -26,21 +27,20 @@ from relevance_distillery.labeler.artifact import (
     read_facts,
     write_facts,
 )
-from relevance_distillery.labeler.base import BUNDLED, BUNDLED_SHA256, resolve_model
 from relevance_distillery.labeler.calibration import (
     cut_points_like,
     kappa_of_positions,
 )
 from relevance_distillery.labeler.folding import HeldOut, train_folds
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.length import fit_length_slope
 from relevance_distillery.labeler.link import imitate
 from relevance_distillery.labeler.network import resolve_settings
 from relevance_distillery.labeler.null import null_pairs
-from relevance_distillery.labeler.pairs import LabelledPairs
 from relevance_distillery.labeler.profile import PROFILE_FORMAT, TrainingProfile, write_profile
 from relevance_distillery.labeler.profiling import make_profile
 from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.learning.document_grades import fit_length_slope
+from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 logger = logging.getLogger(__name__)
 

@@ -30,10 +30,10 @@ from relevance_distillery.labeler.head_start import HeadStart
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.network import fresh_network
-from relevance_distillery.labeler.pairs import LabelledPairs
 from relevance_distillery.labeler.plain_classifier import fit_plain_classifier
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.labeler.template import load_tokenizer
+from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 logger = logging.getLogger(__name__)
 _TRAINED = "trained"

@@ -16,9 +16,9 @@ from torch import Tensor
 from relevance_distillery.labeler.features import inverse_document_frequency
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
-from relevance_distillery.labeler.pairs import LabelledPairs, class_weights
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_weights
 
 _FIRST_SCORES = 500
 """Pairs that an untrained classifier scores, to place its cut points."""

@@ -16,6 +16,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from relevance_distillery.encoders.batching import (
+    TokenisedPairs,
+    by_length,
+    pad,
+    to_device,
+    tokenise,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.artifact import (
@@ -24,16 +31,9 @@ from relevance_distillery.labeler.artifact import (
     read_facts,
     read_model,
 )
-from relevance_distillery.labeler.batching import (
-    TokenisedPairs,
-    by_length,
-    pad,
-    to_device,
-    tokenise,
-)
 from relevance_distillery.labeler.features import Encoded, feature_count
-from relevance_distillery.labeler.length import correct_documents
 from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.learning.document_grades import correct_documents
 
 if TYPE_CHECKING:
     from relevance_distillery.labeler.profile import TrainingProfile

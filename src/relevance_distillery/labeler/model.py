@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from relevance_distillery.encoders.base_model import is_decoder, quiet, resolve_model
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.base import is_decoder, quiet, resolve_model
 from relevance_distillery.labeler.features import Encoded, pair_features
 from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
 

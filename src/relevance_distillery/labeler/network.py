@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any, Literal
 
+from relevance_distillery.encoders.base_model import fitting_length, is_decoder, resolve_model
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.artifact import LabelerFacts, public_name
-from relevance_distillery.labeler.base import fitting_length, is_decoder, resolve_model
 from relevance_distillery.labeler.calibration import midpoints
 from relevance_distillery.labeler.model import (
     PairModel,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.labeler.pairs import LabelledPairs, join_texts
 from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.learning.labelled_pairs import LabelledPairs, join_texts
 
 _MOST_PASSAGES = 32
 _DOCUMENTS_A_QUERY = 8

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.encoders.base_model import quiet
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.base import quiet
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.labeler.vocabulary import Vocabulary
 

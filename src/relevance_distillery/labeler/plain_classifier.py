@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from relevance_distillery.labeler.batching import by_length, pad
+from relevance_distillery.encoders.batching import by_length, pad
 from relevance_distillery.labeler.model import PairModel
-from relevance_distillery.labeler.pairs import LabelledPairs
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 _MOST_PAIRS = 400
 _RIDGE = 1e-2

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.splits import normalised
+from relevance_distillery.learning.splits import normalised
 
 PROFILE_FILE = "profile.json"
 PROFILE_FORMAT = 1

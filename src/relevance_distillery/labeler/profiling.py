@@ -9,7 +9,6 @@ import pandas as pd
 
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.observing import PairReader, Tally, by_group, tally_grades
-from relevance_distillery.labeler.pairs import LabelledPairs
 from relevance_distillery.labeler.profile import (
     PEOPLE,
     HeldOut,
@@ -18,6 +17,7 @@ from relevance_distillery.labeler.profile import (
     query_digests,
 )
 from relevance_distillery.labeler.vocabulary import Vocabulary
+from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOST_LENGTHS = 20_000

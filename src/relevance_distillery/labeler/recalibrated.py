@@ -12,9 +12,9 @@ import pandas as pd
 
 from relevance_distillery.labeler.artifact import read_facts, write_facts
 from relevance_distillery.labeler.calibration import Array, Link
-from relevance_distillery.labeler.grading_job import PairSource
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.recalibration import Graded, Rules
+from relevance_distillery.scoring.grading_job import PairSource
 
 _KEY = ["query_id", "document_id"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from relevance_distillery.encoders.base_model import resolve_model
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.base import resolve_model
 
 PASSAGE_FIELDS = ("title", "heading", "path", "author", "modified", "text")
 """The parts of a passage, in the order in which the labeler reads them."""

@@ -21,9 +21,10 @@ from transformers import (
     set_seed,
 )
 
+from relevance_distillery.encoders.batching import collate, to_device, tokenise
+from relevance_distillery.encoders.precision import choose_precision
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler.artifact import LabelerFacts
-from relevance_distillery.labeler.batching import collate, to_device, tokenise
 from relevance_distillery.labeler.calibration import (
     cut_points_like,
     kappa_of_positions,
@@ -31,9 +32,8 @@ from relevance_distillery.labeler.calibration import (
 from relevance_distillery.labeler.head_start import HeadStart
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
-from relevance_distillery.labeler.pairs import LabelledPairs, class_weights
-from relevance_distillery.labeler.precision import choose_precision
 from relevance_distillery.labeler.settings import TrainingSettings
+from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_weights
 
 logger = logging.getLogger(__name__)
 

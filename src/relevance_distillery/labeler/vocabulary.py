@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.channels.terms import NO_STEMMING, analyzer
+from relevance_distillery.text.terms import NO_STEMMING, analyzer
 
 COMMON = 50
 """How many of the most widespread words count as common: function words, in running text."""

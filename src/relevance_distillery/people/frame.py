@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmarks.inclusion import text_digest
+from relevance_distillery.collections.inclusion import text_digest
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.people.doubt import KEY, doubts

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.inclusion import ACTIVE
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.inclusion import ACTIVE
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.people.instructions import SKIP
 from relevance_distillery.people.returned import Row, read_rows

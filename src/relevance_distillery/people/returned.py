@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from relevance_distillery.documents.reading import iter_lines
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.records import iter_lines
 from relevance_distillery.people.cells import unescape
 
 _DELIMITERS = ",;\t"

@@ -11,7 +11,7 @@ import re
 import pandas as pd
 
 from relevance_distillery.documents.markdown import blocks
-from relevance_distillery.synthesizers.language import WORD, Language
+from relevance_distillery.text.language import WORD, Language
 
 ACRONYM = re.compile(r"(?<![\w-])[A-Z][A-Z0-9]{1,5}\b(?!-)")
 _SHORT_IN_BRACKETS = re.compile(r"((?:[\w'’&-]+ ){1,8})\(([A-Z][A-Z0-9]{1,5})s?\)")

@@ -9,11 +9,11 @@ import pandas as pd
 
 from relevance_distillery.synthesizers.acronyms import expansions
 from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed
-from relevance_distillery.synthesizers.language import Language
 from relevance_distillery.synthesizers.saliency import Corpus
 from relevance_distillery.synthesizers.styles import WRITERS
 from relevance_distillery.synthesizers.subject import Subject
 from relevance_distillery.synthesizers.typos import misspell
+from relevance_distillery.text.language import Language
 
 DEFAULT_STYLES: Mapping[str, float] = {
     "known_item": 0.25,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.synthesizers.language import WORD, Language
+from relevance_distillery.text.language import WORD, Language
 
 
 def query_key(text: str, language: Language) -> str:

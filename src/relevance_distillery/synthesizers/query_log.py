@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.documents.reading import iter_lines, iter_records
 from relevance_distillery.documents.source import set_prefixes, table_at
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.records import iter_lines, iter_records
 from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest
 
 _TEXT = ("query", "text", "q")

@@ -12,9 +12,9 @@ import re
 
 import numpy as np
 
-from relevance_distillery.synthesizers.language import WORD
-from relevance_distillery.synthesizers.stopwords import words
 from relevance_distillery.synthesizers.subject import Subject
+from relevance_distillery.text.language import WORD
+from relevance_distillery.text.stopwords import words
 
 _MAX_WORDS = 12
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z\"“(])")

@@ -9,11 +9,11 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price, price_or_warning
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
-from relevance_distillery.synthesizers.language import Language
 from relevance_distillery.synthesizers.llm import LLMSynthesizer
 from relevance_distillery.synthesizers.llm_settings import SynthesisLLMSettings
 from relevance_distillery.synthesizers.query_requests import QueryRequests
 from relevance_distillery.synthesizers.styles import WRITERS
+from relevance_distillery.text.language import Language
 
 
 def make_extractive(

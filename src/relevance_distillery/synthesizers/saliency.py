@@ -17,8 +17,8 @@ from itertools import pairwise
 import pandas as pd
 
 from relevance_distillery.documents.markdown import blocks, bold
-from relevance_distillery.synthesizers.language import WORD, Language
-from relevance_distillery.synthesizers.stopwords import words
+from relevance_distillery.text.language import WORD, Language
+from relevance_distillery.text.stopwords import words
 
 _PUNCTUATION = frozenset('.,;:!?()[]{}"“”„/|–—=<>*#+…')
 _BONUS = {"title": 1.6, "heading": 1.5, "bold": 1.3, "body": 1.0}

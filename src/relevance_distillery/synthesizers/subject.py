@@ -10,9 +10,9 @@ from typing import Any
 
 from relevance_distillery.documents.markdown import blocks, plain
 from relevance_distillery.synthesizers.acronyms import ACRONYM
-from relevance_distillery.synthesizers.language import WORD
 from relevance_distillery.synthesizers.saliency import Corpus, Phrase, runs
-from relevance_distillery.synthesizers.stopwords import words
+from relevance_distillery.text.language import WORD
+from relevance_distillery.text.stopwords import words
 
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
 _DATE = re.compile(r"^(?:19|20)\d{2}-\d{2}(-\d{2})?$|^\d{6,8}$")

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.grading_job import GradedShard
 from relevance_distillery.labeler.observing import PairReader, Tally, tally_grades
+from relevance_distillery.scoring.grading_job import GradedShard
 
 _SMALLEST = 256
 _HASHES = 2.0**64

@@ -9,11 +9,11 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.drift.settings import DriftSettings
 from relevance_distillery.evaluation.drift.statistics import merge, observe
 from relevance_distillery.evaluation.drift.verdict import compare, not_known
-from relevance_distillery.labeler.grading_job import GradedShard, Grader, Unwatched, Watch
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import TrainingProfile
 from relevance_distillery.labeler.profiling import pair_reader
 from relevance_distillery.labeler.vocabulary import Vocabulary
+from relevance_distillery.scoring.grading_job import GradedShard, Grader, Unwatched, Watch
 
 
 class DriftWatch:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.strict import StrictModel
 

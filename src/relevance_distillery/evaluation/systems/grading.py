@@ -14,8 +14,8 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.pool import KEY
 from relevance_distillery.judges.base import PAIR_COLUMNS
 from relevance_distillery.judges.progress import Progress
-from relevance_distillery.labeler.grading_job import Grader
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.scoring.grading_job import Grader
 
 KNOWN_COLUMNS = ["digest", "expected_grade", "score"]
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
-from relevance_distillery.evaluation.benchmarks.judge_files import (
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.judge_files import (
     JudgeFiles,
     named_files,
     read_judge,
 )
+from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.grading import MachineGrades
 from relevance_distillery.evaluation.systems.pool import KEY
-from relevance_distillery.labeler.grading_job import Grader
+from relevance_distillery.scoring.grading_job import Grader
 
 
 @dataclass(frozen=True)

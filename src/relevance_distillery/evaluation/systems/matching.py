@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmarks.identifiers import normalised
+from relevance_distillery.collections.identifiers import normalised
 from relevance_distillery.evaluation.systems.runs import Runs
 
 

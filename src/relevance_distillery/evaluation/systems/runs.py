@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.run_files import RunRows, read_run_file
+from relevance_distillery.io.run_files import RunRows, read_run_file
 
 _RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
 _NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")

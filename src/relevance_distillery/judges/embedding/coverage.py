@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.channels.terms import analyzer, passage_text
 from relevance_distillery.judges.embedding.spelling import nearest_known
+from relevance_distillery.text.terms import analyzer, passage_text
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from relevance_distillery.channels.terms import passage_text
+from relevance_distillery.encoders.sentence_encoder import SentenceEncoder, sentence_encoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
 from relevance_distillery.judges.embedding.coverage import TermStatistics
-from relevance_distillery.judges.embedding.encoder import SentenceEncoder, sentence_encoder
 from relevance_distillery.judges.embedding.thresholds import (
     choose_thresholds,
     grade_probabilities,
@@ -34,6 +33,7 @@ from relevance_distillery.judges.embedding.thresholds import (
     noise_scale,
 )
 from relevance_distillery.strict import StrictModel
+from relevance_distillery.text.terms import passage_text
 
 SHARD = 512
 """Pairs that are graded and committed together."""

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from relevance_distillery.encoders.base_model import is_decoder, quiet, resolve_model
+from relevance_distillery.encoders.batching import PAD_TO, by_length
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.base import is_decoder, quiet, resolve_model
-from relevance_distillery.labeler.batching import PAD_TO, by_length
 
 Precision = Literal["auto", "fp32", "bf16"]
 _PART = 1 << 20

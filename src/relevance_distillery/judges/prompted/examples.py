@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from relevance_distillery.channels.terms import Analyzer
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import boundary_of
+from relevance_distillery.text.terms import Analyzer
 
 _NEEDED = ("query", "text", "grade")
 _SAME_QUERY = 0.8

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
 from relevance_distillery.judges.composites.combined import COMPOSITE
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.names import JUDGES, parse_judge
 from relevance_distillery.judges.recorded import RecordedJudge

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.evaluation.cascades.fitting import (
     GradedSet,
     check_calibration_set,
@@ -22,7 +23,6 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, Identity
 from relevance_distillery.judges.composites.cascade_settings import judge_names
 from relevance_distillery.judges.composites.composite import Answered, distinct_names
-from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.budget import Budget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relevance_distillery.pipelines.pages import fill
+from relevance_distillery.reporting.pages import fill
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 760, 380, 60, 50, 20, 20
 _MEASURES = {
@@ -23,7 +23,6 @@ def write_page(report: dict[str, Any]) -> str:
         report: The cascade_report.
     """
     return fill(
-        "cascading",
         "cascade.html.jinja2",
         report=report,
         measures=_MEASURES,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import DistillationData, distill
-from relevance_distillery.labeler.exclusions import Judged, exclude_benchmarks
-from relevance_distillery.labeler.pairs import labelled_pairs
-from relevance_distillery.labeler.splits import split_pairs
+from relevance_distillery.learning.exclusions import Judged, exclude_benchmarks
+from relevance_distillery.learning.labelled_pairs import labelled_pairs
+from relevance_distillery.learning.splits import split_pairs
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.judge_files import JudgeFiles
+from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
-from relevance_distillery.evaluation.benchmarks.judge_files import JudgeFiles
 from relevance_distillery.evaluation.systems import judging
 from relevance_distillery.evaluation.systems.estimates import Options
 from relevance_distillery.evaluation.systems.grading import KNOWN_COLUMNS, Texts, grade_documents
@@ -23,7 +24,6 @@ from relevance_distillery.evaluation.systems.runs import Runs
 from relevance_distillery.evaluation.systems.summary import measure_systems
 from relevance_distillery.evaluation.systems.texts import TextSources
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.grade_files import read_recorded_grades
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relevance_distillery.pipelines.evaluating.view import build_view
-from relevance_distillery.pipelines.pages import fill
+from relevance_distillery.reporting.pages import fill
 
 
 def write_page(found: dict[str, Any]) -> str:
@@ -14,4 +14,4 @@ def write_page(found: dict[str, Any]) -> str:
     Args:
         found: The content of evaluation.json. It holds no text of documents or queries.
     """
-    return fill("evaluating", "evaluation.html.jinja2", **build_view(found))
+    return fill("evaluation.html.jinja2", **build_view(found))

@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.pairs import build_pairs
-from relevance_distillery.labeler.grading_job import Grader
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.people.doubt import KEY
 from relevance_distillery.people.frame import draw_sample, sampling_frame
@@ -22,6 +21,7 @@ from relevance_distillery.people.sampling import SAMPLE_COLUMNS
 from relevance_distillery.people.sheets import Sheet, make_sheet
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
+from relevance_distillery.scoring.grading_job import Grader
 
 logger = logging.getLogger(__name__)
 

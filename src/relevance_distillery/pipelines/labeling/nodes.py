@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.composite import side_by_side
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.pairs import Pairs

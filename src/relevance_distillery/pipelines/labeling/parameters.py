@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from relevance_distillery.channels.language import StemmerLanguage
 from relevance_distillery.judges.composites.cascade_settings import CascadeSettings
 from relevance_distillery.judges.composites.consensus import ConsensusSettings
 from relevance_distillery.judges.embedding.embedded import EmbeddedSettings
@@ -14,6 +13,7 @@ from relevance_distillery.judges.prompted.llm import LLMJudgeSettings
 from relevance_distillery.judges.prompted.transformers_settings import TransformersSettings
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.strict import StrictModel
+from relevance_distillery.text.stemming import StemmerLanguage
 
 
 class LabelingParameters(StrictModel):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler.flavor import load_registered
 from relevance_distillery.llm.prompts import Prompt

@@ -9,7 +9,7 @@ import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.candidates import gather
-from relevance_distillery.judges.grade_files import RecordedGrades
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from relevance_distillery.channels.language import StemmerLanguage
 from relevance_distillery.channels.sampling import Band
 from relevance_distillery.strict import StrictModel
+from relevance_distillery.text.stemming import StemmerLanguage
 
 
 class BandParameters(StrictModel):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.documents import DocumentSource
 from relevance_distillery.documents.forgetting import ForgottenDocuments
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.registry import make_judge, parse_judge, prepare_judge

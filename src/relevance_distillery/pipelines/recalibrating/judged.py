@@ -6,10 +6,10 @@ import logging
 
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.selection import select_pairs
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
-from relevance_distillery.evaluation.benchmarks.selection import select_pairs
 from relevance_distillery.evaluation.systems.texts import TextSources
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from kedro.io import DatasetError
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.datasets.given_pairs import GivenPairs
 from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.evaluation.systems.texts import TextSources
 from relevance_distillery.labeler.artifact import ARTIFACT_NAME, FACTS_FILE
 from relevance_distillery.labeler.calibration import Link

@@ -7,24 +7,24 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.agreement.tables import grading_judges
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
-from relevance_distillery.evaluation.benchmarks.documents import judged_pairs
-from relevance_distillery.evaluation.benchmarks.identifiers import NothingInCommonError
-from relevance_distillery.evaluation.benchmarks.judge_files import (
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.documents import judged_pairs
+from relevance_distillery.collections.identifiers import NothingInCommonError
+from relevance_distillery.collections.judge_files import (
     JudgeFiles,
     JudgeGrades,
     lay_beside,
     named_files,
     read_judge,
 )
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.agreement.metrics import METRICS
+from relevance_distillery.evaluation.agreement.tables import grading_judges
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.evaluation.statistics.numbers import number
-from relevance_distillery.pipelines.reporting import costs
-from relevance_distillery.pipelines.reporting.measuring import agreement_with, of_benchmark
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
+from relevance_distillery.reporting import costs
+from relevance_distillery.reporting.measuring import agreement_with, of_benchmark
 
 logger = logging.getLogger(__name__)
 

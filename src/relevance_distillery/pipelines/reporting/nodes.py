@@ -8,17 +8,17 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.documents import benchmark_documents
+from relevance_distillery.collections.recorded_grades import RecordedGrades
+from relevance_distillery.collections.selection import select_pairs
 from relevance_distillery.documents.passages import split_documents
+from relevance_distillery.encoders.sentence_encoder import sentence_encoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks import graders
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
-from relevance_distillery.evaluation.benchmarks.documents import benchmark_documents
-from relevance_distillery.evaluation.benchmarks.selection import select_pairs
-from relevance_distillery.evaluation.benchmarks.untrained import UntrainedEncoder
+from relevance_distillery.evaluation import graders
 from relevance_distillery.evaluation.disagreements import pick
+from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.embedding.encoder import sentence_encoder
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import (
     FROM_CORPUS,
@@ -34,11 +34,11 @@ from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.labeling.sources import judge_sources
-from relevance_distillery.pipelines.reporting import costs, promotions
-from relevance_distillery.pipelines.reporting.measuring import agreement_with, of_benchmark
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.pipelines.synthesis.splitting import splitter_for
+from relevance_distillery.reporting import costs, promotions
+from relevance_distillery.reporting.measuring import agreement_with, of_benchmark
 from relevance_distillery.schemas import Failures, empty
 
 logger = logging.getLogger(__name__)

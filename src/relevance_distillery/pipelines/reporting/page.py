@@ -6,9 +6,9 @@ from typing import Any
 
 from kedro.pipeline import Node
 
-from relevance_distillery.pipelines.pages import fill
-from relevance_distillery.pipelines.reporting.figures import draw_figures
-from relevance_distillery.pipelines.reporting.view import build_grades_view, build_view
+from relevance_distillery.reporting.figures import draw_figures
+from relevance_distillery.reporting.pages import fill
+from relevance_distillery.reporting.view import build_grades_view, build_view
 
 PLOTS = [
     "agreement_plot",
@@ -70,7 +70,7 @@ def write_grades_report(
 
 
 def _page(view: dict[str, Any]) -> str:
-    return fill("reporting", "report.html.jinja2", **view)
+    return fill("report.html.jinja2", **view)
 
 
 def _figure_node() -> Node:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.datasets.grader import AskedJudge
 from relevance_distillery.datasets.scored import ScoredFile
 from relevance_distillery.errors import UserError
@@ -13,14 +14,13 @@ from relevance_distillery.evaluation.drift.verdict import not_known
 from relevance_distillery.evaluation.drift.watch import watch_over
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.combined import COMPOSITE
-from relevance_distillery.judges.grade_files import RecordedGrades
 from relevance_distillery.judges.registry import FROM_CORPUS, judge_for, parse_judge
-from relevance_distillery.labeler.grading_job import Grader, GradingJob, JudgeGrader, PairSource
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
+from relevance_distillery.scoring.grading_job import Grader, GradingJob, JudgeGrader, PairSource
 
 
 def choose_grader(

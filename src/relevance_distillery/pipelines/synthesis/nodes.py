@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.documents import (
     DocumentSource,
     clean_documents,
@@ -17,17 +18,16 @@ from relevance_distillery.documents import (
 )
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.benchmarks.benchmark import Benchmark
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 from relevance_distillery.synthesizers import filters
 from relevance_distillery.synthesizers.base import choose_seeds
-from relevance_distillery.synthesizers.language import Language
 from relevance_distillery.synthesizers.query_log import QueryLog
 from relevance_distillery.synthesizers.query_requests import QueryRequests
 from relevance_distillery.synthesizers.registry import make_extractive, make_llm, make_requests
+from relevance_distillery.text.language import Language
 
 logger = logging.getLogger(__name__)
 

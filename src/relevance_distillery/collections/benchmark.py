@@ -1,0 +1,356 @@
+"""A benchmark: queries, documents and the grades that people, or a teacher, gave them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from relevance_distillery.collections import irdatasets
+from relevance_distillery.collections.inclusion import RowFacts, Sampled, sampled
+from relevance_distillery.collections.judgments import GradeFile, read_grades
+from relevance_distillery.collections.queries import query_table, read_queries
+from relevance_distillery.collections.votes import KEY, consensus
+from relevance_distillery.documents.source import DOCUMENT_COLUMNS, DocumentSource, table_at
+from relevance_distillery.documents.tables import TableReader
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.grade_rows import (
+    Columns,
+    distinct_names,
+    newest_version,
+    stem_of,
+)
+from relevance_distillery.io.records import table_kind
+from relevance_distillery.schemas import HumanJudgments, empty
+
+_QRELS = ("human", "authored", "test", "dev", "validation")
+"""Files of `qrels/` in the order in which they are looked for."""
+
+_LISTED = 50
+"""So many ids are named for each reason why something was left out."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a labeler is measured against.
+
+    Attributes:
+        name: Name of the folder or file.
+        kind: `own_corpus` brings its documents, `same_corpus` grades documents of the run,
+            `held_out` stands for the teacher's grades of queries kept out of training.
+        human: The grades were given by people.
+        queries: Columns query_id, text, style (empty where not stated).
+        judgments: Columns query_id, document_id, annotator (empty: the consensus), grade.
+        annotators: The same columns, single raters; no rows where there are none.
+        documents: A documents table, None unless `own_corpus`.
+        judge_files: Files of recorded judges by name.
+        skipped: Ids that were left out by reason.
+        scale: The grades.
+        sampled: Weights of the judgments, where they are a sample with known inclusion
+            probabilities; None where all count alike.
+        graded_passages: Where passages of the run were graded, what is known of each
+            (query, passage): then judgments, annotators and weights hold the passage's id as
+            document_id, and each passage stands for itself in every figure.
+        notes: What a reader must know of how the grades were read.
+        others: Further benchmarks; this one decides.
+    """
+
+    name: str
+    kind: Literal["own_corpus", "same_corpus", "held_out"]
+    human: bool
+    queries: pd.DataFrame
+    judgments: pd.DataFrame
+    annotators: pd.DataFrame
+    documents: pd.DataFrame | None
+    scale: GradeScale
+    judge_files: dict[str, Path] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+    sampled: Sampled | None = None
+    graded_passages: dict[tuple[str, str], RowFacts] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    others: tuple[Benchmark, ...] = ()
+
+    @property
+    def everything(self) -> tuple[Benchmark, ...]:
+        """This benchmark and the others, the one that decides first."""
+        return (self, *self.others)
+
+    def query_texts(self) -> list[str]:
+        """Texts of the queries of all benchmarks: none of them may be trained on."""
+        return [text for one in self.everything for text in one.queries["text"] if text]
+
+    def judged_documents(self) -> set[str]:
+        """Ids of the run's documents that were graded, or of which a passage was."""
+        found: set[str] = set()
+        for one in self.everything:
+            if one.graded_passages:
+                found |= {facts.document_id for facts in one.graded_passages.values()}
+            elif one.kind == "same_corpus":
+                found |= set(one.judgments["document_id"])
+        return found
+
+    def judge(self, name: str) -> pd.DataFrame | None:
+        """Grades of a recorded judge: columns query_id, document_id, grade; None if unknown."""
+        if name not in self.judge_files:
+            return None
+        return read_grades(self.judge_files[name], self.scale).grades.drop(columns="annotator")
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change with any query, pair or grade."""
+        texts = dict(zip(self.queries["query_id"], self.queries["text"], strict=True))
+        rows = sorted(
+            f"{texts.get(row.query_id, '')}\t{row.document_id}\t{row.grade}"
+            for row in self.judgments.itertuples()
+        )
+        return hashlib.blake2b("\n".join(rows).encode(), digest_size=8).hexdigest()
+
+
+def held_out(scale: GradeScale) -> Benchmark:
+    """The stand-in where nobody graded anything: the teacher's grades of held-out queries."""
+    none = empty(HumanJudgments)
+    return Benchmark(
+        "held-out queries", "held_out", False, query_table({}), none, none, None, scale
+    )
+
+
+def load_benchmark(
+    location: str | Path | None,
+    scale: GradeScale,
+    queries: str | Path | None = None,
+    columns: Columns | None = None,
+    texts_needed: bool = True,
+    contradictions: Literal["refuse", "leave out"] = "leave out",
+) -> Benchmark:
+    """Read a benchmark, or several.
+
+    Args:
+        location: A folder in BEIR's layout (`corpus.jsonl[.gz]` may be absent, then its
+            documents are those of the run), a file of TREC qrels, a table of grades with
+            the query's text (of a versioned one the newest), or `ir_datasets:IDENTIFIER`;
+            several separated by `;`, the first decides. None for the held-out queries.
+        scale: The grades.
+        queries: The queries of TREC qrels: `.jsonl`, `.csv` or `.tsv` with ids and texts.
+        columns: What a table of grades calls its columns; folders have BEIR's.
+        texts_needed: Queries must be there with their texts. Otherwise grades are enough, all
+            of them are kept, and documents are read as far as they were judged.
+        contradictions: What happens to pairs with two different grades by the same person:
+            left out and noted, or an error.
+
+    Raises:
+        UserError: Something is missing, not on the scale, or contradicts itself; or no
+            judgment is left.
+    """
+    places = [part.strip() for part in str(location or "").split(";") if part.strip()]
+    if not places:
+        return held_out(scale)
+    loader = _Loader(
+        scale,
+        Path(str(queries)).expanduser() if queries else None,
+        columns,
+        texts_needed,
+        contradictions,
+    )
+    found = [loader.load(place) for place in places]
+    if len({one.name for one in found}) < len(found):
+        names = distinct_names([Path(irdatasets.identifier(place) or place) for place in places])
+        found = [replace(one, name=name) for one, name in zip(found, names, strict=True)]
+    return replace(found[0], others=tuple(found[1:]))
+
+
+@dataclass(frozen=True)
+class _Loader:
+    scale: GradeScale
+    query_file: Path | None
+    columns: Columns | None
+    texts_needed: bool
+    contradictions: Literal["refuse", "leave out"]
+
+    def load(self, location: str) -> Benchmark:
+        identifier = irdatasets.identifier(location)
+        if identifier is not None:
+            return self._from_catalog(identifier)
+        path = Path(location).expanduser()
+        if not path.exists():
+            raise UserError(f"{path}: no such benchmark; check the path")
+        path = newest_version(path)
+        return self._from_folder(path) if path.is_dir() else self._from_file(path)
+
+    def _grades(self, path: Path, columns: Columns | None = None) -> GradeFile:
+        return read_grades(path, self.scale, columns, self.contradictions)
+
+    def _from_folder(self, folder: Path) -> Benchmark:
+        qrels = next((file for name in _QRELS if (file := _table(folder / "qrels", name))), None)
+        annotators = [
+            self._grades(file).grades.assign(annotator=stem_of(file))
+            for file in _tables(folder / "annotators")
+        ]
+        if qrels is None:
+            raise UserError(f"{folder}: has no qrels/human.tsv; give a folder in BEIR's layout")
+        found = self._grades(qrels)
+        query_file = table_at(folder, "queries")
+        if query_file is None and self.texts_needed:
+            raise UserError(f"{folder}: has no queries.jsonl; give a folder in BEIR's layout")
+        corpus = table_at(folder, "corpus")
+        documents = None
+        if corpus is not None and self.texts_needed:
+            documents = DocumentSource((folder,)).read().documents
+        elif corpus is not None:
+            documents = _judged_documents(corpus, found.grades)
+        return self._assembled(
+            name=folder.name,
+            human=stem_of(qrels) != "authored",
+            found=found,
+            queries=read_queries(query_file) if query_file else query_table({}),
+            documents=documents,
+            annotators=pd.concat(annotators, ignore_index=True) if annotators else None,
+            judge_files={stem_of(file): file for file in _tables(folder / "judges")},
+            where=str(folder),
+        )
+
+    def _from_file(self, path: Path) -> Benchmark:
+        found = self._grades(path, self.columns)
+        if self.query_file is not None:
+            queries = read_queries(self.query_file)
+        else:
+            queries = query_table(
+                {name: (text, found.styles.get(name, "")) for name, text in found.texts.items()}
+            )
+        if queries.empty and self.texts_needed:
+            raise UserError(
+                f"{path}: has no column query with the queries' texts; add one or give "
+                '--params="judgment_queries=FILE"'
+            )
+        return self._assembled(stem_of(path), True, found, queries, None, None, {}, str(path))
+
+    def _from_catalog(self, identifier: str) -> Benchmark:
+        read = irdatasets.read_catalog(identifier, self.scale, self.texts_needed)
+        notes = [f"No document was read: {read.left_out}."] if read.left_out else []
+        if read.documents is not None:
+            notes.append("BM25 counts words in the judged documents, not in the whole collection.")
+        where = f"{irdatasets.PREFIX}{identifier}"
+        found = self._assembled(
+            identifier, True, read.found, read.queries, read.documents, None, {}, where
+        )
+        return replace(found, notes=(*found.notes, *notes))
+
+    def _assembled(
+        self,
+        name: str,
+        human: bool,
+        found: GradeFile,
+        queries: pd.DataFrame,
+        documents: pd.DataFrame | None,
+        annotators: pd.DataFrame | None,
+        judge_files: dict[str, Path],
+        where: str,
+    ) -> Benchmark:
+        grades = found.grades
+        if (grades["annotator"] != "").any():
+            single = grades[grades["annotator"] != ""]
+            annotators = single if annotators is None else pd.concat([annotators, single])
+            grades = consensus(grades)
+        skipped: dict[str, list[str]] = {}
+        if found.contradicting:
+            pairs = pd.DataFrame(found.contradicting, columns=KEY)
+            _note(skipped, "pairs with two different grades by the same person", pairs)
+        if found.drawn:
+            grades = _drawn(grades, found, skipped, where)
+        if self.texts_needed:
+            grades = _known(grades, queries, documents, skipped, where)
+        else:
+            queries = _with_the_nameless(queries, grades)
+        if found.repeated:
+            skipped["repeated rows"] = [f"{found.repeated} rows"]
+        notes = []
+        if found.junk:
+            notes.append(f"{found.junk} grades below 0 (TREC's junk) count as the lowest grade.")
+        return Benchmark(
+            name=name,
+            kind="own_corpus" if documents is not None else "same_corpus",
+            human=human,
+            queries=queries[queries["query_id"].isin(grades["query_id"])].reset_index(drop=True),
+            judgments=HumanJudgments.validate(grades.reset_index(drop=True)),
+            annotators=empty(HumanJudgments) if annotators is None else _tidy(annotators, grades),
+            documents=documents,
+            scale=self.scale,
+            judge_files=judge_files,
+            skipped=skipped,
+            sampled=sampled(found.facts) if found.drawn else None,
+            graded_passages=found.facts if found.passages else {},
+            notes=tuple(notes),
+        )
+
+
+def _tables(folder: Path) -> list[Path]:
+    """Files of grades in a folder, by name."""
+    return sorted(path for path in folder.glob("*") if path.is_file() and table_kind(path))
+
+
+def _table(folder: Path, name: str) -> Path | None:
+    return next((path for path in _tables(folder) if stem_of(path) == name), None)
+
+
+def _judged_documents(corpus: Path, grades: pd.DataFrame) -> pd.DataFrame:
+    """The documents table of what was judged; the rest of a corpus may not fit in memory."""
+    rows = TableReader(corpus).read(only=set(grades["document_id"]))
+    return pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
+
+
+def _known(
+    grades: pd.DataFrame,
+    queries: pd.DataFrame,
+    documents: pd.DataFrame | None,
+    skipped: dict[str, list[str]],
+    where: str,
+) -> pd.DataFrame:
+    """Grades of queries and documents that are there."""
+    kept = grades["query_id"].isin(queries["query_id"])
+    _note(skipped, "judgments of unknown queries", grades[~kept])
+    if documents is not None:
+        known = grades["document_id"].isin(documents["document_id"])
+        _note(skipped, "judgments of unknown documents", grades[kept & ~known])
+        kept &= known
+    if not kept.any():
+        raise UserError(
+            f"{where}: none of its {len(grades)} judgments names a query and a document that "
+            "are there; check that the ids match"
+        )
+    return grades[kept]
+
+
+def _with_the_nameless(queries: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
+    """The queries, and one without a text for every further query id of the grades."""
+    absent = sorted(set(grades["query_id"]) - set(queries["query_id"]))
+    return pd.concat([queries, query_table(dict.fromkeys(absent, ("", "")))], ignore_index=True)
+
+
+def _drawn(
+    grades: pd.DataFrame, found: GradeFile, skipped: dict[str, list[str]], where: str
+) -> pd.DataFrame:
+    """Grades of pairs with an inclusion probability; the others never enter an estimate."""
+    pairs = zip(grades["query_id"], grades["document_id"], strict=True)
+    estimates = pd.Series([found.facts[pair].estimates for pair in pairs], index=grades.index)
+    _note(skipped, "actively picked pairs, which never evaluate", grades[~estimates])
+    if not estimates.any():
+        raise UserError(
+            f"{where}: all {len(grades)} graded pairs were picked actively, which may train but "
+            "never evaluate; have people grade a random or stratified sample"
+        )
+    return grades[estimates]
+
+
+def _tidy(annotators: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
+    kept = annotators.merge(grades[KEY], on=KEY, how="inner")
+    return HumanJudgments.validate(kept.reset_index(drop=True))
+
+
+def _note(skipped: dict[str, list[str]], reason: str, rows: pd.DataFrame) -> None:
+    if len(rows):
+        ids = [f"{row.query_id}/{row.document_id}" for row in rows.itertuples()]
+        more = [f"and {len(ids) - _LISTED} more"] if len(ids) > _LISTED else []
+        skipped[f"{reason}: {len(ids)}"] = ids[:_LISTED] + more

@@ -1,0 +1,245 @@
+"""Files of people's grades: BEIR's and TREC's qrels, CSV, Parquet, under any column names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from relevance_distillery.collections.inclusion import RowFacts, probability_of
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.grade_rows import (
+    Columns,
+    cell_text,
+    grade_rows,
+    is_number,
+)
+from relevance_distillery.io.records import table_kind
+
+Contradictions = Literal["refuse", "leave out"]
+
+_FACTS = {"inclusion_probability", "design", "unit", "text_digest"}
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class GradeFile:
+    """What a file of grades holds.
+
+    Attributes:
+        grades: Columns query_id, document_id, annotator, grade; one row a grade. Where the
+            file has a column passage_id, passages were graded and their ids stand in
+            document_id.
+        texts: Query texts by query id, empty where the file has none.
+        repeated: How many rows said again what an earlier row had said.
+        styles: Styles of queries by query id, where the file has them.
+        facts: How each (query, document) was chosen, where the file says so.
+        passages: Passages were graded.
+        drawn: The file has a column inclusion_probability or design.
+        contradicting: The (query, document) with two different grades by the same person,
+            which were left out.
+        junk: How many grades below 0 count as the lowest.
+    """
+
+    grades: pd.DataFrame
+    texts: dict[str, str]
+    repeated: int
+    styles: dict[str, str] = field(default_factory=dict)
+    facts: dict[tuple[str, str], RowFacts] = field(default_factory=dict)
+    passages: bool = False
+    drawn: bool = False
+    contradicting: tuple[tuple[str, str], ...] = ()
+    junk: int = 0
+
+
+def read_grades(
+    path: Path,
+    scale: GradeScale,
+    columns: Columns | None = None,
+    contradictions: Contradictions = "refuse",
+) -> GradeFile:
+    """Read a file of people's grades.
+
+    Args:
+        path: TREC qrels (query, iteration, document, grade, no header), or a `.tsv`, `.csv`,
+            `.jsonl` (each also `.gz`) or `.parquet` table with the columns of `rows.ALIASES`;
+            query_id may be absent where the query's text is given.
+        scale: The grades that are allowed, as numbers or by their names. TREC marks junk by
+            -1 and -2: in qrels these are the lowest grade, unless the scale has them.
+        columns: What the file calls its columns.
+        contradictions: What happens to a pair with two different grades by the same person.
+
+    Raises:
+        UserError: No such file, a column is missing, an id is empty, a grade is not on the
+            scale, or two rows contradict each other; the message names the file and the row.
+    """
+    has_header = table_kind(path) in ("csv", "jsonl", "parquet")
+    return collect(path, grade_rows(path, columns), scale, contradictions, not has_header)
+
+
+def collect(
+    where: Path | str,
+    rows: Iterable[tuple[int, dict[str, Any]]],
+    scale: GradeScale,
+    contradictions: Contradictions = "refuse",
+    junk: bool = False,
+) -> GradeFile:
+    """Grades of rows as `rows.grade_rows` gives them.
+
+    Args:
+        where: What messages call the place that they come from.
+        rows: Row number and cells.
+        scale: The grades that are allowed.
+        contradictions: What happens to a pair with two different grades by the same person.
+        junk: Whole numbers below 0 are the lowest grade.
+
+    Raises:
+        UserError: As `read_grades`.
+    """
+    grades = _Grades(where, scale, contradictions, junk)
+    for number, row in rows:
+        grades.add(number, row)
+    return grades.result()
+
+
+class _Grades:
+    """Collects rows and refuses what does not fit the scale."""
+
+    def __init__(
+        self, where: Path | str, scale: GradeScale, contradictions: Contradictions, junk: bool
+    ) -> None:
+        self.where, self.scale, self.contradictions = where, scale, contradictions
+        self.names = {grade.name.casefold(): grade.value for grade in scale.grades}
+        self.allowed = set(scale.values.tolist())
+        self.junk_allowed = junk and min(self.allowed) >= 0
+        self.junk = 0
+        self.seen: dict[tuple[str, str, str], tuple[int, int]] = {}
+        self.contradicting: dict[tuple[str, str, str], None] = {}
+        self.off_scale: list[tuple[int, str]] = []
+        self.texts: dict[str, str] = {}
+        self.repeated = 0
+        self.styles: dict[str, str] = {}
+        self.facts: dict[tuple[str, str], RowFacts] = {}
+        self.passages: bool | None = None
+        self.drawn = False
+
+    def add(self, number: int, row: dict[str, Any]) -> None:
+        text = cell_text(row.get("query"))
+        query_id = cell_text(row.get("query_id")) or text
+        document_id = self._graded_id(number, row)
+        for name, value in (("query", query_id), ("document", document_id)):
+            if not value:
+                raise UserError(f"{self.where}, row {number}: empty {name} id; correct the row")
+        grade = self._grade(number, row.get("grade"))
+        key = (query_id, document_id, cell_text(row.get("annotator")))
+        before = self.seen.setdefault(key, (grade, number))
+        if before[0] != grade:
+            if self.contradictions == "refuse":
+                raise UserError(
+                    f"{self.where}, rows {before[1]} and {number}: grades {before[0]} and {grade} "
+                    f"for the same pair (document {document_id[:80]}); keep one of them"
+                )
+            self.contradicting[key] = None
+        else:
+            self.repeated += before[1] != number
+        self._note(number, row, key[:2])
+        if text:
+            known = self.texts.setdefault(query_id, text)
+            if known != text:
+                raise UserError(
+                    f"{self.where}, row {number}: query id {query_id[:80]} has another text "
+                    "than before; give every query its own id"
+                )
+
+    def _graded_id(self, number: int, row: dict[str, Any]) -> str:
+        """The passage's id where passages were graded, else the document's."""
+        passage = cell_text(row.get("passage_id"))
+        if self.passages is None:
+            self.passages = bool(passage)
+        if self.passages != bool(passage):
+            raise UserError(
+                f"{self.where}, row {number}: some rows name a passage_id and some do not; "
+                "give passages and documents in two files"
+            )
+        return passage or cell_text(row.get("document_id"))
+
+    def _note(self, number: int, row: dict[str, Any], pair: tuple[str, str]) -> None:
+        """Keeps how the pair was chosen and what it belongs to."""
+        style = cell_text(row.get("style"))
+        if style:
+            self.styles[pair[0]] = style
+        told = _FACTS & set(row)
+        if not told and not self.passages:
+            return
+        self.drawn = self.drawn or bool({"inclusion_probability", "design"} & told)
+        probability = probability_of(row.get("inclusion_probability"))
+        if probability is None:
+            raise UserError(
+                f"{self.where}, row {number}: the inclusion probability is no number above 0 and "
+                "up to 1; restore it, or leave the cell empty for a pair that was not drawn"
+            )
+        self.facts[pair] = RowFacts(
+            document_id=cell_text(row.get("document_id")),
+            design=cell_text(row.get("design")),
+            unit=cell_text(row.get("unit")),
+            probability=probability,
+            digest=cell_text(row.get("text_digest")),
+        )
+
+    def _grade(self, number: int, value: Any) -> int:
+        word = cell_text(value)
+        if word.casefold() in self.names:
+            return self.names[word.casefold()]
+        grade = float(word) if is_number(word) else math.nan
+        if grade in self.allowed:
+            return int(grade)
+        if self.junk_allowed and grade < 0 and grade.is_integer():
+            self.junk += 1
+            return int(self.scale.values[0])
+        self.off_scale.append((number, word))
+        return int(self.scale.values[0])  # never used: `result` refuses
+
+    def _refuse_off_scale(self) -> None:
+        if not self.off_scale:
+            return
+        shown = self.off_scale[:_SHOWN]
+        numbers = ", ".join(str(number) for number, _ in shown)
+        more = len(self.off_scale) - len(shown)
+        words = ", ".join(dict.fromkeys(f"'{word[:20]}'" for _, word in shown))
+        several = len(self.off_scale) > 1
+        raise UserError(
+            f"{self.where}, row{'s' * several} {numbers}{f' and {more} more' * bool(more)}: "
+            f"grade{'s' * several} {words} {'are' if several else 'is'} not on the scale "
+            f"{sorted(self.allowed)}; correct the row{'s' * several} or set `scale` in "
+            "conf/local/globals.yml to the people's own"
+        )
+
+    def result(self) -> GradeFile:
+        self._refuse_off_scale()
+        if not self.seen:
+            raise UserError(f"{self.where}: holds no grades; give at least one")
+        kept = [(*k, grade) for k, (grade, _) in self.seen.items() if k not in self.contradicting]
+        if not kept:
+            raise UserError(
+                f"{self.where}: each of its {len(self.seen)} pairs has two different grades; "
+                "keep one of them"
+            )
+        table = pd.DataFrame(
+            kept, columns=["query_id", "document_id", "annotator", "grade"]
+        ).astype({"query_id": str, "document_id": str, "annotator": str, "grade": "int64"})
+        return GradeFile(
+            grades=table,
+            texts=self.texts,
+            repeated=self.repeated,
+            styles=self.styles,
+            facts=self.facts,
+            passages=bool(self.passages),
+            drawn=self.drawn,
+            contradicting=tuple(dict.fromkeys(key[:2] for key in self.contradicting)),
+            junk=self.junk,
+        )

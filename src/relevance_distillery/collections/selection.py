@@ -1,0 +1,212 @@
+"""Which pairs of query and passage must be graded to grade a benchmark's documents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.documents import folders
+from relevance_distillery.collections.inclusion import text_digest
+from relevance_distillery.errors import UserError
+from relevance_distillery.judges.base import PAIR_COLUMNS
+
+Split = Callable[[pd.DataFrame], pd.DataFrame]
+"""Documents table in, passages table out."""
+
+EXTRA_COLUMNS = ("human", "style", "query_words", "seen", "folder")
+
+OPTIONAL_COLUMNS = ("corpus_document", "weight")
+"""The document of a graded passage; how many pairs a sampled one stands for."""
+
+_LISTED = 50
+
+
+def select_pairs(
+    benchmark: Benchmark,
+    passages: pd.DataFrame,
+    queries: pd.DataFrame,
+    labels: pd.DataFrame,
+    splits: pd.DataFrame,
+    split: Split,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Every passage of every graded document, with its query and the grade to reach.
+
+    Args:
+        benchmark: What was graded.
+        passages: The run's passages.
+        queries: The run's queries; only held-out benchmarks need them.
+        labels: The teacher's labels.
+        splits: Columns query_id, passage_id, split.
+        split: Splits the documents that a benchmark brings.
+
+    Returns:
+        Columns `PAIR_COLUMNS` and human (grade of the document), style, query_words, seen
+        (the document was in training), folder (where the document belongs, empty when not
+        known), and for a sample weight (how many pairs it stands
+        for). For held-out queries and graded passages each passage is its own document, the
+        latter's true one in corpus_document. And facts: name, kind, human, digest, skipped
+        (ids by reason), whole_queries (None unless it is a sample).
+
+    Raises:
+        UserError: No graded document is in the corpus, or nothing was held out.
+    """
+    if benchmark.kind == "held_out":
+        pairs = _held_out(passages, queries, labels, splits)
+        skipped: dict[str, list[str]] = {}
+    elif benchmark.graded_passages:
+        pairs, skipped = _judged_passages(benchmark, passages, queries)
+    else:
+        pairs, skipped = _judged(benchmark, passages, split)
+    trained = splits.loc[splits["split"] == "train", "passage_id"]
+    seen_texts = set(passages.loc[passages["passage_id"].isin(trained), "text"].map(_normalised))
+    by_passage = pairs["text"].map(_normalised).isin(seen_texts) | pairs["passage_id"].isin(trained)
+    pairs["seen"] = by_passage.groupby([pairs["query_id"], pairs["document_id"]]).transform("any")
+    pairs["folder"] = _folders(pairs, benchmark)
+    pairs["query_words"] = [len(query.split()) for query in pairs["query"]]
+    if not benchmark.graded_passages:
+        pairs["is_seed"] = False
+        pairs["in_seed_document"] = False
+    extra = [name for name in OPTIONAL_COLUMNS if name in pairs or name == "weight"]
+    if benchmark.sampled is not None:
+        pairs = pairs.merge(benchmark.sampled.weights, on=["query_id", "document_id"], how="left")
+    else:
+        extra.remove("weight")
+    pairs = pairs[[*PAIR_COLUMNS, *EXTRA_COLUMNS, *extra]].reset_index(drop=True)
+    facts = {
+        "name": benchmark.name,
+        "kind": benchmark.kind,
+        "human": benchmark.human,
+        "digest": pairs_digest(pairs),
+        "passages": len(pairs),
+        "skipped": benchmark.skipped | skipped,
+        "whole_queries": benchmark.sampled and benchmark.sampled.whole_queries,
+    }
+    return pairs, facts
+
+
+def _folders(pairs: pd.DataFrame, benchmark: Benchmark) -> pd.Series:
+    if benchmark.documents is not None:
+        named = dict(
+            zip(benchmark.documents["document_id"], folders(benchmark.documents), strict=True)
+        )
+        return pairs["document_id"].map(named).fillna("")
+    paths = pd.DataFrame({"path": pairs["path"].unique()})
+    return pairs["path"].map(dict(zip(paths["path"], folders(paths), strict=True)))
+
+
+def pairs_digest(pairs: pd.DataFrame) -> str:
+    """Sixteen hexadecimal digits that change with any query, document or grade."""
+    graded = pairs.drop_duplicates(["query_id", "document_id"])
+    rows = sorted(f"{row.query}\t{row.document_id}\t{row.human}" for row in graded.itertuples())
+    return hashlib.blake2b("\n".join(rows).encode(), digest_size=8).hexdigest()
+
+
+def _judged(
+    benchmark: Benchmark, passages: pd.DataFrame, split: Split
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    grades = benchmark.judgments[benchmark.judgments["annotator"] == ""]
+    skipped: dict[str, list[str]] = {}
+    if benchmark.documents is not None:
+        judged = benchmark.documents["document_id"].isin(grades["document_id"])
+        passages = split(benchmark.documents[judged].reset_index(drop=True))
+    known = grades["document_id"].isin(passages["document_id"])
+    if not known.any():
+        raise UserError(
+            f"benchmark {benchmark.name}: none of its {len(grades)} judged documents is in the "
+            "corpus; check that document ids match those of `documents`"
+        )
+    _note(skipped, "judgments of documents that are not in the corpus", grades, ~known)
+    pairs = (
+        grades[known]
+        .merge(benchmark.queries.rename(columns={"text": "query"}), on="query_id", how="left")
+        .merge(passages, on="document_id", how="left")
+        .rename(columns={"grade": "human"})
+    )
+    return pairs, skipped
+
+
+def _judged_passages(
+    benchmark: Benchmark, passages: pd.DataFrame, queries: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Graded passages of the run, each its own document, with the seed link of the run's queries.
+
+    A query of the run keeps its seed, so that a judge is asked what it was asked for the label.
+    """
+    grades = benchmark.judgments
+    by_id = passages.set_index("passage_id")
+    wanted = passages[passages["passage_id"].isin(grades["document_id"])]
+    texts = (wanted[name] for name in ("passage_id", "title", "heading", "text"))
+    now = {name: text_digest(*parts) for name, *parts in zip(*texts, strict=True)}
+    pairs_of = zip(grades["query_id"], grades["document_id"], strict=True)
+    before = [benchmark.graded_passages[pair].digest for pair in pairs_of]
+    known = grades["document_id"].isin(now.keys())
+    same = pd.Series(
+        [
+            not old or now.get(name) == old
+            for name, old in zip(grades["document_id"], before, strict=True)
+        ],
+        index=grades.index,
+    )
+    if not (known & same).any():
+        raise UserError(
+            f"benchmark {benchmark.name}: none of its {len(grades)} graded passages is in the "
+            "corpus as it was graded; give the documents and the splitting of that time"
+        )
+    skipped: dict[str, list[str]] = {}
+    _note(skipped, "judgments of passages that are not in the corpus", grades, ~known)
+    _note(skipped, "judgments of passages whose text changed since", grades, known & ~same)
+    seeds = queries[["query_id", "text", "passage_id"]].rename(
+        columns={"text": "query", "passage_id": "seed"}
+    )
+    pairs = (
+        grades[known & same]
+        .rename(columns={"grade": "human", "document_id": "passage_id"})
+        .merge(benchmark.queries.rename(columns={"text": "query"}), on="query_id", how="left")
+        .merge(seeds, on=["query_id", "query"], how="left")
+        .merge(passages, on="passage_id", how="left")
+    )
+    seed = pairs["seed"].fillna("")
+    pairs["is_seed"] = (seed != "") & (seed == pairs["passage_id"])
+    seed_document = seed.map(by_id["document_id"])
+    pairs["in_seed_document"] = (seed != "") & (seed_document == pairs["document_id"])
+    pairs["corpus_document"] = pairs["document_id"]
+    pairs["document_id"] = pairs["passage_id"]
+    return pairs, skipped
+
+
+def _note(
+    skipped: dict[str, list[str]], reason: str, grades: pd.DataFrame, rows: pd.Series
+) -> None:
+    if rows.any():
+        ids = sorted(grades.loc[rows, "document_id"].drop_duplicates())
+        more = [f"and {len(ids) - _LISTED} more"] if len(ids) > _LISTED else []
+        skipped[f"{reason}: {int(rows.sum())}"] = ids[:_LISTED] + more
+
+
+def _held_out(
+    passages: pd.DataFrame, queries: pd.DataFrame, labels: pd.DataFrame, splits: pd.DataFrame
+) -> pd.DataFrame:
+    tests = splits.loc[splits["split"] == "test", ["query_id", "passage_id"]]
+    if tests.empty:
+        raise UserError(
+            "no query was held out for the report; give more queries, or grades of people by "
+            '--params="human_judgments=PATH"'
+        )
+    asked = queries[["query_id", "text", "style"]].rename(columns={"text": "query"})
+    pairs = (
+        tests.merge(labels[["query_id", "passage_id", "grade"]], on=["query_id", "passage_id"])
+        .merge(asked, on="query_id")
+        .merge(passages, on="passage_id")
+        .rename(columns={"grade": "human"})
+    )
+    # The teacher graded passages: each one stands for itself.
+    pairs["document_id"] = pairs["passage_id"]
+    return pairs.drop_duplicates(["query_id", "passage_id"])
+
+
+def _normalised(text: str) -> str:
+    return " ".join(text.casefold().split())

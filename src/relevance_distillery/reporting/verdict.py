@@ -1,0 +1,207 @@
+"""The report's answer in a sentence: may this labeler be used?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY
+from relevance_distillery.evaluation.agreement.remarks import FEW_QUERIES
+from relevance_distillery.reporting.sections.comparisons import differences
+from relevance_distillery.reporting.sections.naming import Judges, judges_of
+from relevance_distillery.reporting.wording import figure, listed
+
+SLIGHT = 0.2
+"""Agreement up to here is called slight (Landis and Koch, 1977): too little to grade with."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer.
+
+    Attributes:
+        kind: `yes`, `care` or `no`; the page colours it.
+        answer: A few words.
+        because: One or two sentences with the figures.
+        grades: Whose grades these are, the first line of the page.
+    """
+
+    kind: str
+    answer: str
+    because: str
+    grades: str
+
+
+def decide_verdict(agreement: dict[str, Any], margin: float, teacher_name: str) -> Verdict:
+    """Answer from the primary metric alone.
+
+    Yes: shown to beat the untrained model and shown not to be worse than the teacher by more
+    than the margin. With care: one of the two is open. Not yet: worse than the teacher, not
+    better than no training, or hardly better than chance.
+
+    Args:
+        agreement: The content of agreement.json.
+        margin: Loss in quadratic kappa that does not matter.
+        teacher_name: How the page calls the teacher.
+    """
+    benchmark = agreement["benchmark"]
+    held_out = benchmark.get("kind") == "held_out"
+    grades = _whose(benchmark)
+    student = agreement["judges"].get("student", {}).get(PRIMARY, {})
+    if student.get("estimate") is None:
+        reason = student.get("reason", "the student graded nothing")
+        return Verdict("no", "No answer yet", f"Agreement is not defined: {reason}.", grades)
+    base = agreement["student_minus_base"].get(PRIMARY, {})
+    teacher = agreement["student_minus_teacher"].get(PRIMARY, {})
+    kind, answer, because = _compared(student, base, teacher, margin, teacher_name, benchmark)
+    if kind == "yes" and benchmark["queries"] < FEW_QUERIES:
+        kind, answer = "care", "Perhaps"
+        because += f" But {benchmark['queries']} queries are too few to be sure."
+    if kind == "yes" and not benchmark["human"]:
+        kind, answer = "care", "A good rehearsal"
+        because += (
+            " Nobody has checked the teacher."
+            if held_out
+            else " Have people grade some of your own pairs before you rely on it."
+        )
+    return Verdict(kind, answer, because, grades)
+
+
+def _whose(benchmark: dict[str, Any]) -> str:
+    where = f"{benchmark['pairs']:,} pairs of {benchmark['queries']:,} queries"
+    if benchmark["human"]:
+        return f"Measured against people's grades: {where}, {benchmark['name']}."
+    if benchmark.get("kind") == "held_out":
+        return (
+            f"No grades by people: measured against the teacher's own grades of {where} kept out "
+            "of training."
+        )
+    return (
+        f"No grades by people: measured against grades written together with the queries, "
+        f"{where}, {benchmark['name']}."
+    )
+
+
+def _compared(
+    student: dict[str, Any],
+    base: dict[str, Any],
+    teacher: dict[str, Any],
+    margin: float,
+    name: str,
+    benchmark: dict[str, Any],
+) -> tuple[str, str, str]:
+    truth = "people" if benchmark["human"] else "the reference grades"
+    if student["estimate"] < SLIGHT:
+        return (
+            "no",
+            "Not yet",
+            f"It agrees with {truth} hardly more than chance would "
+            f"(quadratic κ {figure(student['estimate'], 2)}).",
+        )
+    if base.get("high") is not None and base["high"] < 0:
+        return "no", "Not yet", f"It agrees with {truth} less than the untrained model does."
+    beats = base.get("low") is not None and base["low"] > 0
+    untrained = "" if beats else " It is not shown to beat the untrained model."
+    if teacher.get("low") is None or teacher.get("high") is None:
+        because = f"It agrees with {truth} at quadratic κ {figure(student['estimate'], 2)}"
+        because += ", clearly more than the untrained model." if beats else "."
+        return (
+            ("yes" if beats else "care"),
+            ("Yes" if beats else "Not shown yet"),
+            because + untrained,
+        )
+    gap = f"{figure(teacher['estimate'], 2, signed=True)} in quadratic κ"
+    if teacher["low"] > 0:
+        said = f"It agrees with {truth} more than its teacher {name} does ({gap})."
+        return ("yes" if beats else "care"), ("Yes" if beats else "Not shown yet"), said + untrained
+    if teacher["low"] > -margin:
+        said = f"It agrees with {truth} as well as its teacher {name} does ({gap})."
+        return ("yes" if beats else "care"), ("Yes" if beats else "Not shown yet"), said + untrained
+    if teacher["high"] < -margin:
+        said = f"It agrees with {truth} less than its teacher {name} does ({gap})."
+        return "care", "For some uses", said + untrained
+    allow = (
+        f"the data allow {figure(teacher['low'], 2, signed=True)} to "
+        f"{figure(teacher['high'], 2, signed=True)} and a loss of {margin:g} would matter"
+    )
+    if teacher["estimate"] >= -margin:
+        said = f"On these pairs it agrees with {truth} about as well as its teacher {name}"
+    else:
+        said = f"On these pairs it agrees with {truth} less than its teacher {name}"
+    answer = "Not shown yet"
+    if beats:
+        answer = "Probably" if benchmark["human"] else "Perhaps"
+    return "care", answer, f"{said} ({gap}), but {allow}.{untrained}"
+
+
+def decide_best(agreement: dict[str, Any]) -> Verdict:
+    """Which of several judges agrees best, or how well a single one does.
+
+    Names one judge where it is shown to be better than every other, and those that it is not
+    told apart from where it is not. The words for a single judge are those of Landis and Koch
+    (1977).
+
+    Args:
+        agreement: The content of agreement.json.
+    """
+    benchmark = agreement["benchmark"]
+    grades = _whose(benchmark)
+    judges = judges_of(agreement)
+    best = agreement["judges"].get(judges.first, {}).get(PRIMARY, {})
+    if best.get("estimate") is None:
+        reason = best.get("reason", "nobody graded any of these pairs")
+        return Verdict("no", "No answer yet", f"Agreement is not defined: {reason}.", grades)
+    truth = "people" if benchmark["human"] else "the reference grades"
+    kappa = f"quadratic κ {figure(best['estimate'], 2)}"
+    kind, because = _rank(agreement, judges, truth, kappa)
+    answer = judges.first if len(judges.main) > 1 else _degree(best["estimate"])
+    if best["estimate"] < SLIGHT:
+        kind = "no"
+        answer = "None of them" if len(judges.main) > 1 else answer
+        because = f"{judges.first} agrees with {truth} hardly more than chance would ({kappa})."
+    ceiling = (agreement.get("human_ceiling") or {}).get(PRIMARY) or {}
+    if ceiling.get("estimate") is not None:
+        because += f" People agree with each other at {figure(ceiling['estimate'], 2)}."
+    if benchmark["queries"] < FEW_QUERIES:
+        kind = "no" if kind == "no" else "care"
+        because += f" But {benchmark['queries']} queries are too few to be sure."
+    if not benchmark["human"]:
+        kind = "no" if kind == "no" else "care"
+    return Verdict(kind, answer, because, grades)
+
+
+def _rank(agreement: dict[str, Any], judges: Judges, truth: str, kappa: str) -> tuple[str, str]:
+    """Whether the first judge is told apart from the others, and in which words."""
+    first, others = judges.first, judges.main[1:]
+    if not others:
+        return "yes", f"It agrees with {truth} at {kappa}."
+    conclusions = {
+        name: (differences(agreement, first, name).get(PRIMARY) or {}).get("conclusion")
+        for name in others
+    }
+    close = [name for name, said in conclusions.items() if said != "superior"]
+    if not close:
+        rest = "the other" if len(others) == 1 else f"each of the other {len(others)}"
+        return "yes", f"It agrees with {truth} at {kappa}, shown to be better than {rest}."
+    names = listed(close)
+    if len(close) == len(others):
+        said = (
+            "it is not shown to be better than any other"
+            if len(others) > 1
+            else (f"it is not shown to be better than {names}")
+        )
+        return "care", f"It agrees with {truth} at {kappa}, but {said}."
+    return (
+        "care",
+        f"It agrees with {truth} at {kappa}, better than {len(others) - len(close)} of the other "
+        f"{len(others)}, but it is not told apart from {names}.",
+    )
+
+
+def _degree(kappa: float) -> str:
+    """The word of Landis and Koch (1977)."""
+    bounds = ((0.0, "Poorly"), (SLIGHT, "Slightly"), (0.4, "Fairly"), (0.6, "Moderately"))
+    return next(
+        (word for bound, word in bounds if kappa < bound),
+        "Substantially" if kappa < 0.8 else "Almost perfectly",
+    )
