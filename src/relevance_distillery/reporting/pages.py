@@ -14,8 +14,8 @@ def fill(template: str, **values: Any) -> str:
     """Fill a template.
 
     Args:
-        template: Its file name in `templates/`. It may use the report's style as `css`, and the filters
-            `figure` (digits, a dash for nothing) and `interval` (estimate and limits).
+        template: Its file name in `templates/`. It may use the report's style as `css`, and the
+            filters `figure` (digits, a dash for nothing) and `interval` (estimate and limits).
         values: What it shows; texts in it may be hostile, they are escaped.
     """
     sources = {
