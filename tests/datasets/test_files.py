@@ -7,38 +7,7 @@ import pandas as pd
 import pytest
 from kedro.io import Version
 
-from relevance_distillery.cli import one_line
 from relevance_distillery.datasets import JSONFileDataset, TableDataset, TextFileDataset
-from relevance_distillery.datasets.files import write_whole
-
-
-def test_a_write_that_breaks_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_text("old")
-
-    def half(target: Path) -> None:
-        target.write_text("ne")
-        raise RuntimeError("killed")
-
-    with pytest.raises(RuntimeError, match="killed"):
-        write_whole(path, half)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_a_full_disk_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
-    def write(target: Path) -> None:
-        target.write_text("half")
-        pd.DataFrame({"a": range(100_000)}).to_parquet("/dev/full")
-
-    with pytest.raises(OSError, match="No space") as raised:
-        write_whole(tmp_path / "labels.parquet", write)
-    assert raised.value.filename == str(tmp_path / "labels.parquet")
-    assert one_line(raised.value).endswith(
-        "labels.parquet: the disk is full: free some space and run again, finished work is kept"
-    )
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_version_is_no_version(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.base import PAIR_COLUMNS, Verdict
+from relevance_distillery.judges.base import Verdict
 
 SIZE = DEFAULT_SCALE.size
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import Pairs
 
 PASSAGES = 500
 

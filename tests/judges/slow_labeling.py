@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.base import PAIR_COLUMNS, Verdict
+from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 

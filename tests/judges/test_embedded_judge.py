@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.encoders.sentence_encoder import sentence_encoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
@@ -21,7 +22,6 @@ from relevance_distillery.judges.embedding.thresholds import (
     median_position,
     noise_scale,
 )
-from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import tiny_models
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.judges.base import PAIR_COLUMNS
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler.distilling import distill

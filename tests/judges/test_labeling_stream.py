@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, SHARD, Pairs, build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.base import PAIR_COLUMNS, Verdict
+from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import Labeling, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import SHARD, Pairs, build_pairs
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.summary import refuse_total_failure
 from relevance_distillery.llm.budget import Budget

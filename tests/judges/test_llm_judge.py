@@ -19,9 +19,10 @@ import pandas as pd
 import pytest
 
 import tiny_models
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.base import PAIR_COLUMNS, Verdict
+from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge, LLMJudgeSettings

@@ -7,10 +7,10 @@ import json
 import pandas as pd
 import pytest
 
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.collections.recorded_grades import read_grade_file, read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.base import PAIR_COLUMNS
 from relevance_distillery.judges.recorded import RecordedJudge
 
 BEIR = "query-id\tcorpus-id\tscore\n"

@@ -12,8 +12,8 @@ import tiny_models
 from relevance_distillery.encoders import batching
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import inference
-from relevance_distillery.labeler.artifact import folder_digest
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from tiny_models import tiny_data, tiny_settings

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from relevance_distillery.channels.recorded import RecordedChannel
+from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.judges.labeling import label
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.judges.recorded import RecordedJudge
 
 

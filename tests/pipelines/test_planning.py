@@ -15,6 +15,7 @@ from kedro.runner import SequentialRunner
 from llm.fault_server import FaultServer
 from llm.test_tokens import words_model
 from relevance_distillery.collections.benchmark import held_out
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.datasets import JSONFileDataset, PromptDataset
 from relevance_distillery.datasets.documents import (
     DocumentsDataset,
@@ -31,7 +32,6 @@ from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit
 from relevance_distillery.judges.composites.confidence import ProbabilityMap
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.sources import JudgeSources

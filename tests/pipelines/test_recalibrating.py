@@ -26,8 +26,8 @@ from relevance_distillery.datasets.labeler import LabelerDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.texts import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
+from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import flavor
-from relevance_distillery.labeler.artifact import folder_digest
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.recalibrating import create_pipeline

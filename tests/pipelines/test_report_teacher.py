@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.base import PAIR_COLUMNS
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudgeSettings
 from relevance_distillery.judges.prompted.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES

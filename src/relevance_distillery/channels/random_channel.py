@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+
+from relevance_distillery.io.digests import digest_number
 
 UNRANKED = 0
 """Rank of a passage that was not found by ranking."""
@@ -18,8 +19,7 @@ def query_rng(seed: int, query_id: str, purpose: str) -> np.random.Generator:
     So a new document or query changes no draw of the others, and their labels in the
     ledger are found again.
     """
-    digest = hashlib.blake2b(f"{purpose}\n{query_id}".encode(), digest_size=8).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest)])
+    return np.random.default_rng([seed, digest_number(f"{purpose}\n{query_id}")])
 
 
 class RandomChannel:

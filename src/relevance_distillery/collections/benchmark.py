@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from relevance_distillery.documents.source import DOCUMENT_COLUMNS, DocumentSour
 from relevance_distillery.documents.tables import TableReader
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.io.grade_rows import (
     Columns,
     distinct_names,
@@ -107,7 +107,7 @@ class Benchmark:
             f"{texts.get(row.query_id, '')}\t{row.document_id}\t{row.grade}"
             for row in self.judgments.itertuples()
         )
-        return hashlib.blake2b("\n".join(rows).encode(), digest_size=8).hexdigest()
+        return hex_digest("\n".join(rows), 8)
 
 
 def held_out(scale: GradeScale) -> Benchmark:

@@ -7,12 +7,13 @@ they have no such probability and say nothing about the rest, so they never eval
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
+from relevance_distillery.io.digests import hex_digest
 
 ACTIVE = "active"
 """The design of pairs that were picked where judges doubt."""
@@ -84,5 +85,4 @@ def sampled(facts: dict[tuple[str, str], RowFacts]) -> Sampled:
 
 def text_digest(title: str, heading: str, text: str) -> str:
     """Twelve hexadecimal digits of what a grader read, to notice that it changed since."""
-    parts = "\x1f".join((title, heading, text))
-    return hashlib.blake2b(parts.encode(), digest_size=6).hexdigest()
+    return hex_digest("\x1f".join((title, heading, text)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,9 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.documents import folders
 from relevance_distillery.collections.inclusion import text_digest
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.base import PAIR_COLUMNS
+from relevance_distillery.io.digests import hex_digest
 
 Split = Callable[[pd.DataFrame], pd.DataFrame]
 """Documents table in, passages table out."""
@@ -102,7 +102,7 @@ def pairs_digest(pairs: pd.DataFrame) -> str:
     """Sixteen hexadecimal digits that change with any query, document or grade."""
     graded = pairs.drop_duplicates(["query_id", "document_id"])
     rows = sorted(f"{row.query}\t{row.document_id}\t{row.human}" for row in graded.itertuples())
-    return hashlib.blake2b("\n".join(rows).encode(), digest_size=8).hexdigest()
+    return hex_digest("\n".join(rows), 8)
 
 
 def _judged(

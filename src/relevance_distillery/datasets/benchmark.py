@@ -11,8 +11,8 @@ from kedro.io import AbstractDataset
 
 from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
 from relevance_distillery.collections.judge_files import JudgeFiles
-from relevance_distillery.datasets.files import write_whole
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+from relevance_distillery.io.atomic import write_text
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class BenchmarkDataset(AbstractDataset[Benchmark, Benchmark]):
             note = json.dumps(
                 {"filepath": self._filepath, "queries": self._queries, "columns": self._columns}
             )
-            write_whole(self._memory, lambda path: path.write_text(note, encoding="utf-8"))
+            write_text(self._memory, note)
 
     def recall(self) -> None:
         """Take the place that was noted last, where there is a note."""

@@ -8,9 +8,6 @@ run reads. These subclasses write beside it and rename.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +20,7 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a neighbour of `path`, then renames the neighbour to `path`.
-
-    Args:
-        path: Where the file shall stand; its folder is made.
-        write: Writes the complete content to the path that it is given.
-
-    Raises:
-        OSError: It cannot be written; `filename` is `path`, which a user knows.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The leading dot and the process number keep it out of every glob and every other run.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    except OSError as error:
-        error.filename, error.filename2 = str(path), None
-        raise
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+from relevance_distillery.io.atomic import replacing, write_text
 
 
 class TableDataset(ParquetDataset):
@@ -57,10 +32,8 @@ class TableDataset(ParquetDataset):
         Args:
             data: The table.
         """
-        write_whole(
-            Path(self._get_save_path()),
-            lambda path: data.to_parquet(path, index=False, **self._save_args),
-        )
+        with replacing(Path(self._get_save_path())) as partial:
+            data.to_parquet(partial, index=False, **self._save_args)
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows for Kedro-Viz, which cannot show arrays in cells (probabilities).
@@ -86,9 +59,7 @@ class JSONFileDataset(JSONDataset):
             data: What `json` can write.
         """
         text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-        write_whole(
-            Path(self._get_save_path()), lambda path: path.write_text(text, encoding="utf-8")
-        )
+        write_text(Path(self._get_save_path()), text)
 
 
 class TextFileDataset(TextDataset):
@@ -100,9 +71,7 @@ class TextFileDataset(TextDataset):
         Args:
             data: The whole text.
         """
-        write_whole(
-            Path(self._get_save_path()), lambda path: path.write_text(data, encoding="utf-8")
-        )
+        write_text(Path(self._get_save_path()), data)
 
 
 class FigureDataset(PlotlyJSONDataset):
@@ -114,7 +83,4 @@ class FigureDataset(PlotlyJSONDataset):
         Args:
             data: The figure.
         """
-        write_whole(
-            Path(self._get_save_path()),
-            lambda path: path.write_text(data.to_json(), encoding="utf-8"),
-        )
+        write_text(Path(self._get_save_path()), data.to_json())

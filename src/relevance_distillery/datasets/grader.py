@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+from relevance_distillery.io.versions import newest_version
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.scoring.grading_job import Grader, JudgeGrader
 
@@ -119,10 +120,10 @@ class GraderDataset(AbstractDataset[None, Grader | AskedJudge]):
         raise UserError("the grader is read only")
 
     def _read_state(self) -> dict[str, Any] | None:
-        versions = sorted(self._state.glob(f"*/{self._state.name}"), reverse=True)
-        if not versions:
+        newest = newest_version(self._state)
+        if not newest.is_file():
             return None
-        state: dict[str, Any] = json.loads(versions[0].read_text(encoding="utf-8"))
+        state: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
         return state
 
     def _exists(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from kedro.io.core import AbstractVersionedDataset, DatasetError, Version
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.atomic import replacing
 
 
 class LabelerDataset(AbstractVersionedDataset[Path, Path]):
@@ -58,14 +59,9 @@ class LabelerDataset(AbstractVersionedDataset[Path, Path]):
             data: The finished folder; it is gone afterwards.
         """
         target = Path(str(self._get_save_path()))
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.parent.mkdir(parents=True, exist_ok=True)
         # A copy keeps the source whole until the target stands, should the run be killed here.
-        shutil.copytree(data, partial, copy_function=_link_or_copy)
-        if not self._version:
-            shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
+        with replacing(target) as partial:
+            shutil.copytree(data, partial, copy_function=_link_or_copy)
         shutil.rmtree(data)
 
     def _exists(self) -> bool:

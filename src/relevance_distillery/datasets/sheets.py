@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
 
-from relevance_distillery.datasets.files import write_whole
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.atomic import write_text
 from relevance_distillery.people.sheets import Sheet
 
 
@@ -60,18 +59,13 @@ class SheetDataset(AbstractDataset[Sheet, None]):
             )
         for suffix, text in data.files.items():
             path = self._filepath.with_name(self._filepath.stem + suffix)
-            # Bytes, since a text file would change the line ends.
-            write_whole(path if suffix else self._filepath, _writer(text.encode("utf-8")))
+            write_text(path if suffix else self._filepath, text)
 
     def _exists(self) -> bool:
         return self._filepath.exists()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
-
-
-def _writer(content: bytes) -> Callable[[Path], object]:
-    return lambda path: path.write_bytes(content)
 
 
 class ReturnedSheetsDataset(AbstractDataset[None, list[Path]]):

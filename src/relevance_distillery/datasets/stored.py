@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
+from relevance_distillery.io.versions import newest_version, versions
+
 
 class StoredTableDataset(AbstractDataset[None, pd.DataFrame]):
     """The newest version of a versioned table, without rows where there is none.
@@ -37,7 +39,7 @@ class StoredTableDataset(AbstractDataset[None, pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """The table; empty when no version of it can be read."""
-        for file in sorted(self._filepath.glob(f"*/{self._filepath.name}"), reverse=True):
+        for file in versions(self._filepath):
             try:
                 return pd.read_parquet(file)
             except (OSError, ValueError):
@@ -84,7 +86,7 @@ class StoredJSONDataset(AbstractDataset[None, dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """The object; empty when it cannot be read."""
-        file = max(self._filepath.glob(f"*/{self._filepath.name}"), default=self._filepath)
+        file = newest_version(self._filepath)
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -9,7 +9,6 @@ in every number.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -17,6 +16,8 @@ from collections.abc import Collection
 
 import pandas as pd
 from datasketch import MinHash, MinHashLSH
+
+from relevance_distillery.io.digests import hex_digest
 
 _SHINGLE = 3
 _PERMUTATIONS = 128
@@ -31,7 +32,7 @@ def normalise(text: str) -> str:
 
 def text_digest(text: str) -> str:
     """Sixteen hexadecimal digits of a text's normalised form."""
-    return hashlib.blake2b(normalise(text).encode(), digest_size=8).hexdigest()
+    return hex_digest(normalise(text), 8)
 
 
 def _shingles(words: list[str]) -> frozenset[str]:

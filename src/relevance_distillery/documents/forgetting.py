@@ -8,7 +8,6 @@ and every stored version of it.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence, Set
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.atomic import replacing, write_text
 
 _SEEDED = {"query_id", "text", "passage_id", "generator"}
 """Columns by which a table of queries is known; its `passage_id` is the query's seed."""
@@ -70,10 +70,7 @@ class ForgottenDocuments:
     def add(self, document_id: str) -> None:
         """Add an id; the file is written whole or not at all."""
         text = json.dumps(sorted(self.ids() | {document_id}), indent=2, ensure_ascii=False) + "\n"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = _beside(self._path)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, self._path)
+        write_text(self._path, text)
 
 
 class StoredFiles:
@@ -143,9 +140,8 @@ class StoredFiles:
         """
         for path in sorted(traces.rows, key=_finds_others):
             table = pq.read_table(path)
-            partial = _beside(path)
-            pq.write_table(table.filter(pc.invert(_about(table, traces))), partial)
-            os.replace(partial, path)
+            with replacing(path) as partial:
+                pq.write_table(table.filter(pc.invert(_about(table, traces))), partial)
         gone = [path for path in self._derived if path.exists()]
         for path in gone:
             if path.is_dir():
@@ -192,7 +188,3 @@ def _schema(path: Path) -> pa.Schema:
         raise UserError(
             f"{path}: no readable table, so nothing was deleted; remove the file and run again"
         ) from error
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")

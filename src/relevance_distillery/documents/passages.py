@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from semantic_text_splitter import MarkdownSplitter
 
 from relevance_distillery.documents.deduplication import normalise
 from relevance_distillery.documents.markdown import Section, sections, without_links
+from relevance_distillery.io.digests import json_digest
 
 PASSAGE_COLUMNS = (
     "passage_id",
@@ -186,7 +186,7 @@ def _passages_of(document: dict[Any, Any], splitter: Splitter) -> list[dict[str,
 
 
 def _digest(parts: list[str]) -> str:
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
+    return json_digest(parts, 12)
 
 
 def _rows_digest(rows: list[dict[str, str]]) -> str:

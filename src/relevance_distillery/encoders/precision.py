@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from relevance_distillery.io.atomic import write_text
 from relevance_distillery.labeler.model import PairModel
 
 Precision = Literal["fp32", "bf16"]
@@ -39,10 +39,7 @@ def choose_precision(model: PairModel, batch: Mapping[str, Any], memory: Path) -
         return "bf16" if known[key] == "bf16" else "fp32"
     seconds = _measure(model, batch)
     chosen: Precision = "bf16" if seconds["fp32"] > _GAIN * seconds["bf16"] else "fp32"
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    partial = memory.with_name(memory.name + ".tmp")
-    partial.write_text(json.dumps({**known, key: chosen}, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, memory)
+    write_text(memory, json.dumps({**known, key: chosen}, indent=2) + "\n")
     return chosen
 
 

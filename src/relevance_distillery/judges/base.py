@@ -13,22 +13,6 @@ from relevance_distillery.grading import GradeScale
 if TYPE_CHECKING:
     from relevance_distillery.llm.budget import Budget
 
-PAIR_COLUMNS = (
-    "query_id",
-    "query",
-    "passage_id",
-    "document_id",
-    "title",
-    "heading",
-    "text",
-    "path",
-    "author",
-    "modified",
-    "is_seed",
-    "in_seed_document",
-)
-"""The columns of the pairs that a judge receives; the last two are false for unseeded queries."""
-
 
 @dataclass(frozen=True)
 class Verdict:

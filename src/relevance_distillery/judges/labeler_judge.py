@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import json_digest
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.labeler.inference import Labeler
 
@@ -58,9 +58,7 @@ class LabelerJudge:
         """Hashes of the rendered inputs, of the folder's content and of the scale."""
         queries, passages = self._labeler.facts.template.render(pairs)
         return [
-            hashlib.blake2b(
-                json.dumps([self._own, query, passage]).encode(), digest_size=16
-            ).hexdigest()
+            json_digest([self._own, query, passage], 16)
             for query, passage in zip(queries, passages, strict=True)
         ]
 

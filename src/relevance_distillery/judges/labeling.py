@@ -20,9 +20,9 @@ from typing import Protocol, cast
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.base import Judge, Verdict
 from relevance_distillery.judges.ledger.ledger import Entry, Ledger, Source
-from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.requests import Requests
 from relevance_distillery.judges.tables import Unasked, failures_table, labels_table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from relevance_distillery.collections.recorded_grades import RecordedGrades, check_scale
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
 
 
@@ -55,9 +55,7 @@ class RecordedJudge:
         """Hashes of the ids and of the recorded answer, so that a mended file counts."""
         own = f"recorded\n{self.name}\n{self.scale.digest}\n"
         return [
-            hashlib.blake2b(
-                (own + json.dumps([query_id, document_id, grade])).encode(), digest_size=16
-            ).hexdigest()
+            hex_digest(own + json.dumps([query_id, document_id, grade]), 16)
             for query_id, document_id, grade in self._lookups(pairs)
         ]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.ledger.ledger import Entry, Ledger
-from relevance_distillery.judges.pairs import Pairs
 
 PAGE = 4096
 """Requests that are looked up in the ledger at a time."""

@@ -8,10 +8,7 @@ profile.json                               what training looked like, as `Traini
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from relevance_distillery.encoders.base_model import quiet
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.atomic import replacing, write_text
 from relevance_distillery.labeler.calibration import Link
 from relevance_distillery.labeler.model import Architecture, PairModel
 from relevance_distillery.labeler.template import InputTemplate
@@ -86,31 +84,26 @@ def write_artifact(folder: Path, model: PairModel, tokenizer: Any, facts: Labele
 
     It is written beside its place and renamed, so a folder of that name is always whole.
     """
-    partial = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    backbone = model.backbone
-    if hasattr(backbone, "merge_and_unload"):
-        backbone = backbone.merge_and_unload()
-    backbone.config._name_or_path = ""
-    with quiet():
-        backbone.save_pretrained(partial)
-    tokenizer.model_max_length = facts.template.max_length
-    tokenizer.save_pretrained(partial)
-    _name_in_config(partial / "config.json", facts.base_model)
-    head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
-    save_file(head, partial / HEAD_FILE)
-    write_facts(partial, facts)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    with replacing(folder) as partial:
+        partial.mkdir()
+        backbone = model.backbone
+        if hasattr(backbone, "merge_and_unload"):
+            backbone = backbone.merge_and_unload()
+        backbone.config._name_or_path = ""
+        with quiet():
+            backbone.save_pretrained(partial)
+        tokenizer.model_max_length = facts.template.max_length
+        tokenizer.save_pretrained(partial)
+        _name_in_config(partial / "config.json", facts.base_model)
+        head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
+        save_file(head, partial / HEAD_FILE)
+        write_facts(partial, facts)
     return folder
 
 
 def write_facts(folder: Path, facts: LabelerFacts) -> None:
     """Write labeler.json, replacing it whole."""
-    partial = folder / (FACTS_FILE + ".tmp")
-    partial.write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / FACTS_FILE)
+    write_text(folder / FACTS_FILE, facts.model_dump_json(indent=2) + "\n")
 
 
 def read_facts(folder: Path) -> LabelerFacts:
@@ -162,16 +155,6 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"labeler {folder} cannot be read: {reason}; distill again") from error
     return model.eval()
-
-
-def folder_digest(folder: Path) -> str:
-    """Sixteen hexadecimal digits that change with any file's name or content."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def public_name(base_model: str) -> str:

@@ -18,12 +18,12 @@ import pandas as pd
 from relevance_distillery.encoders.base_model import BUNDLED, BUNDLED_SHA256, resolve_model
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler.artifact import (
     ARTIFACT_NAME,
     FACTS_FILE,
     FORMAT,
     LabelerFacts,
-    folder_digest,
     read_facts,
     write_facts,
 )

@@ -23,7 +23,8 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from mlflow.types.schema import Array
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.artifact import ARTIFACT_NAME, folder_digest
+from relevance_distillery.io.digests import folder_digest
+from relevance_distillery.labeler.artifact import ARTIFACT_NAME
 from relevance_distillery.labeler.inference import Labeler
 
 logger = logging.getLogger(__name__)

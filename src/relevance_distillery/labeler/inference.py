@@ -25,9 +25,9 @@ from relevance_distillery.encoders.batching import (
 )
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler.artifact import (
     LabelerFacts,
-    folder_digest,
     read_facts,
     read_model,
 )

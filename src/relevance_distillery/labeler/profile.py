@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.atomic import write_text
 from relevance_distillery.learning.splits import normalised
 
 PROFILE_FILE = "profile.json"
@@ -110,9 +110,7 @@ def pack_digests(digests: NDArray[np.uint64]) -> str:
 
 def write_profile(folder: Path, profile: TrainingProfile) -> None:
     """Write profile.json, replacing it whole."""
-    partial = folder / (PROFILE_FILE + ".tmp")
-    partial.write_text(profile.model_dump_json() + "\n", encoding="utf-8")
-    os.replace(partial, folder / PROFILE_FILE)
+    write_text(folder / PROFILE_FILE, profile.model_dump_json() + "\n")
 
 
 def read_profile(folder: Path) -> TrainingProfile | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from relevance_distillery.encoders.base_model import resolve_model
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import json_digest
 
 PASSAGE_FIELDS = ("title", "heading", "path", "author", "modified", "text")
 """The parts of a passage, in the order in which the labeler reads them."""
@@ -63,8 +62,7 @@ class InputTemplate(BaseModel):
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with any part of the template."""
-        canonical = json.dumps(self.model_dump(), sort_keys=True)
-        return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
+        return json_digest(self.model_dump())
 
     def query_text(self, row: Mapping[str, Any]) -> str:
         """The query as the labeler reads it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.learning.splits import normalised
 from relevance_distillery.text.terms import Analyzer
 
@@ -158,4 +158,4 @@ def _judged_texts(
 
 
 def _hash(text: str) -> str:
-    return hashlib.blake2b(normalised(text).encode(), digest_size=12).hexdigest()
+    return hex_digest(normalised(text), 12)

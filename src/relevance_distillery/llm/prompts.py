@@ -17,6 +17,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import hex_digest
 
 BLOCKS = ("system", "user")
 BOUNDARY = "boundary"
@@ -54,7 +55,7 @@ class Prompt:
         self.source = source.replace("\r\n", "\n")
         self.name = name
         self.requires, self.allows = tuple(requires), tuple(allows)
-        self.hash = hashlib.blake2b(self.source.encode(), digest_size=6).hexdigest()
+        self.hash = hex_digest(self.source)
         environment = ImmutableSandboxedEnvironment(
             undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from relevance_distillery.collections.inclusion import text_digest
+from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.people.doubt import KEY, doubts
 from relevance_distillery.people.sampling import SAMPLE_COLUMNS, Plan, draw, row_id, sample_id
 

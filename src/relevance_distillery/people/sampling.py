@@ -7,7 +7,6 @@ but say nothing about the rest: they carry no probability.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.people.doubt import KEY
 
 Design = Literal["random", "stratified", "active"]
@@ -131,13 +131,12 @@ def sample_id(rows: pd.DataFrame, plan: Plan) -> str:
     text = f"{plan}\n" + "\n".join(
         f"{row.query_id}\t{row.passage_id}" for row in rows.sort_values(KEY).itertuples()
     )
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return hex_digest(text, 4)
 
 
 def row_id(sample: str, query_id: str, passage_id: str) -> str:
     """Names a row of a sheet; begins with letters, so that no spreadsheet takes it for a number."""
-    text = f"{sample}\x1f{query_id}\x1f{passage_id}"
-    return f"row-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+    return "row-" + hex_digest(f"{sample}\x1f{query_id}\x1f{passage_id}")
 
 
 def _queries(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:

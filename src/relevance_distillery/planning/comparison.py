@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+
+from relevance_distillery.io.digests import hex_digest
 
 
 def corpus_digest(passages: pd.DataFrame) -> str:
@@ -16,10 +17,7 @@ def corpus_digest(passages: pd.DataFrame) -> str:
         passages: Columns passage_id, text.
     """
     rows = sorted(zip(passages["passage_id"], passages["text"], strict=True))
-    digest = hashlib.blake2b(digest_size=6)
-    for passage_id, text in rows:
-        digest.update(f"{len(passage_id)}:{passage_id}{text}".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    return hex_digest("".join(f"{len(name)}:{name}{text}" for name, text in rows))
 
 
 def compare_with_plan(

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS, is_final
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.requests import Requests
 from relevance_distillery.llm.endpoint import Endpoint

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.evaluation.cost import (
     LabelPrice,
     Throughput,
@@ -18,7 +19,7 @@ from relevance_distillery.evaluation.cost import (
     price_by_tokens,
     ratio,
 )
-from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
+from relevance_distillery.judges.base import Judge
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prices import Price, price_of
 from relevance_distillery.pipelines.reporting.parameters import (

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
+from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Protocol
 
 import pandas as pd
+
+from relevance_distillery.io.digests import digest_number, hex_digest
 
 QUERY_COLUMNS = (
     "query_id",
@@ -50,7 +51,7 @@ class Synthesizer(Protocol):
 
 def digest(*parts: object) -> str:
     """Twelve hexadecimal digits of some values."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
+    return hex_digest(repr(parts))
 
 
 def hashed(seed: int, *parts: str) -> int:
@@ -58,8 +59,7 @@ def hashed(seed: int, *parts: str) -> int:
 
     Choices made from it stay as they are when other documents come or go.
     """
-    content = "\x1f".join((str(seed), *parts))
-    return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), "big")
+    return digest_number("\x1f".join((str(seed), *parts)))
 
 
 def choose_seeds(passages: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

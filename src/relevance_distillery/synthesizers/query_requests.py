@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pandas as pd
 import pathspec
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
 from relevance_distillery.llm.requests import ChatRequest
@@ -156,5 +156,4 @@ class QueryRequests:
         )
 
     def _hash(self, task: QueryTask, messages: Messages) -> str:
-        content = json.dumps([self._own, messages, answer_schema(task.styles)])
-        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+        return hex_digest(json.dumps([self._own, messages, answer_schema(task.styles)]), 16)

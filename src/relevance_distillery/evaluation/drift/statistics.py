@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import digest_number
 from relevance_distillery.labeler.observing import PairReader, Tally, tally_grades
 from relevance_distillery.scoring.grading_job import GradedShard
 
@@ -83,10 +83,7 @@ def merge(observed: Iterable[Mapping[str, Any]]) -> BatchStatistics:
 
 
 def _smallest_hashes(queries: pd.Series) -> list[int]:
-    hashes = {
-        int.from_bytes(hashlib.blake2b(query.encode(), digest_size=8).digest(), "big")
-        for query in set(queries.str.strip())
-    }
+    hashes = {digest_number(query) for query in set(queries.str.strip())}
     return sorted(hashes)[:_SMALLEST]
 
 

@@ -7,7 +7,6 @@ Greshake et al., 2023). A student that learned from such a judge may have learne
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from pydantic import Field, field_validator
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.strict import StrictModel
 
 CONTROL = "control"
@@ -69,7 +69,7 @@ class Attacks(StrictModel):
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with any attack."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=6).hexdigest()
+        return hex_digest(self.model_dump_json())
 
 
 def choose_pairs(

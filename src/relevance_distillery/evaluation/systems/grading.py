@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.pool import KEY
-from relevance_distillery.judges.base import PAIR_COLUMNS
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.scoring.grading_job import Grader
@@ -182,7 +182,4 @@ def _chunks(wanted: pd.DataFrame, units: pd.DataFrame, texts: Texts) -> Iterator
 
 def _digests(labeler: str, pairs: pd.DataFrame) -> list[str]:
     columns = [pairs[name] for name in ("query", *_TEXT_COLUMNS)]
-    return [
-        hashlib.blake2b("\x1f".join((labeler, *row)).encode(), digest_size=12).hexdigest()
-        for row in zip(*columns, strict=True)
-    ]
+    return [hex_digest("\x1f".join((labeler, *row)), 12) for row in zip(*columns, strict=True)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
@@ -19,7 +20,6 @@ from relevance_distillery.judges.composites.composite import (
 from relevance_distillery.judges.composites.panel import Panel, Session
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import Pairs
 
 
 class CascadeJudge(Panel):

@@ -6,8 +6,6 @@ confidence passes its threshold, and what all doubt goes to a majority vote.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import json_digest
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.confidence import Answers, Calibrator, Floats, Places
 from relevance_distillery.judges.composites.grade_maps import calibrator_from_state
@@ -159,8 +158,7 @@ class CascadeFit:
     @cached_property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that change with judges, calibrators or thresholds."""
-        text = json.dumps(self.to_state(), sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return json_digest(self.to_state(), 8)
 
     def with_thresholds(
         self, thresholds: Sequence[float], decisions: Sequence[Decision]

@@ -9,6 +9,7 @@ from typing import Any
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.versions import newest_version
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.cascade import CascadeJudge
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit
@@ -32,8 +33,7 @@ def read_fitted(location: str | None) -> CascadeFit:
         UserError: There is none, or it cannot be read.
     """
     path = Path(str(location or "")).expanduser()
-    if path.is_dir():
-        path = max(path.glob(f"*/{path.name}"), default=path)
+    path = newest_version(path)
     if not location or not path.is_file():
         raise UserError(
             f"judge=cascade: no fitted cascade at {location}: run `kedro run --pipeline=cascade` "

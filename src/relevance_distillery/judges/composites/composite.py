@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.confidence import Answers
 from relevance_distillery.judges.labeling import Labeling
-from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
 
 NOT_ASKED = ("budget", "pending", "unanswered")
@@ -255,4 +255,4 @@ def joint_failures(
 
 def joint_hash(parts: Sequence[str]) -> str:
     """A key that changes with any of the parts."""
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    return hex_digest("\n".join(parts), 16)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
@@ -21,7 +22,6 @@ from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
 from relevance_distillery.judges.composites.panel import Panel, Session
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.strict import StrictModel
 
 Method = Literal["vote", "mean", "dawid_skene"]

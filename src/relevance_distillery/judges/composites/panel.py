@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge, Verdict
 from relevance_distillery.judges.composites.composite import (
@@ -23,7 +24,6 @@ from relevance_distillery.judges.composites.composite import (
 )
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import Pairs
 
 
 class Panel:

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.pairs import build_pairs
 
 MIN_SEED_PAIRS = 20
 """With fewer seeded queries than this, passages lend pseudo-queries."""

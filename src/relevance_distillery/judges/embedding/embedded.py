@@ -9,7 +9,6 @@ that people gave.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ from pydantic import Field
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder, sentence_encoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
 from relevance_distillery.judges.embedding.coverage import TermStatistics
@@ -224,10 +224,7 @@ class EmbeddedJudge:
             strict=True,
         )
         return [
-            hashlib.blake2b(
-                (own + json.dumps([*map(str, row[:-2]), bool(row[-2]), bool(row[-1])])).encode(),
-                digest_size=16,
-            ).hexdigest()
+            hex_digest(own + json.dumps([*map(str, row[:-2]), bool(row[-2]), bool(row[-1])]), 16)
             for row in seen
         ]
 
@@ -318,4 +315,4 @@ def _check(settings: EmbeddedSettings) -> None:
 
 def _digest(state: Mapping[str, Any]) -> str:
     canonical = json.dumps(state, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
+    return hex_digest(canonical)

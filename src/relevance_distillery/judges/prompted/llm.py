@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
@@ -117,9 +117,7 @@ class LLMJudge:
         self._schema = answer_schema(scale)
         decoding = settings.model_dump(mode="json", include=_DECODING)
         self._own = json.dumps(["llm", self.model, decoding, self._schema, scale.digest])
-        self.prompt_hash = hashlib.blake2b(
-            json.dumps([prompt.hash, decoding]).encode(), digest_size=6
-        ).hexdigest()
+        self.prompt_hash = hex_digest(json.dumps([prompt.hash, decoding]))
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """Hashes of everything that is sent, of model, options, schema and scale."""

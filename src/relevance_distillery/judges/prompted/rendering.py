@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest, json_digest
 from relevance_distillery.judges.prompted.examples import Example
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
@@ -105,9 +105,8 @@ def rows(pairs: pd.DataFrame) -> Iterator[dict[str, str]]:
 
 def request_hash(messages: Messages, own: str) -> str:
     """A ledger key: of what is asked, and of `own`, all that the judge is."""
-    return hashlib.blake2b(json.dumps([own, list(messages)]).encode(), digest_size=16).hexdigest()
+    return hex_digest(json.dumps([own, list(messages)]), 16)
 
 
 def _digest(value: Any) -> str:
-    canonical = json.dumps(value, sort_keys=True)
-    return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
+    return json_digest(value)

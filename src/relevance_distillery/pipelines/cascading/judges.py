@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.base import PAIR_COLUMNS, Judge
+from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.combined import COMPOSITE
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.names import JUDGES, parse_judge

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.pairs import build_pairs
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.people.doubt import KEY
 from relevance_distillery.people.frame import draw_sample, sampling_frame

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.composite import side_by_side
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.pairs import Pairs
 from relevance_distillery.judges.registry import make_judge, prepare_judge
 from relevance_distillery.judges.summary import refuse_total_failure, summarise
 from relevance_distillery.llm.budget import Budget

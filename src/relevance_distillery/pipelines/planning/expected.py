@@ -9,7 +9,7 @@ import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.candidates import gather
-from relevance_distillery.judges.pairs import Pairs
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.prompted.llm import public_model
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters

@@ -1,4 +1,4 @@
-"""Pairs as judges read them, joined from candidates, queries and passages."""
+"""Pairs to grade, as judges read them, joined from candidates, queries and passages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.judges.base import PAIR_COLUMNS
+PAIR_COLUMNS = (
+    "query_id",
+    "query",
+    "passage_id",
+    "document_id",
+    "title",
+    "heading",
+    "text",
+    "path",
+    "author",
+    "modified",
+    "is_seed",
+    "in_seed_document",
+)
+"""The columns of the pairs that a judge receives; the last two are false for unseeded queries."""
 
 SHARD = 1024
 """Pairs that are joined at a time; the most that a judge receives in one table."""
