@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.project import pipelines
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import DataValidationError, ParameterValidationError
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.pipeline_registry import PIPELINES
 
 _MENDABLE_OS_ERRORS = {
     errno.ENOSPC: "the disk is full: free some space and run again, finished work is kept",
@@ -94,8 +94,8 @@ def _named_pipelines(options: dict[str, Any]) -> dict[str, Any]:
     """
     asked = [name for name in (options.pop("pipeline", None),) if name]
     asked += [name for name in options.get("pipelines") or [] if name not in asked]
-    known = [name for name in pipelines if name != "__default__"]
-    unknown = [name for name in asked if name not in pipelines]
+    known = [name for name in PIPELINES if name != "__default__"]
+    unknown = [name for name in asked if name not in PIPELINES]
     if unknown:
         raise UserError(f"no pipeline {', '.join(unknown)}; there are: {', '.join(known)}")
     return {**options, "pipeline": None, "pipelines": asked}

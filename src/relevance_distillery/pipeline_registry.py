@@ -2,50 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+
 from kedro.pipeline import Pipeline
 
-from relevance_distillery.pipelines import (
-    cascading,
-    distillation,
-    evaluating,
-    forgetting,
-    hand_grading,
-    labeling,
-    mining,
-    planning,
-    probing,
-    recalibrating,
-    reporting,
-    scoring,
-    synthesis,
-)
+STAGES = {
+    "synthesize": "synthesis",
+    "mine": "mining",
+    "label": "labeling",
+    "distill": "distillation",
+    "report": "reporting",
+}
+"""The stages of `__default__`, in the order in which they feed one another, and their folders
+in `pipelines/`."""
+
+PIPELINES = {
+    "__default__": "",
+    **STAGES,
+    # What `report` becomes where files of grades are given.
+    "report_grades": "reporting:create_grades_pipeline",
+    "plan": "planning",
+    "score": "scoring",
+    "evaluate": "evaluating",
+    "cascade": "cascading",
+    "forget": "forgetting",
+    "probe": "probing",
+    "recalibrate": "recalibrating",
+    "export_sheet": "hand_grading:create_export_pipeline",
+    "import_sheet": "hand_grading:create_import_pipeline",
+}
+"""Every pipeline: `FOLDER` or `FOLDER:FUNCTION`; `__default__` makes a labeler from documents."""
 
 
-def register_pipelines() -> dict[str, Pipeline]:
-    """Every pipeline by name; `__default__` makes a labeler from documents.
+class PipelineRegistry(Mapping[str, Pipeline]):
+    """Pipelines that are imported when they are asked for.
 
-    Returns:
-        Names as typed after `--pipeline=`, in the order in which they feed one another.
+    A run of one stage need not wait for what the other fifteen pipelines import.
     """
-    stages = {
-        "synthesize": synthesis.create_pipeline(),
-        "mine": mining.create_pipeline(),
-        "label": labeling.create_pipeline(),
-        "distill": distillation.create_pipeline(),
-        "report": reporting.create_pipeline(),
-    }
-    return {
-        "__default__": sum(stages.values(), start=Pipeline([])),
-        **stages,
-        # What `report` becomes where files of grades are given.
-        "report_grades": reporting.create_grades_pipeline(),
-        "plan": planning.create_pipeline(),
-        "score": scoring.create_pipeline(),
-        "evaluate": evaluating.create_pipeline(),
-        "cascade": cascading.create_pipeline(),
-        "forget": forgetting.create_pipeline(),
-        "probe": probing.create_pipeline(),
-        "recalibrate": recalibrating.create_pipeline(),
-        "export_sheet": hand_grading.create_export_pipeline(),
-        "import_sheet": hand_grading.create_import_pipeline(),
-    }
+
+    def __getitem__(self, name: str) -> Pipeline:
+        """Build a pipeline, once.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        return _create(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PIPELINES)
+
+    def __len__(self) -> int:
+        return len(PIPELINES)
+
+
+def register_pipelines() -> Mapping[str, Pipeline]:
+    """Every pipeline by name, as typed after `--pipeline=`."""
+    return PipelineRegistry()
+
+
+@cache
+def _create(name: str) -> Pipeline:
+    folder, _, function = PIPELINES[name].partition(":")
+    if not folder:
+        return sum((_create(stage) for stage in STAGES), start=Pipeline([]))
+    package = import_module(f"relevance_distillery.pipelines.{folder}")
+    create: Callable[[], Pipeline] = getattr(package, function or "create_pipeline")
+    return create()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from relevance_distillery.datasets.benchmark import BenchmarkDataset
+if TYPE_CHECKING:
+    from relevance_distillery.datasets.benchmark import BenchmarkDataset
 
 
 class BenchmarkMemoryHooks:
@@ -27,6 +28,9 @@ class BenchmarkMemoryHooks:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Recalls the benchmark where documents are not read and none is named."""
+        # Loads pandas and more, which `kedro --help` can do without.
+        from relevance_distillery.datasets.benchmark import BenchmarkDataset
+
         named = {"human_judgments", "benchmark", "documents"} & set(
             run_params.get("runtime_params") or {}
         )

@@ -14,10 +14,10 @@ from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.pipeline_registry import STAGES
 
 _RUNTIME_PARAMETER = re.compile(r"\$\{runtime_params:\s*([A-Za-z_]\w*)")
 _GROUP = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
-_STAGES = ("synthesize", "mine", "label", "distill", "report")
 
 
 def known_parameters(conf_source: Path) -> tuple[set[str], set[str]]:
@@ -102,7 +102,7 @@ class CleanStartHooks:
         pipelines.set_requested(None)
         makers = {
             stage: [name for name in missing if name in pipelines[stage].all_outputs()]
-            for stage in _STAGES
+            for stage in STAGES
         }
         made = {name for names in makers.values() for name in names}
         found = [f"{name} ({_place(catalog, name)})" for name in missing if name not in made]
