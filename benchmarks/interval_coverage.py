@@ -32,11 +32,12 @@ from simulated import (
     truth,
 )
 
-from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
+from relevance_distillery.evaluation.agreement.estimates import compare, paired_differences
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
+from relevance_distillery.evaluation.agreement.ranking import ScoreCorrelation
 from relevance_distillery.evaluation.statistics.bootstrap import interval, intervals
-from relevance_distillery.evaluation.statistics.comparison import compare, differences, swap_test
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
+from relevance_distillery.evaluation.statistics.randomization import swap_test
 
 ROOT = Path(__file__).parents[1]
 QUERIES = (10, 20, 50, 100, 200)
@@ -78,7 +79,8 @@ def coverage(name: str, queries: int, seed: int) -> dict[str, list[int]]:
         chosen = rng.integers(first[PRIMARY].queries, size=queries)
         one, two = drawn(first, chosen), drawn(second, chosen)
         asked = {f"judge {metric}": figure for metric, figure in one.items()} | {
-            f"difference {metric}": figure for metric, figure in differences(one, two).items()
+            f"difference {metric}": figure
+            for metric, figure in paired_differences(one, two).items()
         }
         for figure, limits in intervals(asked, RESAMPLES, int(rng.integers(2**31))).items():
             counts = found.setdefault(figure, [0, 0])

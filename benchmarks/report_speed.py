@@ -27,7 +27,7 @@ import pandas as pd
 from cells import table as markdown
 from machines import machine
 
-from relevance_distillery.evaluation.agreement import summary
+from relevance_distillery.evaluation.agreement import measurement
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
@@ -42,13 +42,13 @@ PARTS = {
     "estimates": "intervals of the main table",
     "_comparison": "differences of judges with tests",
     "human_ceiling": "people against people",
-    "one_scale": "people and judges on one scale",
+    "compare_with_people": "people and judges on one scale",
     "_calibration": "calibration",
     "measure_thresholds": "agreement at each threshold",
     "measure_slices": "slices",
     "_sample_size": "how many human grades",
 }
-"""Functions that `summary.measure` calls, and what the page calls them."""
+"""Functions that `measurement.measure` calls, and what the page calls them."""
 
 
 def graded_table(queries: int, documents: int, seed: int = 0) -> pd.DataFrame:
@@ -144,11 +144,11 @@ def report(queries: int, documents: int, resamples: int, clock: Clock) -> dict[s
     table = graded_table(queries, documents)
     people, pairs = raters(table), texts(table)
     for name, title in PARTS.items():
-        setattr(summary, name, clock.timed(title, getattr(summary, name)))
+        setattr(measurement, name, clock.timed(title, getattr(measurement, name)))
     started, processor = time.perf_counter(), time.process_time()
     benchmark = {"name": "made up", "human": True, "kind": "given", "digest": ""}
     options = Options(resamples=resamples)
-    agreement = summary.measure(table, SCALE, benchmark, people, options)
+    agreement = measurement.measure(table, SCALE, benchmark, people, options)
     judges = list(agreement["confusion"])
     shown = clock.timed("examples of disagreement", pick)(table, pairs, judges, SCALE, 12)
     cost: dict[str, Any] = {"judges": {}, "assumptions": []}

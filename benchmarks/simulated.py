@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import graded_statistics
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
 from relevance_distillery.grading import DEFAULT_SCALE
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.agreement.estimates import compare
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import statistics
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, intervals
-from relevance_distillery.evaluation.statistics.comparison import compare
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.calibration import cut_points_like, midpoints
 from relevance_distillery.labeler.recalibration import Graded, Rules, recalibrate

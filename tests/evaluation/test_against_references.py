@@ -21,19 +21,18 @@ from sklearn import metrics as sk
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.agreement.annotators import compare_with_people, human_ceiling
+from relevance_distillery.evaluation.agreement.breakdowns import measure_thresholds
 from relevance_distillery.evaluation.agreement.calibration import (
     expected_calibration_error,
     measure_calibration,
 )
-from relevance_distillery.evaluation.agreement.ceiling import human_ceiling
 from relevance_distillery.evaluation.agreement.estimates import Options
+from relevance_distillery.evaluation.agreement.graded_pairs import pairs_of
 from relevance_distillery.evaluation.agreement.metrics import (
     GradedPairs,
     graded_statistics,
 )
-from relevance_distillery.evaluation.agreement.one_scale import one_scale
-from relevance_distillery.evaluation.agreement.tables import pairs_of
-from relevance_distillery.evaluation.agreement.thresholds import measure_thresholds
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 
 SCALES = {
@@ -263,7 +262,7 @@ def test_people_against_people_equal_loops_over_couples(missing: float) -> None:
     place = grades["document_id"].str[1:].astype(int)
     grades = grades.assign(human=0, machine_grade=pd.array(judged[place], dtype="Int64"))
     ceiling = human_ceiling(table, DEFAULT_SCALE, QUICK)
-    scale = one_scale(table, grades, DEFAULT_SCALE, QUICK)
+    scale = compare_with_people(table, grades, DEFAULT_SCALE, QUICK)
 
     def kappa(truth: int, other: np.ndarray, rows: np.ndarray) -> float:
         return float(sk.cohen_kappa_score(wide[truth][rows], other[rows], weights="quadratic"))

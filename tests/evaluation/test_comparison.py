@@ -7,20 +7,12 @@ import pytest
 from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
+from relevance_distillery.evaluation.agreement.estimates import compare, conclude
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import METRICS, graded_statistics
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.statistics.bootstrap import (
-    Interval,
-    SumStatistic,
-    difference,
-    interval,
-)
-from relevance_distillery.evaluation.statistics.comparison import (
-    compare,
-    conclude,
-    holm,
-    swap_test,
-)
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, difference, interval
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
+from relevance_distillery.evaluation.statistics.randomization import holm, swap_test
 from relevance_distillery.grading import DEFAULT_SCALE
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.estimates import Difference, conclude
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.cost import (
     LabelPrice,
     Throughput,
@@ -17,8 +18,7 @@ from relevance_distillery.evaluation.cost import (
     ratio,
 )
 from relevance_distillery.evaluation.promotion import compare_kappa, decide
-from relevance_distillery.evaluation.statistics.bootstrap import Interval
-from relevance_distillery.evaluation.statistics.comparison import Difference, conclude
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 

@@ -10,8 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from relevance_distillery.evaluation.agreement.estimates import compare, paired_differences
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, intervals
-from relevance_distillery.evaluation.statistics.comparison import compare, differences, swap_test
+from relevance_distillery.evaluation.statistics.randomization import swap_test
 
 PRIMARY = "quadratic_kappa"
 TRIALS = 250
@@ -44,7 +45,7 @@ def test_intervals_hold_the_truth(simulated: ModuleType, usual: tuple) -> None:
     for trial in range(TRIALS):
         chosen = rng.integers(3000, size=50)
         one, other = (simulated.drawn(side, chosen) for side in sides)
-        apart = {f"minus {name}": found for name, found in differences(one, other).items()}
+        apart = {f"minus {name}": found for name, found in paired_differences(one, other).items()}
         found = list(intervals(one | apart, 200, trial).values())
         hits += [
             low <= truth <= high

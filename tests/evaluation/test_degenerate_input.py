@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery.evaluation.agreement.measurement import Options, measure
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.agreement.summary import Options, measure
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -21,7 +21,7 @@ from relevance_distillery.evaluation.agreement.metrics import (
     statistics,
 )
 from relevance_distillery.evaluation.statistics.bootstrap import standard_error
-from relevance_distillery.evaluation.statistics.comparison import swap_test
+from relevance_distillery.evaluation.statistics.randomization import swap_test
 from relevance_distillery.grading import DEFAULT_SCALE
 
 

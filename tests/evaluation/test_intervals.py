@@ -8,24 +8,24 @@ from scipy.stats import bootstrap, sem
 from scipy.stats import t as student_t
 from sklearn.metrics import cohen_kappa_score
 
-from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
+from relevance_distillery.evaluation.agreement.estimates import paired_differences
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import (
     METRICS,
     graded_statistics,
     statistics,
 )
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.ranking import ScoreCorrelation
 from relevance_distillery.evaluation.statistics.bootstrap import (
     SumStatistic,
     difference,
     interval,
     intervals,
     resamples_of_queries,
+    slopes,
     standard_error,
     studentized,
 )
-from relevance_distillery.evaluation.statistics.comparison import differences
-from relevance_distillery.evaluation.statistics.statistic import slopes
 from relevance_distillery.grading import DEFAULT_SCALE
 
 
@@ -113,7 +113,7 @@ def test_together_is_the_same_as_one_by_one() -> None:
 
 def test_differences_share_their_sums_and_equal_one_by_one() -> None:
     one, other = (graded_statistics(graded(6, noise=n), DEFAULT_SCALE) for n in (0.5, 0.9))
-    apart = differences(one, other)
+    apart = paired_differences(one, other)
     assert apart["kappa"].sums is apart["bias"].sums
     for name, figure in apart.items():
         assert interval(figure, 100) == interval(difference(one[name], other[name]), 100)
@@ -122,7 +122,7 @@ def test_differences_share_their_sums_and_equal_one_by_one() -> None:
 def test_a_difference_has_the_slopes_of_the_function_that_it_is() -> None:
     one, other = (graded_statistics(graded(6, noise=n), DEFAULT_SCALE) for n in (0.5, 0.9))
     totals = np.concatenate(list(resamples_of_queries(40, 20, 0)))
-    for name, apart in differences(one, other).items():
+    for name, apart in paired_differences(one, other).items():
         found = apart.slopes(totals @ apart.sums)
         expected = slopes(apart.finish, totals @ apart.sums)
         assert found[0] == pytest.approx(expected[0]), name

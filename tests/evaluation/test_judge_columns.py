@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.agreement.tables import (
+from relevance_distillery.evaluation.agreement.graded_pairs import (
     graded_by,
     grading_judges,
     judges_in,

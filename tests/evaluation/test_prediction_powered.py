@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ppi_py import ppi_mean_ci, ppi_mean_pointestimate
 from scipy.stats import t as student_t
 
-from relevance_distillery.evaluation.statistics.cross_fitting import cross_fitted
 from relevance_distillery.evaluation.statistics.prediction_powered import (
     FEWEST_TUNED,
     powered_mean,
@@ -169,74 +168,3 @@ def test_limits_or_a_reason_whatever_comes(
         assert found.effective_units > 0
     else:
         assert found.reason
-
-
-def labelled_rows(seed: int, units: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return np.repeat(np.arange(units), 3), rng.normal(size=3 * units)
-
-
-def test_no_row_is_predicted_by_a_model_of_its_own_unit() -> None:
-    units, _ = labelled_rows(0)
-    seen: list[int] = []
-
-    def fit_predict(fitted: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        assert not set(units[fitted]) & set(units[asked])
-        assert len(fitted) + len(asked) == len(units)
-        seen.extend(asked)
-        return asked.astype(float)
-
-    found = cross_fitted(units, 4, fit_predict, seed=1)
-    assert sorted(seen) == list(range(len(units)))
-    assert found.tolist() == list(range(len(units)))
-
-
-def test_unlabelled_rows_get_the_mean_of_all_models_and_teach_none() -> None:
-    units = np.array(["a", "b", "c", "d", "x", "y", "a"])
-    labelled = np.array([True, True, True, True, False, False, False])
-    calls: list[float] = []
-
-    def fit_predict(fitted: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        assert labelled[fitted].all()
-        assert {4, 5} <= set(asked)
-        calls.append(float(len(calls)))
-        return np.full(asked.size, calls[-1])
-
-    found = cross_fitted(units, 2, fit_predict, labelled=labelled)
-    assert found[4] == found[5] == 0.5
-    assert set(found[:4]) == {0.0, 1.0}
-    # An unlabelled row of a labelled unit is not predicted by a model of that unit.
-    assert found[6] == found[0]
-
-
-def test_labels_that_taught_must_be_cross_fitted() -> None:
-    """A machine that learned its answers by heart seems perfect, and its intervals miss."""
-
-    def covers(crossed: bool, seed: int) -> bool:
-        rng = np.random.default_rng(seed)
-        feature, noise = rng.normal(size=(2, 330))
-        people = np.where(np.arange(330) < 30, feature + noise, np.nan)
-
-        def nearest(fitted: np.ndarray, asked: np.ndarray) -> np.ndarray:
-            apart = np.abs(feature[asked][:, None] - feature[fitted][None])
-            return people[fitted][apart.argmin(axis=1)]
-
-        if crossed:
-            said = cross_fitted(np.arange(330), 5, nearest, seed, np.arange(330) < 30)
-        else:
-            said = nearest(np.arange(30), np.arange(330))
-        found = powered_mean(people[:30], said[:30], said[30:]).interval
-        return found.low <= 0.0 <= found.high
-
-    assert np.mean([covers(False, seed) for seed in range(150)]) < 0.6
-    assert np.mean([covers(True, seed) for seed in range(150)]) > 0.9
-
-
-def test_folds_that_cannot_be_are_refused() -> None:
-    units, _ = labelled_rows(0, units=3)
-    with pytest.raises(ValueError, match="3 labelled units cannot be split into 4 folds"):
-        cross_fitted(units, 4, lambda fitted, asked: asked)
-    with pytest.raises(ValueError, match="into 1 folds"):
-        cross_fitted(units, 1, lambda fitted, asked: asked)
-    with pytest.raises(ValueError, match="predictions for"):
-        cross_fitted(units, 3, lambda fitted, asked: [0.0])

@@ -10,30 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.agreement.ranking import (
-    RANKING_METRICS,
-    all_per_query,
-    ndcg,
-    pairwise_accuracy,
-    per_query,
-)
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.ranking import ScoreCorrelation, ranking_metrics
 
 
 def test_undefined_queries() -> None:
-    assert np.isnan(pairwise_accuracy([2, 2], [1, 0]))
-    assert np.isnan(ndcg([0, 0], [1, 0]))
+    found = ranking_metrics([2, 2, 0, 0], [1, 0, 1, 0], [0, 0, 1, 1], queries=2, relevant=1)
+    assert np.isnan(found["pairwise_accuracy"]).all()
+    assert np.isnan(found["ndcg"]).tolist() == [False, True]
 
 
 def test_queries_without_a_relevant_document_are_left_out() -> None:
     human, score = np.array([1, 0, 3, 0]), np.array([1.0, 0.0, 0.0, 1.0])
     query = np.array([0, 0, 1, 1])
-    values = per_query("ndcg", human, score, query, queries=3, relevant=2)
+    found = ranking_metrics(human, score, query, queries=3, relevant=2)
+    values = found["ndcg"]
     assert np.isnan(values[[0, 2]]).all()
     assert values[1] == pytest.approx(1 / np.log2(3))
-    pairwise = per_query("pairwise_accuracy", human, score, query, queries=3, relevant=2)
-    assert pairwise[:2].tolist() == [1.0, 0.0]
+    assert found["pairwise_accuracy"][:2].tolist() == [1.0, 0.0]
 
 
 PAIRS = st.lists(
@@ -72,8 +66,7 @@ def test_all_queries_at_once_equal_one_after_the_other(rows: list) -> None:
     query = np.array([row[0] for row in rows], dtype=np.int64)
     human = np.array([row[1] for row in rows], dtype=np.int64)
     score = np.array([row[2] for row in rows])
-    found = all_per_query(human, score, query, 6, 2)
-    assert set(found) == set(RANKING_METRICS)
+    found = ranking_metrics(human, score, query, 6, 2)
     for number in range(6):
         own = query == number
         relevant = (human[own] >= 2).any()
@@ -82,6 +75,7 @@ def test_all_queries_at_once_equal_one_after_the_other(rows: list) -> None:
             "ndcg": gain_of_ranking(human[own], score[own], None) if relevant else np.nan,
             "ndcg_at_10": gain_of_ranking(human[own], score[own], 10) if relevant else np.nan,
         }
+        assert set(found) == set(expected)
         for name, value in expected.items():
             assert found[name][number] == pytest.approx(value, nan_ok=True), name
 

@@ -16,7 +16,7 @@ from relevance_distillery.evaluation.agreement.calibration import (
     measure_calibration,
 )
 from relevance_distillery.evaluation.agreement.estimates import Options
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 QUICK = Options(resamples=100)

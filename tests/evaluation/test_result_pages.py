@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery.evaluation.agreement.measurement import Options, measure
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.agreement.ranking import pairwise_accuracy
-from relevance_distillery.evaluation.agreement.summary import Options, measure
+from relevance_distillery.evaluation.agreement.ranking import ranking_metrics
 from relevance_distillery.grading import DEFAULT_SCALE
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -149,9 +149,7 @@ def test_strict_pairwise_accuracy_counts_a_tie_as_wrong(load: Any) -> None:
     assert strict(grades, "x")["estimate"] == pytest.approx(2 / 3, abs=1e-6)
     assert strict(grades, "nobody") is None
     untied = table(("student",))
-    per_query = [
-        pairwise_accuracy(part["human"], part["student_expected"])
-        for _, part in untied.groupby("query_id")
-    ]
+    query, names = pd.factorize(untied["query_id"])
+    metrics = ranking_metrics(untied["human"], untied["student_expected"], query, len(names), 2)
     found = strict(untied, "student_expected")
-    assert found["estimate"] == pytest.approx(np.nanmean(per_query), abs=1e-6)
+    assert found["estimate"] == pytest.approx(np.nanmean(metrics["pairwise_accuracy"]), abs=1e-6)

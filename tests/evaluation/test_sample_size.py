@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import graded_statistics
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.sample_size import sample_size
 from relevance_distillery.evaluation.statistics.bootstrap import (
     difference,
     interval,
     standard_error,
 )
-from relevance_distillery.evaluation.statistics.sample_size import sample_size
 from relevance_distillery.grading import DEFAULT_SCALE
 
 

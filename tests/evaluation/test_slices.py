@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from relevance_distillery.evaluation.agreement.breakdowns import (
+    GRADE_METRICS,
+    MOST_VALUES,
+    measure_slices,
+)
 from relevance_distillery.evaluation.agreement.estimates import Options
-from relevance_distillery.evaluation.agreement.slices import GRADE_METRICS, measure_slices
-from relevance_distillery.evaluation.agreement.slicings import MOST_VALUES
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 QUICK = Options(resamples=60, slice_pairs=40)

@@ -16,7 +16,7 @@ from ppi_py import ppi_mean_ci
 from scipy.stats import kendalltau
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.agreement.ranking import ndcg
+from relevance_distillery.evaluation.agreement.ranking import ranking_metrics
 from relevance_distillery.evaluation.systems.conclusions import differences, judged_like_people
 from relevance_distillery.evaluation.systems.estimates import Options, Values, powered
 from relevance_distillery.evaluation.systems.measures import as_qrels, parse_measures, per_query
@@ -118,7 +118,9 @@ def test_ndcg_has_the_gain_of_the_agreement_report(tmp_path: Path) -> None:
     found = values[0, 1, list(grades).index(query)]
     assert left
     assert found == pytest.approx(dcg / ideal)
-    assert ndcg(ideal_order, ideal_order) == pytest.approx(1.0)
+    same = np.zeros(len(ideal_order), dtype=np.int64)
+    ranked_ideally = ranking_metrics(ideal_order, ideal_order, same, 1, relevant=1)
+    assert ranked_ideally["ndcg"][0] == pytest.approx(1.0)
 
 
 def test_unknown_measures_are_refused() -> None:

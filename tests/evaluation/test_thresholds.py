@@ -16,10 +16,10 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from relevance_distillery.evaluation.agreement.breakdowns import measure_thresholds
 from relevance_distillery.evaluation.agreement.estimates import Options
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import graded_statistics
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.agreement.thresholds import measure_thresholds
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.grading import Grade, GradeScale
 

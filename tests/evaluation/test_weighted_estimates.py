@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.evaluation.agreement.confusion import confusion
+from relevance_distillery.evaluation.agreement.measurement import Options, measure
 from relevance_distillery.evaluation.agreement.metrics import (
     GradedPairs,
     graded_statistics,
     statistics,
 )
-from relevance_distillery.evaluation.agreement.summary import Options, measure
 from relevance_distillery.evaluation.statistics.bootstrap import interval
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.people.sampling import Plan, draw

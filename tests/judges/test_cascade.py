@@ -11,7 +11,6 @@ from known_judges import SIZE, KnownJudge, pairs_of, truths_of
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement import confusion
-from relevance_distillery.evaluation.agreement import figures as agreement
 from relevance_distillery.evaluation.cascades.fitting import (
     GradedSet,
     fit_cascade,
@@ -71,7 +70,8 @@ def fit(asked=None, count=1500, prices=PRICES, **settings):
 
 
 def kappa_of(graded, places):
-    return agreement.quadratic_kappa(graded.human, places, DEFAULT_SCALE)
+    counts = confusion.confusion(graded.human, places, DEFAULT_SCALE)
+    return float(confusion.quadratic_kappa(counts))
 
 
 @pytest.mark.parametrize("sure", [False, True])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.evaluation.agreement.tables import grading_judges
+from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
 from relevance_distillery.evaluation.excerpts import excerpt, plain, segments
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.text.terms import Analyzer, analyzer

@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
+from relevance_distillery.evaluation.agreement.estimates import Difference, compare
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.statistics.comparison import Difference, compare
 from relevance_distillery.grading import GradeScale
 
 

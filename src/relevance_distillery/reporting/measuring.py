@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.evaluation.agreement.summary import Options, measure
+from relevance_distillery.evaluation.agreement.measurement import Options, measure
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 
 _FACTS = ("name", "human", "kind", "digest", "whole_queries")
@@ -34,7 +34,7 @@ def agreement_with(
     parameters: ReportingParameters,
     roles: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What `evaluation.agreement.summary.measure` says, and what was left out of the benchmark.
+    """What `evaluation.agreement.measurement.measure` says, and what was left out of the benchmark.
 
     Args:
         benchmark: The benchmark.

@@ -11,9 +11,12 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation import graders
+from relevance_distillery.evaluation.agreement.graded_pairs import (
+    GradedPairs,
+    query_numbers,
+    weights_of,
+)
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.agreement.tables import query_numbers, weights_of
 from relevance_distillery.evaluation.promotion import Decision, compare_kappa, decide
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.labeler.inference import Labeler

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
-from relevance_distillery.evaluation.agreement.remarks import FEW_QUERIES
 from relevance_distillery.reporting.sections.comparisons import differences
 from relevance_distillery.reporting.sections.naming import Judges, judges_of
 from relevance_distillery.reporting.wording import figure, listed

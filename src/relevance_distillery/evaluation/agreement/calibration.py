@@ -1,7 +1,7 @@
-"""Do a judge's probabilities mean what they say?
+"""Calibration of a judge's probabilities.
 
-Two readings: of the likeliest grade (is it right as often as its probability says?) and of
-`relevant` (the summed probability of all grades from the threshold on). Each has a reliability
+Measured twice: for the likeliest grade, and for `relevant` (the summed probability of all grades
+from the threshold on). Each has a reliability
 diagram (Murphy and Winkler, 1977), the expected calibration error over equally wide bins
 (Naeini et al., 2015) and the Brier score (Brier, 1950).
 """
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from relevance_distillery.evaluation.agreement.confusion import divide
 from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, estimates
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, ratio
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
@@ -178,8 +178,8 @@ def _binned(pairs: GradedPairs, probability: Floats, happened: Floats) -> _Binne
 
 def _calibration_error(sums: Floats) -> Floats:
     """From flat sums, shape (n, 3 * bins), to errors, shape (n,)."""
-    size, said, came = np.moveaxis(sums.reshape(len(sums), 3, sums.shape[1] // 3), 1, 0)
-    return divide(np.abs(said - came).sum(1), size.sum(1))
+    size, predicted, observed = np.moveaxis(sums.reshape(len(sums), 3, sums.shape[1] // 3), 1, 0)
+    return divide(np.abs(predicted - observed).sum(1), size.sum(1))
 
 
 def _mean(pairs: GradedPairs, values: Floats, highest: float) -> SumStatistic:

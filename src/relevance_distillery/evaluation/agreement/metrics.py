@@ -1,4 +1,4 @@
-"""The one table of metrics: what each is called, means, and how it becomes a statistic."""
+"""The metrics of agreement: names, meaning, and how each becomes a statistic."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion, ranking
-from relevance_distillery.evaluation.agreement.correlation import ScoreCorrelation
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import Statistic, SumStatistic, ratio
 from relevance_distillery.grading import GradeScale
 
@@ -144,7 +143,7 @@ def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
     """Every metric that these pairs have, as a function of query weights.
 
     Args:
-        pairs: What people and the judge said; no missing values.
+        pairs: Grades of people and judge; no missing values.
         scale: The grades.
 
     Returns:
@@ -153,14 +152,14 @@ def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
     """
     if pairs.graded:
         return dict(graded_statistics(pairs, scale))
-    return {"spearman": ScoreCorrelation(pairs), **_ranking_statistics(pairs, scale)}
+    return {"spearman": ranking.ScoreCorrelation(pairs), **_ranking_statistics(pairs, scale)}
 
 
 def graded_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:
     """Every metric of a judge that gives grades.
 
     Args:
-        pairs: What people and the judge said; no missing values.
+        pairs: Grades of people and judge; no missing values.
         scale: The grades.
 
     Returns:
@@ -213,7 +212,7 @@ def _bounds(name: str, grades: int) -> tuple[float, float]:
 
 def _ranking_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:
     """Metrics of the order within queries, means over the queries that have them."""
-    found = ranking.all_per_query(
+    found = ranking.ranking_metrics(
         pairs.human, pairs.judge, pairs.query, pairs.queries, scale.relevant_from
     )
     weight = _query_weights(pairs)

@@ -1,7 +1,8 @@
-"""How well a judge's grades or scores order the documents of one query as people would.
+"""How well a judge's grades or scores order documents as people would.
 
-All queries are worked on at once: documents sorted by query and score, neighbours with the
-same score taken together, everything else sums over stretches of that order.
+Ranking metrics work on all queries at once: documents sorted by query and score, neighbours with
+the same score taken together, everything else sums over stretches of that order. Spearman's rank
+correlation of a score with many values runs over all pairs.
 """
 
 from __future__ import annotations
@@ -11,90 +12,49 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-RANKING_METRICS = ("pairwise_accuracy", "ndcg", "ndcg_at_10")
-
 _CUTOFF = 10
 
-
-def pairwise_accuracy(human: ArrayLike, judge: ArrayLike) -> float:
-    """Share of document pairs with different human grades that the judge orders as people do.
-
-    Args:
-        human: People's grades of one query's documents, shape (documents,).
-        judge: Grades or scores of the judge for the same documents, higher is better.
-
-    Returns:
-        0 to 1, a tie of the judge counts one half; nan when people gave one grade only.
-    """
-    truth, score = np.asarray(human), np.asarray(judge, dtype=np.float64)
-    return float(_pairwise_accuracy(truth, _Order.of(score, _one_query(score), 1))[0])
+_CELLS = 100_000
+"""Pairs times resamples worked on at once: they should stay in the processor's cache."""
 
 
-def ndcg(human: ArrayLike, judge: ArrayLike, cutoff: int | None = None) -> float:
-    """Normalised discounted cumulative gain (Järvelin and Kekäläinen, 2002).
-
-    The gain is 2^grade - 1 (Burges et al., 2005), the discount 1 / log2(rank + 1). Documents
-    that the judge ties share the mean of what they would gain over all orders among
-    themselves (McSherry and Najork, 2008), so the order of the input decides nothing.
-
-    Args:
-        human: People's grades of one query's documents, shape (documents,); below 0 counts as 0.
-        judge: Grades or scores of the judge for the same documents, higher is better.
-        cutoff: Ranks after this one gain nothing; all ranks when None.
-
-    Returns:
-        0 to 1; nan when no document gains anything.
-    """
-    truth, score = np.asarray(human), np.asarray(judge, dtype=np.float64)
-    order = _Order.of(score, _one_query(score), 1)
-    return float(_ndcg(order, *_gains(truth, order), cutoff)[0])
-
-
-def per_query(
-    metric: str, human: ArrayLike, judge: ArrayLike, query: ArrayLike, queries: int, relevant: int
-) -> Floats:
-    """One value of a ranking metric for each query; see `all_per_query`."""
-    return all_per_query(human, judge, query, queries, relevant, (metric,))[metric]
-
-
-def all_per_query(
-    human: ArrayLike,
-    judge: ArrayLike,
-    query: ArrayLike,
-    queries: int,
-    relevant: int,
-    metrics: tuple[str, ...] = RANKING_METRICS,
+def ranking_metrics(
+    human: ArrayLike, judge: ArrayLike, query: ArrayLike, queries: int, relevant: int
 ) -> dict[str, Floats]:
-    """One value of each ranking metric for each query.
+    """Pairwise accuracy, nDCG and nDCG@10 of each query.
+
+    Pairwise accuracy is the share of document pairs with different human grades that the judge
+    orders as people do, a tie counting one half. nDCG (Järvelin and Kekäläinen, 2002) has gain
+    2^grade - 1 (Burges et al., 2005), grades below 0 counting as 0, and discount
+    1 / log2(rank + 1); tied documents share the mean of their gains over all orders among
+    themselves (McSherry and Najork, 2008), so the order of the input does not matter.
 
     Args:
         human: People's grades, shape (pairs,).
-        judge: Grades or scores of the judge, shape (pairs,).
+        judge: Grades or scores of the judge, higher is better, shape (pairs,).
         query: Number of the pair's query, shape (pairs,).
         queries: How many queries there are.
         relevant: Grade from which a document counts as relevant.
-        metrics: Some of `RANKING_METRICS`.
 
     Returns:
-        Values by metric, shape (queries,); nan for a query that has no document pair with
-        different grades (pairwise accuracy) or no relevant document (nDCG).
+        `pairwise_accuracy`, `ndcg` and `ndcg_at_10`, 0 to 1, shape (queries,); nan for a query
+        that has no document pair with different grades (pairwise accuracy) or no relevant
+        document (nDCG).
     """
     truth, score = np.asarray(human), np.asarray(judge, dtype=np.float64)
     order = _Order.of(score, np.asarray(query, dtype=np.int64), queries)
-    found = {}
-    if "pairwise_accuracy" in metrics:
-        found["pairwise_accuracy"] = _pairwise_accuracy(truth, order)
-    cutoffs = {"ndcg": None, "ndcg_at_10": _CUTOFF}
-    wanted = [name for name in cutoffs if name in metrics]
-    if wanted:
-        gain, ideal = _gains(truth, order)
-        some = np.bincount(order.query[(truth >= relevant)[order.rows]], minlength=queries) > 0
-        for name in wanted:
-            found[name] = np.where(some, _ndcg(order, gain, ideal, cutoffs[name]), np.nan)
-    return found
+    gain, ideal = _gains(truth, order)
+    some = np.bincount(order.query[(truth >= relevant)[order.rows]], minlength=queries) > 0
+    return {
+        "pairwise_accuracy": _pairwise_accuracy(truth, order),
+        "ndcg": np.where(some, _ndcg(order, gain, ideal, None), np.nan),
+        "ndcg_at_10": np.where(some, _ndcg(order, gain, ideal, _CUTOFF), np.nan),
+    }
 
 
 @dataclass(frozen=True)
@@ -181,5 +141,68 @@ def _ndcg(order: _Order, gain: Floats, ideal: Floats, cutoff: int | None) -> Flo
     return np.where(best > 0.0, reached / np.where(best > 0.0, best, 1.0), np.nan)
 
 
-def _one_query(score: Floats) -> Ints:
-    return np.zeros(score.size, dtype=np.int64)
+class ScoreCorrelation:
+    """Spearman's ρ as a function of how often each query counts.
+
+    Its ranks change with every resample, so there are no sums over queries to start from. But
+    the scores are sorted once, and a tie's rank is the middle of the stretch of weights that it
+    covers, so a resample is one cumulative sum. The spread of such ranks depends on the lengths
+    of the stretches alone: (n³ - Σ length³) / 12 (Kendall, 1945).
+
+    Args:
+        pairs: People's grades and the judge's scores.
+    """
+
+    bounds = (-1.0, 1.0)
+
+    def __init__(self, pairs: GradedPairs) -> None:
+        self.queries = pairs.queries
+        self.bounds = (-1.0, 1.0)
+        order = np.argsort(pairs.judge, kind="stable")
+        values = pairs.judge[order]
+        fresh = np.ones(values.size, dtype=bool)
+        fresh[1:] = values[1:] != values[:-1]
+        self._heads = np.flatnonzero(fresh)
+        self._tie = None if fresh.all() else np.cumsum(fresh) - 1
+        self._query = pairs.query[order]
+        self._weight = None if pairs.weight is None else pairs.weight[order]
+        grades, place = np.unique(pairs.human, return_inverse=True)
+        self._given = (place.ravel()[order][:, None] == np.arange(grades.size)).astype(np.float64)
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Correlations, shape (n,), for weights of shape (n, queries); nan for one value only."""
+        if self._query.size == 0:
+            return np.full(len(weights), np.nan)
+        step = max(1, _CELLS // self._query.size)
+        parts = [
+            self._correlations(weights[start : start + step])
+            for start in range(0, len(weights), step)
+        ]
+        return np.concatenate(parts)
+
+    def _correlations(self, weights: Floats) -> Floats:
+        weight = weights[:, self._query]
+        if self._weight is not None:
+            weight = weight * self._weight
+        by_grade = weight @ self._given
+        total = by_grade.sum(1, keepdims=True)
+        stretch = weight if self._tie is None else np.add.reduceat(weight, self._heads, axis=1)
+        rank = np.cumsum(stretch, axis=1)
+        rank -= stretch / 2.0
+        rank -= total / 2.0
+        if self._tie is not None:
+            rank = rank[:, self._tie]
+        rank *= weight
+        human = np.cumsum(by_grade, axis=1) - by_grade / 2.0 - total / 2.0
+        covariance = ((rank @ self._given) * human).sum(1)
+        size = total[:, 0] ** 3
+        spreads = [size - _sum_of_cubes(lengths) for lengths in (by_grade, stretch)]
+        # Rounding leaves a trace where only one value has weight.
+        defined = (spreads[0] > 1e-10 * size) & (spreads[1] > 1e-10 * size)
+        scale = np.sqrt(np.where(defined, spreads[0] * spreads[1], 1.0)) / 12.0
+        return np.where(defined, covariance / scale, np.nan)
+
+
+def _sum_of_cubes(lengths: Floats) -> Floats:
+    """Shape (n,) from (n, stretches); powers of whole arrays are many times as slow."""
+    return np.einsum("ij,ij,ij->i", lengths, lengths, lengths)

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
-from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL
+from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, compare
 from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
 from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
-from relevance_distillery.evaluation.statistics.comparison import compare
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, majority, read_posterior

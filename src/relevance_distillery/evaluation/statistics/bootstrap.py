@@ -1,43 +1,30 @@
-"""Confidence intervals by resampling queries.
+"""Figures as functions of query weights, and their intervals by resampling queries.
 
 The pairs of one query resemble each other, so an interval that resamples pairs is far too
 narrow: whole queries are drawn (Cameron, Gelbach and Miller, 2008). How an interval is made of
-the draws is in `studentized`.
+the draws is in `bootstrap_t`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.statistics.statistic import (
-    Statistic,
-    SumStatistic,
-    difference,
-    ratio,
-)
-from relevance_distillery.evaluation.statistics.studentized import (
+from relevance_distillery.evaluation.statistics.bootstrap_t import (
     UNBOUNDED,
+    Bounds,
     Interval,
     Studentized,
 )
 
-__all__ = [
-    "Interval",
-    "Statistic",
-    "SumStatistic",
-    "difference",
-    "interval",
-    "intervals",
-    "ratio",
-    "resamples_of_queries",
-    "standard_error",
-    "studentized",
-]
-
 Floats = NDArray[np.float64]
+
+_STEP = 1e-6
+"""Step of the numerical derivative, as a share of the largest sum."""
 
 _CELLS = 4_000_000
 """Weights held at once: keeps memory flat whatever the number of queries."""
@@ -50,6 +37,106 @@ _JACKKNIFE_GROUPS = 200
 
 _MOST_PARTS = 64
 """A figure of more sums is studentized by its pseudo-values: its slopes would take too long."""
+
+
+class Statistic(Protocol):
+    """A figure as a function of how often each query counts."""
+
+    @property
+    def queries(self) -> int:
+        """How many queries there are."""
+        ...
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Values, shape (n,), for weights of shape (n, queries)."""
+        ...
+
+
+@dataclass(frozen=True)
+class SumStatistic:
+    """A figure that depends on the data through sums over queries.
+
+    Attributes:
+        sums: What each query adds, shape (queries, parts).
+        finish: From sums, shape (n, parts), to values, shape (n,). Multiplying all sums by a
+            number changes nothing.
+        bounds: The lowest and highest value that the figure can have; its interval stays
+            within them.
+    """
+
+    sums: Floats
+    finish: Callable[[Floats], Floats]
+    bounds: Bounds = UNBOUNDED
+
+    @property
+    def queries(self) -> int:
+        """How many queries there are."""
+        return int(self.sums.shape[0])
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Values for weights of the queries."""
+        return self.finish(weights @ self.sums)
+
+    def without_each(self) -> Floats:
+        """Values with one query left out, shape (queries,)."""
+        return self.finish(self.sums.sum(0) - self.sums)
+
+    def slopes(self, totals: Floats) -> tuple[Floats, Floats]:
+        """Values for some sums, shape (n, parts), and their derivatives, shape (n, parts)."""
+        return slopes(self.finish, totals)
+
+
+@dataclass(frozen=True)
+class _Difference(SumStatistic):
+    """A difference whose sides are differentiated one by one, at half the cost."""
+
+    sides: tuple[SumStatistic, SumStatistic] | None = None
+
+    def slopes(self, totals: Floats) -> tuple[Floats, Floats]:
+        """Values and derivatives, the second figure's with the sign turned."""
+        assert self.sides is not None
+        split = self.sides[0].sums.shape[1]
+        first = self.sides[0].slopes(totals[:, :split])
+        second = self.sides[1].slopes(totals[:, split:])
+        return first[0] - second[0], np.hstack([first[1], -second[1]])
+
+
+def ratio(totals: Floats) -> Floats:
+    """First column over second, shape (n,); nan where the second is 0."""
+    some = totals[:, 1] > 1e-12
+    return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
+
+
+def difference(first: SumStatistic, second: SumStatistic) -> SumStatistic:
+    """The first figure minus the second, over the same queries."""
+    split = first.sums.shape[1]
+
+    def finish(sums: Floats) -> Floats:
+        return first.finish(sums[:, :split]) - second.finish(sums[:, split:])
+
+    sums = np.hstack([first.sums, second.sums])
+    return _Difference(sums, finish, sides=(first, second))
+
+
+def slopes(finish: Callable[[Floats], Floats], totals: Floats) -> tuple[Floats, Floats]:
+    """A figure and its derivatives by each sum, from differences.
+
+    Args:
+        finish: From sums, shape (n, parts), to values, shape (n,).
+        totals: Sums over the queries of each resample, shape (n, parts).
+
+    Returns:
+        Values, shape (n,), and derivatives, shape (n, parts).
+    """
+    values = finish(totals)
+    step = _STEP * max(float(np.abs(totals).max(initial=0.0)), 1e-12)
+    found = np.zeros_like(totals)
+    # A sum that is 0 everywhere adds nothing, whatever its slope.
+    for part in np.flatnonzero(totals.any(axis=0)):
+        moved = totals.copy()
+        moved[:, part] += step
+        found[:, part] = (finish(moved) - values) / step
+    return values, found
 
 
 def resamples_of_queries(queries: int, resamples: int, seed: int) -> Iterator[Floats]:
@@ -102,7 +189,7 @@ def intervals(
 def studentized(
     statistics: Mapping[str, Statistic], resamples: int = 1000, seed: int = 0
 ) -> dict[str, Studentized]:
-    """What the draws say about each figure: intervals of any level, and one-sided p-values.
+    """Each figure with its resamples: gives intervals of any level and one-sided p-values.
 
     Args:
         statistics: The figures by name, as functions of query weights.
@@ -126,7 +213,7 @@ def standard_error(statistic: Statistic) -> float:
         nan with fewer than two queries that count, or where the figure is not defined without
         one of them.
     """
-    return _jackknife(_left_out(statistic))
+    return _jackknife(_leave_one_out(statistic))
 
 
 class _Totals:
@@ -158,23 +245,23 @@ class _Totals:
 
 
 class _Figure:
-    """One figure while queries are drawn: how far it strays, and its own standard error.
+    """Resamples of one figure: their deviations from the estimate and their standard errors.
 
     With few sums both come from the figure itself, its error from its slopes (infinitesimal
     jackknife; Efron, 1982). Otherwise they are those of the mean of the jackknife's pseudo-values
-    (Tukey, 1958), which cost nothing; of very many queries not even that is needed.
+    (Tukey, 1958), which are cheap.
     """
 
     def __init__(self, statistic: Statistic) -> None:
         self.statistic = statistic
         self.estimate = float(statistic(np.ones((1, statistic.queries)))[0])
-        self._left_out = _left_out(statistic)
+        self._jackknifed = _leave_one_out(statistic)
         self._pseudo = self._pseudo_values()
         self._values: list[Floats] = []
         self._ratios: list[tuple[Floats, Floats]] = []
 
     def draw(self, totals: _Totals) -> None:
-        """Take up some resamples."""
+        """Add some resamples."""
         figure = self.statistic
         if not isinstance(figure, SumStatistic):
             self._values.append(figure(totals.weights))
@@ -194,35 +281,35 @@ class _Figure:
             self._ratios.append((mean, spread / figure.queries))
 
     def finished(self, resamples: int) -> Studentized:
-        """What all resamples say."""
+        """The figure with all its resamples."""
         values = np.concatenate(self._values) if self._values else np.zeros(0)
         defined = np.isfinite(values)
         enough = defined.sum() >= max(_FEWEST_DEFINED * resamples, 2.0)
-        strayed = errors = None
+        deviations = errors = None
         if self._ratios:
-            strayed = np.concatenate([part for part, _ in self._ratios])[defined]
+            deviations = np.concatenate([part for part, _ in self._ratios])[defined]
             variance = np.concatenate([part for _, part in self._ratios])[defined]
             errors = np.sqrt(np.maximum(variance, 0.0))
         return Studentized.of(
             estimate=self.estimate,
-            error=_jackknife(self._left_out) if enough else float("nan"),
+            error=_jackknife(self._jackknifed) if enough else float("nan"),
             freedom=int(_counts(self.statistic).sum()) - 1,
             bounds=getattr(self.statistic, "bounds", UNBOUNDED),
             values=values[defined],
-            strayed=strayed,
+            deviations=deviations,
             errors=errors,
         )
 
     def _pseudo_values(self) -> Floats | None:
-        """What each query moves the figure by, shape (queries,); None where not needed."""
+        """Jackknife influence of each query, shape (queries,); None where not needed."""
         figure = self.statistic
         if isinstance(figure, SumStatistic) and figure.sums.shape[1] <= _MOST_PARTS:
             return None
         counting = _counts(figure)
-        if self._left_out.size != counting.sum() or not np.isfinite(self._left_out).all():
+        if self._jackknifed.size != counting.sum() or not np.isfinite(self._jackknifed).all():
             return None
         found = np.zeros(figure.queries)
-        found[counting] = (self._left_out.mean() - self._left_out) * (counting.sum() - 1)
+        found[counting] = (self._jackknifed.mean() - self._jackknifed) * (counting.sum() - 1)
         return found
 
 
@@ -230,7 +317,7 @@ def _key(figure: SumStatistic) -> tuple[int, ...]:
     return (figure.sums.__array_interface__["data"][0], *figure.sums.shape)
 
 
-def _left_out(statistic: Statistic) -> Floats:
+def _leave_one_out(statistic: Statistic) -> Floats:
     """Values without each query that counts, or without each of a number of groups."""
     if isinstance(statistic, SumStatistic):
         return statistic.without_each()[_counts(statistic)]
@@ -239,11 +326,11 @@ def _left_out(statistic: Statistic) -> Floats:
     return statistic((group[None, :] != np.arange(groups)[:, None]).astype(np.float64))
 
 
-def _jackknife(left_out: Floats) -> float:
-    if left_out.size < 2 or not np.isfinite(left_out).all():
+def _jackknife(values: Floats) -> float:
+    if values.size < 2 or not np.isfinite(values).all():
         return float("nan")
-    spread = float(((left_out - left_out.mean()) ** 2).sum())
-    return float((spread * (left_out.size - 1) / left_out.size) ** 0.5)
+    spread = float(((values - values.mean()) ** 2).sum())
+    return float((spread * (values.size - 1) / values.size) ** 0.5)
 
 
 def _counts(statistic: Statistic) -> NDArray[np.bool_]:

@@ -1,11 +1,12 @@
-"""Figures as JSON: rounded, and null with a reason where there is none, never NaN."""
+"""Figures for JSON: rounded, and null with a reason where one is not defined, never NaN."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from relevance_distillery.evaluation.statistics.bootstrap import Interval
+if TYPE_CHECKING:
+    from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 
 DIGITS = 6
 """Decimal places kept; far below any interval's width."""

@@ -1,10 +1,9 @@
-"""A mean from few human and many machine values, honest about the machine.
+"""Prediction-powered inference: a mean from few human and many machine values.
 
-Machine values of many queries give a precise mean that may be wrong; the queries where people
-and machine can be compared say how wrong (Angelopoulos et al., 2023, Science 382, "Prediction-
-powered inference"). How far the machine is trusted is tuned on the data (PPI++; Angelopoulos,
-Duchi and Zrnic, 2023, arXiv 2311.01453), so a bad machine costs little. A machine that learned
-from those same human values knows their errors: cross-fit it first (`cross_fitting`).
+Machine values of many queries give a precise but possibly biased mean; the queries that people
+graded too measure the bias (Angelopoulos et al., 2023, Science 382). The weight λ of the machine
+is tuned on the data (PPI++; Angelopoulos, Duchi and Zrnic, 2023, arXiv 2311.01453), so that a bad
+machine costs little. Queries whose human values taught the machine must not correct it.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from relevance_distillery.evaluation.statistics.bootstrap import Interval
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 
 Floats = NDArray[np.float64]
 Quantiles = Literal["t", "normal"]
 
 FEWEST_TUNED = 5
-"""With fewer human units λ is not fitted: its own error would cost more than the machine brings."""
+"""With fewer human units λ is not fitted: its own error would outweigh the gain."""
 
 
 @dataclass(frozen=True)
 class PredictionPowered:
-    """The mean of what people would say, from people and machine together.
+    """The mean of human values, estimated from people and machine together.
 
     Attributes:
         interval: The prediction-powered mean with its limits.
@@ -156,7 +155,7 @@ def _without_limits(human: Floats) -> str:
 
 
 def _without_machine(human: Floats, machine_only: Floats, power: float | None) -> str:
-    """Why the human values stand alone; empty when they do not."""
+    """Why the machine values are not used; empty when they are."""
     if machine_only.size == 0:
         return "no query has machine values alone: the interval is that of people's values"
     if power is None and human.size < FEWEST_TUNED:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.statistics.bootstrap import Interval
-from relevance_distillery.evaluation.statistics.comparison import holm
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
+from relevance_distillery.evaluation.statistics.randomization import holm
 from relevance_distillery.evaluation.systems.estimates import Options, Values, powered
 from relevance_distillery.evaluation.systems.rank_correlation import CORRELATIONS, correlations
 from relevance_distillery.evaluation.systems.significance import (

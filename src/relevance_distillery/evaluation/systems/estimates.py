@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval, ratio
+from relevance_distillery.evaluation.statistics.bootstrap_t import UNBOUNDED
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import (
     PredictionPowered,
     powered_mean,
 )
-from relevance_distillery.evaluation.statistics.studentized import UNBOUNDED
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

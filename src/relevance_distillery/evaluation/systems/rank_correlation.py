@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from relevance_distillery.evaluation.statistics.bootstrap import Interval, resamples_of_queries
+from relevance_distillery.evaluation.statistics.bootstrap import resamples_of_queries
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 
 Floats = NDArray[np.float64]
 

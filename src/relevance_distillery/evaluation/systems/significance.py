@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.statistics.comparison import holm
+from relevance_distillery.evaluation.statistics.randomization import holm
 
 Floats = NDArray[np.float64]
 

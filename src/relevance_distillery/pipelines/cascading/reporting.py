@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from relevance_distillery.evaluation.agreement.summary import FEW_QUERIES
+from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet
 from relevance_distillery.evaluation.cascades.report import (
     ReportOptions,

@@ -18,8 +18,8 @@ from relevance_distillery.collections.judge_files import (
     read_judge,
 )
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.agreement.tables import grading_judges
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
@@ -92,7 +92,7 @@ def measure_grades(
     grading_facts: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of agreement.json, see `evaluation.agreement.summary.measure`.
+    """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
 
     Returns:
         Judges by the names of their files and `sources`, what each file held, for the benchmark

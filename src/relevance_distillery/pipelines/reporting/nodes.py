@@ -229,7 +229,7 @@ def measure_agreement(
     grading_facts: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of agreement.json, see `evaluation.agreement.summary.measure`.
+    """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
 
     Returns:
         Of the benchmark that decides; of each other one the same in `other_benchmarks`.

@@ -1,15 +1,14 @@
-"""A figure's interval from its standard error and how far resamples strayed, in such errors.
+"""Symmetric bootstrap-t intervals (Hall, 1988) and one-sided p-values of a figure.
 
-The interval is studentized (Efron and Tibshirani, 1993, chapter 12): the critical value is not
-Student's t but what |resampled figure - figure| / its own standard error reached, in both
-directions together (the symmetric bootstrap-t; Hall, 1988), and never below Student's t. The
-standard error over queries is the jackknife's, which does not err on the small side (Efron and
+The interval is studentized (Efron and Tibshirani, 1993, chapter 12): its critical value is a
+quantile of |resampled figure - figure| / standard error of the resample, never below Student's
+t. The standard error over queries is the jackknife's, which is not biased downwards (Efron and
 Stein, 1981). A figure with bounds is treated on the logit scale between them (Fisher's z where
-they are -1 and 1), where its error depends less on where it stands, so that limits stay inside;
-a figure on a bound has no place on that scale: its limits are its own, cut off at the bounds.
+they are -1 and 1), so that limits stay inside; a figure that equals a bound is treated on its own
+scale, its limits clipped to the bounds.
 
-Chosen in simulation (docs/results/coverage.md shows what it does): BCa limits covered a kappa too
-seldom, the equal-tailed bootstrap-t differences of means.
+Chosen in simulation (docs/results/coverage.md): BCa limits covered a kappa too seldom, the
+equal-tailed bootstrap-t differences of means.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 
 _SMALLEST = 0.2
-"""A resample's standard error counts as at least this share of the figure's: a few resamples of
-a few queries hold next to no spread, and would decide alone."""
+"""A resample's standard error counts as at least this share of the figure's: with few queries some
+resamples have next to no spread, and would set the quantile alone."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Studentized:
-    """An estimate, its standard error, and what that ratio reached in the resamples.
+    """An estimate, its standard error, and the studentized deviations of its resamples.
 
     Attributes:
         estimate: The figure over all queries.
@@ -77,10 +76,10 @@ class Studentized:
         freedom: int,
         bounds: Bounds,
         values: Floats,
-        strayed: Floats | None,
+        deviations: Floats | None,
         errors: Floats | None,
     ) -> Studentized:
-        """Put an estimate and its resamples together.
+        """From an estimate and its resamples.
 
         Args:
             estimate: The figure over all queries, nan where it is not defined.
@@ -88,18 +87,18 @@ class Studentized:
             freedom: Queries that count, less one.
             bounds: Lowest and highest possible value.
             values: The figure in the resamples, shape (resamples,), all finite.
-            strayed: How far each is from the estimate, shape (resamples,);
-                None for Student's t.
-            errors: The standard error in each, shape (resamples,).
+            deviations: Resampled figure minus estimate, shape (resamples,); None to use
+                Student's t.
+            errors: The standard error of each resample, shape (resamples,).
         """
         if not np.isfinite(estimate) or not np.isfinite(error) or freedom < 1:
             return cls(estimate, float("nan"), freedom)
         if error < 1e-12 or np.ptp(values) < 1e-12:
             return cls(estimate, 0.0, freedom, resamples=values.size)
         ratios = None
-        if strayed is not None and errors is not None:
+        if deviations is not None and errors is not None:
             own = np.maximum(np.nan_to_num(errors), _SMALLEST * error)
-            ratios = np.sort(np.abs(strayed) / own)
+            ratios = np.sort(np.abs(deviations) / own)
         low, high = bounds
         logit = bool(np.isfinite(low) and low < estimate < high)
         if logit:
@@ -116,44 +115,46 @@ class Studentized:
         if self.ratios is not None:
             critical = max(critical, float(np.quantile(self.ratios, level)))
         reach = critical * self.error
-        middle = self._inner(self.estimate)
-        return Interval(self.estimate, self._outer(middle - reach), self._outer(middle + reach))
+        middle = self._scaled(self.estimate)
+        return Interval(
+            self.estimate, self._unscaled(middle - reach), self._unscaled(middle + reach)
+        )
 
     def p_at_most(self, value: float) -> float:
         """One-sided p-value of the null hypothesis that the figure is `value` or less.
 
-        The interval turned round: below (1 - level) / 2 exactly where the lower limit of the
-        interval of that level lies above `value`.
+        The inversion of the interval: below (1 - level) / 2 exactly where the lower limit of
+        the interval of that level lies above `value`.
 
         Returns:
             From 1 / (resamples + 1), which no number of draws can go below, to 1; nan where
             there is no interval.
         """
-        return self._tail(self._inner(self.estimate) - self._inner(value))
+        return self._tail(self._scaled(self.estimate) - self._scaled(value))
 
     def p_at_least(self, value: float) -> float:
         """One-sided p-value of the null hypothesis that the figure is `value` or more."""
-        return self._tail(self._inner(value) - self._inner(self.estimate))
+        return self._tail(self._scaled(value) - self._scaled(self.estimate))
 
     def _tail(self, apart: float) -> float:
-        """Chance to be so far on the right side of a value."""
+        """One-sided tail probability at a distance on the (logit) scale."""
         if not np.isfinite(self.error):
             return float("nan")
         smallest = 1.0 / (self.resamples + 1)
         if self.error == 0.0:
             return smallest if apart > 0 else 1.0
-        tail = self._beyond(abs(apart) / self.error) / 2.0
+        tail = self._two_sided(abs(apart) / self.error) / 2.0
         return max(tail if apart >= 0 else 1.0 - tail, smallest)
 
-    def _beyond(self, ratio: float) -> float:
-        """Two-sided chance of a ratio this large."""
+    def _two_sided(self, ratio: float) -> float:
+        """Two-sided tail probability of a studentized deviation."""
         chance = 2.0 * float(student_t.sf(ratio, self.freedom))
         if self.ratios is None:
             return chance
         places = np.linspace(0.0, 1.0, self.ratios.size)
         return max(chance, 1.0 - float(np.interp(ratio, self.ratios, places)))
 
-    def _inner(self, value: float) -> float:
+    def _scaled(self, value: float) -> float:
         if not self.logit:
             return value
         low, high = self.bounds
@@ -161,6 +162,6 @@ class Studentized:
             return -np.inf if value <= low else np.inf
         return float(np.log((value - low) / (high - value)))
 
-    def _outer(self, place: float) -> float:
+    def _unscaled(self, value: float) -> float:
         low, high = self.bounds
-        return float(low + (high - low) * expit(place) if self.logit else np.clip(place, low, high))
+        return float(low + (high - low) * expit(value) if self.logit else np.clip(value, low, high))

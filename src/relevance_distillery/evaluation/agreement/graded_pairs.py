@@ -1,16 +1,17 @@
-"""The table of graded benchmark documents, and what each judge said as numbered pairs.
+"""Pairs graded by people and by one judge, and how to read them from benchmark_grades.
 
-A judge is a set of columns: `NAME_grade` (grades of the scale), `NAME_probabilities` (of the
-grades, lowest first), or a score without grades: `NAME_score`, or a column of `SCORING_JUDGES`.
+In that table a judge is a set of columns: `NAME_grade` (grades of the scale),
+`NAME_probabilities` (of the grades, lowest first), or a score without grades: `NAME_score`, or a
+column of `SCORING_JUDGES`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +26,28 @@ SCORING_JUDGES = (
 """Scores without grades whose column is their name; other columns need the end `_score`."""
 
 _GRADE, _SCORE, _PROBABILITIES = "_grade", "_score", "_probabilities"
+
+
+@dataclass(frozen=True)
+class GradedPairs:
+    """Grades of the same pairs by people and by one judge.
+
+    Attributes:
+        human: People's grades, shape (pairs,).
+        judge: The judge's grades, or scores where `graded` is false, shape (pairs,).
+        query: Number of each pair's query, shape (pairs,).
+        queries: How many queries there are in all, those without pairs included.
+        graded: The judge gave grades of the scale.
+        weight: How many pairs each pair stands for, shape (pairs,): 1 / its inclusion
+            probability where the pairs are a sample; None where all count alike.
+    """
+
+    human: NDArray[np.int64]
+    judge: NDArray[np.float64]
+    query: NDArray[np.int64]
+    queries: int
+    graded: bool = True
+    weight: NDArray[np.float64] | None = None
 
 
 def query_numbers(grades: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
@@ -55,7 +78,7 @@ def graded_by(grades: pd.DataFrame, judge: str) -> NDArray[np.bool_]:
 def pairs_of(
     grades: pd.DataFrame, judge: str, rows: NDArray[np.bool_] | None = None
 ) -> GradedPairs:
-    """What people and one judge said.
+    """The pairs of one judge.
 
     Args:
         grades: Columns query_id, human and the judge's; and weight, where the rows are a
@@ -116,7 +139,7 @@ def weights_of(grades: pd.DataFrame, rows: NDArray[np.bool_]) -> Floats | None:
 
 
 def _columns(grades: pd.DataFrame) -> dict[str, tuple[str, bool]]:
-    """Columns of judges that said something: their judge, and whether they hold grades."""
+    """Columns of judges that are not empty: their judge, and whether they hold grades."""
     found = {}
     for column in grades.columns:
         name, graded = _names(column, grades)

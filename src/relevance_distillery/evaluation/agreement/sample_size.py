@@ -1,9 +1,8 @@
-"""How many human grades are needed: intervals and tests of a benchmark of another size.
+"""How many human grades are needed: interval width and power for a benchmark of another size.
 
-What is there tells how much queries differ. Fewer queries, or fewer pairs of each, are drawn
-from it and measured; more queries are projected: a standard error falls with the square root of
-their number. Doubling the pairs of each query helps less, since pairs of one query resemble each
-other.
+Fewer queries, or fewer pairs of each, are drawn from the benchmark and measured. More queries are
+projected: a standard error falls with the square root of their number. More pairs of each query
+help less, since pairs of one query are correlated.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import nct, norm
 from scipy.stats import t as student_t
 
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
 from relevance_distillery.evaluation.statistics.bootstrap import (
     SumStatistic,
     difference,
@@ -44,7 +43,7 @@ _NORMAL_FROM = 1000
 """The noncentral t is as good as normal from so many queries, and costly to compute."""
 
 _MOST = 10_000_000
-"""Nobody grades more queries than this."""
+"""Upper limit of the search: more queries are never graded."""
 
 
 def sample_size(
@@ -61,13 +60,13 @@ def sample_size(
 ) -> dict[str, Any]:
     """Interval width and power against the number of graded queries and pairs.
 
-    A half width is Student's t times the jackknife standard error over queries, times what the
-    interval of the report needs beyond that on the benchmark as it is.
+    A half width is Student's t times the jackknife standard error over queries, times the ratio
+    of the report's bootstrap-t interval to that on the benchmark as it is.
 
     Args:
-        judge_pairs: What people and the judge said, on the pairs that both judges graded where
+        judge_pairs: Grades of people and judge, on the pairs that both judges graded where
             there is a rival.
-        rival_pairs: What people and the rival said about the same pairs in the same order; None
+        rival_pairs: Grades of people and rival for the same pairs in the same order; None
             for no power.
         scale: The grades.
         margin: The loss that does not matter.
@@ -96,16 +95,16 @@ def sample_size(
         return found | {"reason": reason}
 
     shown = interval(statistic, resamples, seed, level)
-    stretch = (
+    widening = (
         (shown.high - shown.low) / 2.0 / _half_width(spread / graded.size**0.5, graded.size, level)
     )
-    if not np.isfinite(stretch):
+    if not np.isfinite(widening):
         return found | {"reason": "the metric has no interval on this benchmark"}
     rng = np.random.default_rng(seed)
     each = judge_pairs.human.size / graded.size
 
     def projected(queries: int) -> float:
-        return stretch * _half_width(spread / queries**0.5, queries, level)
+        return widening * _half_width(spread / queries**0.5, queries, level)
 
     found["by_queries"] = [
         {
@@ -114,14 +113,14 @@ def sample_size(
             "half_width": number(
                 projected(queries)
                 if queries >= graded.size
-                else stretch * _of_queries(whole, queries, rng, level)
+                else widening * _of_queries(whole, queries, rng, level)
             ),
             "projected": queries > graded.size,
         }
         for queries in sorted({*_QUERIES, graded.size})
         if queries <= _BEYOND * graded.size
     ]
-    found["by_pairs"] = _by_pairs(judge_pairs, scale, metric, rng, level, stretch)
+    found["by_pairs"] = _by_pairs(judge_pairs, scale, metric, rng, level, widening)
     found["queries_for"] = []
     for wanted in HALF_WIDTHS:
         needed = _fewest(projected, wanted, falling=True)
@@ -153,7 +152,7 @@ def _by_pairs(
     metric: str,
     rng: np.random.Generator,
     level: float,
-    stretch: float,
+    widening: float,
 ) -> list[dict[str, Any]]:
     """Half widths with at most so many pairs of each query, down to two."""
     of_query = np.bincount(pairs.query, minlength=pairs.queries)
@@ -165,14 +164,14 @@ def _by_pairs(
         place = _places(pairs.query, of_query, rng)
         for most in sizes:
             kept = place < most
-            # What was left out is stood for by what was kept: the same figure is estimated.
-            stands_for = (of_query / np.clip(of_query, 1, most))[pairs.query]
+            # Kept pairs are weighted up to all pairs of their query: the same figure is estimated.
+            scale_up = (of_query / np.clip(of_query, 1, most))[pairs.query]
             part = GradedPairs(
                 pairs.human[kept],
                 pairs.judge[kept],
                 pairs.query[kept],
                 pairs.queries,
-                weight=(weight * stands_for)[kept],
+                weight=(weight * scale_up)[kept],
             )
             error = standard_error(pooled(metric, counts_by_query(part, scale), scale))
             widths[most].append(_half_width(error, queries, level))
@@ -180,7 +179,7 @@ def _by_pairs(
         {
             "pairs_per_query": most,
             "pairs": int(np.minimum(of_query, most).sum()),
-            "half_width": number(stretch * _mean(widths[most])),
+            "half_width": number(widening * _mean(widths[most])),
         }
         for most in sizes
     ]
@@ -253,7 +252,7 @@ def _power(
 
 
 def _fewest(figure: Callable[[int], float], wanted: float, falling: bool = False) -> int | None:
-    """The smallest number of queries with such a figure; None where nobody could grade them."""
+    """The smallest number of queries with such a figure; None above the upper limit."""
 
     def enough(queries: int) -> bool:
         return figure(queries) <= wanted if falling else figure(queries) >= wanted

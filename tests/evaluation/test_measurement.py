@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relevance_distillery.evaluation.agreement.ceiling import human_ceiling
+from relevance_distillery.evaluation.agreement.annotators import human_ceiling
+from relevance_distillery.evaluation.agreement.measurement import Options, measure
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.agreement.summary import Options, measure
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -11,11 +11,14 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from relevance_distillery.evaluation.agreement.ceiling import human_ceiling
+from relevance_distillery.evaluation.agreement.annotators import (
+    MOST_ANNOTATORS,
+    Ratings,
+    compare_with_people,
+    human_ceiling,
+)
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.agreement.one_scale import one_scale
-from relevance_distillery.evaluation.agreement.ratings import MOST_RATERS, Ratings
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 QUICK = Options(resamples=150, permutations=150)
@@ -54,7 +57,7 @@ def benchmark(
 
 def test_every_two_raters_stand_once_with_their_own_kappa() -> None:
     annotators, grades = benchmark({"ann": 0.6, "bob": 0.6, "cid": 0.9})
-    found = one_scale(annotators, grades, SCALE, QUICK)["couples"]
+    found = compare_with_people(annotators, grades, SCALE, QUICK)["couples"]
     wide = annotators.pivot(index=KEY, columns="annotator", values="grade")
     assert set(found) == {"ann and bob", "ann and cid", "bob and cid"}
     for couple, row in found.items():
@@ -67,7 +70,7 @@ def test_every_two_raters_stand_once_with_their_own_kappa() -> None:
 
 def test_rows_equal_the_mean_over_couples_by_hand() -> None:
     annotators, grades = benchmark({"ann": 0.6, "bob": 0.6, "cid": 0.9})
-    found = one_scale(annotators, grades, SCALE, QUICK)
+    found = compare_with_people(annotators, grades, SCALE, QUICK)
     wide = annotators.pivot(index=KEY, columns="annotator", values="grade")
     judged = grades.set_index(KEY)[["good_grade", "poor_grade"]].astype(int).reindex(wide.index)
 
@@ -97,7 +100,7 @@ def test_rows_equal_the_mean_over_couples_by_hand() -> None:
 
 def test_better_and_worse_than_people_are_told_apart() -> None:
     annotators, grades = benchmark({"ann": 0.7, "bob": 0.7, "cid": 0.7}, queries=40)
-    apart = one_scale(annotators, grades, SCALE, QUICK)["judge_minus_people"]
+    apart = compare_with_people(annotators, grades, SCALE, QUICK)["judge_minus_people"]
     assert apart["good"]["quadratic_kappa"]["low"] > 0
     assert apart["poor"]["quadratic_kappa"]["high"] < 0
     assert apart["poor"]["quadratic_kappa"]["p"] < 0.02
@@ -105,16 +108,16 @@ def test_better_and_worse_than_people_are_told_apart() -> None:
     rng = np.random.default_rng(5)
     same = np.clip(np.rint(grades["human"] + rng.normal(0, 0.7, len(grades))), 0, 3)
     grades["same_grade"] = same.astype("Int64")
-    found = one_scale(annotators, grades, SCALE, QUICK)["judge_minus_people"]["same"]
+    found = compare_with_people(annotators, grades, SCALE, QUICK)["judge_minus_people"]["same"]
     assert found["quadratic_kappa"]["low"] < 0 < found["quadratic_kappa"]["high"]
 
 
 def test_a_judge_that_graded_some_pairs_meets_people_on_these() -> None:
     annotators, grades = benchmark({"ann": 0.6, "bob": 0.8})
     grades.loc[:99, "good_grade"] = pd.NA
-    whole = one_scale(annotators, grades, SCALE, QUICK)
-    part = one_scale(annotators, grades[100:], SCALE, QUICK)
-    common = one_scale(
+    whole = compare_with_people(annotators, grades, SCALE, QUICK)
+    part = compare_with_people(annotators, grades[100:], SCALE, QUICK)
+    common = compare_with_people(
         annotators[annotators["document_id"].isin(grades["document_id"][100:])],
         grades[100:],
         SCALE,
@@ -134,13 +137,13 @@ def test_raters_without_common_pairs_are_skipped_with_the_reason() -> None:
     kept = np.select(
         [annotators["annotator"] == "ann", annotators["annotator"] == "bob"], [first, ~first], True
     ).astype(bool)
-    found = one_scale(annotators[kept], grades, SCALE, QUICK)
+    found = compare_with_people(annotators[kept], grades, SCALE, QUICK)
     assert found["skipped"] == {"raters who graded no pair in common": ["ann and bob"]}
     assert set(found["raters"]) == {"ann", "bob", "cid"}
     assert found["pairs"] == 250
 
     apart = annotators[kept & (annotators["annotator"] != "cid")]
-    found = one_scale(apart, grades, SCALE, QUICK)
+    found = compare_with_people(apart, grades, SCALE, QUICK)
     json.dumps(found, allow_nan=False)
     assert found["raters"] == found["judges"] == found["judge_minus_people"] == {}
     assert found["pairs"] == 0
@@ -152,27 +155,29 @@ def test_a_judge_without_any_of_the_pairs_is_skipped() -> None:
     annotators, grades = benchmark({"ann": 0.5, "bob": 0.5})
     some = annotators["document_id"].isin(grades["document_id"][:100])
     grades.loc[:99, "poor_grade"] = pd.NA
-    found = one_scale(annotators[some], grades, SCALE, QUICK)
+    found = compare_with_people(annotators[some], grades, SCALE, QUICK)
     assert set(found["judges"]) == {"good"}
     assert found["skipped"] == {"graded none of the pairs that two people graded": ["poor"]}
 
 
 def test_one_rater_or_none_has_no_scale() -> None:
     annotators, grades = benchmark({"ann": 0.5})
-    assert one_scale(annotators, grades, SCALE, QUICK) == {}
-    assert one_scale(None, grades, SCALE, QUICK) == {}
+    assert compare_with_people(annotators, grades, SCALE, QUICK) == {}
+    assert compare_with_people(None, grades, SCALE, QUICK) == {}
     assert human_ceiling(None, SCALE, QUICK) == {}
 
 
 def test_only_the_most_productive_of_many_raters_are_compared() -> None:
-    names = [f"r{i:02d}" for i in range(MOST_RATERS + 3)]
+    names = [f"r{i:02d}" for i in range(MOST_ANNOTATORS + 3)]
     annotators, grades = benchmark(dict.fromkeys(names, 0.5), queries=6, documents=5)
     lazy = annotators["annotator"].isin(["r00", "r05", "r09"]) & (annotators["document_id"] > "d2")
     ratings = Ratings.of(annotators[~lazy])
-    assert len(ratings.grades) == MOST_RATERS
+    assert len(ratings.grades) == MOST_ANNOTATORS
     assert ratings.left_out == ("r00", "r05", "r09")
-    found = one_scale(annotators[~lazy], grades, SCALE, Options(resamples=20, permutations=20))
-    reason = f"beyond the {MOST_RATERS} raters with the most grades"
+    found = compare_with_people(
+        annotators[~lazy], grades, SCALE, Options(resamples=20, permutations=20)
+    )
+    reason = f"beyond the {MOST_ANNOTATORS} raters with the most grades"
     assert found["skipped"] == {reason: ["r00", "r05", "r09"]}
 
 
@@ -183,13 +188,15 @@ def test_a_couple_without_a_figure_does_not_hide_the_others() -> None:
     annotators = annotators[flat].copy()
     # All three gave these the same grade: cid's couples have no kappa at all.
     annotators.loc[annotators["document_id"].isin(few), "grade"] = 2
-    found = one_scale(annotators, grades, SCALE, QUICK)
+    found = compare_with_people(annotators, grades, SCALE, QUICK)
     json.dumps(found, allow_nan=False)
     assert found["raters"]["cid"]["quadratic_kappa"]["estimate"] is None
     assert "same grade" in found["raters"]["cid"]["quadratic_kappa"]["reason"]
     assert found["raters"]["cid"]["accuracy"]["estimate"] == 1.0
     both = annotators[annotators["annotator"] != "cid"]
-    alone = one_scale(both, grades, SCALE, QUICK)["raters"]["ann"]["quadratic_kappa"]["estimate"]
+    alone = compare_with_people(both, grades, SCALE, QUICK)["raters"]["ann"]["quadratic_kappa"][
+        "estimate"
+    ]
     assert found["raters"]["ann"]["quadratic_kappa"]["estimate"] == alone
 
 
@@ -197,7 +204,7 @@ def test_weights_count_as_repeated_pairs() -> None:
     annotators, grades = benchmark({"ann": 0.5, "bob": 0.8}, queries=12)
     times = pd.Series(np.random.default_rng(2).integers(1, 4, len(grades)), index=grades.index)
     weighted = annotators.merge(grades[KEY].assign(weight=times.astype(float)), on=KEY)
-    one = one_scale(weighted, grades, SCALE, QUICK)
+    one = compare_with_people(weighted, grades, SCALE, QUICK)
 
     def repeat(table: pd.DataFrame) -> pd.DataFrame:
         number = table.merge(grades[KEY].assign(times=times), on=KEY, how="left")["times"]
@@ -205,7 +212,7 @@ def test_weights_count_as_repeated_pairs() -> None:
         turn = rows.groupby([c for c in (*KEY, "annotator") if c in rows]).cumcount()
         return rows.assign(document_id=rows["document_id"] + "-" + turn.astype(str))
 
-    other = one_scale(repeat(annotators), repeat(grades), SCALE, QUICK)
+    other = compare_with_people(repeat(annotators), repeat(grades), SCALE, QUICK)
     for name in ("quadratic_kappa", "accuracy", "bias", "spearman"):
         expected = other["judge_minus_people"]["good"][name]["estimate"]
         assert one["judge_minus_people"]["good"][name]["estimate"] == pytest.approx(expected)
@@ -214,12 +221,14 @@ def test_weights_count_as_repeated_pairs() -> None:
 def test_a_rater_who_graded_a_pair_twice_counts_once() -> None:
     annotators, grades = benchmark({"ann": 0.5, "bob": 0.5})
     twice = pd.concat([annotators, annotators[:40]])
-    assert one_scale(twice, grades, SCALE, QUICK) == one_scale(annotators, grades, SCALE, QUICK)
+    assert compare_with_people(twice, grades, SCALE, QUICK) == compare_with_people(
+        annotators, grades, SCALE, QUICK
+    )
 
 
 def test_ceiling_is_the_mean_of_the_raters() -> None:
     annotators, grades = benchmark({"ann": 0.4, "bob": 0.7, "cid": 1.0})
-    rows = one_scale(annotators, grades, SCALE, QUICK)["raters"]
+    rows = compare_with_people(annotators, grades, SCALE, QUICK)["raters"]
     ceiling = human_ceiling(annotators, SCALE, QUICK)
     for name, value in ceiling.items():
         mean = np.mean([row[name]["estimate"] for row in rows.values()])

@@ -1,8 +1,8 @@
-"""Everything that is said about agreement, as the content of agreement.json."""
+"""Everything measured about agreement, as the content of agreement.json."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -10,20 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.agreement import confusion, remarks
+from relevance_distillery.evaluation.agreement import confusion, ranking
+from relevance_distillery.evaluation.agreement.annotators import compare_with_people, human_ceiling
+from relevance_distillery.evaluation.agreement.breakdowns import measure_slices, measure_thresholds
 from relevance_distillery.evaluation.agreement.calibration import measure_calibration
-from relevance_distillery.evaluation.agreement.ceiling import human_ceiling
 from relevance_distillery.evaluation.agreement.estimates import Options, differences, estimates
-from relevance_distillery.evaluation.agreement.metrics import (
-    PRIMARY,
-    graded_statistics,
-    statistics,
-)
-from relevance_distillery.evaluation.agreement.one_scale import one_scale
-from relevance_distillery.evaluation.agreement.pairs import GradedPairs
-from relevance_distillery.evaluation.agreement.remarks import FEW_QUERIES
-from relevance_distillery.evaluation.agreement.slices import measure_slices
-from relevance_distillery.evaluation.agreement.tables import (
+from relevance_distillery.evaluation.agreement.graded_pairs import (
+    GradedPairs,
     graded_by,
     grading_judges,
     judges_in,
@@ -31,12 +24,17 @@ from relevance_distillery.evaluation.agreement.tables import (
     probabilities_of,
     query_numbers,
 )
-from relevance_distillery.evaluation.agreement.thresholds import measure_thresholds
+from relevance_distillery.evaluation.agreement.metrics import (
+    PRIMARY,
+    graded_statistics,
+    statistics,
+)
+from relevance_distillery.evaluation.agreement.sample_size import sample_size
 from relevance_distillery.evaluation.statistics.numbers import number
-from relevance_distillery.evaluation.statistics.sample_size import sample_size
 from relevance_distillery.grading import GradeScale
 
-__all__ = ["FEW_QUERIES", "Options", "measure"]
+FEW_QUERIES = 20
+"""With fewer queries an interval over queries is not reliable."""
 
 _KEY = ["query_id", "document_id"]
 
@@ -53,7 +51,7 @@ def measure(
 
     Args:
         grades: The benchmark_grades table: query_id, document_id, human, the judges' columns
-            (see `tables`; missing where a judge has no grade), and style, query_words,
+            (see `graded_pairs`; missing where a judge has no grade), and style, query_words,
             passages, seen, folder. With a column weight every figure is an estimate for the
             population that the rows were sampled from (Horvitz-Thompson totals, so ratios are
             Hájek's).
@@ -62,7 +60,7 @@ def measure(
         annotators: Single raters' grades, columns query_id, document_id, annotator, grade.
         options: How the figures are computed.
         roles: Which judge is the student, the teacher and the base. Where there is a student it
-            is compared with the other two, and its confidence cuts the benchmark; without one
+            is compared with the other two, and slices are made by its confidence; without one
             every judge is compared with every other. By default judges have the roles that
             they are named after, none of them unless there is a student.
 
@@ -70,7 +68,9 @@ def measure(
         The content of agreement.json; every number is finite, or null with a reason.
     """
     options = options or Options()
-    grades, ungraded = _with_human_grade(grades)
+    graded_by_people = grades["human"].notna()
+    ungraded = int((~graded_by_people).sum())
+    grades = grades[graded_by_people.to_numpy()].reset_index(drop=True)
     _, queries = query_numbers(grades)
     graded = grading_judges(grades)
     roles = dict(roles) if roles is not None else _roles_by_name(graded)
@@ -87,30 +87,26 @@ def measure(
         "primary": PRIMARY,
         "roles": roles,
         "judges": measured,
-        "student_minus_teacher": by_couple.get(_named(roles, "teacher"), {}),
-        "student_minus_base": by_couple.get(_named(roles, "base"), {}),
+        **{
+            f"student_minus_{other}": by_couple.get((roles.get("student"), roles.get(other)), {})
+            for other in ("teacher", "base")
+        },
         "comparisons": comparisons,
         "human_ceiling": human_ceiling(raters, scale, options),
-        "one_scale": one_scale(raters, grades, scale, options),
+        "one_scale": compare_with_people(raters, grades, scale, options),
         "confusion": {name: _confusion(pairs[name], scale) for name in graded},
         "calibration": _calibration(grades, scale, options),
         "thresholds": measure_thresholds({name: pairs[name] for name in graded}, scale, options),
         "slices": measure_slices(grades, scale, options, confident),
         "sample_size": _sample_size(grades, scale, options, _leading(graded, roles, measured)),
         "graded_pairs": {name: int(graded_by(grades, name).sum()) for name in pairs},
-        "excluded": remarks.excluded(grades, scale, roles, ungraded),
+        "excluded": _excluded(grades, scale, roles, ungraded),
         "scale": [grade.model_dump() for grade in scale.grades],
         "relevant_from": scale.relevant_from,
-        "notes": remarks.notes(grades, roles, bool(benchmark.get("whole_queries"))),
+        "notes": _notes(grades, roles, bool(benchmark.get("whole_queries"))),
     }
-    result["not_defined"] = remarks.not_defined(result)
+    result["not_defined"] = _not_defined(result)
     return result
-
-
-def _with_human_grade(grades: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Rows that people graded, and how many they did not."""
-    there = grades["human"].notna()
-    return grades[there.to_numpy()].reset_index(drop=True), int((~there).sum())
 
 
 def _roles_by_name(graded: list[str]) -> dict[str, str]:
@@ -118,12 +114,8 @@ def _roles_by_name(graded: list[str]) -> dict[str, str]:
     return {name: name for name in names if name in graded} if "student" in graded else {}
 
 
-def _named(roles: dict[str, str], second: str) -> tuple[str, str]:
-    return roles.get("student", ""), roles.get(second, "")
-
-
 def _couples(graded: list[str], roles: dict[str, str]) -> list[tuple[str, str]]:
-    """Who is compared with whom."""
+    """Which judges are compared."""
     if "student" not in roles:
         return list(combinations(graded, 2))
     student = roles["student"]
@@ -201,7 +193,7 @@ def _sample_size(
     options: Options,
     judges: list[str],
 ) -> dict[str, Any]:
-    """How many human grades would do, for the first judge and its comparison with the second."""
+    """How many human grades are needed for the first judge and its comparison with the second."""
     if not judges:
         return {"metric": PRIMARY, "judge": None, "reason": "no judge gave grades"}
     first, second = (*judges, "")[:2]
@@ -217,3 +209,106 @@ def _sample_size(
         seed=options.seed,
         level=options.level,
     )
+
+
+def _excluded(
+    grades: pd.DataFrame, scale: GradeScale, roles: Mapping[str, str], ungraded: int = 0
+) -> dict[str, int]:
+    """What some metric could not use, with counts.
+
+    Args:
+        grades: The benchmark_grades table.
+        scale: The grades.
+        roles: Judges by role.
+        ungraded: Rows without people's grade, left out of the table.
+    """
+    query, queries = query_numbers(grades)
+    human = grades["human"].to_numpy(dtype=np.int64)
+    relevant = np.bincount(query[human >= scale.relevant_from], minlength=queries)
+    orderable = np.isfinite(
+        ranking.ranking_metrics(human, human, query, queries, scale.relevant_from)[
+            "pairwise_accuracy"
+        ]
+    )
+    counts = {
+        "pairs without a grade by people, left out": ungraded,
+        "queries without a relevant document, left out of nDCG": int((relevant == 0).sum()),
+        "queries with one grade only, left out of pairwise accuracy": int((~orderable).sum()),
+    }
+    for name in grading_judges(grades):
+        known = f"the {name}" if name in roles.values() else name
+        counts[f"pairs without a grade by {known}"] = int((~graded_by(grades, name)).sum())
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _notes(grades: pd.DataFrame, roles: Mapping[str, str], whole_queries: bool) -> list[str]:
+    """Sentences that qualify all figures.
+
+    Args:
+        grades: The benchmark_grades table.
+        roles: Judges by role; empty where judges have none.
+        whole_queries: Where pairs were sampled, all pairs of a drawn query were taken.
+    """
+    found = []
+    _, queries = query_numbers(grades)
+    if queries < FEW_QUERIES:
+        some = f"{queries} {'query' if queries == 1 else 'queries'}"
+        found.append(
+            f"Only {some}: intervals resample queries and are not to be trusted "
+            f"below {FEW_QUERIES}."
+        )
+    if grades["human"].nunique() == 1:
+        found.append(
+            "All pairs have one and the same grade: chance-corrected figures do not exist."
+        )
+    if "weight" in grades:
+        found.append(
+            f"The {len(grades)} pairs are a sample of about {grades['weight'].sum():,.0f}: every "
+            "figure weights them by inclusion probability, counts in the confusion tables do not."
+        )
+    if "weight" in grades and not whole_queries:
+        found.append(
+            "Single pairs were sampled, not whole queries: ranking metrics describe the graded "
+            "documents of each query, not its whole ranking."
+        )
+    columns = [
+        name for name in grades if str(name).endswith("_grade") and grades[name].isna().all()
+    ]
+    for column in columns if len(grades) else ():
+        found.append(f"{str(column).removesuffix('_grade')} graded none of these pairs.")
+    if roles and "base" not in roles:
+        found.append("No grades by the base.")
+    return found
+
+
+def _not_defined(result: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Every null figure with its reason.
+
+    Args:
+        result: The content of agreement.json; slices are left out, they carry their reasons.
+    """
+    return [
+        {"where": f"{where}.{metric}", "reason": value["reason"]}
+        for where, metrics in _groups(result)
+        for metric, value in metrics.items()
+        if isinstance(value, dict) and "reason" in value
+    ]
+
+
+def _groups(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, metrics in result["judges"].items():
+        yield f"judges.{name}", metrics
+    for row in result["comparisons"]:
+        couple = f"{row['first']}_minus_{row['second']}"
+        yield couple, row["metrics"]
+        yield "comparisons", {couple: row}
+    yield "human_ceiling", result["human_ceiling"]
+    for side in ("raters", "judges", "judge_minus_people"):
+        for name, metrics in result["one_scale"].get(side, {}).items():
+            yield f"one_scale.{side}.{name}", metrics
+    for name, found in result["calibration"].items():
+        yield f"calibration.{name}", found
+        yield f"calibration.{name}.relevant", found["relevant"]
+    for name, rows in result["thresholds"].items():
+        for row in rows:
+            yield f"thresholds.{name}.from_{row['from']}", row

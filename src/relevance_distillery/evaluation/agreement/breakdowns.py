@@ -1,0 +1,260 @@
+"""Agreement in parts: at each grade as a threshold of relevance, and on slices of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from relevance_distillery.evaluation.agreement import confusion
+from relevance_distillery.evaluation.agreement.estimates import Options, estimates
+from relevance_distillery.evaluation.agreement.graded_pairs import (
+    GradedPairs,
+    graded_by,
+    grading_judges,
+    pairs_of,
+    probabilities_of,
+)
+from relevance_distillery.evaluation.agreement.metrics import counts_by_query, graded_statistics
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
+from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.grading import GradeScale
+
+Floats = NDArray[np.float64]
+
+SLICE_METRICS = ("quadratic_kappa", "accuracy", "bias", "pairwise_accuracy")
+
+GRADE_METRICS = ("accuracy", "within_one", "mean_absolute_error", "bias")
+"""Slices of one human grade: metrics corrected for chance or of an order are not defined there."""
+
+FEW_QUERIES_IN_SLICE = 10
+
+MOST_VALUES = 12
+"""Most values of one slicing; of more, the rarer ones are joined as `other`."""
+
+OTHER = "other"
+
+_Bands = tuple[tuple[float, float, str], ...]
+
+_ALL = np.inf
+_WORDS: _Bands = (
+    (1, 2, "1–2 words"),
+    (3, 4, "3–4 words"),
+    (5, 8, "5–8 words"),
+    (9, _ALL, "9 or more"),
+)
+_PASSAGES: _Bands = ((1, 1, "1 passage"), (2, 4, "2–4 passages"), (5, _ALL, "5 or more"))
+_CONFIDENCE = ((0.5, "below 50 %"), (0.7, "50–70 %"), (0.9, "70–90 %"), (_ALL, "90 % or more"))
+
+_UNDEFINED = {
+    "kappa": "people and judge put all pairs on the same side of the threshold",
+    "precision": "the judge put no pair at or above the threshold",
+    "recall": "people put no pair at or above the threshold",
+    "f1": "neither people nor judge put a pair at or above the threshold",
+    "accuracy": "there are no graded pairs",
+}
+
+
+def measure_thresholds(
+    judges: dict[str, GradedPairs], scale: GradeScale, options: Options | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Binary agreement at each grade above the lowest.
+
+    Args:
+        judges: The pairs of each judge that gives grades.
+        scale: The grades.
+        options: How the figures are computed.
+
+    Returns:
+        By judge one entry a threshold: `from` and `name` (the grade), `people` and `judge`
+        (share of pairs at or above it, null without pairs), and estimates with intervals of
+        kappa, precision, recall, f1 and accuracy, people being right.
+    """
+    counts = {name: counts_by_query(pairs, scale) for name, pairs in judges.items()}
+    figures: dict[str, dict[str, SumStatistic]] = {
+        f"{place} {name}": {metric: _figure(by_query, place, metric) for metric in _FIGURES}
+        for name, by_query in counts.items()
+        for place in range(1, scale.size)
+    }
+    found = estimates(figures, options or Options(), _UNDEFINED.__getitem__)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, by_query in counts.items():
+        whole = by_query.sum(0)
+        rows[name] = []
+        for place in range(1, scale.size):
+            halves = confusion.halves(whole, place)
+            shares = halves / max(halves.sum(), 1e-12)
+            defined = halves.sum() > 0
+            rows[name].append(
+                {
+                    "from": scale.grades[place].value,
+                    "name": scale.grades[place].name,
+                    "people": number(shares[1].sum()) if defined else None,
+                    "judge": number(shares[:, 1].sum()) if defined else None,
+                    **found[f"{place} {name}"],
+                }
+            )
+    return rows
+
+
+def _figure(by_query: Floats, threshold: int, metric: str) -> SumStatistic:
+    size = by_query.shape[-1]
+    lowest = -1.0 if metric == "kappa" else 0.0
+
+    def finish(sums: Floats) -> Floats:
+        return _FIGURES[metric](confusion.halves(sums.reshape(-1, size, size), threshold))
+
+    return SumStatistic(by_query.reshape(-1, size * size), finish, (lowest, 1.0))
+
+
+def _f1(halves: Floats) -> Floats:
+    """Harmonic mean of precision and recall (van Rijsbergen, 1979), shape (...)."""
+    wrong = halves[..., 0, 1] + halves[..., 1, 0]
+    return confusion.divide(2.0 * halves[..., 1, 1], 2.0 * halves[..., 1, 1] + wrong)
+
+
+_FIGURES: dict[str, Callable[[Floats], Floats]] = {
+    "kappa": confusion.kappa,
+    "precision": lambda halves: confusion.precision_by_grade(halves)[..., 1],
+    "recall": lambda halves: confusion.recall_by_grade(halves)[..., 1],
+    "f1": _f1,
+    "accuracy": confusion.accuracy,
+}
+
+
+def measure_slices(
+    grades: pd.DataFrame,
+    scale: GradeScale,
+    options: Options | None = None,
+    confident: Iterable[str] = (),
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure every judge that gives grades on every slice.
+
+    Args:
+        grades: The benchmark_grades table, see `slicings`.
+        scale: The grades.
+        options: How the figures are computed; `slice_pairs` says below how many pairs a slice
+            is marked as too small, as it is below 10 queries.
+        confident: Judges to slice by confidence.
+
+    Returns:
+        By slicing one entry a value, with pairs, queries, small and why, and the judges'
+        metrics; a slicing with one value only is left out, it would repeat the whole.
+    """
+    options = options or Options()
+    judges = grading_judges(grades)
+    needed = ["query_id", "human", "weight", *(f"{judge}_grade" for judge in judges)]
+    table = grades[[column for column in needed if column in grades]]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, values in slicings(grades, scale, confident).items():
+        kinds = values.cat.categories
+        if len(kinds) < 2:
+            continue
+        metrics = GRADE_METRICS if name == "grade" else SLICE_METRICS
+        found[name] = [
+            {"value": kind} | _slice(table[(values == kind).to_numpy()], scale, options, metrics)
+            for kind in kinds
+        ]
+    return found
+
+
+def _slice(
+    part: pd.DataFrame, scale: GradeScale, options: Options, metrics: tuple[str, ...]
+) -> dict[str, Any]:
+    queries = int(part["query_id"].nunique())
+    figures = {}
+    for judge in grading_judges(part):
+        if graded_by(part, judge).any():
+            every = graded_statistics(pairs_of(part, judge), scale)
+            figures[judge] = {name: every[name] for name in metrics}
+    few = [
+        f"{number} {unit}, fewer than {enough}"
+        for number, unit, enough in (
+            (len(part), "pairs", options.slice_pairs),
+            (queries, "queries", FEW_QUERIES_IN_SLICE),
+        )
+        if number < enough
+    ]
+    return {
+        "pairs": len(part),
+        "queries": queries,
+        "small": bool(few),
+        "why": "; ".join(few),
+        "judges": estimates(figures, options),
+    }
+
+
+def slicings(
+    grades: pd.DataFrame, scale: GradeScale, confident: Iterable[str] = ()
+) -> dict[str, pd.Series]:
+    """The value of each way to slice for every row, missing where a row belongs to none.
+
+    Args:
+        grades: The benchmark_grades table; slicings come from its columns style, query_words,
+            passages, seen and folder, whichever are there, and from people's grades.
+        scale: The grades.
+        confident: Judges to slice by confidence, the probability of their likeliest grade;
+            those without probabilities are skipped.
+
+    Returns:
+        By name of the slicing an ordered categorical, whose categories are the values that
+        occur, at most `MOST_VALUES`, in the order of the report.
+    """
+    found: dict[str, pd.Series] = {}
+    if "style" in grades:
+        styles = _words(grades["style"]).str.replace(r"[_-]", " ", regex=True)
+        found["query style"] = _frequent(styles)
+    if "query_words" in grades:
+        found["query length"] = _bands(grades["query_words"], _WORDS)
+    if "passages" in grades:
+        found["document length"] = _bands(grades["passages"], _PASSAGES)
+    if "seen" in grades:
+        seen = grades["seen"].map({True: "seen", False: "unseen"})
+        found["document in training"] = _ordered(seen, ("seen", "unseen"))
+    if "folder" in grades:
+        found["folder"] = _frequent(_words(grades["folder"]))
+    for judge in confident:
+        probabilities = probabilities_of(grades, judge)
+        if probabilities is not None:
+            found[f"confidence of {judge}"] = _confidence(probabilities.max(axis=1), grades.index)
+    titles = {grade.value: f"{grade.value} {grade.name}".strip() for grade in scale.grades}
+    found["grade"] = _ordered(grades["human"].map(titles), tuple(titles.values()))
+    return found
+
+
+def _words(column: pd.Series) -> pd.Series:
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def _frequent(values: pd.Series) -> pd.Series:
+    """The most frequent values in alphabetical order, then the others together."""
+    counts = values[values != ""].value_counts()
+    if len(counts) > MOST_VALUES:
+        ranked = sorted(counts.index, key=lambda value: (-counts[value], value))
+        kept = ranked[: MOST_VALUES - 1]
+        values = values.where(values.isin(kept) | (values == ""), OTHER)
+    kinds = sorted(set(values) - {"", OTHER})
+    return _ordered(values, (*kinds, OTHER))
+
+
+def _bands(numbers: pd.Series, bands: _Bands) -> pd.Series:
+    value = pd.to_numeric(numbers).to_numpy(dtype=np.float64, na_value=np.nan)
+    names = np.full(len(value), "", dtype=object)
+    for low, high, name in bands:
+        names[(value >= low) & (value <= high)] = name
+    return _ordered(pd.Series(names, index=numbers.index), tuple(band[2] for band in bands))
+
+
+def _confidence(highest: np.ndarray, index: pd.Index) -> pd.Series:
+    place = np.searchsorted([limit for limit, _ in _CONFIDENCE], highest, side="right")
+    names = np.array([name for _, name in _CONFIDENCE] + [""], dtype=object)
+    place = np.where(np.isfinite(highest), np.minimum(place, len(_CONFIDENCE) - 1), -1)
+    return _ordered(pd.Series(names[place], index=index), tuple(name for _, name in _CONFIDENCE))
+
+
+def _ordered(values: pd.Series, order: tuple[str, ...]) -> pd.Series:
+    kind = pd.CategoricalDtype(list(dict.fromkeys(order)), ordered=True)
+    return values.where(values != "").astype(kind).cat.remove_unused_categories()
