@@ -20,8 +20,8 @@ from relevance_distillery.evaluation.cascades.thresholds import StageView, choos
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.composites.cascade import CascadeJudge
 from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, majority
-from relevance_distillery.judges.composites.cascade_settings import CascadeSettings, judge_names
 from relevance_distillery.judges.composites.confidence import Answers
+from relevance_distillery.judges.composites.settings import CascadeSettings, judge_names
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 

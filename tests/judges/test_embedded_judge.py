@@ -14,7 +14,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
 from relevance_distillery.judges.embedding.coverage import TermStatistics
-from relevance_distillery.judges.embedding.embedded import EmbeddedJudge, EmbeddedSettings
+from relevance_distillery.judges.embedding.embedded import EmbeddedJudge
 from relevance_distillery.judges.embedding.spelling import nearest_known
 from relevance_distillery.judges.embedding.thresholds import (
     choose_thresholds,
@@ -22,7 +22,8 @@ from relevance_distillery.judges.embedding.thresholds import (
     median_position,
     noise_scale,
 )
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.settings import EmbeddedSettings
 from relevance_distillery.judges.sources import JudgeSources
 
 TOPICS = {
@@ -135,7 +136,7 @@ def test_grades_do_not_depend_on_company_or_order(judge, queries, passages):
 
 def test_the_state_is_json_and_makes_the_same_judge(judge, queries, passages):
     state = json.loads(json.dumps(judge.to_state()))
-    again = make_judge("embedded", state, DEFAULT_SCALE)
+    again = restore_judge("embedded", state, DEFAULT_SCALE)
     pairs = all_pairs(queries.iloc[:2], passages)
 
     assert again.prompt_hash == judge.prompt_hash
@@ -283,12 +284,12 @@ def test_vectors_are_unit_length_and_close_to_those_in_another_batch():
 def test_unknown_and_foreign_judges_are_refused(judge, passages, queries):
     state = judge.to_state()
     with pytest.raises(UserError, match=r"no judge 'oracle': use one of embedded, recorded"):
-        make_judge("oracle", state, DEFAULT_SCALE)
+        restore_judge("oracle", state, DEFAULT_SCALE)
     with pytest.raises(UserError, match=r"judge=recorded was not prepared.*--pipeline=label"):
-        make_judge("recorded", state, DEFAULT_SCALE)
+        restore_judge("recorded", state, DEFAULT_SCALE)
     with pytest.raises(UserError, match="another grade scale"):
-        make_judge("embedded", state | {"scale_hash": "x"}, DEFAULT_SCALE)
+        restore_judge("embedded", state | {"scale_hash": "x"}, DEFAULT_SCALE)
     with pytest.raises(UserError, match="prepared with the encoder"):
-        make_judge(None, state | {"model": "bundled@000000000000"}, DEFAULT_SCALE)
+        restore_judge(None, state | {"model": "bundled@000000000000"}, DEFAULT_SCALE)
     with pytest.raises(UserError, match="no judge 'oracle'"):
         prepare_judge("oracle", JudgeSources(scale=DEFAULT_SCALE))

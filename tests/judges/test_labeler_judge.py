@@ -14,11 +14,10 @@ import tiny_models
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge, restore_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.pipelines.labeling.sources import labelers_of
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +36,12 @@ def pairs() -> pd.DataFrame:
 
 
 def sources(scale: GradeScale = DEFAULT_SCALE) -> JudgeSources:
-    return JudgeSources(scale=scale, find_labeler=labelers_of("relevance-labeler"))
+    return JudgeSources(scale)
 
 
 def test_its_grades_and_probabilities_are_the_labelers(folder: Path) -> None:
-    state = json.loads(json.dumps(prepare_judge(f"labeler:{folder}", sources())))
-    judge = make_judge(None, state, DEFAULT_SCALE)
+    state = json.loads(json.dumps(prepare_judge(f"labeler:{folder}", sources()).to_state()))
+    judge = restore_judge(None, state, DEFAULT_SCALE)
     table, labeler = pairs(), Labeler.load(folder)
     half = len(table) // 2
     shards = [table.iloc[:half], table.iloc[half:]]
@@ -56,7 +55,7 @@ def test_its_grades_and_probabilities_are_the_labelers(folder: Path) -> None:
 
 
 def test_what_the_labeler_reads_is_the_request(folder: Path) -> None:
-    judge = make_judge(None, prepare_judge(f"labeler:{folder}", sources()), DEFAULT_SCALE)
+    judge = prepare_judge(f"labeler:{folder}", sources())
     table = pairs()
     assert judge.request_hashes(table.assign(title="T")) != judge.request_hashes(table)
     assert judge.request_hashes(table.assign(is_seed=True)) == judge.request_hashes(table)
@@ -64,13 +63,13 @@ def test_what_the_labeler_reads_is_the_request(folder: Path) -> None:
 
 def test_a_labeler_that_is_gone_or_another_is_named(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
-    state = prepare_judge(f"labeler:{copy}", sources())
+    state = prepare_judge(f"labeler:{copy}", sources()).to_state()
     (copy / "config.json").write_text((copy / "config.json").read_text() + "\n")
     with pytest.raises(UserError, match="holds another labeler than when it was prepared"):
-        make_judge(None, state, DEFAULT_SCALE)
+        restore_judge(None, state, DEFAULT_SCALE)
     shutil.rmtree(copy)
     with pytest.raises(UserError, match="is gone; run `kedro run --pipeline=label`"):
-        make_judge(None, state, DEFAULT_SCALE)
+        restore_judge(None, state, DEFAULT_SCALE)
 
 
 def test_inside_of_the_project_the_place_is_relative(
@@ -78,9 +77,9 @@ def test_inside_of_the_project_the_place_is_relative(
 ) -> None:
     shutil.copytree(folder, tmp_path / "data" / "labeler")
     monkeypatch.chdir(tmp_path)
-    state = prepare_judge("labeler:data/labeler", sources())
+    state = prepare_judge("labeler:data/labeler", sources()).to_state()
     assert state["folder"] == "data/labeler"
-    assert make_judge(None, state, DEFAULT_SCALE).name == "labeler:labeler"
+    assert restore_judge(None, state, DEFAULT_SCALE).name == "labeler:labeler"
 
 
 def test_another_scale_is_refused(folder: Path) -> None:

@@ -25,13 +25,14 @@ from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.prompted.llm import LLMJudge, LLMJudgeSettings
+from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.prompted.rendering import (
     PROMPT_ALLOWS,
     PROMPT_REQUIRES,
     PairPrompt,
 )
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.settings import JudgeSettings, LLMJudgeSettings
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
@@ -185,8 +186,9 @@ def test_every_change_that_could_change_a_grade_is_another_request() -> None:
 
 
 def sources(**changes: Any) -> JudgeSources:
-    values = {"scale": DEFAULT_SCALE, "prompt": PROMPT, "llm": LLMJudgeSettings(model="tiny")}
-    return JudgeSources(**{**values, **changes})
+    llm = changes.pop("llm", LLMJudgeSettings(model="tiny"))
+    settings = JudgeSettings(llm=llm, prices=changes.pop("prices", {}))
+    return JudgeSources(DEFAULT_SCALE, settings, prompt=PROMPT, **changes)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -198,15 +200,15 @@ def test_the_state_makes_the_same_judge_and_holds_no_key(monkeypatch: pytest.Mon
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://user:{SECRET}@127.0.0.1:9/v1")
     price = {"other": Price(usd_per_million_input=1, usd_per_million_output=2)}
-    state = json.loads(json.dumps(prepare_judge("llm:other", sources(prices=price))))
+    state = json.loads(json.dumps(prepare_judge("llm:other", sources(prices=price)).to_state()))
     assert SECRET not in json.dumps(state)
-    again = make_judge("llm:other", state, DEFAULT_SCALE)
+    again = restore_judge("llm:other", state, DEFAULT_SCALE)
     assert (again.name, again.model) == ("llm:other", "other")
-    first = LLMJudge.from_state(state, DEFAULT_SCALE)
+    first = LLMJudge.restore(state, DEFAULT_SCALE)
     assert again.request_hashes(pairs("a")) == first.request_hashes(pairs("a"))
     assert first.price == price["other"]
     with pytest.raises(UserError, match="judge=llm:third was not prepared"):
-        make_judge("llm:third", state, DEFAULT_SCALE)
+        restore_judge("llm:third", state, DEFAULT_SCALE)
 
 
 def test_a_judge_without_model_or_price_for_a_cap_is_refused() -> None:
@@ -219,7 +221,7 @@ def test_a_judge_without_model_or_price_for_a_cap_is_refused() -> None:
 def test_examples_are_shown_and_change_the_request(tmp_path: Path) -> None:
     file = write(tmp_path / "e.jsonl", [{"query": "leave", "text": "Ask Ana.", "grade": 1}])
     settings = LLMJudgeSettings(model="tiny", examples=file)
-    of = make_judge(None, prepare_judge("llm", sources(llm=settings)), DEFAULT_SCALE)
+    of = prepare_judge("llm", sources(llm=settings))
     assert isinstance(of, LLMJudge)
     sent = next(of.requests([pairs("a")]))
     assert not isinstance(sent, Verdict)

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.composites.consensus import ConsensusSettings
-from relevance_distillery.judges.names import JudgeName, parse_judge
-from relevance_distillery.judges.registry import judge_for, make_judge, prepare_judge
+from relevance_distillery.judges.composites.settings import ConsensusSettings
+from relevance_distillery.judges.kinds import JudgeName, parse_judge
+from relevance_distillery.judges.registry import is_prepared, prepare_judge, restore_judge
+from relevance_distillery.judges.settings import JudgeSettings
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
@@ -63,18 +64,20 @@ def grade(judge) -> int | None:
 
 def test_several_recorded_judges_of_a_folder_go_by_name(recorded: JudgeSources) -> None:
     for name, expected in (("recorded", 1), ("recorded:small", 1), ("recorded:big", 3)):
-        state = prepare_judge(name, recorded)
-        assert grade(make_judge(name, state, DEFAULT_SCALE)) == expected
+        assert grade(prepare_judge(name, recorded)) == expected
+        state = prepare_judge(name, recorded).to_state()
+        assert grade(restore_judge(name, state, DEFAULT_SCALE)) == expected
     with pytest.raises(UserError, match=r"no judge 'middle'.*use one of big, small"):
         prepare_judge("recorded:middle", recorded)
 
 
-def test_the_stored_judge_is_taken_where_it_is_the_one_asked_for(recorded: JudgeSources) -> None:
-    stored = prepare_judge("recorded:big", recorded)
-    assert grade(judge_for("recorded:big", stored, JudgeSources(scale=DEFAULT_SCALE))) == 3
-    assert grade(judge_for("recorded:small", stored, recorded)) == 1
+def test_a_stored_judge_is_restored_only_under_its_own_name(recorded: JudgeSources) -> None:
+    stored = prepare_judge("recorded:big", recorded).to_state()
+    assert grade(restore_judge("recorded:big", stored, DEFAULT_SCALE)) == 3
+    assert is_prepared(parse_judge("recorded"), stored)
+    assert not is_prepared(parse_judge("recorded:small"), stored)
     with pytest.raises(UserError, match="was not prepared, the stored judge is 'recorded:big'"):
-        make_judge("recorded:small", stored, DEFAULT_SCALE)
+        restore_judge("recorded:small", stored, DEFAULT_SCALE)
 
 
 def test_a_judge_that_learns_from_documents_needs_its_stage() -> None:
@@ -86,4 +89,4 @@ def test_a_mistyped_judge_of_a_consensus_is_named_before_any_is_prepared() -> No
     nobody = ConsensusSettings(judges="embedded;nope")
     with pytest.raises(UserError, match=r"judge=consensus: nope is none of embedded, recorded"):
         # Preparing the embedded judge would fail first: there are no documents.
-        prepare_judge("consensus", JudgeSources(scale=DEFAULT_SCALE, consensus=nobody))
+        prepare_judge("consensus", JudgeSources(DEFAULT_SCALE, JudgeSettings(consensus=nobody)))

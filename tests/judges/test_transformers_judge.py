@@ -21,8 +21,8 @@ from relevance_distillery.judges.prompted.rendering import (
     PairPrompt,
 )
 from relevance_distillery.judges.prompted.transformers_judge import TransformersJudge
-from relevance_distillery.judges.prompted.transformers_settings import TransformersSettings
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.settings import TransformersSettings
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prompts import Prompt
 
@@ -153,8 +153,8 @@ def test_the_judge_comes_back_from_its_state_unless_the_model_changed(
 ) -> None:
     folder = tiny_models.chat_model(tmp_path / "model", "phi3")
     sources = JudgeSources(scale=DEFAULT_SCALE, prompt=PROMPT)
-    state = json.loads(json.dumps(prepare_judge(f"transformers:{folder}", sources)))
-    again = make_judge(None, state, DEFAULT_SCALE)
+    state = json.loads(json.dumps(prepare_judge(f"transformers:{folder}", sources).to_state()))
+    again = restore_judge(None, state, DEFAULT_SCALE)
     assert again.name == "transformers:model"
     assert str(tmp_path) not in again.model
     table = pairs(3)
@@ -163,7 +163,7 @@ def test_the_judge_comes_back_from_its_state_unless_the_model_changed(
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "config.json").write_text((models["qwen3"] / "config.json").read_text())
     with pytest.raises(UserError, match=r"was prepared with model .* and now finds"):
-        make_judge(None, state, DEFAULT_SCALE)
+        restore_judge(None, state, DEFAULT_SCALE)
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.datasets.benchmark import BenchmarkDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.composites.cascade_settings import CascadeSettings
-from relevance_distillery.judges.composites.combined import read_fitted
+from relevance_distillery.judges.composites.cascade import read_fitted
 from relevance_distillery.judges.composites.composite import side_by_side
-from relevance_distillery.judges.composites.consensus import ConsensusSettings
+from relevance_distillery.judges.composites.settings import CascadeSettings, ConsensusSettings
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.settings import JudgeSettings
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.pipelines.cascading import figures, nodes, page
 from relevance_distillery.pipelines.cascading.judges import graded_pairs
@@ -262,7 +262,7 @@ def sources_of(benchmark, **settings):
     recorded = RecordedGrades(
         "", pd.DataFrame(columns=["query_id", "document_id", "grade"]), location
     )
-    return JudgeSources(DEFAULT_SCALE, recorded=recorded, **settings)
+    return JudgeSources(DEFAULT_SCALE, JudgeSettings(**settings), recorded=recorded)
 
 
 def test_the_fitted_cascade_labels_as_it_was_measured(sets, measured, tmp_path):
@@ -271,7 +271,7 @@ def test_the_fitted_cascade_labels_as_it_was_measured(sets, measured, tmp_path):
     prepared = prepare_judge(
         "cascade", sources_of(sets[1], cascade=CascadeSettings(fitted=str(fitted)))
     )
-    judge = make_judge("cascade", json.loads(json.dumps(prepared)), DEFAULT_SCALE)
+    judge = restore_judge("cascade", json.loads(json.dumps(prepared.to_state())), DEFAULT_SCALE)
     pairs = graded_pairs(BenchmarkDataset(filepath=str(sets[1])).load())
     result = run_labeling(pairs, judge, Ledger(tmp_path / "ledger.sqlite"))
 
@@ -288,7 +288,7 @@ def test_the_fitted_cascade_labels_as_it_was_measured(sets, measured, tmp_path):
 def test_a_consensus_of_recorded_judges_is_one_parameter_away(sets, tmp_path):
     settings = ConsensusSettings(judges=LIST, method="dawid_skene")
     prepared = prepare_judge("consensus", sources_of(sets[1], consensus=settings))
-    judge = make_judge("consensus", json.loads(json.dumps(prepared)), DEFAULT_SCALE)
+    judge = restore_judge("consensus", json.loads(json.dumps(prepared.to_state())), DEFAULT_SCALE)
     pairs = graded_pairs(BenchmarkDataset(filepath=str(sets[1])).load())
     result = run_labeling(pairs, judge, Ledger(tmp_path / "ledger.sqlite"))
 

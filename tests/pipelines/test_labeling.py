@@ -19,7 +19,7 @@ from relevance_distillery.datasets.ledger import LedgerDataset
 from relevance_distillery.datasets.prompt import PromptDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
-from relevance_distillery.judges.embedding.embedded import EmbeddedSettings
+from relevance_distillery.judges.settings import EmbeddedSettings
 from relevance_distillery.pipelines.labeling import create_pipeline
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.schemas import Failures, Labels

@@ -33,7 +33,7 @@ from relevance_distillery.judges.composites.confidence import ProbabilityMap
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.settings import LLMSettings
@@ -179,11 +179,9 @@ def mined(passages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def llm_judge(model: str = "teacher", **settings: Any) -> LLMJudge:
     parameters = LabelingParameters.model_validate({"seed": 1, "llm": {"model": model, **settings}})
-    sources = JudgeSources(
-        scale=DEFAULT_SCALE, prompt=GRADING_PROMPT.load(), llm=parameters.llm,
-        prices={model: PRICE},
-    )  # fmt: skip
-    judge = make_judge("llm", prepare_judge("llm", sources), DEFAULT_SCALE)
+    parameters = parameters.model_copy(update={"prices": {model: PRICE}})
+    sources = JudgeSources(DEFAULT_SCALE, parameters, prompt=GRADING_PROMPT.load())
+    judge = prepare_judge("llm", sources)
     assert isinstance(judge, LLMJudge)
     return judge
 

@@ -29,9 +29,10 @@ from relevance_distillery.datasets.scored import ScoredDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.composites.consensus import ConsensusSettings
+from relevance_distillery.judges.composites.settings import ConsensusSettings
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import prepare_judge
+from relevance_distillery.judges.settings import JudgeSettings
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import distill
@@ -335,9 +336,9 @@ def test_a_consensus_that_has_labelled_scores_without_its_judges_named(tmp_path:
     sources = JudgeSources(
         scale=DEFAULT_SCALE,
         recorded=read_recorded_grades(str(tmp_path), "big"),
-        consensus=ConsensusSettings(judges="recorded:big;recorded:small"),
+        settings=JudgeSettings(consensus=ConsensusSettings(judges="recorded:big;recorded:small")),
     )
-    state = prepare_judge("consensus", sources)
+    state = prepare_judge("consensus", sources).to_state()
     asked = AskedJudge("consensus", state, Ledger(tmp_path / "ledger.sqlite"), DEFAULT_SCALE)
     ready = choose_grader(
         asked,

@@ -40,14 +40,14 @@ class AskedJudge:
         Raises:
             UserError: It was not prepared, or for another scale.
         """
-        from relevance_distillery.judges.registry import make_judge
+        from relevance_distillery.judges.registry import restore_judge
 
         if self.state is None:
             raise UserError(
                 f"judge={self.name}: it was not prepared yet; run kedro run --pipeline=label "
                 f'--params="judge={self.name}"'
             )
-        judge = make_judge(self.name, self.state, self.scale, ledger=self.ledger)
+        judge = restore_judge(self.name, self.state, self.scale, ledger=self.ledger)
         return JudgeGrader(judge, self.ledger)
 
 
@@ -97,7 +97,7 @@ class GraderDataset(AbstractDataset[None, Grader | AskedJudge]):
         Raises:
             UserError: No such labeler or judge.
         """
-        from relevance_distillery.judges.names import JUDGES, parse_judge
+        from relevance_distillery.judges.kinds import JUDGES, parse_judge
         from relevance_distillery.labeler import flavor
         from relevance_distillery.labeler.inference import Labeler
 

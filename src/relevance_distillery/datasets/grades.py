@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from relevance_distillery.collections.recorded_grades import RecordedGrades, read_recorded_grades
-from relevance_distillery.judges.names import JUDGES
+from relevance_distillery.judges.kinds import JUDGES
 
 
 class RecordedGradesDataset(AbstractDataset[None, RecordedGrades]):

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,13 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.budget import Budget
 
 
-class LabelerJudge:
+class LabelerJudge(RegisteredJudge):
     """Grades with a labeler's folder; its probabilities are calibrated.
 
     Attributes:
@@ -28,8 +31,6 @@ class LabelerJudge:
         scale: The grades that it gives.
         budget: None, it costs nothing.
     """
-
-    budget = None
 
     def __init__(self, folder: Path, which: str, scale: GradeScale) -> None:
         """Read the folder.
@@ -42,6 +43,9 @@ class LabelerJudge:
         Raises:
             UserError: The folder is no labeler, is damaged, or has another scale.
         """
+        # Imported here, since it loads torch and every command reads the names of judges.
+        from relevance_distillery.labeler.inference import Labeler
+
         self._labeler = Labeler.load(folder)
         if self._labeler.scale.digest != scale.digest:
             raise UserError(
@@ -83,7 +87,25 @@ class LabelerJudge:
                 for request, grade, shares in rows
             ]
 
-    def to_state(self) -> dict[str, Any]:
+    @classmethod
+    def prepare(
+        cls,
+        model: str,
+        sources: JudgeSources,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """Find a labeler by folder, or by alias or version in the registry."""
+        which = model or "champion"
+        folder = Path(which).expanduser()
+        if not (folder / "labeler.json").is_file():
+            # Imported here, since it loads MLflow.
+            from relevance_distillery.labeler.flavor import load_registered
+
+            folder = load_registered(sources.settings.registered_name, which)
+        return cls(folder, which, sources.scale)
+
+    def to_state(self) -> State:
         """Where the labeler lies and what it is, as plain JSON values."""
         folder = self._folder.expanduser().resolve()
         project = Path.cwd()
@@ -99,7 +121,13 @@ class LabelerJudge:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> LabelerJudge:
+    def restore(
+        cls,
+        state: Mapping[str, Any],
+        scale: GradeScale,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
         """The judge that wrote `state`.
 
         Raises:

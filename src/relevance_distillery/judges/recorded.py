@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -13,9 +13,13 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.budget import Budget
 
 
-class RecordedJudge:
+class RecordedJudge(RegisteredJudge):
     """Looks grades up by query and document; a pair without one is a failure, `missing`.
 
     What the grades cost was not recorded: tokens, cost and time are 0. Nor are there
@@ -31,7 +35,6 @@ class RecordedJudge:
 
     model = "recorded"
     prompt_hash = ""
-    budget = None
 
     def __init__(self, recorded: RecordedGrades, scale: GradeScale) -> None:
         """Check the grades and index them.
@@ -87,7 +90,18 @@ class RecordedJudge:
         own = passage.startswith(f"{document}#") and (query, passage) in self._grades
         return passage if own else document
 
-    def to_state(self) -> dict[str, Any]:
+    @classmethod
+    def prepare(
+        cls,
+        model: str,
+        sources: JudgeSources,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """Take the grades of the recorded judge `model`, or of the configured one."""
+        return cls(sources.recorded_grades(model), sources.scale)
+
+    def to_state(self) -> State:
         """Name and grades as plain JSON values: no path, so the state can travel."""
         grades: dict[str, dict[str, int]] = {}
         for (query_id, document_id), grade in self._grades.items():
@@ -101,7 +115,13 @@ class RecordedJudge:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> RecordedJudge:
+    def restore(
+        cls,
+        state: Mapping[str, Any],
+        scale: GradeScale,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
         """The judge that wrote `state`."""
         rows = [
             (query_id, document_id, grade)

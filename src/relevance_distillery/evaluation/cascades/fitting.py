@@ -37,12 +37,12 @@ from relevance_distillery.judges.composites.cascade_fit import (
     majority,
     read_posterior,
 )
-from relevance_distillery.judges.composites.cascade_settings import CascadeSettings, Target
 from relevance_distillery.judges.composites.confidence import (
     Answers,
     Places,
     check_calibration_grades,
 )
+from relevance_distillery.judges.composites.settings import CascadeSettings, Target
 
 FEWEST_QUERIES = 4
 """Folds of fewer queries would say nothing."""

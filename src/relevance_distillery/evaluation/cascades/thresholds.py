@@ -14,8 +14,8 @@ import numpy as np
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.judges.composites.cascade_fit import NEVER
-from relevance_distillery.judges.composites.cascade_settings import Target
 from relevance_distillery.judges.composites.confidence import Floats, Places
+from relevance_distillery.judges.composites.settings import Target
 
 _COMBINATIONS = 200_000
 _MOST_CANDIDATES = 60

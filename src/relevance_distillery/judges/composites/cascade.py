@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.versions import newest_version
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.cascade_fit import NO_EXIT, CascadeFit, Identity
 from relevance_distillery.judges.composites.composite import (
@@ -17,9 +20,18 @@ from relevance_distillery.judges.composites.composite import (
     CompositeLabeling,
     Subset,
 )
-from relevance_distillery.judges.composites.panel import Panel, Session
+from relevance_distillery.judges.composites.panel import (
+    Panel,
+    Session,
+    inner_states,
+    prepare_inner,
+    restore_inner,
+)
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import State
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.budget import Budget
 
 
 class CascadeJudge(Panel):
@@ -55,6 +67,42 @@ class CascadeJudge(Panel):
         self.fit = fit
         self.model = " > ".join(self.names)
         self.prompt_hash = fit.digest
+
+    @classmethod
+    def prepare(
+        cls,
+        model: str,
+        sources: JudgeSources,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """Read the fitted cascade and prepare its judges."""
+        fit = read_fitted(sources.settings.cascade.fitted)
+        names = [stage.identity.judge for stage in fit.stages]
+        judges = prepare_inner(names, cls.name, sources, budget, ledger)
+        return cls(fit, judges, sources.scale)
+
+    def to_state(self) -> State:
+        """The fit, and the states of the judges."""
+        return {
+            "judge": self.name,
+            "model": " > ".join(stage.identity.name for stage in self.fit.stages),
+            "scale_hash": self.fit.scale_hash,
+            "fit": self.fit.to_state(),
+            "stages": inner_states(self.judges),
+        }
+
+    @classmethod
+    def restore(
+        cls,
+        state: Mapping[str, Any],
+        scale: GradeScale,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """The cascade that wrote `state`."""
+        judges = restore_inner(state["stages"], scale, budget, ledger)
+        return cls(CascadeFit.from_state(state["fit"]), judges, scale)
 
     def label(
         self,
@@ -115,6 +163,31 @@ class CascadeJudge(Panel):
             *rows,
             {"judge": "vote", "asked": vote, "left": vote, "failed": 0, "cost_usd": 0.0},
         ]
+
+
+def read_fitted(location: str | None) -> CascadeFit:
+    """The cascade that the pipeline `cascade` wrote.
+
+    Args:
+        location: A file, or a versioned one, of which the newest version counts.
+
+    Raises:
+        UserError: There is none, or it cannot be read.
+    """
+    path = newest_version(Path(str(location or "")).expanduser())
+    if not location or not path.is_file():
+        raise UserError(
+            f"judge=cascade: no fitted cascade at {location}: run `kedro run --pipeline=cascade` "
+            'first, or name one with --params="cascade=FILE"'
+        )
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        return CascadeFit.from_state(state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"judge=cascade: {path} is no fitted cascade ({type(error).__name__}): "
+            "run `kedro run --pipeline=cascade` again"
+        ) from error
 
 
 def _check_same(identity: Identity, judge: Judge) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
@@ -19,28 +18,23 @@ from relevance_distillery.judges.composites.composite import (
 )
 from relevance_distillery.judges.composites.confidence import Answers, Floats, Places
 from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
-from relevance_distillery.judges.composites.panel import Panel, Session
+from relevance_distillery.judges.composites.panel import (
+    Panel,
+    Session,
+    inner_states,
+    prepare_inner,
+    restore_inner,
+)
+from relevance_distillery.judges.composites.settings import (
+    ConsensusSettings,
+    Method,
+    judge_names,
+)
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.strict import StrictModel
-
-Method = Literal["vote", "mean", "dawid_skene"]
-
-
-class ConsensusSettings(StrictModel):
-    """How several judges become one."""
-
-    judges: str | None = Field(
-        None, description="The judges that judge=consensus asks, at least two, separated by `;`."
-    )
-    method: Method = Field(
-        "vote",
-        description="vote: the grade that most gave, among equals the last judge's; mean: of "
-        "the grades, to the nearest grade; dawid_skene: weighs judges by how they agree.",
-    )
-    min_answers: int = Field(
-        2, ge=1, description="A pair that fewer judges graded fails; more is stricter."
-    )
+from relevance_distillery.judges.registry import State
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.budget import Budget
 
 
 class ConsensusJudge(Panel):
@@ -79,6 +73,41 @@ class ConsensusJudge(Panel):
                 *(f"{judge.name}\t{judge.model}\t{judge.prompt_hash}" for judge in judges),
             ]
         )[:16]
+
+    @classmethod
+    def prepare(
+        cls,
+        model: str,
+        sources: JudgeSources,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """Prepare the judges that the settings name."""
+        settings = sources.settings.consensus
+        names = judge_names(settings.judges, "judge=consensus")
+        judges = prepare_inner(names, cls.name, sources, budget, ledger)
+        return cls(judges, settings, sources.scale)
+
+    def to_state(self) -> State:
+        """The settings, and the states of the judges."""
+        return {
+            "judge": self.name,
+            "scale_hash": self.scale.digest,
+            "settings": self._settings.model_dump(mode="json"),
+            "stages": inner_states(self.judges),
+        }
+
+    @classmethod
+    def restore(
+        cls,
+        state: Mapping[str, Any],
+        scale: GradeScale,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """The consensus that wrote `state`."""
+        judges = restore_inner(state["stages"], scale, budget, ledger)
+        return cls(judges, ConsensusSettings.model_validate(state["settings"]), scale)
 
     def label(
         self,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
+from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge, Verdict
 from relevance_distillery.judges.composites.composite import (
@@ -22,11 +23,20 @@ from relevance_distillery.judges.composites.composite import (
     joint_labels,
     judge_labels,
 )
+from relevance_distillery.judges.kinds import JUDGES, inner_judge
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import (
+    RegisteredJudge,
+    State,
+    prepare_judge,
+    restore_judge,
+)
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.budget import Budget
 
 
-class Panel:
+class Panel(RegisteredJudge):
     """A judge that is made of others; `label` is what the two kinds differ in.
 
     Attributes:
@@ -40,7 +50,6 @@ class Panel:
     name = ""
     model = ""
     prompt_hash = ""
-    budget = None
 
     def __init__(self, judges: Sequence[Judge], scale: GradeScale) -> None:
         """Take judges that are ready to grade."""
@@ -60,6 +69,46 @@ class Panel:
             NotImplementedError: Always; `run_labeling` calls `label`.
         """
         raise NotImplementedError(f"a {self.name} labels through the ledger: use run_labeling")
+
+
+def prepare_inner(
+    names: Sequence[str],
+    outer: str,
+    sources: JudgeSources,
+    budget: Budget | None,
+    ledger: Ledger | None,
+) -> list[RegisteredJudge]:
+    """The judges that a panel is made of; without a budget they share one with the LLM's cap."""
+    inner = [inner_judge(name, outer) for name in names]
+    has_grades = sources.recorded is not None and sources.recorded.locations is not None
+    for name, judge in zip(names, inner, strict=True):
+        # Said before the first of them is prepared, which may take long.
+        if judge.kind == "recorded" and not has_grades:
+            raise UserError(
+                f"judge={outer}: {name} is none of {', '.join(JUDGES)}; a recorded judge of that "
+                'name needs its grades, --params="grades=FOLDER"'
+            )
+    cap = sources.settings.llm.max_cost_usd
+    shared = budget or (None if cap is None else Budget(cap))
+    return [prepare_judge(str(judge), sources, budget=shared, ledger=ledger) for judge in inner]
+
+
+def inner_states(judges: Sequence[Judge]) -> list[State]:
+    """The states of the judges that a panel is made of."""
+    return [cast(RegisteredJudge, judge).to_state() for judge in judges]
+
+
+def restore_inner(
+    states: Sequence[Mapping[str, Any]],
+    scale: GradeScale,
+    budget: Budget | None,
+    ledger: Ledger | None,
+) -> list[RegisteredJudge]:
+    """The judges of `inner_states`; without a budget they share one with the lowest cap."""
+    caps = [(state.get("settings") or {}).get("max_cost_usd") for state in states]
+    known = [float(cap) for cap in caps if cap is not None]
+    shared = budget or (Budget(min(known)) if known else None)
+    return [restore_judge(None, state, scale, budget=shared, ledger=ledger) for state in states]
 
 
 class Session:

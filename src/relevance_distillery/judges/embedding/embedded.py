@@ -13,11 +13,10 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder, sentence_encoder
 from relevance_distillery.errors import UserError
@@ -32,58 +31,15 @@ from relevance_distillery.judges.embedding.thresholds import (
     median_position,
     noise_scale,
 )
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.settings import EmbeddedSettings
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.budget import Budget
 from relevance_distillery.text.terms import passage_text
 
 SHARD = 512
 """Pairs that are graded and committed together."""
-
-
-class EmbeddedSettings(StrictModel):
-    """How the embedded judge weighs what it sees."""
-
-    encoder: str = Field(
-        "bundled",
-        description="Sentence encoder with mean pooling; another one for another language.",
-    )
-    max_length: int = Field(
-        256, ge=8, description="Tokens of a passage that the encoder reads; more costs time."
-    )
-    cosine_weight: float = Field(
-        0.5, ge=0, description="Weight of meaning; raise it where people paraphrase."
-    )
-    coverage_weight: float = Field(
-        0.5, ge=0, description="Weight of words; raise it where names and numbers matter."
-    )
-    seed_passage_bonus: float = Field(
-        1.0,
-        ge=0,
-        description="Added, in standard deviations, for the passage a query was written from.",
-    )
-    seed_document_bonus: float = Field(
-        0.25, ge=0, description="Added for other passages of the document it was written from."
-    )
-    related_quantile: float = Field(
-        0.99,
-        gt=0,
-        lt=1,
-        description="Share of random pairs that stay in the lowest grade; higher is stricter.",
-    )
-    relevant_quantile: float = Field(
-        0.25,
-        gt=0,
-        lt=1,
-        description="Share of seed pairs whose text alone falls below the first relevant grade.",
-    )
-    perfect_quantile: float = Field(
-        0.75,
-        gt=0,
-        lt=1,
-        description="Share of seed pairs whose text alone falls below the highest grade.",
-    )
-    sample: int = Field(
-        1000, ge=20, description="Seed pairs, and random pairs, that thresholds are read from."
-    )
 
 
 @dataclass(frozen=True)
@@ -96,7 +52,7 @@ class _Fit:
     tau: float
 
 
-class EmbeddedJudge:
+class EmbeddedJudge(RegisteredJudge):
     """Grades by similarity, term coverage and the seed link; see the module.
 
     Attributes:
@@ -109,7 +65,6 @@ class EmbeddedJudge:
     """
 
     name = "embedded"
-    budget = None
 
     def __init__(
         self,
@@ -120,7 +75,7 @@ class EmbeddedJudge:
         scale: GradeScale,
         facts: Mapping[str, Any],
     ) -> None:
-        """Use `fit` or `from_state`."""
+        """Use `fit`, `prepare` or `restore`."""
         self.scale = scale
         self.facts = dict(facts)
         self.model = encoder.name
@@ -140,7 +95,7 @@ class EmbeddedJudge:
         *,
         language: str = "en",
         seed: int = 0,
-    ) -> EmbeddedJudge:
+    ) -> Self:
         """Count terms and choose thresholds; uses no grade.
 
         Args:
@@ -255,8 +210,28 @@ class EmbeddedJudge:
                 )
             ]
 
-    def to_state(self) -> dict[str, Any]:
-        """Everything that `from_state` needs, as plain JSON values."""
+    @classmethod
+    def prepare(
+        cls,
+        model: str,
+        sources: JudgeSources,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """Fit the judge on the documents; see `fit`."""
+        passages, queries = sources.corpus(cls.name)
+        settings = sources.settings
+        return cls.fit(
+            passages,
+            queries,
+            sources.scale,
+            settings.embedded,
+            language=settings.language,
+            seed=settings.seed,
+        )
+
+    def to_state(self) -> State:
+        """Everything that `restore` needs, as plain JSON values."""
         return {
             "judge": self.name,
             "model": self.model,
@@ -271,7 +246,13 @@ class EmbeddedJudge:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> EmbeddedJudge:
+    def restore(
+        cls,
+        state: Mapping[str, Any],
+        scale: GradeScale,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
         """The judge that wrote `state`.
 
         Raises:

@@ -7,12 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 import pathspec
-from pydantic import Field
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -26,13 +25,15 @@ from relevance_distillery.judges.prompted.grade_answers import (
     parse_answer,
 )
 from relevance_distillery.judges.prompted.rendering import PairPrompt, request_hash, rows
+from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.settings import LLMJudgeSettings
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.chat import ChatRunner
 from relevance_distillery.llm.endpoint import Endpoint
-from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prices import Price, price_or_warning
 from relevance_distillery.llm.prompts import Messages
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.settings import LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 
 if TYPE_CHECKING:
@@ -42,27 +43,7 @@ _PLACES = ("path", "document_id")
 _DECODING = {"temperature", "seed", "max_output_tokens", "structured", "logprobs", "extra_body"}
 
 
-class LLMJudgeSettings(LLMSettings):
-    """How an LLM grades, and what it may see."""
-
-    examples: str | None = Field(
-        None,
-        description="Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, taken "
-        "from validation data; a query of the benchmark among them is refused.",
-    )
-    never_send: tuple[str, ...] = Field(
-        (),
-        description="Gitignore-style patterns of paths, or ids, of documents that stay here; "
-        "their pairs are failures, `withheld`.",
-    )
-    redact: str | None = Field(
-        None,
-        description="`package.module:function` applied to every text before it is sent, such as "
-        "`relevance_distillery.llm.redaction:contact_details`.",
-    )
-
-
-class LLMJudge:
+class LLMJudge(RegisteredJudge):
     """Asks a model for the grade of each pair; see `docs/how-to/llm-teacher.md`.
 
     A request's hash is over the rendered messages, the model, the decoding options, the
@@ -226,8 +207,23 @@ class LLMJudge:
 
         return count
 
-    def to_state(self) -> dict[str, Any]:
-        """Everything that `from_state` needs, as plain JSON values: no key, no address."""
+    @classmethod
+    def prepare(
+        cls,
+        model: str,
+        sources: JudgeSources,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """Take the model `model`, or the configured one, with its price."""
+        settings = sources.settings.llm.model_copy(update={"model": model} if model else {})
+        prompt = sources.pair_prompt(redact=settings.redact)
+        judge = cls(prompt, settings, sources.scale, budget=budget, ledger=ledger)
+        judge.price = price_or_warning(judge.model, sources.settings.prices, settings.max_cost_usd)
+        return judge
+
+    def to_state(self) -> State:
+        """Everything that `restore` needs, as plain JSON values: no key, no address."""
         return {
             "judge": "llm",
             "asked": self.model,
@@ -239,13 +235,13 @@ class LLMJudge:
         }
 
     @classmethod
-    def from_state(
+    def restore(
         cls,
         state: Mapping[str, Any],
         scale: GradeScale,
         budget: Budget | None = None,
         ledger: Ledger | None = None,
-    ) -> LLMJudge:
+    ) -> Self:
         """The judge that wrote `state`."""
         return cls(
             PairPrompt.from_state(state["prompt"], scale),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -18,16 +18,19 @@ import pandas as pd
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.prompted.causal_lm import CausalLM
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.rendering import PairPrompt, request_hash
-from relevance_distillery.judges.prompted.transformers_settings import TransformersSettings
+from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.settings import TransformersSettings
+from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.llm.budget import Budget
 
 OPENING = '{"grade": '
 _DIGITS = 4
 """Probabilities are rounded: which pairs share a batch changes the digits beyond."""
 
 
-class TransformersJudge:
+class TransformersJudge(RegisteredJudge):
     """Grades by the probabilities of the grades' tokens; see the module.
 
     Attributes:
@@ -37,8 +40,6 @@ class TransformersJudge:
         scale: The grades that it gives.
         budget: None, it costs nothing.
     """
-
-    budget = None
 
     def __init__(
         self,
@@ -56,6 +57,9 @@ class TransformersJudge:
                 "judge=transformers has no model: write judge=transformers:FOLDER or name one of "
                 "the Hugging Face hub"
             )
+        # Imported here, since it loads torch and every command reads the names of judges.
+        from relevance_distillery.judges.prompted.causal_lm import CausalLM
+
         self.settings, self.scale = settings, scale
         self._prompt = prompt
         self.prompt_hash = prompt.hash
@@ -120,7 +124,21 @@ class TransformersJudge:
             for row, request in enumerate(hashes)
         ]
 
-    def to_state(self) -> dict[str, Any]:
+    @classmethod
+    def prepare(
+        cls,
+        model: str,
+        sources: JudgeSources,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
+        """Load the model `model`, or the configured one."""
+        settings = sources.settings.transformers.model_copy(
+            update={"model": model} if model else {}
+        )
+        return cls(sources.pair_prompt(), settings, sources.scale)
+
+    def to_state(self) -> State:
         """Everything that `from_state` needs, as plain JSON values."""
         return {
             "judge": "transformers",
@@ -132,7 +150,13 @@ class TransformersJudge:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> TransformersJudge:
+    def restore(
+        cls,
+        state: Mapping[str, Any],
+        scale: GradeScale,
+        budget: Budget | None = None,
+        ledger: Ledger | None = None,
+    ) -> Self:
         """The judge that wrote `state`.
 
         Raises:

@@ -12,11 +12,10 @@ from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.combined import COMPOSITE
+from relevance_distillery.judges.kinds import JUDGES, KINDS, parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.names import JUDGES, parse_judge
 from relevance_distillery.judges.recorded import RecordedJudge
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.budget import Budget
 
@@ -60,7 +59,7 @@ def judge_of_set(
     kind, _, model = name.partition(":")
     if kind == "recorded" or kind not in JUDGES:
         return _recorded(model if kind == "recorded" else name, benchmark, sources)
-    if parse_judge(name).kind in COMPOSITE:
+    if KINDS[parse_judge(name).kind].composite:
         raise UserError(f"judge {name} cannot be part of a cascade: name the judges themselves")
     if kind == "embedded":
         raise UserError(
@@ -73,9 +72,7 @@ def judge_of_set(
             f"judge {name} reads documents and {benchmark.name} brings none: give a folder in "
             "BEIR's layout with corpus.jsonl"
         )
-    return make_judge(
-        name, prepare_judge(name, sources), sources.scale, budget=budget, ledger=ledger
-    )
+    return prepare_judge(name, sources, budget=budget, ledger=ledger)
 
 
 def _recorded(name: str, benchmark: Benchmark, sources: JudgeSources) -> Judge:

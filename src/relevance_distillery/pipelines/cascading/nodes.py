@@ -21,10 +21,11 @@ from relevance_distillery.evaluation.cascades.fitting import (
 )
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, Identity
-from relevance_distillery.judges.composites.cascade_settings import judge_names
 from relevance_distillery.judges.composites.composite import Answered, distinct_names
+from relevance_distillery.judges.composites.settings import judge_names
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.cascading.judges import graded_pairs, identity, judge_of_set
@@ -32,7 +33,6 @@ from relevance_distillery.pipelines.cascading.parameters import CascadingParamet
 from relevance_distillery.pipelines.cascading.prices import call_prices, in_last_judges_calls
 from relevance_distillery.pipelines.cascading.reporting import summarise
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.schemas import Failures, empty
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,13 @@ def ask_judges(
     tables = {place: graded_pairs(graded) for place, graded in sets.items()}
     human, queries = tables[TRAIN]["human"].to_numpy(), pd.factorize(tables[TRAIN]["query_id"])[0]
     check_calibration_set(train_set.name, scale.positions(human), queries, scale)
-    sources = judge_sources(parameters, scale, nothing, prompt, benchmark)
+    sources = JudgeSources(
+        scale,
+        parameters,
+        recorded=nothing,
+        prompt=prompt,
+        benchmark_queries=benchmark.query_texts(),
+    )
     # All judges of both sets are there before one is asked: answers may cost money.
     ready = {
         place: [judge_of_set(name, graded, sources, ledger, budget) for name in names]

@@ -20,7 +20,7 @@ from relevance_distillery.evaluation.cascades.report import (
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit
-from relevance_distillery.judges.composites.cascade_settings import CascadeSettings
+from relevance_distillery.judges.composites.settings import CascadeSettings
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.cascading.prices import CallPrice
 

@@ -15,12 +15,12 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.composite import side_by_side
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import make_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.judges.summary import refuse_total_failure, summarise
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.planning.comparison import compare_with_plan
 
 logger = logging.getLogger(__name__)
@@ -47,10 +47,18 @@ def prepare_teacher(
         scale: The grades to give.
 
     Returns:
-        The judge's state, from which `make_judge` makes it anywhere.
+        The judge's state, from which `restore_judge` makes it anywhere.
     """
-    sources = judge_sources(parameters, scale, recorded, prompt, benchmark, passages, queries)
-    return prepare_judge(parameters.judge, sources)
+    sources = JudgeSources(
+        scale=scale,
+        settings=parameters,
+        passages=passages,
+        queries=queries,
+        recorded=recorded,
+        prompt=prompt,
+        benchmark_queries=benchmark.query_texts(),
+    )
+    return prepare_judge(parameters.judge, sources).to_state()
 
 
 def grade_candidates(
@@ -83,7 +91,7 @@ def grade_candidates(
         they disagree (schema `Difficulty`).
     """
     budget = _budget(parameters.llm.max_cost_usd, synthesis_report)
-    judge = make_judge(parameters.judge, judge_state, scale, budget=budget, ledger=ledger)
+    judge = restore_judge(parameters.judge, judge_state, scale, budget=budget, ledger=ledger)
     result = run_labeling(
         Pairs(candidates, queries, passages),
         judge,

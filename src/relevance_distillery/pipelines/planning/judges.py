@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relevance_distillery.judges.composites.cascade_settings import judge_names
-from relevance_distillery.judges.composites.combined import inner_name, read_fitted
-from relevance_distillery.judges.registry import parse_judge
+from relevance_distillery.judges.composites.cascade import read_fitted
+from relevance_distillery.judges.composites.settings import judge_names
+from relevance_distillery.judges.kinds import inner_judge, parse_judge
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 
 
@@ -36,11 +36,9 @@ def paid_judges(
         shares = [None] * len(stages)
     else:
         stages, shares = [str(name)], [None]
-    inner = [inner_name(stage, name.kind) for stage in stages]
+    inner = [inner_judge(stage, name.kind) for stage in stages]
     return {
-        stage: share
-        for stage, share in zip(inner, shares, strict=True)
-        if parse_judge(stage).kind == "llm"
+        str(judge): share for judge, share in zip(inner, shares, strict=True) if judge.kind == "llm"
     }
 
 

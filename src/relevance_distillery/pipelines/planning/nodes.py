@@ -12,12 +12,13 @@ from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.documents import DocumentSource
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.kinds import parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge
-from relevance_distillery.judges.registry import make_judge, parse_judge, prepare_judge
+from relevance_distillery.judges.registry import prepare_judge
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning.expected import (
     ExpectedPairs,
@@ -153,10 +154,16 @@ def plan_labels(
         expected = stand_in_pairs(passages, real, synthesis, mining, planning)
     if expected is None:
         return []
-    sources = judge_sources(labeling, scale, recorded, prompt, benchmark)
+    sources = JudgeSources(
+        scale,
+        labeling,
+        recorded=recorded,
+        prompt=prompt,
+        benchmark_queries=benchmark.query_texts(),
+    )
     plans = []
     for name, share in names.items():
-        judge = make_judge(name, prepare_judge(name, sources), scale)
+        judge = prepare_judge(name, sources)
         assert isinstance(judge, LLMJudge)
         plans.append(
             plan_judge(

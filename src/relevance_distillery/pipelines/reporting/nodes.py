@@ -19,21 +19,19 @@ from relevance_distillery.evaluation import graders
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.kinds import KINDS, parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import (
-    FROM_CORPUS,
-    JUDGES,
     is_prepared,
-    make_judge,
-    parse_judge,
     prepare_judge,
+    restore_judge,
     state_name,
 )
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.budget import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.pipelines.synthesis.splitting import splitter_for
@@ -105,12 +103,19 @@ def choose_teacher(
     Returns:
         `judge_state`, unless another judge is asked for by its kind, which is then prepared.
     """
-    if parameters.judge.partition(":")[0] not in JUDGES:
+    if parameters.judge.partition(":")[0] not in KINDS:
         return judge_state  # a recorded judge goes by the name of its file
     asked = parse_judge(parameters.judge)
-    if is_prepared(asked, judge_state) or asked.kind in FROM_CORPUS:
+    if is_prepared(asked, judge_state) or KINDS[asked.kind].from_corpus:
         return judge_state
-    return prepare_judge(str(asked), judge_sources(labeling, scale, recorded, prompt, benchmark))
+    sources = JudgeSources(
+        scale,
+        labeling,
+        recorded=recorded,
+        prompt=prompt,
+        benchmark_queries=benchmark.query_texts(),
+    )
+    return prepare_judge(str(asked), sources).to_state()
 
 
 def grade_benchmark(
@@ -210,7 +215,7 @@ def _teacher(
     if by_id and benchmark.kind == "own_corpus":
         # It knows ids of the collection that it graded; here they may name something else.
         return None, nothing, unknown
-    judge = make_judge(None, judge_state, benchmark.scale, budget=budget, ledger=ledger)
+    judge = restore_judge(None, judge_state, benchmark.scale, budget=budget, ledger=ledger)
     teacher, failures = graders.grade_with_teacher(judge, ledger, pairs)
     if teacher["teacher_grade"].isna().all():
         if not by_id:
@@ -282,7 +287,7 @@ def measure_cost(
     teacher = costs.price_of_labels(judge_state, labels, parameters.cost)
     if teacher is None:
         timed = judge_state.get("judge") in ("embedded", "labeler")
-        judge = make_judge(None, judge_state, benchmark.scale) if timed else None
+        judge = restore_judge(None, judge_state, benchmark.scale) if timed else None
         teacher = costs.teacher_price(parameters.judge, judge, sample, labels, parameters.cost)
     listed = costs.listed_price(parameters.judge, judge_state, parameters.cost)
     teacher = costs.with_list_price(teacher, listed, sample, labels, parameters.cost)

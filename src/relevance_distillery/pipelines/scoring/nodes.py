@@ -13,12 +13,12 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.drift.verdict import not_known
 from relevance_distillery.evaluation.drift.watch import watch_over
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.composites.combined import COMPOSITE
-from relevance_distillery.judges.registry import FROM_CORPUS, judge_for, parse_judge
+from relevance_distillery.judges.kinds import KINDS, parse_judge
+from relevance_distillery.judges.registry import is_prepared, prepare_judge
+from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.pipelines.labeling.sources import judge_sources
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
 from relevance_distillery.scoring.grading_job import Grader, GradingJob, JudgeGrader, PairSource
 
@@ -45,19 +45,19 @@ def choose_grader(
     """
     if not isinstance(grader, AskedJudge):
         return grader
-    if parse_judge(grader.name).kind in FROM_CORPUS:
+    asked = parse_judge(grader.name)
+    if KINDS[asked.kind].from_corpus:
         return grader.as_prepared()
     parameters = _parameters(labeling, grader.name)
     # The judges of a consensus or cascade that has labelled are those that were prepared then.
-    kind = parse_judge(grader.name).kind
-    named = parameters.cascade.judges if kind == "cascade" else parameters.consensus.judges
-    if kind in COMPOSITE and not named and (grader.state or {}).get("judge") == kind:
-        return grader.as_prepared()
-    sources = judge_sources(parameters, scale, recorded, prompt)
+    named = parameters.cascade.judges if asked.kind == "cascade" else parameters.consensus.judges
+    kept = KINDS[asked.kind].composite and not named
     # A recorded judge was prepared with its grades; the settings of the others are today's.
-    kept = kind == "recorded" and recorded.locations is None
-    state = grader.state if kept else None
-    judge = judge_for(grader.name, state, sources, ledger=grader.ledger)
+    kept = kept or (asked.kind == "recorded" and recorded.locations is None)
+    if kept and grader.state is not None and is_prepared(asked, grader.state):
+        return grader.as_prepared()
+    sources = JudgeSources(scale, parameters, recorded=recorded, prompt=prompt)
+    judge = prepare_judge(grader.name, sources, ledger=grader.ledger)
     return JudgeGrader(judge, grader.ledger)
 
 

@@ -1,4 +1,4 @@
-"""What a cascade can be told."""
+"""What can be set about judges that are made of other judges."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from relevance_distillery.judges.composites.confidence import ENOUGH_EXAMPLES, M
 from relevance_distillery.strict import StrictModel
 
 Target = Literal["accuracy", "cost", "agreement"]
+Method = Literal["vote", "mean", "dawid_skene"]
 
 
 class CascadeSettings(StrictModel):
@@ -53,6 +54,22 @@ class CascadeSettings(StrictModel):
         ENOUGH_EXAMPLES,
         ge=2,
         description="A grade that people gave less often takes the map of all grades.",
+    )
+
+
+class ConsensusSettings(StrictModel):
+    """How several judges become one."""
+
+    judges: str | None = Field(
+        None, description="The judges that judge=consensus asks, at least two, separated by `;`."
+    )
+    method: Method = Field(
+        "vote",
+        description="vote: the grade that most gave, among equals the last judge's; mean: of "
+        "the grades, to the nearest grade; dawid_skene: weighs judges by how they agree.",
+    )
+    min_answers: int = Field(
+        2, ge=1, description="A pair that fewer judges graded fails; more is stricter."
     )
 
 
