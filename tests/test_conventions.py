@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from relevance_distillery.pipeline_registry import STAGES, register_pipelines
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "relevance_distillery"
-PACKAGE = "relevance_distillery"
 MODULES = sorted(SOURCE.rglob("*.py"))
 ROOMS = (
     "synthesis",
@@ -31,45 +34,132 @@ ROOMS = (
     "probing",
     "recalibrating",
 )
-MAY_IMPORT_KEDRO = (
-    "pipelines",
+ORDER = (
+    "errors",
+    "grading",
+    "strict",
+    "schemas",
+    "io",
+    "text",
+    "documents",
+    "collections",
+    "encoders",
+    "learning",
+    "llm",
+    "labeler",
+    "judges",
+    "channels",
+    "synthesizers",
+    "scoring",
+    "evaluation",
+    "people",
+    "planning",
+    "reporting",
     "datasets",
-    "settings",
-    "hooks",
-    "cli",
+    "pipelines",
     "pipeline_registry",
+    "hooks",
+    "settings",
+    "cli",
+    "__main__",
 )
+"""What stands further down may import what stands above it, never the other way."""
+MAY_IMPORT_KEDRO = ORDER[ORDER.index("datasets") :]
 MAY_IMPORT_MLFLOW = ("hooks", "flavor")
+LAYERS = (
+    "raw",
+    "intermediate",
+    "primary",
+    "feature",
+    "model_input",
+    "models",
+    "model_output",
+    "reporting",
+)
+
+
+def _name(module: Path) -> str:
+    parts = module.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+NAMES = {_name(module): module for module in MODULES}
 
 
 def _imports(module: Path) -> set[str]:
+    """What a file imports, its own modules by their full names."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name for name in inner if name in NAMES} or {node.module}
     return names
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_arrows_go_one_way(module: Path) -> None:
-    room = module.relative_to(SOURCE).parts[0].removesuffix(".py")
-    roots = {name.split(".")[0] for name in _imports(module)}
-    if room not in (*MAY_IMPORT_KEDRO, "__main__"):
-        assert not roots & {"kedro", "kedro_datasets", "kedro_mlflow"}
-    if not {room, module.stem} & set(MAY_IMPORT_MLFLOW):
-        assert not roots & {"mlflow", "kedro_mlflow"}
-    own = {name.split(".")[1] for name in _imports(module) if name.startswith(f"{PACKAGE}.")}
-    if room not in (*MAY_IMPORT_KEDRO, "__main__"):
-        assert not own & set(MAY_IMPORT_KEDRO)
-    if room in ("grading", "errors"):
-        assert not own
+IMPORTS = {name: _imports(module) for name, module in NAMES.items()}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_one_idea_a_file(module: Path) -> None:
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= 400
+def _room(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_arrows_go_one_way() -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name, imported in IMPORTS.items()
+        for other in sorted(imported & set(NAMES))
+        if _room(name) and _room(other) and _room(name) != _room(other)
+        if ORDER.index(_room(other)) > ORDER.index(_room(name))
+    ]
+    assert not wrong
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = {
+        name: {other for other in imported & set(NAMES) if other != name}
+        for name, imported in IMPORTS.items()
+        if NAMES[name].name != "__init__.py"
+    }
+    # Raises CycleError with the names of the files.
+    TopologicalSorter(graph).prepare()
+
+
+def test_kedro_and_mlflow_stay_where_they_belong() -> None:
+    wrong = []
+    for name, imported in IMPORTS.items():
+        roots = {other.split(".")[0] for other in imported}
+        if _room(name) not in MAY_IMPORT_KEDRO and roots & {"kedro", "kedro_datasets"}:
+            wrong.append(f"{name} imports kedro")
+        allowed = {_room(name), NAMES[name].stem} & set(MAY_IMPORT_MLFLOW)
+        if not allowed and roots & {"mlflow", "kedro_mlflow"}:
+            wrong.append(f"{name} imports mlflow")
+    assert not wrong
+
+
+def test_one_idea_a_file() -> None:
+    lines = {name: len(module.read_text().splitlines()) for name, module in NAMES.items()}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
+def test_no_package_is_crowded() -> None:
+    counts = Counter(module.parent for module in MODULES if module.name != "__init__.py")
+    assert {str(folder): count for folder, count in counts.items() if count > 20} == {}
+
+
+def test_no_module_is_left_over() -> None:
+    catalog = "".join(file.read_text() for file in (ROOT / "conf").rglob("*.yml"))
+    used = set().union(*IMPORTS.values())
+    started = {"settings", "cli", "__main__", "pipeline_registry", "pipelines"}
+    unused = {
+        name
+        for name in NAMES
+        if name not in used and name not in catalog and NAMES[name].name != "__init__.py"
+        if _room(name) not in started
+    }
+    lazily = "".join(module.read_text() for module in MODULES)
+    assert {name for name in unused if f"{name}:" not in lazily} == set()
 
 
 @pytest.fixture(scope="module")
@@ -108,21 +198,36 @@ def test_a_room_has_the_same_name_everywhere(room: str) -> None:
     assert set(parameters) == {room}
 
 
-def test_every_entry_has_a_layer() -> None:
-    layers = {
-        "raw",
-        "intermediate",
-        "primary",
-        "feature",
-        "model_input",
-        "models",
-        "model_output",
-        "reporting",
+@pytest.fixture(scope="module")
+def layers() -> dict[str, str]:
+    files = sorted((ROOT / "conf" / "base").rglob("catalog*.yml"))
+    entries = {
+        name: entry
+        for file in files
+        for name, entry in yaml.safe_load(file.read_text(encoding="utf-8")).items()
+        if not name.startswith("_")
     }
-    for file in sorted((ROOT / "conf" / "base").rglob("catalog*.yml")):
-        for name, entry in yaml.safe_load(file.read_text(encoding="utf-8")).items():
-            if not name.startswith("_"):
-                assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
+    return {name: entry["metadata"]["kedro-viz"]["layer"] for name, entry in entries.items()}
+
+
+def test_layers_follow_the_data(layers: dict[str, str]) -> None:
+    """Kedro-Viz drops every layer where two of them form a circle."""
+    assert set(layers.values()) <= set(LAYERS)
+    backwards = {
+        f"{node.name}: {read} ({layers[read]}) to {made} ({layers[made]})"
+        for pipeline in register_pipelines().values()
+        for node in pipeline.nodes
+        for read in node.inputs
+        for made in node.outputs
+        if not read.startswith("params:")
+        if LAYERS.index(layers[read]) > LAYERS.index(layers[made])
+    }
+    assert backwards == set()
+
+
+def test_every_stage_is_one_box_in_the_lineage() -> None:
+    groups = register_pipelines()["__default__"].group_nodes_by("namespace")
+    assert {group.name for group in groups} == set(STAGES.values())
 
 
 def test_nothing_of_the_machine_is_in_the_lock() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import pytest
-
 from relevance_distillery.hooks import known_parameters
-from relevance_distillery.pipeline_registry import register_pipelines
+from relevance_distillery.pipeline_registry import PIPELINES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -27,68 +26,80 @@ _MAKE = re.compile(r"(?:^|[=\w] )make ([a-z]+)", re.MULTILINE)
 _INLINE_MAKE = re.compile(r"`make ([a-z]+)`")
 _PIPELINE = re.compile(r"--pipelines?=([a-z_]+)")
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+
+
+def _prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def _heading_ids(page: Path) -> set[str]:
-    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", name.lower()).strip().replace(" ", "-") for name in headings}
 
 
-@pages
-def test_links_and_images_resolve(page: Path) -> None:
-    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    broken = []
-    for match in _LINK.finditer(text):
-        target = match.group(1) or match.group(2)
-        if re.match(r"[a-z]+:", target):
-            continue
-        path, _, anchor = target.partition("#")
-        file = (page.parent / path) if path else page
-        is_page = file.is_file() and file.suffix == ".md"
-        lost = is_page and bool(anchor) and anchor not in _heading_ids(file)
-        if not file.exists() or lost:
-            broken.append(target)
-    assert not broken
+def _wrong(find: Callable[[Path, str], Iterable[str]]) -> list[str]:
+    """What a check finds on all pages, each with its page."""
+    return [
+        f"{page.relative_to(ROOT)}: {found}"
+        for page, text in TEXTS.items()
+        for found in find(page, text)
+    ]
 
 
-@pages
-def test_parameters_that_are_typed_exist(page: Path) -> None:
+def test_links_and_images_resolve() -> None:
+    def broken(page: Path, text: str) -> Iterator[str]:
+        for match in _LINK.finditer(_prose(page)):
+            target = match.group(1) or match.group(2)
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path) if path else page
+            is_page = file.is_file() and file.suffix == ".md"
+            if not file.exists() or (is_page and anchor and anchor not in _heading_ids(file)):
+                yield target
+
+    assert _wrong(broken) == []
+
+
+def test_parameters_that_are_typed_exist() -> None:
     names, groups = known_parameters(ROOT / "conf")
-    unknown = []
-    for match in _PARAMS.finditer(page.read_text(encoding="utf-8")):
-        typed = next(part for part in match.groups() if part is not None).rstrip("`.,;")
-        for part in typed.split(","):
-            name = part.partition("=")[0].strip()
-            known = name in names or (name.split(".")[0] in groups | names and "." in name)
-            if re.fullmatch(r"[\w.]+", name) and not known and name not in ("GROUP.KEY", "typed"):
-                unknown.append(name)
-    assert not unknown
+
+    def unknown(page: Path, text: str) -> Iterator[str]:
+        for match in _PARAMS.finditer(text):
+            typed = next(part for part in match.groups() if part is not None).rstrip("`.,;")
+            for part in typed.split(","):
+                name = part.partition("=")[0].strip()
+                known = name in names or (name.split(".")[0] in groups | names and "." in name)
+                if re.fullmatch(r"[\w.]+", name) and not known:
+                    if name not in ("GROUP.KEY", "typed"):
+                        yield name
+
+    assert _wrong(unknown) == []
 
 
-@pages
-def test_make_targets_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = page.read_text(encoding="utf-8")
-    typed = {name for block in _FENCE.findall(text) for name in _MAKE.findall(block)}
-    assert typed | set(_INLINE_MAKE.findall(text)) <= targets
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    def unknown(page: Path, text: str) -> set[str]:
+        typed = {name for block in _FENCE.findall(text) for name in _MAKE.findall(block)}
+        return (typed | set(_INLINE_MAKE.findall(text))) - targets
+
+    assert _wrong(unknown) == []
 
 
-@pages
-def test_pipelines_that_are_typed_exist(page: Path) -> None:
-    assert set(_PIPELINE.findall(page.read_text(encoding="utf-8"))) <= set(register_pipelines())
+def test_pipelines_that_are_typed_exist() -> None:
+    assert _wrong(lambda page, text: set(_PIPELINE.findall(text)) - set(PIPELINES)) == []
 
 
-@pages
-def test_no_path_of_a_machine(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    assert not re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", text)
+def test_no_path_of_a_machine() -> None:
+    path = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*")
+    assert _wrong(lambda page, text: path.findall(text)) == []
 
 
-@pages
-def test_every_fence_is_closed(page: Path) -> None:
-    assert len(re.findall(r"^```", page.read_text(encoding="utf-8"), re.MULTILINE)) % 2 == 0
+def test_every_fence_is_closed() -> None:
+    fence = re.compile(r"^```", re.MULTILINE)
+    assert _wrong(lambda page, text: ["open fence"] * (len(fence.findall(text)) % 2)) == []
 
 
 def test_the_parameter_reference_is_up_to_date() -> None:

@@ -69,4 +69,5 @@ def _create(name: str) -> Pipeline:
         return sum((_create(stage) for stage in STAGES), start=Pipeline([]))
     package = import_module(f"relevance_distillery.pipelines.{folder}")
     create: Callable[[], Pipeline] = getattr(package, function or "create_pipeline")
-    return create()
+    # Kedro-Viz draws a namespace as one box that expands; datasets keep their names.
+    return Pipeline(create(), namespace=folder, prefix_datasets_with_namespace=False)
