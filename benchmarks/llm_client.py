@@ -32,12 +32,11 @@ from aiohttp import web
 
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRunner
-from relevance_distillery.llm.dialect import Dialect
-from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.capabilities import ServerCapabilities
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.requests import ChatRequest
-from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.llm.scheduler import ChatRunner
+from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
 PASSAGE = "The pump is vented before the first start, see the table of pressures. " * 40
 SCHEMA = {"type": "object", "properties": {"grade": {"type": "integer"}}, "required": ["grade"]}
@@ -103,7 +102,7 @@ async def drain(
 
     async def slot() -> None:
         for request in left:
-            await ask(Dialect().body(request, chosen))
+            await ask(ServerCapabilities().body(request, chosen))
 
     await asyncio.gather(*[slot() for _ in range(concurrency)])
 

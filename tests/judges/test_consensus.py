@@ -19,7 +19,7 @@ from relevance_distillery.judges.composites.consensus import (
 from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 
 
 def said(*rows):

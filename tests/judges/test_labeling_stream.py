@@ -21,7 +21,7 @@ from relevance_distillery.judges.labeling import Labeling, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.summary import refuse_total_failure
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.schemas import Failures, Labels
 from relevance_distillery.scoring.grading_job import JudgeGrader
 

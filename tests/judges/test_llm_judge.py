@@ -34,9 +34,9 @@ from relevance_distillery.judges.prompted.rendering import (
 from relevance_distillery.judges.registry import prepare_judge, restore_judge
 from relevance_distillery.judges.settings import JudgeSettings, LLMJudgeSettings
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.llm.settings import Endpoint
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
 from fault_server import FaultPlan, FaultServer, prompt_of

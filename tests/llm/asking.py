@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from llm.fault_server import FaultServer
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRunner
-from relevance_distillery.llm.endpoint import Endpoint
-from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.retries import Patience
-from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.llm.retries import RetryPolicy
+from relevance_distillery.llm.scheduler import ChatRunner
+from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
-IMPATIENT = Patience(first=0.05, longest=0.2, grace=1.0)
+IMPATIENT = RetryPolicy(first=0.05, longest=0.2, grace=1.0)
 SCHEMA = {
     "type": "object",
     "properties": {"grade": {"type": "integer", "enum": [0, 1, 2, 3]}},
@@ -59,7 +58,7 @@ def runner(
     price: Price | None = None,
     budget: Budget | None = None,
     key: str = "a-key",
-    patience: Patience = IMPATIENT,
+    policy: RetryPolicy = IMPATIENT,
     **given: object,
 ) -> ChatRunner:
     """A runner that asks a fault server."""
@@ -68,7 +67,7 @@ def runner(
         settings(**given),
         price,
         budget or Budget(),
-        patience=patience,
+        policy=policy,
     )
 
 
@@ -87,3 +86,11 @@ def collect(asked: ChatRunner, given: Iterable[ChatRequest], into: list[ChatResu
     """Results into a list that stays when the run ends with an error."""
     for results in asked.run(given):
         into += results
+
+
+def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for what must come, however busy the machine is."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -6,9 +6,9 @@ import os
 import sys
 
 from llm.asking import request, settings
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRunner
-from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.prices import Budget
+from relevance_distillery.llm.scheduler import ChatRunner
+from relevance_distillery.llm.settings import Endpoint
 
 
 def main() -> None:

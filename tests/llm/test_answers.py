@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from relevance_distillery.llm.answers import read_answer
+from relevance_distillery.llm.requests import read_answer
 
 
 def completion(choice: object = None, **more: object) -> bytes:

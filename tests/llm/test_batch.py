@@ -15,10 +15,9 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.batch import BatchRunner
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.endpoint import Endpoint
-from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
+from relevance_distillery.llm.settings import Endpoint
 
 DOLLAR_A_TOKEN = Price(usd_per_million_input=1e6, usd_per_million_output=1e6)
 
@@ -53,7 +52,7 @@ def run(
         DOLLAR_A_TOKEN,
         budget or Budget(),
         store,
-        patience=IMPATIENT,
+        policy=IMPATIENT,
         max_requests=max_requests,
     )
     found: dict[str, ChatResult] = {}

@@ -8,8 +8,7 @@ import pytest
 
 from llm.asking import all_results, collect, request, requests, runner
 from llm.fault_server import FaultPlan, FaultServer
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatResult
 
 DOLLAR_A_TOKEN = Price(usd_per_million_input=1e6, usd_per_million_output=1e6)

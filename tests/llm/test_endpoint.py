@@ -8,9 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.clients import ChatConnection
-from relevance_distillery.llm.endpoint import Endpoint
-from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.llm.client import async_client
+from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
 
 def test_the_sdks_own_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,14 +53,15 @@ def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
 
 
 def test_documents_go_nowhere_but_to_the_host_that_was_named() -> None:
-    connection = ChatConnection(Endpoint.at("http://127.0.0.1:1/v1", "k"), 5.0, 3)
-    assert connection.http.follow_redirects is False
+    client = async_client(Endpoint.at("http://127.0.0.1:1/v1", "k"), 5.0, 3)
+    assert client._client.follow_redirects is False
 
 
 def test_organisation_and_project_are_the_sdks_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-1")
-    headers = ChatConnection(Endpoint.at("http://127.0.0.1:1/v1", "k"), 5.0, 3).http.headers
+    client = async_client(Endpoint.at("http://127.0.0.1:1/v1", "k"), 5.0, 3)
+    headers = {**client.default_headers, **client.auth_headers}
     assert headers["OpenAI-Organization"] == "org-1"
     assert headers["OpenAI-Project"] == "proj-1"
     assert headers["Authorization"] == "Bearer k"

@@ -8,8 +8,8 @@ import pytest
 
 from llm.asking import SCHEMA, all_results, request, requests, runner, settings
 from llm.fault_server import FaultPlan, FaultServer
-from relevance_distillery.llm.dialect import Dialect, DialectInUse
-from relevance_distillery.llm.retries import Refusal
+from relevance_distillery.llm.capabilities import CapabilityTracker, ServerCapabilities
+from relevance_distillery.llm.retries import ErrorResponse
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_a_server_that_ignores_what_it_does_not_know_works_too() -> None:
 )
 def test_a_request_says_what_the_settings_say(given: dict, field: str, expected: object) -> None:
     chosen = settings(**given)
-    body = Dialect.of(chosen).body(request(0), chosen)
+    body = ServerCapabilities.wanted(chosen).body(request(0), chosen)
     value = body.get(field)
     assert (value["type"] if field == "response_format" and value else value) == expected
 
 
 def test_the_schema_is_sent_strictly() -> None:
-    body = Dialect().body(request(0), settings())
+    body = ServerCapabilities().body(request(0), settings())
     assert body["response_format"]["json_schema"]["schema"] == SCHEMA
     assert body["response_format"]["json_schema"]["strict"] is True
 
@@ -85,27 +85,27 @@ def test_the_schema_is_sent_strictly() -> None:
     ],
 )
 def test_refusals_are_understood_in_the_forms_of_several_servers(body: object) -> None:
-    narrower = Dialect().without(Refusal(400, {}, body))
-    assert narrower == Dialect(form="json_object")
+    reduced = ServerCapabilities().without(ErrorResponse(400, {}, body))
+    assert reduced == ServerCapabilities(response_format="json_object")
 
 
 def test_a_prompt_that_a_server_repeats_is_not_taken_for_its_own_words() -> None:
     echoed = {"detail": [{"loc": ["body", "stop"], "msg": "wrong", "input": "response_format"}]}
-    assert Dialect().without(Refusal(422, {}, echoed)) is None
+    assert ServerCapabilities().without(ErrorResponse(422, {}, echoed)) is None
 
 
 def test_late_refusals_of_requests_in_flight_change_nothing_more() -> None:
-    in_use = DialectInUse(settings(), "host")
-    refusal = Refusal(400, {}, {"error": {"message": "response_format json_schema"}})
-    first = in_use.current
-    assert in_use.adapt(first, refusal)
-    assert in_use.adapt(first, refusal)
-    assert in_use.current.form == "json_object"
+    tracker = CapabilityTracker(settings(), "host")
+    refused = ErrorResponse(400, {}, {"error": {"message": "response_format json_schema"}})
+    first = tracker.current
+    assert tracker.adapt(first, refused)
+    assert tracker.adapt(first, refused)
+    assert tracker.current.response_format == "json_object"
 
 
 @pytest.mark.parametrize("form", ["json_schema", "json_object", "none"])
 @pytest.mark.parametrize("logprobs", [True, False])
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
-def test_tags_stand_for_dialects(form: str, logprobs: bool, limit: str) -> None:
-    dialect = Dialect(form, logprobs, limit)
-    assert Dialect.of_tag(dialect.tag) == dialect
+def test_a_tag_stands_for_capabilities(form: str, logprobs: bool, limit: str) -> None:
+    capabilities = ServerCapabilities(form, logprobs, limit)
+    assert ServerCapabilities.from_tag(capabilities.tag) == capabilities

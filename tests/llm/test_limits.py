@@ -9,7 +9,7 @@ import pytest
 
 from llm.asking import all_results, requests, runner
 from llm.fault_server import FaultServer
-from relevance_distillery.llm.limits import RateLimits
+from relevance_distillery.llm.client import RateLimits
 
 
 def sent_within(limits: RateLimits, seconds: float, tokens: int) -> int:

@@ -11,29 +11,31 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from llm.asking import SCHEMA, all_results, collect, prompt, request, requests, runner, settings
+from llm.asking import (
+    SCHEMA,
+    all_results,
+    collect,
+    prompt,
+    request,
+    requests,
+    runner,
+    settings,
+    until,
+)
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRunner
-from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.retries import Patience
+from relevance_distillery.llm.retries import RetryPolicy
+from relevance_distillery.llm.scheduler import ChatRunner
+from relevance_distillery.llm.settings import Endpoint
 
 SLOW = Path(__file__).with_name("slow_asking.py")
-
-
-def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits for what must come, however busy the machine is."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_every_request_gets_its_own_answer_with_tokens_and_probabilities() -> None:
@@ -78,7 +80,7 @@ def test_whatever_is_ready_comes_at_once() -> None:
         assert len(next(lists)) == 1
         given = 1 + len(next(lists))
         # On a busy machine the answers that are under way take a while to arrive.
-        _until(lambda: len(server.records()) == 17)
+        until(lambda: len(server.records()) == 17)
         time.sleep(0.5)
         # A machine that was slow enough has given them all before.
         assert given == 17 or len(next(lists)) > (17 - given) // 2
@@ -139,7 +141,7 @@ def test_closing_a_run_cancels_what_is_in_flight_and_ends_the_thread() -> None:
         with pytest.raises(KeyboardInterrupt):
             next(lists)
         # Within a fraction of the 30 seconds for which the server stalls.
-        _until(lambda: "llm-requests" not in {t.name for t in threading.enumerate()})
+        until(lambda: "llm-requests" not in {t.name for t in threading.enumerate()})
 
 
 def test_a_run_that_is_dropped_or_fails_outside_leaves_no_thread() -> None:
@@ -203,7 +205,7 @@ def test_a_server_that_is_not_there_is_told_after_the_first_request() -> None:
         settings(max_tries=2),
         None,
         Budget(),
-        patience=Patience(0.01, 0.01),
+        policy=RetryPolicy(0.01, 0.01),
     )
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9 cannot be reached"):
         all_results(asked, requests(100))

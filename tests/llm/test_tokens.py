@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from relevance_distillery.llm.token_estimate import estimate_tokens
 from relevance_distillery.llm.tokens import (
     TOKENS_PER_MESSAGE,
     TOKENS_PER_REQUEST,
     TokenCounter,
+    estimate_tokens,
 )
 
 ROOT = Path(__file__).parents[2]

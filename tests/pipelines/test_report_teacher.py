@@ -18,8 +18,7 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.judges.registry import state_name
 from relevance_distillery.judges.settings import LLMJudgeSettings
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting import nodes

@@ -25,7 +25,7 @@ from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import InputTemplate
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.pipelines.reporting import create_pipeline, nodes, page
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters

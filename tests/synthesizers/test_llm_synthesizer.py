@@ -12,9 +12,9 @@ import pytest
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
+from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.schemas import Queries
 from relevance_distillery.synthesizers.extractive import DEFAULT_STYLES
 from relevance_distillery.synthesizers.filters import copied

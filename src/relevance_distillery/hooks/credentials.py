@@ -20,7 +20,7 @@ from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.settings import Endpoint
 
 VARIABLES = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
 """Entries of the credentials `openai` and the variables of the SDK that they fill."""

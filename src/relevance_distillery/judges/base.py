@@ -11,7 +11,7 @@ import pandas as pd
 from relevance_distillery.grading import GradeScale
 
 if TYPE_CHECKING:
-    from relevance_distillery.llm.budget import Budget
+    from relevance_distillery.llm.prices import Budget
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
-    from relevance_distillery.llm.budget import Budget
+    from relevance_distillery.llm.prices import Budget
 
 logger = logging.getLogger(__name__)
 

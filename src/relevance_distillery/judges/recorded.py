@@ -16,7 +16,7 @@ from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import RegisteredJudge, State
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 
 
 class RecordedJudge(RegisteredJudge):

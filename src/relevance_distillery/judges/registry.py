@@ -13,7 +13,7 @@ from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.kinds import KINDS, JudgeName, parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 
 State = dict[str, Any]
 

@@ -21,7 +21,6 @@ from itertools import islice
 from typing import IO, Protocol, TypeVar
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.answers import NO_ANSWER, read_answer
 from relevance_distillery.llm.batch_api import (
     BatchAPI,
     BatchLines,
@@ -29,19 +28,17 @@ from relevance_distillery.llm.batch_api import (
     BatchState,
     custom_id,
 )
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.dialect import Dialect, DialectInUse
-from relevance_distillery.llm.endpoint import Endpoint
-from relevance_distillery.llm.prices import Price
-from relevance_distillery.llm.requests import ChatRequest, ChatResult
+from relevance_distillery.llm.capabilities import CapabilityTracker, ServerCapabilities
+from relevance_distillery.llm.prices import Budget, Price
+from relevance_distillery.llm.requests import NO_ANSWER, ChatRequest, ChatResult, read_answer
 from relevance_distillery.llm.retries import (
     RETRYABLE,
-    Patience,
-    Refusal,
+    ErrorResponse,
     RequestError,
-    trouble_of_refusal,
+    RetryPolicy,
+    classify_http_error,
 )
-from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +92,7 @@ class BatchRunner:
         budget: Budget,
         store: BatchStore,
         *,
-        patience: Patience | None = None,
+        policy: RetryPolicy | None = None,
         max_requests: int = MAX_REQUESTS,
     ) -> None:
         """Nothing is sent, and no key needed, before `run` has a first request.
@@ -106,13 +103,13 @@ class BatchRunner:
             price: What tokens cost; its batch share is applied. None when not known.
             budget: What may be spent, pending requests included.
             store: Which request waits in which batch.
-            patience: How long to wait between tries; the default unless for tests.
+            policy: How long to wait between tries; the default unless for tests.
             max_requests: Requests a batch.
         """
         self._endpoint, self._settings = endpoint, settings
         self._price, self._budget, self._store = price, budget, store
-        self._patience, self._max_requests = patience or Patience(), max_requests
-        self._dialect = DialectInUse(settings, endpoint.host)
+        self._policy, self._max_requests = policy or RetryPolicy(), max_requests
+        self._capabilities = CapabilityTracker(settings, endpoint.host)
 
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
         """Results of finished batches, and `pending` for everything else.
@@ -137,7 +134,7 @@ class BatchRunner:
                 self._endpoint,
                 model=self._settings.model,
                 max_tries=self._settings.max_tries,
-                patience=self._patience,
+                policy=self._policy,
             )
             stack.callback(api.close)
             collector = _Collector(
@@ -187,17 +184,17 @@ class BatchRunner:
         """What a line of a finished batch says; None where it has to be sent otherwise."""
         body = response.body
         if response.code != 200:
-            refusal = Refusal(response.code, {}, body)
-            narrower = Dialect.of_tag(response.tag).without(refusal)
-            if narrower is not None:
-                self._dialect.narrow(narrower)
+            refused = ErrorResponse(response.code, {}, body)
+            reduced = ServerCapabilities.from_tag(response.tag).without(refused)
+            if reduced is not None:
+                self._capabilities.reduce(reduced)
                 return None
-            trouble = trouble_of_refusal(refusal, self._endpoint.host, str(self._settings.model))
+            error = classify_http_error(refused, self._endpoint.host, str(self._settings.model))
             return ChatResult(
                 request.key,
-                status=trouble.status,
-                reason=trouble.reason,
-                retryable=trouble.status in RETRYABLE,
+                status=error.status,
+                reason=error.reason,
+                retryable=error.status in RETRYABLE,
             )
         answer = read_answer(body if isinstance(body, dict) else b"")
         read, written = answer.input_tokens or 0, answer.output_tokens or 0
@@ -224,7 +221,7 @@ class BatchRunner:
                 reason = "not sent: the budget (max_cost_usd) is used up"
                 unpaid.append(_not_sent(request.key, "budget", reason))
                 continue
-            line = _line(request, self._dialect.current, self._settings)
+            line = _line(request, self._capabilities.current, self._settings)
             if parcel.is_full(len(line), self._max_requests):
                 yield from self._submitted(parcel, api)
             parcel.add(request.key, line)
@@ -288,16 +285,16 @@ class _Collector:
         if token not in self._lines:
             file = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             for file_id in state.files:
-                self._told(partial(self._api.download, file_id, file))
+                self._or_user_error(partial(self._api.download, file_id, file))
             self._lines[token] = BatchLines(file)
         return self._lines[token]
 
     def _state(self, token: str) -> BatchState | None:
         if token not in self._states:
-            self._states[token] = self._told(lambda: self._ask(token))
+            self._states[token] = self._or_user_error(lambda: self._ask(token))
         return self._states[token]
 
-    def _told(self, ask: Callable[[], _T]) -> _T:
+    def _or_user_error(self, ask: Callable[[], _T]) -> _T:
         try:
             return ask()
         except RequestError as error:
@@ -360,12 +357,12 @@ class _Parcel:
         self.file.truncate()
 
 
-def _line(request: ChatRequest, dialect: Dialect, settings: LLMSettings) -> bytes:
+def _line(request: ChatRequest, capabilities: ServerCapabilities, settings: LLMSettings) -> bytes:
     line = {
-        "custom_id": custom_id(request.key, dialect.tag),
+        "custom_id": custom_id(request.key, capabilities.tag),
         "method": "POST",
         "url": "/v1/chat/completions",
-        "body": dialect.body(request, settings),
+        "body": capabilities.body(request, settings),
     }
     return json.dumps(line).encode() + b"\n"
 

@@ -11,19 +11,18 @@ from typing import IO, Any, TypeVar
 
 import httpx2
 import openai
-from tenacity import Retrying, retry_if_exception, stop_after_attempt
+from tenacity import Retrying
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.clients import sync_client
-from relevance_distillery.llm.endpoint import Endpoint
+from relevance_distillery.llm.client import client_timeout
 from relevance_distillery.llm.retries import (
-    Patience,
-    Refusal,
+    ErrorResponse,
     RequestError,
-    WaitAsAsked,
-    trouble_of_error,
-    trouble_of_refusal,
+    RetryPolicy,
+    classify_connection_error,
+    classify_http_error,
 )
+from relevance_distillery.llm.settings import Endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class BatchResponse:
     Attributes:
         code: HTTP status.
         body: JSON body.
-        tag: Of the dialect that the request was sent in.
+        tag: Of the capabilities that the request was sent with.
     """
 
     code: int
@@ -86,7 +85,7 @@ class BatchResponse:
 
 
 def custom_id(key: str, tag: str) -> str:
-    """The id of a line: the request's key and the dialect that it is sent in."""
+    """The id of a line: the request's key and the tag of the capabilities assumed."""
     return f"{key}~{tag}"
 
 
@@ -123,21 +122,23 @@ class BatchAPI:
     """The calls of one run."""
 
     def __init__(
-        self, endpoint: Endpoint, *, model: str, max_tries: int, patience: Patience
+        self, endpoint: Endpoint, *, model: str, max_tries: int, policy: RetryPolicy
     ) -> None:
         """Make the client.
 
         Raises:
             UserError: No key is set.
         """
-        self._client = sync_client(endpoint, _TRANSFER_SECONDS)
-        self._host, self._model = endpoint.host, model
-        self._retrying = Retrying(
-            stop=stop_after_attempt(max_tries),
-            wait=WaitAsAsked(patience),
-            retry=retry_if_exception(lambda e: isinstance(e, RequestError) and e.again),
-            reraise=True,
+        timeout = client_timeout(_TRANSFER_SECONDS)
+        self._client = openai.OpenAI(
+            api_key=endpoint.require_key(),
+            base_url=endpoint.base_url.get_secret_value(),
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultHttpxClient(timeout=timeout, follow_redirects=False),
         )
+        self._host, self._model = endpoint.host, model
+        self._retrying = Retrying(**policy.tenacity_options(max_tries))
         self._tagged: dict[str, BatchState] | None = None
 
     def close(self) -> None:
@@ -186,7 +187,7 @@ class BatchAPI:
             nonlocal tries
             tries += 1
             # The answer to the last try may have been lost, and with it a batch that runs.
-            found = self._find(token) if tries > 1 else None
+            found = dict(self._list()).get(token) if tries > 1 else None
             return found or BatchState.of(
                 self._client.batches.create(
                     input_file_id=file_id,
@@ -229,9 +230,6 @@ class BatchAPI:
         with suppress(_MissingError):
             self._call(fetch)
 
-    def _find(self, token: str) -> BatchState | None:
-        return dict(self._list()).get(token)
-
     def _list(self) -> Iterator[tuple[str, BatchState]]:
         for count, batch in enumerate(self._client.batches.list(limit=100)):
             if count >= _LISTED:
@@ -254,10 +252,10 @@ class BatchAPI:
         except openai.APIStatusError as error:
             if error.status_code in (404, 405, 501):
                 raise _MissingError(self._host) from None
-            refusal = Refusal.of(error.response)
-            raise trouble_of_refusal(refusal, self._host, self._model) from None
+            response = ErrorResponse.of(error.response)
+            raise classify_http_error(response, self._host, self._model) from None
         except (openai.OpenAIError, httpx2.HTTPError, OSError) as error:
-            raise trouble_of_error(error) from None
+            raise classify_connection_error(error) from None
         except (AttributeError, TypeError, ValueError):
             # A web page or another JSON, said with HTTP 200 by whatever is at that address.
             reason = "the answer was not one of the Batch API"

@@ -14,13 +14,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
-import openai
-from tenacity import RetryCallState
-from tenacity.wait import wait_base, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random_exponential,
+)
 
 LONGEST_HEEDED_SECONDS = 300.0
 """A server that asks for a longer wait ends the request; a later run tries again."""
+
+RETRYABLE = frozenset({"rate_limited", "server_error", "timeout", "connection", "bad_response"})
+"""Statuses that a later run tries again."""
 
 _QUOTA = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"}
@@ -46,40 +52,29 @@ _MINOR = {
 }
 
 
+@dataclass(eq=False)
 class RequestError(Exception):
     """A request that failed.
 
     Attributes:
         status: The kind of failure in one word.
-        reason: One sentence of our own.
+        reason: One sentence of our own, nothing of the server's words.
         again: Trying again within this run may help.
         wait: Seconds that the server asks to wait; None where it does not say.
         fatal: What to tell the user when no request of this run can succeed; else empty.
         unreachable: No connection could be made at all.
     """
 
-    def __init__(
-        self,
-        status: str,
-        reason: str,
-        *,
-        again: bool = False,
-        wait: float | None = None,
-        fatal: str = "",
-        unreachable: bool = False,
-    ) -> None:
-        """All there is to know; nothing of the server's words."""
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.again = again
-        self.wait = wait
-        self.fatal = fatal
-        self.unreachable = unreachable
+    status: str
+    reason: str
+    again: bool = False
+    wait: float | None = None
+    fatal: str = ""
+    unreachable: bool = False
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ErrorResponse:
     """What a server said with an HTTP status that is not a success.
 
     Attributes:
@@ -114,8 +109,8 @@ class Refusal:
         return any(field in self.words for field in fields)
 
     @classmethod
-    def of(cls, response: Any) -> Refusal:
-        """What an HTTP response of the SDK's client says."""
+    def of(cls, response: Any) -> ErrorResponse:
+        """From an HTTP response of the SDK, such as `openai.APIStatusError.response`."""
         try:
             body = json.loads(response.content)
         except ValueError:
@@ -123,15 +118,15 @@ class Refusal:
         return cls(response.status_code, response.headers, body)
 
 
-def trouble_of_refusal(refusal: Refusal, host: str, model: str) -> RequestError:
+def classify_http_error(response: ErrorResponse, host: str, model: str) -> RequestError:
     """Tell what an HTTP status other than success means.
 
     Args:
-        refusal: Status, headers and body.
+        response: Status, headers and body.
         host: Name of the server, for messages.
         model: Name of the model, for messages.
     """
-    code, error = refusal.code, refusal.error
+    code, error = response.code, response.error
     kind = {str(error.get("code")).lower(), str(error.get("type")).lower()}
     if code == 402 or (kind & _QUOTA and code in (400, 403, 429)):
         return _fatal(
@@ -139,7 +134,7 @@ def trouble_of_refusal(refusal: Refusal, host: str, model: str) -> RequestError:
             f"The account at {host} has no money or quota left: top it up, then run again; "
             "what was answered is kept.",
         )
-    if code == 403 and not refusal.is_json:
+    if code == 403 and not response.is_json:
         # A firewall in between objects to what a document says; the next one may pass.
         return RequestError("rejected", "a firewall rejected the request (HTTP 403)")
     if code in (401, 403):
@@ -148,7 +143,9 @@ def trouble_of_refusal(refusal: Refusal, host: str, model: str) -> RequestError:
             f"{host} refuses the key (HTTP {code}): check OPENAI_API_KEY, and OPENAI_BASE_URL "
             "if the key belongs to another server.",
         )
-    if "model_not_found" in kind or (code == 404 and refusal.is_json and "model" in refusal.words):
+    if "model_not_found" in kind or (
+        code == 404 and response.is_json and "model" in response.words
+    ):
         return _fatal("rejected", f"{host} does not know the model {model!r}: check its name.")
     if code in (404, 405) or 300 <= code < 400:
         return _fatal(
@@ -157,35 +154,31 @@ def trouble_of_refusal(refusal: Refusal, host: str, model: str) -> RequestError:
             "mostly ends in /v1.",
         )
     if code in (400, 413, 422):
-        return _trouble_of_request(refusal, host)
+        return _classify_bad_request(response, host)
     if code in _MINOR:
         status, did = _MINOR[code]
-        return _passing(status, f"the server {did} (HTTP {code})", refusal)
+        return _transient(status, f"the server {did} (HTTP {code})", response)
     if code >= 500:
-        return _passing("server_error", f"the server failed (HTTP {code})", refusal)
+        return _transient("server_error", f"the server failed (HTTP {code})", response)
     return RequestError("rejected", f"the server rejected the request (HTTP {code})")
 
 
-def trouble_of_error(error: Exception) -> RequestError:
-    """Tell what went wrong on the way, when no HTTP status came back.
+def classify_connection_error(error: Exception) -> RequestError:
+    """Tell what went wrong when no HTTP status came back.
 
-    The SDK's aiohttp transport reports a dropped connection as a timeout, so the causes
-    decide: only a `TimeoutError` among them is one.
+    Args:
+        error: An error of the SDK or its HTTP client, or the `TimeoutError` of our own limit.
     """
-    causes = list(_causes(error))
-    # By name: transports over aiohttp, httpx and the SDK have classes of their own for it.
-    names = {type(cause).__name__ for cause in causes}
-    unreachable = any(
-        name.startswith("ClientConnector") or name in ("ConnectError", "ConnectionTimeoutError")
-        for name in names
-    )
-    if any(isinstance(cause, TimeoutError) for cause in causes):
+    import httpx2
+    import openai
+
+    cause = error.__cause__
+    unreachable = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
         reason = "no connection in time" if unreachable else "no answer in time"
         return RequestError("timeout", reason, again=True, unreachable=unreachable)
-    if isinstance(error, httpx2.TransportError | openai.APIConnectionError | OSError):
-        reason = "the server could not be reached" if unreachable else "the connection broke"
-        return RequestError("connection", reason, again=True, unreachable=unreachable)
-    return RequestError("bad_response", "the answer was not understandable HTTP", again=True)
+    reason = "the server could not be reached" if unreachable else "the connection broke"
+    return RequestError("connection", reason, again=True, unreachable=unreachable)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -209,7 +202,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait between tries, in seconds.
 
     Attributes:
@@ -222,48 +215,46 @@ class Patience:
     longest: float = 60.0
     grace: float = 5.0
 
+    def wait(self, state: RetryCallState) -> float:
+        """Seconds until the next try: what the server asks, or exponential back-off.
 
-class WaitAsAsked(wait_base):
-    """What the server asks, or exponential back-off; both with jitter.
+        Both have jitter: without it all slots that were turned away together come back
+        together (Brooker, "Exponential backoff and jitter", 2015).
+        """
+        half = {"multiplier": self.first / 2, "max": self.longest / 2}
+        jitter = wait_random_exponential(**half)(state)
+        error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, RequestError) and error.wait is not None:
+            return error.wait + min(jitter, 1.0)
+        return wait_exponential(**half)(state) + jitter
 
-    Without jitter all slots that were turned away together come back together (Brooker,
-    "Exponential backoff and jitter", 2015).
-    """
-
-    def __init__(self, patience: Patience) -> None:
-        """Half of the time is fixed, half is drawn."""
-        half = patience.first / 2
-        self._drawn = wait_random_exponential(multiplier=half, max=patience.longest / 2)
-        self._half, self._longest = half, patience.longest / 2
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        """Seconds until the next try."""
-        outcome = retry_state.outcome
-        trouble = outcome.exception() if outcome is not None else None
-        drawn = self._drawn(retry_state)
-        if isinstance(trouble, RequestError) and trouble.wait is not None:
-            return trouble.wait + min(drawn, 1.0)
-        fixed = min(self._half * 2.0 ** min(retry_state.attempt_number - 1, 30), self._longest)
-        return fixed + drawn
+    def tenacity_options(self, max_tries: int) -> dict[str, Any]:
+        """Arguments of tenacity's `Retrying` and `AsyncRetrying`."""
+        return {
+            "stop": stop_after_attempt(max_tries),
+            "wait": self.wait,
+            "retry": retry_if_exception(lambda e: isinstance(e, RequestError) and e.again),
+            "reraise": True,
+        }
 
 
-def _trouble_of_request(refusal: Refusal, host: str) -> RequestError:
-    words = refusal.words
-    if refusal.code == 413 or any(sign in words for sign in _TOO_LONG):
+def _classify_bad_request(response: ErrorResponse, host: str) -> RequestError:
+    words = response.words
+    if response.code == 413 or any(sign in words for sign in _TOO_LONG):
         return RequestError("context_length", "the request is longer than the model can read")
     if any(sign in words for sign in _FILTER):
         return RequestError("filtered", "the server's content filter stopped the request")
     for setting in ("temperature", "seed"):
-        if refusal.error.get("param") == setting:
+        if response.error.get("param") == setting:
             return _fatal(
                 "rejected",
                 f"{host} refuses the setting {setting} for this model: set it to null.",
             )
-    return RequestError("rejected", f"the server rejected the request (HTTP {refusal.code})")
+    return RequestError("rejected", f"the server rejected the request (HTTP {response.code})")
 
 
-def _passing(status: str, reason: str, refusal: Refusal) -> RequestError:
-    wait = retry_after(refusal.headers)
+def _transient(status: str, reason: str, response: ErrorResponse) -> RequestError:
+    wait = retry_after(response.headers)
     if wait is not None and wait > LONGEST_HEEDED_SECONDS:
         return RequestError(status, f"{reason} and asks to wait {wait / 60:.0f} minutes")
     return RequestError(status, reason, again=True, wait=wait)
@@ -284,13 +275,3 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
     else:
         yield str(value)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-RETRYABLE = frozenset({"rate_limited", "server_error", "timeout", "connection", "bad_response"})
-"""Statuses that a later run tries again."""

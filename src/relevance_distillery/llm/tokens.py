@@ -2,14 +2,18 @@
 
 Nothing is downloaded. A tokenizer is at hand in three places: a local folder, the local cache
 of Hugging Face, and, for the models of OpenAI, the vocabularies that are compiled into
-`semantic-text-splitter`, which splits the documents anyway.
+`semantic-text-splitter`, which splits the documents anyway. Other models' tokens are estimated
+by words and script, see `estimate_tokens`.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +21,87 @@ from typing import Any
 from semantic_text_splitter import TextSplitter
 from tokenizers import Tokenizer
 
-from relevance_distillery.llm.token_estimate import estimate_tokens
-
 TOKENS_PER_MESSAGE = 4
 """Start, role and end of a message in OpenAI's chat format; other formats take 3 to 8."""
 TOKENS_PER_REQUEST = 3
 """What opens the answer."""
+
+
+_PIECES = re.compile(
+    r"(?P<latin>[A-Za-z\u00c0-\u024f]+)"
+    r"|(?P<digits>[0-9]+)"
+    r"|(?P<ideograph>[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])"
+    r"|(?P<hangul>[\uac00-\ud7af])"
+    # Vowel signs of Indic scripts and Thai are marks, not letters, to Unicode.
+    r"|(?P<letters>(?:[^\W\d_]|[\u0300-\u036f\u0590-\u0fff])+)"
+    r"|(?P<space>\s+)"
+    r"|(?P<mark>.)",
+    re.DOTALL,
+)
+# Letters a token, and tokens a group of digits and a punctuation mark; the mark has less than
+# one since a comma or bracket often joins its neighbour.
+_WORD, _PIECE, _ACCENTED, _OTHER_SCRIPT = 8, 4.0, 3.3, 2.5
+_DIGITS, _DIGIT_GROUP, _MARK = 3, 1.1, 0.8
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of a text by the words, digits and marks in it.
+
+    A byte-pair vocabulary holds the common words of the languages that it was made for, cuts the
+    rest into pieces of three or four letters, and numbers into groups of up to three digits. So the
+    estimate looks at words, not at characters: an English word up to eight letters is one token,
+    every four further letters are one more. Measured characters a token:
+
+    | text | o200k (gpt-4o) | cl100k (gpt-4) | tekken (Mistral) | this estimate |
+    |---|---|---|---|---|
+    | English office prose, Markdown | 3.7 | 3.7 | 3.5 | 3.8 |
+    | Python source | 4.3 | 4.3 | 4.1 | 4.0 |
+    | file paths | 3.5 | 3.7 | 3.0 | 3.1 |
+    | hexadecimal ids | 1.7 | 1.7 | 1.1 | 1.8 |
+    | German, French, Spanish | 4.7 | 3.9 | 4.5 | 4.5 |
+    | Russian | 4.3 | 2.2 | 3.5 | 2.7 |
+    | Chinese, Japanese | 1.3 | 0.8 | 1.2 | 1.0 |
+    | Korean | 1.8 | 1.1 | 1.8 | 1.5 |
+    | Arabic | 3.4 | 1.4 | 3.3 | 3.0 |
+
+    On English it is within 10 % of all three. On other scripts vocabularies differ by a factor of
+    two and more, so the estimate lies between them and may be wrong by half.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        0 for an empty text, else at least 1.
+    """
+    total = 0.0
+    for match in _PIECES.finditer(text):
+        piece, kind = match.group(), match.lastgroup
+        if kind == "latin":
+            total += _latin_word(piece)
+        elif kind == "digits":
+            total += math.ceil(len(piece) / _DIGITS) * _DIGIT_GROUP
+        elif kind == "ideograph":
+            total += 1.0
+        elif kind == "hangul":
+            total += 0.9
+        elif kind == "letters":
+            total += max(1.0, len(piece) / _OTHER_SCRIPT)
+        elif kind == "space":
+            # A single space belongs to the word behind it.
+            total += 0.0 if piece == " " else 1.0 if "\n" in piece else 0.5
+        else:
+            total += _MARK
+    return max(1, round(total)) if text else 0
+
+
+def _latin_word(word: str) -> float:
+    if word.isascii():
+        return 1.0 if len(word) <= _WORD else 1.0 + (len(word) - _WORD) / _PIECE
+    return max(1.3, len(word) / _ACCENTED)
+
+
+def _usual_frame(roles: Sequence[str]) -> int:
+    return TOKENS_PER_MESSAGE * len(roles) + TOKENS_PER_REQUEST
 
 
 @dataclass(frozen=True)
@@ -42,7 +121,7 @@ class TokenCounter:
     basis: str
     factor: float = 1.0
     _text: Callable[[str], int] = field(default=estimate_tokens, repr=False)
-    _frame: Callable[[tuple[str, ...]], int] | None = field(default=None, repr=False)
+    _frame: Callable[[tuple[str, ...]], int] = field(default=_usual_frame, repr=False)
     _reads_schema: bool = field(default=False, repr=False)
 
     @classmethod
@@ -53,23 +132,16 @@ class TokenCounter:
             model: A local folder, a name on the Hugging Face hub, or a name of OpenAI's.
         """
         file = _tokenizer_file(model)
-        if file is not None:
-            counter = _from_file(file)
-            if counter is not None:
-                frame = _chat_frame(file.parent, counter)
-                return cls(
-                    model, True, "the model's tokenizer", _text=_remember(counter), _frame=frame
-                )
+        count = None if file is None else _count_from_file(file)
+        if file is not None and count is not None:
+            frame = _chat_frame(file.parent, count)
+            return cls(model, True, "the model's tokenizer", _text=_cached(count), _frame=frame)
         if _openai_knows(model):
-            return cls(
-                model,
-                True,
-                "OpenAI's vocabulary of this model",
-                _text=_remember(lambda text: _openai_count(model, text)),
-                _reads_schema=True,
-            )
+            basis = "OpenAI's vocabulary of this model"
+            count = _cached(lambda text: _openai_count(model, text))
+            return cls(model, True, basis, _text=count, _reads_schema=True)
         basis = "estimate by words and script, no tokenizer at hand"
-        return cls(model, False, basis, _text=_remember(estimate_tokens))
+        return cls(model, False, basis, _text=_cached(estimate_tokens))
 
     def count(self, text: str) -> int:
         """Tokens of one text."""
@@ -86,10 +158,7 @@ class TokenCounter:
                 servers that constrain decoding by a grammar do not.
         """
         total = sum(self._text(str(message["content"])) for message in messages)
-        if self._frame is not None:
-            total += self._frame(tuple(str(message["role"]) for message in messages))
-        else:
-            total += TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_REQUEST
+        total += self._frame(tuple(str(message["role"]) for message in messages))
         if schema is not None and self._reads_schema:
             total += self._text(json.dumps(schema))
         return round(total * self.factor)
@@ -108,12 +177,10 @@ class TokenCounter:
             return self
         factor = self.factor * observed / counted
         basis = f"{self.basis}, times {factor:.2f} as billed before"
-        return TokenCounter(
-            self.model, self.exact, basis, factor, self._text, self._frame, self._reads_schema
-        )
+        return replace(self, basis=basis, factor=factor)
 
 
-def _remember(count: Callable[[str], int]) -> Callable[[str], int]:
+def _cached(count: Callable[[str], int]) -> Callable[[str], int]:
     """The system message is the same in every request of a run: count it once."""
     return lru_cache(maxsize=8)(count)
 
@@ -135,7 +202,7 @@ def _tokenizer_file(model: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
-def _from_file(file: Path) -> Callable[[str], int] | None:
+def _count_from_file(file: Path) -> Callable[[str], int] | None:
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception:
@@ -147,12 +214,8 @@ def _from_file(file: Path) -> Callable[[str], int] | None:
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def _chat_frame(
-    folder: Path, count: Callable[[str], int]
-) -> Callable[[tuple[str, ...]], int] | None:
+def _chat_frame(folder: Path, count: Callable[[str], int]) -> Callable[[tuple[str, ...]], int]:
     """Tokens that the model's chat template adds to messages with given roles."""
-    if not _has_template(folder):
-        return None
 
     @lru_cache(maxsize=16)
     def frame(roles: tuple[str, ...]) -> int:
@@ -166,21 +229,11 @@ def _chat_frame(
                 tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             )
         except Exception:
-            # Templates may refuse a role, with any exception they like.
-            return TOKENS_PER_MESSAGE * len(roles) + TOKENS_PER_REQUEST
+            # There is no template, or it refuses a role, with any exception that it likes.
+            return _usual_frame(roles)
         return max(0, count(rendered) - len(roles) * count(word))
 
     return frame
-
-
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    try:
-        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and bool(config.get("chat_template"))
 
 
 def _openai_knows(model: str) -> bool:
@@ -201,23 +254,18 @@ def _openai_count(model: str, text: str) -> int:
     """Tokens of a text: the smallest capacity at which the splitter leaves it whole.
 
     The splitter has the vocabulary and does not tell counts, so the capacity is searched for,
-    starting from the estimate.
+    around the estimate.
     """
-    if not text:
-        return 0
 
     def fits(capacity: int) -> bool:
         return len(_splitter(model, capacity).chunks(text)) <= 1
 
-    low, high = 0, max(1, round(estimate_tokens(text) * 1.1))
+    if not text:
+        return 0
+    low, high = 1, max(1, round(estimate_tokens(text) * 1.1))
     while not fits(high):
-        low, high = high, high + max(1, high // 5)
-    if low == 0 and high > 8:
-        guess = high - max(1, high // 5)
-        while guess > 0 and fits(guess):
-            high, guess = guess, guess - max(1, guess // 5)
-        low = max(0, guess)
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return high
+        low, high = high + 1, high + max(1, high // 5)
+    while low < (guess := high - max(1, high // 5)) and fits(guess):
+        high = guess
+    low = max(low, guess)
+    return bisect_left(range(high), True, lo=low, key=fits)

@@ -12,8 +12,8 @@ from relevance_distillery.judges.labeling import MAX_ATTEMPTS, is_final
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.requests import Requests
-from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.requests import ChatRequest
+from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.planning.stage import Sent, StagePlan, count_requests
 

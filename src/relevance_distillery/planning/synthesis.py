@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.llm.endpoint import Endpoint
 from relevance_distillery.llm.requests import ChatRequest
+from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.planning.stage import Sent, StagePlan, count_requests
 from relevance_distillery.synthesizers.llm import COMPLETION_KIND, LLMSynthesizer

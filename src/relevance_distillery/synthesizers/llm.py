@@ -20,12 +20,10 @@ from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Completion, Ledger
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.prompted.llm import public_model
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRunner
-from relevance_distillery.llm.endpoint import Endpoint
-from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.settings import LLMSettings
+from relevance_distillery.llm.scheduler import ChatRunner
+from relevance_distillery.llm.settings import Endpoint, LLMSettings
 from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed
 from relevance_distillery.synthesizers.query_answers import parse_answer
 from relevance_distillery.synthesizers.query_requests import QueryRequests, QueryTask

@@ -33,7 +33,7 @@ from relevance_distillery.judges.registry import (
     restore_judge,
 )
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 
 
 class Panel(RegisteredJudge):

@@ -35,7 +35,7 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import RegisteredJudge, State
 from relevance_distillery.judges.settings import EmbeddedSettings
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.text.terms import passage_text
 
 SHARD = 512

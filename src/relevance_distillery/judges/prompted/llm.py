@@ -28,12 +28,11 @@ from relevance_distillery.judges.prompted.rendering import PairPrompt, request_h
 from relevance_distillery.judges.registry import RegisteredJudge, State
 from relevance_distillery.judges.settings import LLMJudgeSettings
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.chat import ChatRunner
-from relevance_distillery.llm.endpoint import Endpoint
-from relevance_distillery.llm.prices import Price, price_or_warning
+from relevance_distillery.llm.prices import Budget, Price, price_or_warning
 from relevance_distillery.llm.prompts import Messages
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
+from relevance_distillery.llm.scheduler import ChatRunner
+from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.llm.tokens import TokenCounter
 
 if TYPE_CHECKING:

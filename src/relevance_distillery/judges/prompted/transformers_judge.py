@@ -23,7 +23,7 @@ from relevance_distillery.judges.prompted.rendering import PairPrompt, request_h
 from relevance_distillery.judges.registry import RegisteredJudge, State
 from relevance_distillery.judges.settings import TransformersSettings
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 
 OPENING = '{"grade": '
 _DIGITS = 4

@@ -17,7 +17,7 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.judges.registry import prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 
 
 def graded_pairs(benchmark: Benchmark) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from relevance_distillery.judges.composites.settings import judge_names
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.cascading.judges import graded_pairs, identity, judge_of_set
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters

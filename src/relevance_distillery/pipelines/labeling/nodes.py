@@ -18,7 +18,7 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import prepare_judge, restore_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.judges.summary import refuse_total_failure, summarise
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.planning.comparison import compare_with_plan

@@ -29,7 +29,7 @@ from relevance_distillery.judges.registry import (
 )
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.llm.budget import Budget
+from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters

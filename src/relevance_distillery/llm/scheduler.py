@@ -1,4 +1,4 @@
-"""What is sent when: slots, money, and when to stop asking."""
+"""Many chat requests at a time: how many in flight, within which budget, and when to stop."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.answers import NO_ANSWER
-from relevance_distillery.llm.budget import Budget
-from relevance_distillery.llm.engine import Engine, Exchange
-from relevance_distillery.llm.prices import Price
-from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.retries import RETRYABLE, Patience
+from relevance_distillery.llm.capabilities import CapabilityTracker
+from relevance_distillery.llm.prices import Budget, Price
+from relevance_distillery.llm.requests import NO_ANSWER, ChatRequest, ChatResult, Exchange
+from relevance_distillery.llm.retries import RETRYABLE, RetryPolicy
+from relevance_distillery.llm.settings import Endpoint, LLMSettings
+
+if TYPE_CHECKING:
+    from relevance_distillery.llm.client import ChatClient
 
 HOPELESS_START = 20
 """So many first answers that all say the same permanent failure end a run."""
@@ -33,6 +36,66 @@ _HOPELESS = {
 }
 
 
+class ChatRunner:
+    """Sends requests to an OpenAI-compatible server with a bounded number in flight."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: LLMSettings,
+        price: Price | None,
+        budget: Budget,
+        *,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        """Nothing is sent, and no key needed, before `run` has a first request.
+
+        Args:
+            endpoint: The server.
+            settings: Model, decoding and pace.
+            price: What tokens cost; None when not known, costs are 0 then.
+            budget: What may be spent.
+            policy: How long to wait between tries; the default unless for tests.
+        """
+        self._endpoint, self._settings = endpoint, settings
+        self._price, self._budget, self._policy = price, budget, policy or RetryPolicy()
+        self._capabilities = CapabilityTracker(settings, endpoint.host)
+
+    def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
+        """Results as they come, each request once, in the order of completion.
+
+        Requests are made in the caller's thread, at most `settings.concurrency` ahead of
+        those in flight. A list counts as committed when the next one is asked for, and only
+        then do its slots take new requests. Closing the iterator cancels what is in flight.
+
+        Args:
+            requests: Read lazily; keys are unique.
+
+        Raises:
+            UserError: No key or no model; key, address, model or quota are refused; the first
+                requests are all too long. Whatever was answered before is yielded first.
+        """
+        # Imported here: SDK and HTTP client take half a second that look-ups need not pay.
+        from relevance_distillery.llm.client import ChatClient
+
+        waiting = iter(requests)
+        first = next(waiting, None)
+        if first is None:
+            return
+        if not self._settings.model:
+            raise UserError('No model is named: add --params="model=NAME".')
+        with ChatClient(self._endpoint, self._settings, self._capabilities, self._policy) as client:
+            scheduler = RequestScheduler(
+                client,
+                self._endpoint.host,
+                self._settings,
+                self._price,
+                self._budget,
+                self._policy,
+            )
+            yield from scheduler.run(chain([first], waiting))
+
+
 @dataclass(frozen=True)
 class _Stop:
     """Why nothing more is sent: a status for the rest, or a message that ends the run."""
@@ -42,8 +105,8 @@ class _Stop:
     fatal: str = ""
 
 
-class Conductor:
-    """One run of requests through an engine.
+class RequestScheduler:
+    """One run of requests through a client.
 
     The first request goes out alone, so that a wrong key costs one request. A slot is free
     again once the list that holds its result was taken, so that what is not committed
@@ -52,23 +115,21 @@ class Conductor:
 
     def __init__(
         self,
-        engine: Engine,
-        *,
+        client: ChatClient,
         host: str,
-        model: str,
-        concurrency: int,
+        settings: LLMSettings,
         price: Price | None,
         budget: Budget,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> None:
-        """One for every run."""
-        self._engine, self._host, self._model = engine, host, model
-        self._concurrency, self._slots = concurrency, 1
-        self._price, self._budget, self._patience = price, budget, patience
+        """One for every run; arguments as of `ChatRunner`, `host` for messages."""
+        self._client, self._host, self._model = client, host, settings.model
+        self._concurrency, self._slots = settings.concurrency, 1
+        self._price, self._budget, self._policy = price, budget, policy
         self._in_flight = 0
         self._held = 0.0
         self._stop: _Stop | None = None
-        self._finished = self._hopeless = self._in_trouble = 0
+        self._finished = self._hopeless = self._failing = 0
 
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
         """Results as they come.
@@ -79,11 +140,11 @@ class Conductor:
         ahead = _Ahead(requests, self._concurrency)
         try:
             while self._stop is None:
-                self._engine.send(self._next(ahead))
+                self._client.send(self._next(ahead))
                 if not self._in_flight:
                     break
-                ahead.fill(self._engine)
-                results = self._results(self._engine.collect())
+                ahead.fill(self._client)
+                results = self._results(self._client.collect())
                 if results:
                     yield results
             yield from self._last_results()
@@ -120,12 +181,12 @@ class Conductor:
         """What is still in flight when nothing more is sent."""
         if not self._in_flight:
             return
-        self._engine.end_tries()
+        self._client.end_tries()
         fatal = self._stop is not None and self._stop.fatal
-        deadline = time.monotonic() + self._patience.grace
+        deadline = time.monotonic() + self._policy.grace
         while self._in_flight:
             left = max(0.0, deadline - time.monotonic()) if fatal else None
-            exchanges = self._engine.collect(left)
+            exchanges = self._client.collect(left)
             if not exchanges:
                 return
             results = self._results(exchanges)
@@ -136,16 +197,15 @@ class Conductor:
         results = [self._result(exchange) for exchange in exchanges]
         if self._stop is None or not self._stop.fatal:
             return results
-        # What ended the run is told once, and is no failure of the requests that met it.
+        # What ended the run is reported once, and is no failure of the requests that met it.
         return [
             result
             for exchange, result in zip(exchanges, results, strict=True)
-            if exchange.trouble is None
-            or not (exchange.trouble.fatal or exchange.trouble.unreachable)
+            if exchange.error is None or not (exchange.error.fatal or exchange.error.unreachable)
         ]
 
     def _result(self, exchange: Exchange) -> ChatResult:
-        answer, trouble = exchange.answer, exchange.trouble
+        answer, error = exchange.answer, exchange.error
         read, written = exchange.wasted_input, exchange.wasted_output
         cost = 0.0
         if answer is not None:
@@ -161,9 +221,9 @@ class Conductor:
         self._budget.settle(exchange.reserved, cost)
         status = answer.status if answer is not None else ""
         reason = NO_ANSWER.get(status, "")
-        if trouble is not None:
-            status, reason = trouble.status, trouble.reason
-        self._judge_progress(status, exchange)
+        if error is not None:
+            status, reason = error.status, error.reason
+        self._check_progress(status, exchange)
         return ChatResult(
             key=exchange.request.key,
             text=answer.text if answer is not None else None,
@@ -177,20 +237,20 @@ class Conductor:
             seconds=exchange.seconds,
         )
 
-    def _judge_progress(self, status: str, exchange: Exchange) -> None:
+    def _check_progress(self, status: str, exchange: Exchange) -> None:
         """Decide whether to go on; the first reason to stop stays."""
         self._finished += 1
         self._slots = self._concurrency
         self._hopeless += status in _HOPELESS
-        self._in_trouble = self._in_trouble + 1 if status in RETRYABLE else 0
+        self._failing = self._failing + 1 if status in RETRYABLE else 0
         if self._stop is not None:
             return
-        trouble = exchange.trouble
-        if trouble is not None and trouble.fatal:
-            self._stop = _Stop(fatal=trouble.fatal)
-        elif trouble is not None and trouble.unreachable and self._finished == 1:
+        error = exchange.error
+        if error is not None and error.fatal:
+            self._stop = _Stop(fatal=error.fatal)
+        elif error is not None and error.unreachable and self._finished == 1:
             self._stop = _Stop(
-                fatal=f"{self._host} cannot be reached ({trouble.reason}): check OPENAI_BASE_URL "
+                fatal=f"{self._host} cannot be reached ({error.reason}): check OPENAI_BASE_URL "
                 "and that the server runs."
             )
         elif self._finished == HOPELESS_START == self._hopeless and status in _HOPELESS:
@@ -199,12 +259,12 @@ class Conductor:
                     count=HOPELESS_START, host=self._host, model=self._model
                 )
             )
-        elif self._in_trouble >= max(3 * self._concurrency, 10):
-            # A status of its own: a cascade asks a dearer judge after `server_error`, not after
-            # a question that was never put.
+        elif self._failing >= max(3 * self._concurrency, 10):
+            # A status of its own: a cascade asks its more expensive judge after `server_error`,
+            # not after a request that was never sent.
             self._stop = _Stop(
                 "unanswered",
-                f"not sent: {self._in_trouble} requests in a row had failed at the server",
+                f"not sent: {self._failing} requests in a row had failed at the server",
             )
 
     @staticmethod
@@ -236,9 +296,9 @@ class _Ahead:
         """Remove the next request."""
         self._made.popleft()
 
-    def fill(self, engine: Engine) -> None:
+    def fill(self, client: ChatClient) -> None:
         """Make requests until a result waits to be collected."""
-        while len(self._made) < self._most and engine.idle:
+        while len(self._made) < self._most and client.idle:
             before = len(self._made)
             self._made.extend(islice(self._requests, 1))
             if len(self._made) == before:
