@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machines import machine
+from pages import PAGES, machine
 from simulated import (
     World,
     drawn,
@@ -39,7 +39,6 @@ from relevance_distillery.evaluation.statistics.bootstrap import interval, inter
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 from relevance_distillery.evaluation.statistics.randomization import swap_test
 
-ROOT = Path(__file__).parents[1]
 QUERIES = (10, 20, 50, 100, 200)
 HUMAN = (10, 20, 50)
 MACHINE = 500
@@ -342,7 +341,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "coverage.md")
+    parser.add_argument("--page", type=Path, default=PAGES / "coverage.md")
     options = parser.parse_args()
     start = time.perf_counter()
     prepare()

@@ -1,28 +1,62 @@
-"""agreement.json and cost.json as Markdown: the answer, then every table of the report.
+"""agreement.json and cost.json as the short Markdown of a result page.
 
-The HTML reports of runs on licensed collections show texts that may not be published; these
-sections hold figures only.
+A page holds the answer, every metric, people and judges on one scale where there are raters, and
+costs. The full report of a run is its report.html, which stays in the project of the run: on
+licensed collections it shows texts that may not be published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from cells import MANY_JUDGES, SCORED, Names, cell, graded, table, zero
-from details import (
-    by_grade,
-    calibration,
-    costs,
-    items,
-    remarks,
-    sample_size,
-    slices,
-    thresholds,
-)
-
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
-from relevance_distillery.reporting.wording import p_value
+from relevance_distillery.reporting.wording import dollars, figure, rate
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "results"
+BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
+"""The folder of the sets."""
+
+SCORED = tuple(name for name, metric in METRICS.items() if metric.scored)
+MANY_JUDGES = 3
+"""With more judges, a page does not list what each couple's difference is."""
+
+Names = dict[str, str]
+"""How a page calls a judge; a judge that is not in it keeps its name."""
+
+
+def short_report(
+    agreement: dict[str, Any],
+    cost: dict[str, Any] | None = None,
+    names: Names | None = None,
+    level: int = 3,
+) -> str:
+    """The sections of a result page that have content.
+
+    Args:
+        agreement: The content of agreement.json.
+        cost: The content of cost.json; no section on costs when None.
+        names: How judges are called where not by their names.
+        level: Depth of the headings.
+
+    Returns:
+        Markdown: the answer without a heading, then a heading and a body a section.
+    """
+    called = names or {}
+    sections = [
+        ("Every metric", every_metric(agreement, called)),
+        ("People and judges on one scale", one_scale(agreement, called)),
+        ("Cost and speed", costs(cost, called) if cost and cost.get("judges") else ""),
+    ]
+    parts = [answer(agreement, called)]
+    for title, body in sections:
+        if body.strip():
+            parts.append(f"{'#' * level} {title}\n\n{body.strip()}\n")
+    return "\n".join(parts)
 
 
 def answer(agreement: dict[str, Any], names: Names) -> str:
@@ -79,135 +113,84 @@ def every_metric(agreement: dict[str, Any], names: Names) -> str:
     return "".join(parts)
 
 
-def comparisons(agreement: dict[str, Any], names: Names) -> str:
-    """Differences on common pairs with intervals, p-values and conclusions."""
-    couples = agreement["comparisons"]
-    if not couples:
-        return ""
-    head = ["difference (95 %)", "p", "p, not worse by the margin", "conclusion"]
-    if len(couples) > MANY_JUDGES:
-        rows = [
-            [
-                f"{names.get(couple['first'], couple['first'])} minus "
-                f"{names.get(couple['second'], couple['second'])}",
-                *_difference(couple["metrics"].get(PRIMARY, {})),
-            ]
-            for couple in couples
-        ]
-        lead = f"{METRICS[PRIMARY].title}, margin {couples[0]['margin']:g}:\n\n"
-        return lead + table(["couple", *head], rows)
-    parts = []
-    for couple in couples:
-        first, second = (names.get(couple[side], couple[side]) for side in ("first", "second"))
-        parts.append(f"{first} minus {second}, margin {couple['margin']:g}:\n\n")
-        rows = [[METRICS[name].title, *_difference(row)] for name, row in couple["metrics"].items()]
-        parts.append(table(["metric", *head], rows) + "\n")
-    parts.append(f"p-values of all but {METRICS[PRIMARY].title} are Holm-corrected.\n")
-    return "".join(parts)
-
-
-def _difference(row: dict[str, Any]) -> list[str]:
-    return [
-        cell(row, signed=True),
-        p_value(row.get("p")),
-        p_value(row.get("p_non_inferior")),
-        row.get("conclusion") or "–",
-    ]
-
-
 def one_scale(agreement: dict[str, Any], names: Names) -> str:
-    """Every person and every judge against the other persons, by the same metrics."""
+    """The primary metric of every person and every judge against the other persons."""
     found = agreement.get("one_scale") or {}
-    lines = []
-    if found.get("raters"):
-        shown = [name for name in METRICS if any(name in row for row in found["raters"].values())]
-        sides = [(rater, row) for rater, row in found["raters"].items()]
-        sides += [(f"**{names.get(name, name)}**", row) for name, row in found["judges"].items()]
-        lines.append(f"Each against the (other) persons, on {found['pairs']:,} pairs:\n\n")
-        lines.append(
-            table(
-                ["metric", *(name for name, _ in sides)],
-                [
-                    [METRICS[name].title, *(cell(row.get(name), zero(name)) for _, row in sides)]
-                    for name in shown
-                ],
-            )
-        )
-        apart = {name: row for name, row in found.get("judge_minus_people", {}).items() if row}
-        if apart:
-            lines.append("\nJudge minus people:\n\n")
-            lines.append(
-                table(
-                    ["metric", *(names.get(name, name) for name in apart)],
-                    [
-                        [METRICS[name].title, *(_with_p(row.get(name)) for row in apart.values())]
-                        for name in shown
-                    ],
-                )
-            )
-    couples = found.get("couples") or {}
-    if couples:
-        shown = [name for name in METRICS if any(name in row for row in couples.values())]
-        lines.append("\nTwo persons at a time:\n\n")
-        lines.append(
-            table(
-                ["couple", *(METRICS[name].title for name in shown)],
-                [
-                    [couple, *(cell(row.get(name)) for name in shown)]
-                    for couple, row in couples.items()
-                ],
-            )
-        )
-    lines += [
-        f"\n- {reason}: {', '.join(map(str, who))}" for reason, who in items(found.get("skipped"))
+    if not found.get("raters"):
+        return ""
+    sides = list(found["raters"].items())
+    sides += [(f"**{names.get(name, name)}**", row) for name, row in found["judges"].items()]
+    header = ["metric", *(name for name, _ in sides)]
+    row = [METRICS[PRIMARY].title, *(cell(row.get(PRIMARY)) for _, row in sides)]
+    lead = f"Each against the (other) persons, on {found['pairs']:,} pairs:\n\n"
+    return lead + table(header, [row])
+
+
+def costs(cost: dict[str, Any], names: Names) -> str:
+    """Speed and price with their basis, and when the labeler has paid for itself."""
+    rows = [
+        [
+            names.get(name, name),
+            rate(row.get("pairs_per_second")),
+            str(row.get("speed_basis") or "–"),
+            dollars(row.get("usd_per_1000_labels")),
+            str(row.get("usd_basis") or "–"),
+        ]
+        for name, row in cost["judges"].items()
     ]
-    return "".join(lines)
+    found = table(["judge", "pairs/s", "basis", "1,000 labels", "basis"], rows)
+    pays = cost.get("break_even") or {}
+    if pays.get("labels") is not None:
+        found += f"\nPaid back after {pays['labels']:,} labels: {pays['reason']}.\n"
+    return found
 
 
-def _with_p(row: dict[str, Any] | None) -> str:
-    text = cell(row, signed=True)
-    return text if not row or row.get("p") is None else f"{text}, p {p_value(row['p'])}"
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; a bar inside a cell is escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    )
 
 
-SECTIONS: tuple[tuple[str, Callable[[dict[str, Any], Names], str]], ...] = (
-    ("Every metric", every_metric),
-    ("Differences", comparisons),
-    ("People and judges on one scale", one_scale),
-    ("From which grade on", thresholds),
-    ("Grade by grade", by_grade),
-    ("Calibration", calibration),
-    ("Parts of the benchmark", slices),
-    ("How many human grades", sample_size),
-)
+def cell(row: dict[str, Any] | None, signed: bool = False, digits: int = 3) -> str:
+    """`.581 (.552 to .609)`; the estimate alone without an interval; a dash without either."""
+    if not row or row.get("estimate") is None:
+        return "–"
+    text = figure(row["estimate"], digits, signed)
+    if row.get("low") is None or row.get("high") is None:
+        return text
+    return f"{text} ({figure(row['low'], digits, signed)} to {figure(row['high'], digits, signed)})"
 
 
-def full_report(
-    agreement: dict[str, Any],
-    cost: dict[str, Any] | None = None,
-    names: Names | None = None,
-    level: int = 3,
-) -> str:
-    """All sections that have content.
+def graded(agreement: dict[str, Any]) -> list[str]:
+    """Judges with grades, in the order of the report."""
+    return [name for name in agreement["judges"] if name in agreement["confusion"]]
 
-    Args:
-        agreement: The content of agreement.json.
-        cost: The content of cost.json; no section on costs when None.
-        names: How judges are called where not by their names.
-        level: Depth of the headings.
 
-    Returns:
-        Markdown: the answer without a heading, then a heading and a body a section.
-    """
-    called = names or {}
-    parts = [answer(agreement, called)]
-    found = [(title, write(agreement, called)) for title, write in SECTIONS]
-    if cost and cost.get("judges"):
-        found.append(("Cost and speed", costs(cost, called)))
-    found.append(("Notes", remarks(agreement, called)))
-    for title, body in found:
-        if body.strip():
-            parts.append(f"{'#' * level} {title}\n\n{body.strip()}\n")
-    for other in agreement.get("other_benchmarks") or []:
-        name = other["benchmark"].get("name", "")
-        parts.append(f"{'#' * (level - 1)} {name}\n\n{full_report(other, None, called, level)}")
-    return "\n".join(parts)
+def zero(metric: str) -> bool:
+    """Whether a metric is best at 0, so that its sign matters."""
+    return METRICS[metric].better == "zero"
+
+
+def write(page: Path, parts: Sequence[str]) -> str:
+    """Write a page from its parts, with the notes of its `.notes` file at the end; its text."""
+    notes = PAGES / f"{page.stem}.notes"
+    if notes.is_file():
+        parts = [*parts, notes.read_text(encoding="utf-8")]
+    text = "\n".join(parts).rstrip() + "\n"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(text, encoding="utf-8")
+    return text
+
+
+def machine() -> str:
+    """Processor, cores that this process may use, memory."""
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return f"{names[0] if names else platform.processor()}, {cores} cores, {memory:.0f} GB"

@@ -7,13 +7,12 @@ secondary source; its gain, cut-off and treatment of ties are not known.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
-from cells import Names, cell, table
+from pages import ROOT, Names, cell, table
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval, ratio
@@ -21,7 +20,7 @@ from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.reporting.wording import dollars, rate, times
 
-GLOBALS = Path(__file__).parents[1] / "conf" / "base" / "globals.yml"
+GLOBALS = ROOT / "conf" / "base" / "globals.yml"
 CHARACTERS_PER_TOKEN = 4.0
 
 PAPER = {

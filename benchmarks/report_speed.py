@@ -19,13 +19,12 @@ import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from cells import table as markdown
-from machines import machine
+from pages import PAGES, machine
+from pages import table as markdown
 
 from relevance_distillery.evaluation.agreement import measurement
 from relevance_distillery.evaluation.agreement.estimates import Options
@@ -34,7 +33,7 @@ from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.pipelines.reporting.page import write_grades_report
 from relevance_distillery.reporting.figures import draw_figures
 
-PAGE = Path(__file__).parents[1] / "docs" / "results" / "report-speed.md"
+PAGE = PAGES / "report-speed.md"
 LIMIT_SECONDS = 120.0
 
 PARTS = {

@@ -5,17 +5,16 @@
 
 Every run happens in a project of its own under build/benchmarks/, so that your labels and your
 champion stay as they are; `--again` writes the pages from the runs that are there. The pages hold
-nothing but what agreement.json and cost.json say, and a page's .notes.
+nothing but what agreement.json and cost.json say, and a page's .notes; the full report of a run
+is its report.html, whose place is printed.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-import os
 import resource
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,15 +22,12 @@ from typing import Any
 
 import pandas as pd
 from halves import deal
-from machines import machine
-from pages import full_report
+from pages import BENCHMARKS, PAGES, ROOT, machine, short_report, write
 from paper import Run, paper_page
+from projects import kedro_run, newest, newest_json, prepare
 
-ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "benchmarks"
 HALVES = WORK / "halves"
-PAGES = ROOT / "docs" / "results"
-BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
 
 TEACHER = "umbrela-gpt-4o"
 JUDGES = (
@@ -120,25 +116,14 @@ def run(name: str, number: int, arguments: list[str]) -> None:
     """Runs `kedro run ARGUMENTS` in a fresh project and notes seconds and peak gigabytes."""
     project = folder(name, number)
     shutil.rmtree(project, ignore_errors=True)
-    (project / "src").mkdir(parents=True)
-    (project / "data" / "01_raw").mkdir(parents=True)
-    shutil.copy(ROOT / "pyproject.toml", project)
-    shutil.copytree(ROOT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
-    (project / "conf" / "local").mkdir()
-    (project / "data" / "01_raw" / "sample").symlink_to(ROOT / "data" / "01_raw" / "sample")
+    prepare(project)
     if "halves" in RUNS[name]:
         deal(BENCHMARKS / RUNS[name]["halves"], HALVES / RUNS[name]["halves"])
     places = {"{sets}": str(BENCHMARKS), "{halves}": str(HALVES)}
     for mark, place in places.items():
         arguments = [text.replace(mark, place) for text in arguments]
-    kedro = str(Path(sys.executable).with_name("kedro"))
     started = time.monotonic()
-    subprocess.run(
-        [kedro, "run", *arguments],
-        cwd=project,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-    )
+    kedro_run(project, arguments)
     facts = {
         "seconds": time.monotonic() - started,
         "gigabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6,
@@ -178,9 +163,15 @@ def page(name: str, again: bool) -> str:
             f"{facts['gigabytes']:.1f} GB (of the largest process so far).\n"
         )
         project = folder(name, number)
-        agreement, cost = newest(project, "agreement.json"), newest(project, "cost.json")
-        parts.append(full_report(agreement, cost, plan.get("names"), 3 if heading else 2))
-    return write(name, parts)
+        agreement, cost = (newest_json(project, one) for one in ("agreement.json", "cost.json"))
+        parts.append(short_report(agreement, cost, plan.get("names"), 3 if heading else 2))
+        print(f"full report: {newest(project, 'report.html')}", file=sys.stderr)
+    parts.append(
+        "Differences metric by metric, thresholds, confusion tables, calibration, slices and "
+        "sample sizes are in the full report of each run: `python benchmarks/run.py "
+        f"{name}` prints where its `report.html` is.\n"
+    )
+    return write(PAGES / f"{name}.md", parts)
 
 
 def page_of_the_paper(again: bool) -> str:
@@ -193,17 +184,17 @@ def page_of_the_paper(again: bool) -> str:
             Run(
                 heading,
                 TEACHER,
-                newest(project, "agreement.json"),
-                newest(project, "cost.json"),
-                pd.read_parquet(found(project, "benchmark_grades.parquet")),
-                pd.read_parquet(found(project, "benchmark_pairs.parquet")),
+                newest_json(project, "agreement.json"),
+                newest_json(project, "cost.json"),
+                pd.read_parquet(newest(project, "benchmark_grades.parquet")),
+                pd.read_parquet(newest(project, "benchmark_pairs.parquet")),
             )
         )
     commands = "\n".join(command(arguments) for _, arguments in plan["runs"])
     parts = ["# The paper's measures, beside the paper's figures\n"]
     parts += [origin(plan["data"], facts, PAPER), f"```\n{commands}\n```\n", paper_page(runs)]
     parts.append("Every other figure of these runs: [TREC Deep Learning](trec-dl.md).\n")
-    return write(PAPER, parts)
+    return write(PAGES / f"{PAPER}.md", parts)
 
 
 def origin(data: str, facts: dict[str, Any], name: str) -> str:
@@ -218,28 +209,6 @@ def command(arguments: list[str]) -> str:
     """A run as it is typed."""
     text = " ".join(["kedro run", *map(quoted, arguments)])
     return text.replace("{sets}", "$BENCHMARKS").replace("{halves}", HALVES.name)
-
-
-def write(name: str, parts: list[str]) -> str:
-    """Writes a page with its notes."""
-    notes = PAGES / f"{name}.notes"
-    if notes.is_file():
-        parts = [*parts, notes.read_text(encoding="utf-8")]
-    text = "\n".join(parts)
-    (PAGES / f"{name}.md").write_text(text, encoding="utf-8")
-    return text
-
-
-def found(project: Path, name: str) -> Path:
-    """The newest file of a name, versioned or not, of whichever environment."""
-    files = [path for path in (project / "data").rglob(name) if path.is_file()]
-    return sorted(files)[-1]
-
-
-def newest(project: Path, name: str) -> dict[str, Any]:
-    """The newest version of a report."""
-    content: dict[str, Any] = json.loads(found(project, name).read_text(encoding="utf-8"))
-    return content
 
 
 def quoted(text: str) -> str:

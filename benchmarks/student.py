@@ -9,7 +9,8 @@
 2019 and of 2020 are dealt into three folds of queries, a student learns two and is compared with
 the judge on the third; for the second it learns one collection and is compared with the judge on
 the other. `test` teaches as the second and compares with people. Every training is kept under
-build/benchmarks/student/ and not repeated; `page` writes docs/results/student.md from that.
+build/benchmarks/student/ and not repeated; `page` writes docs/results/student.md
+from that, and with more tables build/benchmarks/reports/student.md.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import sys
 import time
@@ -30,6 +30,7 @@ import pandas as pd
 from calibrations import keep_scores
 from graded_sets import GradedSet, folds_of, read_set
 from lexical_features import baseline_scores
+from pages import BENCHMARKS, PAGES, ROOT
 from plain_fine_tuning import plain_fine_tuning
 
 from relevance_distillery.evaluation.untrained import ScoreGrades
@@ -39,9 +40,7 @@ from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.settings import TrainingSettings
 
-ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "benchmarks" / "student"
-BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
 
 TEACHER = "umbrela-gpt-4o"
 LADDER = (
@@ -293,9 +292,10 @@ def main() -> None:
     arguments = parser.parse_args()
     sets = [name for name in SETS if arguments.set in (None, name)]
     if arguments.what == "page":
-        from student_page import write_page
+        from student_page import write_pages
 
-        write_page(WORK, ROOT / "docs" / "results" / "student.md")
+        report = ROOT / "build" / "benchmarks" / "reports" / "student.md"
+        write_pages(WORK, PAGES / "student.md", report)
     elif arguments.what == "validate":
         for variant in arguments.only or ("baselines", "recipe", *PEERS, *ABLATION):
             for name in sets:

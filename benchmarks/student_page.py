@@ -1,4 +1,4 @@
-"""docs/results/student.md, from the predictions that student.py kept."""
+"""docs/results/student.md and the full report, from the predictions that student.py kept."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from calibrations import read_scores, rules
-from cells import table
-from machines import machine
 from numpy.typing import NDArray
+from pages import machine, table, write
 from sklearn.metrics import cohen_kappa_score
 
 from relevance_distillery.errors import UserError
@@ -51,25 +50,24 @@ PRIOR_PAIRS = 30.0
 Statistics = dict[str, SumStatistic]
 
 
-def write_page(work: Path, page: Path) -> None:
-    """Write the page from what is in `work`; its .notes follow."""
-    parts = [
-        "# The student and its recipe\n",
-        f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
-        "benchmarks/student.py page` from the runs of `student.py validate`, `across` and "
-        "`test --seeds N`. "
-        "Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
-    ]
-    parts += list(_test(work / "test"))
-    parts += list(_every_pair(work.parent))
-    parts += list(_travelling(work / "test"))
-    parts += list(_validation(work / "validation"))
-    parts += list(_across(work))
-    parts += list(_calibrations(work / "validation"))
-    notes = page.with_suffix(".notes")
-    if notes.is_file():
-        parts.append(notes.read_text(encoding="utf-8"))
-    page.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+def write_pages(work: Path, page: Path, report: Path) -> None:
+    """Write the page from what is in `work`, and the report, which has each direction apart."""
+    for target, full in ((page, False), (report, True)):
+        parts = [
+            "# The student and its recipe\n",
+            f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
+            "benchmarks/student.py page` from the runs of `student.py validate`, `across` and "
+            "`test --seeds N`; the same command writes each direction apart, differences at equal "
+            f"shares of grades and calibration rules to `{report.relative_to(work.parents[2])}`. "
+            "Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
+            *_test(work / "test", full),
+            *(_every_pair(work.parent) if full else ()),
+            *_travelling(work / "test"),
+            *_validation(work / "validation"),
+            *_across(work),
+            *(_calibrations(work / "validation") if full else ()),
+        ]
+        write(target, parts)
 
 
 def _validation(folder: Path) -> Iterator[str]:
@@ -150,20 +148,18 @@ def _across(work: Path) -> Iterator[str]:
     yield table(["variant", *TITLES, *map(_arrow, DIRECTIONS)], rows)
 
 
-def _test(folder: Path) -> Iterator[str]:
+def _test(folder: Path, full: bool) -> Iterator[str]:
     yield (
         "## Against people\n\n"
         "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other, "
-        "every pair (queries and passages of both collections do not teach). All are compared on "
-        "the same pairs. The student learns every pair by the defaults of `recipe=full`; beside "
-        "it stands one that learns from 600 pairs a fold, 1,800 in all. Plain fine-tuning is "
-        "Hugging Face's Trainer with a cross-encoder and a class a grade, two epochs, the "
-        "likeliest class given. The tuned late interaction (last layer, a small network in the "
-        "head, cumulative logits, no ranking loss, one epoch) grades by the cut points that its "
-        "loss has learned. *Calibrated*, both are trained by this project's trainer, rare grades "
-        "weighing more, and get the student's calibration, on 15 % of the queries: half of the "
-        "recipe lent to the peers. Each is one model. Boosted trees read the student's features "
-        "of the untrained encoder, BM25 and lengths.\n"
+        "every pair (queries and passages of both collections do not teach); all labelers are "
+        "compared on the same pairs. *Student, every pair*: the defaults of `recipe=full`. "
+        "*Plain fine-tuning*: Hugging Face's Trainer, a cross-encoder with a class a grade, two "
+        "epochs, the most probable class. *Tuned late interaction*: last layer, a small network "
+        "in the head, cumulative logits, no ranking loss, one epoch, the cut points of its loss. "
+        "*Calibrated*: trained by this project's trainer, rare grades weighing more, and given "
+        "the student's calibration on 15 % of the queries. *Boosted trees* read the student's "
+        "features of the untrained encoder, BM25 and lengths.\n"
     )
     ways = [_labelers(folder, direction) for direction in DIRECTIONS]
     if not all(ways):
@@ -188,11 +184,12 @@ def _test(folder: Path) -> Iterator[str]:
         ]
         for name in ways[0]
     }
-    yield from _compared(together)
+    yield from _compared(together, full)
     for direction, labelers in zip(DIRECTIONS, ways, strict=True):
         first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
         yield f"### Taught on {first}, tested on {second}\n"
-        yield from _compared(labelers)
+        if full:
+            yield from _compared(labelers, full)
         yield from _ladder(folder, direction)
 
 
@@ -222,7 +219,7 @@ def _labelers(folder: Path, direction: str) -> dict[str, list[pd.DataFrame]]:
     return labelers
 
 
-def _compared(labelers: dict[str, list[pd.DataFrame]]) -> Iterator[str]:
+def _compared(labelers: dict[str, list[pd.DataFrame]], full: bool) -> Iterator[str]:
     """Tables of the first of the labelers beside the others."""
     found = {name: _of_all(runs, "given", "by") for name, runs in labelers.items()}
     rows = [[name, *_figures(own)] for name, own in found.items()]
@@ -230,10 +227,12 @@ def _compared(labelers: dict[str, list[pd.DataFrame]]) -> Iterator[str]:
     yield table(["labeler", *TITLES], rows)
     yield "The student minus each of them, on the same pairs:\n"
     yield _minus_each("student minus", found, METRICS, TITLES)
+    if not full:
+        return
     yield (
-        "What is left of these differences when luck with cut points is taken away: every score "
-        "is cut where each grade is as frequent as people gave it (no labeler can know these "
-        "shares).\n"
+        "What is left of these differences when the choice of cut points is taken away: every "
+        "score is cut so that each grade is as frequent as people gave it (no labeler can know "
+        "these shares).\n"
     )
     cut = {name: _of_all(runs, "cut", "by") for name, runs in labelers.items() if "cut" in runs[0]}
     yield _minus_each("student minus, cut alike", cut, METRICS[:3], TITLES[:3])
@@ -319,7 +318,7 @@ def _every_pair(runs: Path) -> Iterator[str]:
             rows.append([name, peer, *values, *apart])
     yield (
         "### Every pair, by the default recipe\n\n"
-        "`kedro run --env=recorded` ([its commands and full report](trec-dl.md)): `recipe=small`, "
+        "`kedro run --env=recorded` ([its commands](trec-dl.md)): `recipe=small`, "
         "600 pairs for each of two folds, tested on all 11,386 and 9,260 pairs.\n"
     )
     header = ["", "labeler", *TITLES, "student minus it: quadratic κ", "pairwise accuracy"]

@@ -2,7 +2,8 @@
 
     BENCHMARKS=/folder/of/the/sets python benchmarks/systems.py [--labeler SET=FOLDER ...]
 
-Writes docs/results/systems.md: sixteen systems over the judged documents of each set, evaluated by
+Writes docs/results/systems.md, and build/benchmarks/reports/systems.md with AP and every system's
+figures too: sixteen systems over the judged documents of each set, evaluated by
 `kedro run --pipeline=evaluate` with recorded judges (and a labeler trained elsewhere, where one is
 given), and prediction-powered intervals from few human queries against the truth.
 """
@@ -11,17 +12,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from machines import machine
+from pages import BENCHMARKS, PAGES, ROOT, machine, write
+from projects import kedro_run, newest, newest_json, prepare
 from system_runs import Judged, systems, write_runs
 
 from relevance_distillery.collections.benchmark import load_benchmark
@@ -30,10 +27,8 @@ from relevance_distillery.evaluation.systems.measures import as_qrels, parse_mea
 from relevance_distillery.evaluation.systems.runs import read_runs
 from relevance_distillery.grading import DEFAULT_SCALE
 
-ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "benchmarks" / "systems"
-PAGE = ROOT / "docs" / "results" / "systems.md"
-BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
+REPORT = ROOT / "build" / "benchmarks" / "reports" / "systems.md"
 
 SETS = ("trec-dl19", "trec-dl20")
 MEASURES = ("nDCG@10", "AP(rel=2)")
@@ -46,37 +41,21 @@ SEED = 0
 def evaluate(name: str, judges: list[str], labeler: Path | None) -> Path:
     """Makes the runs of a set and evaluates them in a project of its own; the project."""
     project = WORK / name
-    shutil.rmtree(project / "conf", ignore_errors=True)
-    (project / "src").mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "pyproject.toml", project)
-    shutil.copytree(ROOT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
-    (project / "conf" / "local").mkdir()
+    prepare(project)
     if not (project / "runs").is_dir():
         judged = Judged(load_benchmark(BENCHMARKS / name, DEFAULT_SCALE))
         write_runs(judged, systems(judged, SEED), project / "runs")
     asked = f"runs=runs,benchmark={BENCHMARKS / name},grades={';'.join(judges)}"
     if labeler is not None:
         asked += f",judge={labeler}"
-    kedro = str(Path(sys.executable).with_name("kedro"))
-    subprocess.run(
-        [kedro, "run", "--pipeline=evaluate", f"--params={asked}"],
-        cwd=project,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-    )
+    kedro_run(project, ["--pipeline=evaluate", f"--params={asked}"])
     return project
-
-
-def newest(project: Path, relative: str) -> Path:
-    """The newest version of a versioned entry."""
-    folder = project / "data" / relative
-    return sorted(path for path in folder.iterdir() if path.is_dir())[-1] / folder.name
 
 
 def values_of(project: Path, measure: str) -> dict[str, np.ndarray]:
     """By source of grades: a measure, shape (systems, queries)."""
     runs = read_runs(project / "runs")
-    grades = pd.read_parquet(newest(project, "07_model_output/evaluation_grades.parquet"))
+    grades = pd.read_parquet(newest(project, "evaluation_grades.parquet"))
     queries = runs.ranked["query_id"].drop_duplicates().tolist()
     parsed = parse_measures([measure], DEFAULT_SCALE)
     columns = {"people": "human"}
@@ -120,15 +99,15 @@ def coverage(people: np.ndarray, judge: np.ndarray, human: int) -> dict[str, flo
     }
 
 
-def section(name: str, project: Path) -> list[str]:
-    """The tables of one set."""
-    found = json.loads(newest(project, "08_reporting/evaluation.json").read_text(encoding="utf-8"))
+def section(name: str, project: Path, full: bool) -> list[str]:
+    """The tables of one set; every system's figures and the second measure in the full report."""
+    found = newest_json(project, "evaluation.json")
     lines = [
         f"## {name}\n",
         f"{found['queries']['all']} queries, {len(found['systems'])} systems, "
         f"{found['pool']['pairs']} pairs among the first {found['pool']['depth']}.\n",
     ]
-    for measure in MEASURES:
+    for measure in MEASURES if full else MEASURES[:1]:
         lines += [
             f"### {measure}\n",
             "| judge | machine − people | τ | τ_AP | significant for people | survive | lost "
@@ -145,8 +124,9 @@ def section(name: str, project: Path) -> list[str]:
                 f"| {drawn['flip']} | {drawn['machine_alone']} |"
             )
         lines.append("")
-    lines += _systems(found) + _coverage(project, MEASURES[0])
-    return lines
+    if full:
+        lines += _systems(found)
+    return lines + _coverage(project, MEASURES[0])
 
 
 def shown(row: dict[str, Any]) -> str:
@@ -215,15 +195,14 @@ def main() -> None:
         f"{REPEATS} times; the truth is people's mean over all judged queries. Nominal coverage is "
         "95 %. The width is the median, as a share of the interval from people's queries alone.\n",
     ]
+    projects = {}
     for name in SETS:
         judges = sorted(path.stem for path in (BENCHMARKS / name / "judges").glob("*.tsv"))
         labeler = Path(labelers[name]).resolve() if name in labelers else None
-        parts += section(name, evaluate(name, judges, labeler))
-    notes = PAGE.with_suffix(".notes")
-    if notes.is_file():
-        parts.append(notes.read_text(encoding="utf-8"))
-    PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
-    print(PAGE)
+        projects[name] = evaluate(name, judges, labeler)
+    for page, full in ((PAGES / "systems.md", False), (REPORT, True)):
+        write(page, parts + [line for one in projects.items() for line in section(*one, full)])
+        print(page)
 
 
 if __name__ == "__main__":
