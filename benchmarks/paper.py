@@ -63,9 +63,9 @@ def paper_page(runs: list[Run]) -> str:
     """The body of the page: the answer, agreement, speed and cost."""
     parts = [
         _steps(runs),
-        "These figures stand beside each other and do not compete: the paper tests a 3.8B model on "
+        "These figures are not comparable one to one: the paper tests a 3.8B model on "
         "923 pairs of enterprise search that are not public, these runs a 22M model on passages of "
-        "the web. What can be compared are the steps above. The paper's figures are cited from one "
+        "the web. What can be compared are the differences above. The paper's figures are cited from one "
         "secondary source.\n",
         "## Agreement\n",
         "### nDCG\n",
