@@ -96,6 +96,11 @@ class Row:
     limits: str
     reason: str
 
+    @property
+    def described(self) -> tuple[str, str, str]:
+        """What two groups share where they hold the same settings."""
+        return self.key, self.limits, self.reason
+
 
 def page() -> str:
     """The whole page."""
@@ -107,12 +112,14 @@ def page() -> str:
     values, raw = loader["parameters"], _raw_parameters()
     shorts: dict[str, list[str]] = {}
     sections = []
+    nested: dict[tuple[str, str, str], str] = {}
     for group, (model, explained) in GROUPS.items():
         rows = list(_rows(model, values[group], raw[group], group))
         for row in rows:
             if row.short:
                 shorts.setdefault(row.short, []).append(f"`{group}.{row.key}`")
-        sections.append(_section(group, model, explained, rows))
+        sections.append(_section(group, model, explained, rows, nested))
+        nested.update({row.described: group for row in rows if "." in row.key})
     return "\n".join([_INTRODUCTION, _short_table(shorts), *sections]).rstrip() + "\n"
 
 
@@ -121,7 +128,8 @@ _INTRODUCTION = """\
 
 <!-- Written by docs/tools/parameters.py; change the models or conf/base instead. -->
 
-Values stand in `conf/base/<pipeline>/parameters.yml`. There are three ways to change one:
+Values are in `conf/base/<pipeline>/parameters.yml`; limits are in brackets. There are three ways to
+change one:
 
 - **for one run**, `kedro run --params="typed here"`: a short name of the table below, or
   `GROUP.KEY`, such as `synthesis.typo_share=0`; several are separated by commas;
@@ -153,13 +161,27 @@ def _short_table(shorts: dict[str, list[str]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _section(group: str, model: type[BaseModel], explained: str, rows: list[Row]) -> str:
+def _section(
+    group: str,
+    model: type[BaseModel],
+    explained: str,
+    rows: list[Row],
+    nested: dict[tuple[str, str, str], str],
+) -> str:
+    """A heading and a table; settings that an earlier group described are only named."""
     more = f" More in [{explained}](../pipelines/{explained}.md)." if explained else ""
     lines = [f"## {group}", "", _first_line(model) + more, ""]
-    lines += ["| key | value | limits | what it is for |", "|---|---|---|---|"]
+    lines += ["| key | value | what it is for |", "|---|---|---|"]
+    repeated: dict[str, list[str]] = {}
     for row in rows:
+        if row.described in nested:
+            repeated.setdefault(nested[row.described], []).append(f"`{row.key}` {row.value}")
+            continue
         short = f' `--params="{row.short}=…"`' if row.short else ""
-        lines.append(f"| `{row.key}` | {row.value} | {row.limits} | {row.reason}{short} |")
+        value = f"{row.value} ({row.limits})" if row.limits else row.value
+        lines.append(f"| `{row.key}` | {value} | {row.reason}{short} |")
+    for other, keys in repeated.items():
+        lines += ["", f"As in [{other}](#{other}): {', '.join(keys)}."]
     return "\n".join([*lines, ""])
 
 
