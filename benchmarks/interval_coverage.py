@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pages import PAGES, machine
+from pages import PAGES, ROOT, machine, write
 from simulated import (
     World,
     drawn,
@@ -51,6 +51,7 @@ USUAL = World()
 HARD = World(noise=(1.0, 1.15), leaning=0.5, pairs=60, uneven=0.8, queries=8_000, seed=1)
 EQUAL = World(noise=(0.7, 0.7), queries=10_000, seed=2)
 WORSE = World(noise=(0.675, 0.605), queries=20_000, seed=3)
+REPORT = ROOT / "build" / "benchmarks" / "reports" / "coverage.md"
 WORLDS = {"usual": USUAL, "hard": HARD}
 
 POPULATIONS: dict[str, Any] = {}
@@ -206,9 +207,13 @@ def share(part: float, whole: float) -> str:
 
 
 def page(
-    found: dict[tuple[Any, ...], dict[str, Any]], trials: int, processes: int, minutes: float
+    found: dict[tuple[Any, ...], dict[str, Any]],
+    trials: int,
+    processes: int,
+    minutes: float,
+    full: bool = False,
 ) -> str:
-    """The results as Markdown."""
+    """The results as Markdown; the differences of two judges in the full report."""
     first, second = POPULATIONS["usual"]
     date = datetime.date.today().isoformat()
     sizes = " | ".join(map(str, QUERIES))
@@ -239,9 +244,13 @@ def page(
         "## Coverage of 95 % intervals, %",
         "",
         "One judge, and the difference of two judges on the same pairs. The usual population for "
-        f"10 to 200 queries, the hard one from 50. {_range(found)}",
+        f"10 to 200 queries, the hard one from 50. {_range(found)} The same command writes the "
+        f"table of differences to `{REPORT.relative_to(ROOT)}`.",
     ]
-    for kind, title in (("judge", "One judge"), ("difference", "Difference of two judges")):
+    kinds = {"judge": "One judge"}
+    if full:
+        kinds["difference"] = "Difference of two judges"
+    for kind, title in kinds.items():
         lines += [
             "",
             f"### {title}",
@@ -347,9 +356,8 @@ def main() -> None:
     prepare()
     found = simulate(options.trials, options.processes)
     minutes = (time.perf_counter() - start) / 60
-    options.page.write_text(
-        page(found, options.trials, options.processes, minutes), encoding="utf-8"
-    )
+    for target, full in ((options.page, False), (REPORT, True)):
+        write(target, [page(found, options.trials, options.processes, minutes, full)])
 
 
 if __name__ == "__main__":

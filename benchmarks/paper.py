@@ -65,8 +65,8 @@ def paper_page(runs: list[Run]) -> str:
         _steps(runs),
         "These figures are not comparable one to one: the paper tests a 3.8B model on "
         "923 pairs of enterprise search that are not public, these runs a 22M model on passages of "
-        "the web. What can be compared are the differences above. The paper's figures are cited from one "
-        "secondary source.\n",
+        "the web. What can be compared are the differences above. The paper's figures are cited "
+        "from one secondary source.\n",
         "## Agreement\n",
         "### nDCG\n",
         _measure(runs, "ndcg", None),

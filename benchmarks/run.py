@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 from halves import deal
-from pages import BENCHMARKS, PAGES, ROOT, machine, short_report, write
+from pages import BENCHMARKS, PAGES, ROOT, answer, machine, short_report, write
 from paper import Run, paper_page
 from projects import kedro_run, newest, newest_json, prepare
 
@@ -79,6 +79,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "three people each; product data Icecat open content. The halves hold half of the graded "
         "queries each",
         "halves": "chorus",
+        "brief": {1},
         "runs": [
             (
                 "Taught by the embedded judge on synthetic queries, all graded queries",
@@ -164,7 +165,10 @@ def page(name: str, again: bool) -> str:
         )
         project = folder(name, number)
         agreement, cost = (newest_json(project, one) for one in ("agreement.json", "cost.json"))
-        parts.append(short_report(agreement, cost, plan.get("names"), 3 if heading else 2))
+        if number in plan.get("brief", ()):
+            parts.append(answer(agreement, plan.get("names", {})))
+        else:
+            parts.append(short_report(agreement, cost, plan.get("names"), 3 if heading else 2))
         print(f"full report: {newest(project, 'report.html')}", file=sys.stderr)
     parts.append(
         "Differences metric by metric, thresholds, confusion tables, calibration, slices and "

@@ -57,14 +57,16 @@ def write_pages(work: Path, page: Path, report: Path) -> None:
             "# The student and its recipe\n",
             f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
             "benchmarks/student.py page` from the runs of `student.py validate`, `across` and "
-            "`test --seeds N`; the same command writes each direction apart, differences at equal "
-            f"shares of grades and calibration rules to `{report.relative_to(work.parents[2])}`. "
+            "`test --seeds N`; the same command writes each direction apart, validation "
+            "within a collection, differences at equal shares of grades and calibration rules to "
+            f" `{report.relative_to(work.parents[2])}`. "
             "Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
             *_test(work / "test", full),
             *(_every_pair(work.parent) if full else ()),
             *_travelling(work / "test"),
-            *_validation(work / "validation"),
+            "## What each part is worth\n",
             *_across(work),
+            *(_validation(work / "validation") if full else ()),
             *(_calibrations(work / "validation") if full else ()),
         ]
         write(target, parts)
@@ -72,7 +74,7 @@ def write_pages(work: Path, page: Path, report: Path) -> None:
 
 def _validation(folder: Path) -> Iterator[str]:
     yield (
-        "## What each part is worth\n\n"
+        "### Within a collection\n\n"
         "Validation alone: GPT-4o's recorded grades of TREC DL 2019 and 2020, three folds of "
         "queries each; a student learns from two folds and is compared with GPT-4o on 60 pairs of "
         "each query of the third, all folds of both collections together (97 queries). People's "
@@ -131,7 +133,6 @@ def _across(work: Path) -> Iterator[str]:
     if SHORT not in ways:
         return
     yield (
-        "### On the other collection\n\n"
         "Taught by GPT-4o on one collection and compared with GPT-4o on every pair of the other: "
         f"mean of both directions, and quadratic κ minus that of the {SHORT}, a direction each. "
         "People's grades play no part.\n"

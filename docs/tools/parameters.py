@@ -24,6 +24,7 @@ from pydantic_core import PydanticUndefined
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.hooks import known_parameters
+from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
@@ -171,18 +172,33 @@ def _section(
     """A heading and a table; settings that an earlier group described are only named."""
     more = f" More in [{explained}](../pipelines/{explained}.md)." if explained else ""
     lines = [f"## {group}", "", _first_line(model) + more, ""]
-    lines += ["| key | value | what it is for |", "|---|---|---|"]
     repeated: dict[str, list[str]] = {}
     for row in rows:
         if row.described in nested:
             repeated.setdefault(nested[row.described], []).append(f"`{row.key}` {row.value}")
             continue
-        short = f' `--params="{row.short}=…"`' if row.short else ""
-        value = f"{row.value} ({row.limits})" if row.limits else row.value
-        lines.append(f"| `{row.key}` | {value} | {row.reason}{short} |")
+        facts = row.value + (f" ({row.limits})" if row.limits else "")
+        facts += f', `--params="{row.short}=…"`' if row.short else ""
+        start = f"- **`{row.key}`**" + (f" {facts}" if facts else "")
+        lines.append(f"{start}: {row.reason}")
     for other, keys in repeated.items():
-        lines += ["", f"As in [{other}](#{other}): {', '.join(keys)}."]
+        lines.append(f"- As in [{other}](#{other}): {', '.join(keys)}")
+    if group == "distillation":
+        lines += ["", "What is null comes from the recipe:", "", *_recipes()]
     return "\n".join([*lines, ""])
+
+
+def _recipes() -> Iterator[str]:
+    """A table of what the recipes set, as rows of Markdown."""
+    names = get_args(TrainingSettings.model_fields["recipe"].annotation)
+    found = [TrainingSettings(recipe=name).resolved("full", "late_interaction") for name in names]
+    yield f"| `training.…` | {' | '.join(f'`{name}`' for name in names)} |"
+    yield "|---" * (len(names) + 1) + "|"
+    for key in TrainingSettings.model_fields:
+        values = [getattr(settings, key) for settings in found]
+        if key != "recipe" and len(set(values)) > 1:
+            shown = ("all" if value == 10**9 else _shown(value) for value in values)
+            yield f"| `{key}` | {' | '.join(shown)} |"
 
 
 def _rows(
