@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from relevance_distillery.hooks import known_parameters
+from relevance_distillery.judges.kinds import KINDS
 from relevance_distillery.pipeline_registry import PIPELINES
 
 ROOT = Path(__file__).parents[1]
@@ -142,3 +143,19 @@ def test_readme_reaches_every_page_in_two_steps() -> None:
     first = links(ROOT / "README.md")
     reached = first | {page for near in first for page in links(near)}
     assert {page.resolve() for page in DOCS.rglob("*.md")} - reached == set()
+
+
+def test_every_pipeline_and_every_judge_is_described() -> None:
+    commands = TEXTS[DOCS / "reference" / "commands.md"]
+    labeling = TEXTS[DOCS / "pipelines" / "labeling.md"]
+    assert [
+        name for name in PIPELINES if f"={name}" not in commands and f"`{name}`" not in commands
+    ] == ["__default__"]
+    assert [
+        kind for kind in KINDS if f"`{kind}`" not in labeling and f"`{kind}:" not in labeling
+    ] == []
+
+
+def test_the_docs_stay_short() -> None:
+    pages = [page for page in PAGES if page.parent.name != "conf"]
+    assert sum(len(TEXTS[page].split()) for page in pages) <= 45_000

@@ -144,6 +144,11 @@ is known.
 """
 
 
+_SHORT_NAMES = (
+    "Names that set several parameters or a file; those of one parameter are given with it."
+)
+
+
 def _short_table(shorts: dict[str, list[str]]) -> str:
     known, _ = known_parameters(ROOT / "conf")
     unexplained = sorted(known - set(FILES) - set(shorts))
@@ -153,8 +158,11 @@ def _short_table(shorts: dict[str, list[str]]) -> str:
             f"FILES in {Path(__file__).name} lacks {unexplained} and explains {gone}, "
             "which no configuration file reads"
         )
-    lines = ["## Short names", "", "| `--params` | what it sets |", "|---|---|"]
+    lines = ["## Short names", "", _SHORT_NAMES, "", "| `--params` | what it sets |", "|---|---|"]
     for name in sorted(known):
+        # A name of one parameter alone stands with it below.
+        if name not in FILES and len(shorts[name]) == 1 and shorts[name][0].endswith(f".{name}`"):
+            continue
         parts = [FILES[name]] if name in FILES else []
         if name in shorts:
             parts.append(", ".join(dict.fromkeys(shorts[name])))
