@@ -19,12 +19,12 @@ from sklearn.isotonic import IsotonicRegression
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.calibration import (
     cut_points_like,
-    kappa_of_positions,
+    fit_link_to_probabilities,
     midpoints,
+    quadratic_kappa,
 )
-from relevance_distillery.labeler.folding import train_folds
+from relevance_distillery.labeler.folds import train_folds
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.link import imitate
 from relevance_distillery.labeler.network import resolve_settings
 from relevance_distillery.labeler.settings import TrainingSettings
 
@@ -115,7 +115,7 @@ def read_scores(path: Path) -> dict[str, Scored]:
 def rules(held_out: Scored) -> Iterator[tuple[str, Callable[[Scored], Floats], Floats]]:
     """Name of each rule, its probabilities, its cut points on the expected grade."""
     targets = np.eye(DEFAULT_SCALE.size)[held_out.positions]
-    link = imitate(held_out.scores, targets, np.ones(len(targets)))
+    link = fit_link_to_probabilities(held_out.scores, targets, np.ones(len(targets)))
     isotonic = _isotonic(held_out)
 
     def linked(pairs: Scored) -> Floats:
@@ -171,7 +171,7 @@ def _best(expected: Floats, positions: Places) -> Floats:
 
     def kappa(trial: Floats) -> float:
         graded = np.searchsorted(trial, expected, "right").astype(np.int64)
-        return kappa_of_positions(positions, graded, DEFAULT_SCALE.size)
+        return quadratic_kappa(positions, graded, DEFAULT_SCALE.size)
 
     best = kappa(cuts)
     for _ in range(_SWEEPS):

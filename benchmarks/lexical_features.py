@@ -11,8 +11,8 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.head_start import token_weights
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.initialisation import token_weights
 from relevance_distillery.labeler.network import fresh_network, resolve_settings
 from relevance_distillery.labeler.settings import TrainingSettings
 
@@ -66,8 +66,8 @@ def _features(pairs: pd.DataFrame, known: pd.DataFrame) -> Floats:
     settings = resolve_settings(TrainingSettings(precision="bf16"))
     model, tokenizer, facts = fresh_network(settings, DEFAULT_SCALE)
     texts = known["text"].drop_duplicates().tolist()
-    model.head.token_weights.copy_(token_weights(model, tokenizer, facts.template, texts))
     labeler = Labeler(model, tokenizer, facts, precision="bf16")
+    model.head.token_weights.copy_(token_weights(labeler, texts))
     parts = [
         labeler.features(pairs.iloc[start : start + 2048]).numpy()
         for start in range(0, len(pairs), 2048)

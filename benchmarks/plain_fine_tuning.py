@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
 
+from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.encoders.batching import by_length, pad
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.model import load_backbone
-from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+from relevance_distillery.labeler.network import load_backbone
+from relevance_distillery.labeler.template import InputTemplate
 
 EPOCHS, LEARNING_RATE, BATCH = 2, 8e-5, 16
 
@@ -34,7 +35,7 @@ def plain_fine_tuning(known: pd.DataFrame, asked: pd.DataFrame, seed: int) -> pd
     tokenizer = load_tokenizer("bundled")
     template = InputTemplate.for_tokenizer(tokenizer, 192, 48)
     model = load_backbone("bundled", DEFAULT_SCALE, tokenizer.pad_token_id)
-    learn = template.encode(tokenizer, *template.render(known))
+    learn = template.encode_jointly(tokenizer, *template.render(known))
     grades = DEFAULT_SCALE.positions(known["teacher"].to_numpy(dtype=np.int64)).tolist()
     rows = [{**row, "labels": grade} for row, grade in zip(learn, grades, strict=True)]
     started = time.monotonic()
@@ -58,7 +59,7 @@ def plain_fine_tuning(known: pd.DataFrame, asked: pd.DataFrame, seed: int) -> pd
         trainer.train()
         trained = time.monotonic()
     # Not by Trainer.predict: grouped by length, it answers in an order of its own.
-    told = template.encode(tokenizer, *template.render(asked))
+    told = template.encode_jointly(tokenizer, *template.render(asked))
     probabilities = np.zeros((len(told), DEFAULT_SCALE.size))
     model.eval()
     for chosen in by_length([len(row["input_ids"]) for row in told], 64):

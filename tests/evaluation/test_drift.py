@@ -21,8 +21,8 @@ from relevance_distillery.evaluation.drift.measures import (
 from relevance_distillery.evaluation.drift.settings import DriftSettings, Limits
 from relevance_distillery.evaluation.drift.statistics import BatchStatistics, merge
 from relevance_distillery.evaluation.drift.verdict import compare, not_known
-from relevance_distillery.labeler.observing import FIELDS, Tally
 from relevance_distillery.labeler.profile import HeldOut, TrainingProfile
+from relevance_distillery.labeler.tallies import FIELDS, Tally
 
 SETTINGS = DriftSettings(resamples=500)
 counts = st.lists(st.integers(0, 1000), min_size=4, max_size=4).filter(lambda c: sum(c) > 0)

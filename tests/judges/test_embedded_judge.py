@@ -272,7 +272,7 @@ def test_vectors_are_unit_length_and_close_to_those_in_another_batch():
     encoder = sentence_encoder("bundled")
     texts = ["a", "a much longer text about something else entirely", "a", ""]
     vectors = encoder.encode(texts)
-    encoder._memory.clear()
+    encoder._cache.clear()
     alone = np.vstack([encoder.encode([text]) for text in texts])
 
     assert vectors.shape == (4, 384)

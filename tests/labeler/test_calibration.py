@@ -3,14 +3,16 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score, log_loss
 
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.calibration import Link, cut_points_at, kappa_of_positions
-from relevance_distillery.labeler.link import imitate
-from relevance_distillery.learning.document_grades import correct_documents, fit_length_slope
+from relevance_distillery.labeler.calibration import (
+    Link,
+    cut_points_at,
+    fit_link_to_probabilities,
+    quadratic_kappa,
+)
 
 SKEWED = np.array([0.6, 0.25, 0.1, 0.05])
 
@@ -27,7 +29,9 @@ def _graded(pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_calibration_finds_the_link_behind_the_grades(pairs: int) -> None:
     scores, grades = _graded(pairs, seed=1)
     fresh, fresh_grades = _graded(4000, seed=2)
-    found = imitate(scores, np.eye(4)[grades], np.ones(pairs)).probabilities(fresh)
+    found = fit_link_to_probabilities(scores, np.eye(4)[grades], np.ones(pairs)).probabilities(
+        fresh
+    )
     true = Link(slope=0.5, cuts=(1.0, 2.5, 4.0)).probabilities(fresh)
     np.testing.assert_allclose(found.sum(1), 1.0)
     assert log_loss(fresh_grades, found) < log_loss(fresh_grades, true) + 6 / pairs
@@ -35,7 +39,7 @@ def test_calibration_finds_the_link_behind_the_grades(pairs: int) -> None:
 
 def test_calibration_survives_json() -> None:
     scores, grades = _graded(900, seed=4)
-    fitted = imitate(scores, np.eye(4)[grades], np.ones(900))
+    fitted = fit_link_to_probabilities(scores, np.eye(4)[grades], np.ones(900))
     again = Link.model_validate(json.loads(fitted.model_dump_json()))
     np.testing.assert_array_equal(fitted.probabilities(scores), again.probabilities(scores))
 
@@ -78,38 +82,5 @@ def test_kappa_agrees_with_scikit_learn() -> None:
     rng = np.random.default_rng(7)
     first, second = rng.integers(0, 4, 200), rng.integers(0, 3, 200)
     reference = cohen_kappa_score(first, second, weights="quadratic", labels=range(4))
-    assert kappa_of_positions(first, second, 4) == pytest.approx(reference)
-    assert kappa_of_positions(np.zeros(5, dtype=int), np.zeros(5, dtype=int), 4) == 0.0
-
-
-def _null(slope: float, documents: int = 200) -> pd.DataFrame:
-    rng = np.random.default_rng(8)
-    rows = []
-    for document in range(documents):
-        passages = int(rng.integers(1, 12))
-        best = 0.2 + slope * np.log(passages) + rng.normal(0, 0.02)
-        rows += [("q", f"d{document}", best - 0.1 * (i > 0)) for i in range(passages)]
-    return pd.DataFrame(rows, columns=["query_id", "document_id", "expected_grade"])
-
-
-def test_length_slope_is_found_and_never_negative() -> None:
-    assert fit_length_slope(_null(0.3)) == pytest.approx(0.3, abs=0.02)
-    assert fit_length_slope(_null(-0.2)) == 0.0
-    assert fit_length_slope(_null(0.3).groupby("document_id").head(1)) == 0.0
-    assert fit_length_slope(_null(0.3).head(0)) == 0.0
-
-
-def test_long_documents_lose_what_length_alone_gives() -> None:
-    table = pd.DataFrame(
-        {
-            "query_id": ["q"] * 5,
-            "document_id": ["short", "long", "long", "long", "long"],
-            "expected_grade": [2.0, 2.0, 1.0, 0.0, 0.0],
-            "score": [1.0, 1.0, 0.0, -1.0, -1.0],
-        }
-    )
-    result = correct_documents(table, slope=0.5).set_index("document_id")
-    assert result.loc["short", "expected_grade"] == 2.0
-    assert result.loc["long", "expected_grade"] == pytest.approx(2 - 0.5 * np.log(4))
-    assert result.loc["long", "score"] < result.loc["short", "score"]
-    assert result["passages"].to_dict() == {"short": 1, "long": 4}
+    assert quadratic_kappa(first, second, 4) == pytest.approx(reference)
+    assert quadratic_kappa(np.zeros(5, dtype=int), np.zeros(5, dtype=int), 4) == 0.0

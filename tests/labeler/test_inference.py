@@ -102,7 +102,7 @@ def test_training_and_grading_read_the_same_tokens(
     batches = _batches(
         labeler.model, labeler.tokenizer, labeler.facts, data, tiny_settings("x", batch_size=1000)
     )
-    trained = {tuple(row[row != 0].tolist()) for row in batches[0]["together"]["input_ids"]}
+    trained = {tuple(row[row != 0].tolist()) for row in batches[0]["joint"]["input_ids"]}
     read: set[tuple[int, ...]] = set()
 
     def classify(tokens: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -130,7 +130,7 @@ def test_the_folder_is_an_ordinary_classifier(artifact: Path, pairs: pd.DataFram
     tokens = tokenizer(queries, passages, padding=True, return_tensors="pt")
     with torch.inference_mode():
         plain = model(**tokens).logits
-        rows = labeler.facts.template.encode(labeler.tokenizer, queries, passages)
+        rows = labeler.facts.template.encode_jointly(labeler.tokenizer, queries, passages)
         ours = labeler.model.classify(batching.pad(rows, 0))
     torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4)
 
@@ -142,7 +142,7 @@ def test_cross_encoder_gives_the_classifiers_logits(artifact: Path, pairs: pd.Da
     predicted = sentence_transformers.CrossEncoder(str(artifact), device="cpu").predict(
         list(zip(queries, passages, strict=True))
     )
-    rows = labeler.facts.template.encode(labeler.tokenizer, queries, passages)
+    rows = labeler.facts.template.encode_jointly(labeler.tokenizer, queries, passages)
     with torch.inference_mode():
         ours = labeler.model.classify(batching.pad(rows, 0)).numpy()
     np.testing.assert_allclose(predicted, ours, atol=1e-4)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.artifact import LabelerFacts
@@ -12,13 +13,14 @@ from relevance_distillery.labeler.features import (
     FEATURES,
     Encoded,
     feature_count,
-    inverse_document_frequency,
     pair_features,
 )
 from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.model import PairModel, load_backbone, resolve_architecture
-from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+from relevance_distillery.labeler.initialisation import inverse_document_frequency
+from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.network import load_backbone, resolve_architecture
+from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 
@@ -166,7 +168,7 @@ def test_a_fitted_head_finds_the_telling_feature() -> None:
     assert (graded == positions).float().mean() > 0.6
 
 
-def test_an_encoder_compares_and_a_decoder_reads_together() -> None:
+def test_an_encoder_compares_texts_by_default() -> None:
     from transformers import BertConfig
 
     assert resolve_architecture("auto", BertConfig()) == "late_interaction"

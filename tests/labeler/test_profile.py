@@ -12,22 +12,20 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.distilling import DistillationData, distill
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.observing import FIELDS, tally_grades
 from relevance_distillery.labeler.profile import (
     PROFILE_FILE,
     TrainingProfile,
+    pair_reader,
     read_profile,
     write_profile,
 )
-from relevance_distillery.labeler.profiling import pair_reader
-from relevance_distillery.labeler.vocabulary import Vocabulary
+from relevance_distillery.labeler.tallies import FIELDS, Vocabulary, tally_grades
 from tiny_models import tiny_data, tiny_settings
 
 
 @pytest.fixture(scope="module")
-def profile(labeler: Labeler) -> TrainingProfile:
-    assert labeler.profile is not None
-    return labeler.profile
+def profile(artifact: Path) -> TrainingProfile:
+    return read_profile(artifact)
 
 
 def test_it_is_read_as_it_was_written(profile: TrainingProfile, tmp_path: Path) -> None:
@@ -80,7 +78,6 @@ def test_people_are_known_by_the_names_of_judges(tiny_encoder: Path, tmp_path: P
         )
         folder, _ = distill(taught, settings, DEFAULT_SCALE, tmp_path)
         found = read_profile(folder)
-        assert found is not None
         assert (found.taught_by, found.people) == (names, people)
 
 
@@ -90,12 +87,13 @@ def test_same_data_same_profile(artifact: Path, tiny_encoder: Path, tmp_path: Pa
     assert (again / PROFILE_FILE).read_bytes() == (artifact / PROFILE_FILE).read_bytes()
 
 
-def test_an_older_artifact_loads_and_grades_as_before(artifact: Path, tmp_path: Path) -> None:
-    older = tmp_path / "labeler"
-    shutil.copytree(artifact, older)
-    (older / PROFILE_FILE).unlink()
-    old, new = Labeler.load(older), Labeler.load(artifact)
-    assert old.profile is None
+def test_a_labeler_without_a_profile_grades_as_before(artifact: Path, tmp_path: Path) -> None:
+    without = tmp_path / "labeler"
+    shutil.copytree(artifact, without)
+    (without / PROFILE_FILE).unlink()
+    old, new = Labeler.load(without), Labeler.load(artifact)
+    with pytest.raises(UserError, match="no training profile; distill again"):
+        read_profile(without)
     assert old.digest != new.digest
     pairs = tiny_data().early.pairs
     assert old.grade(pairs).equals(new.grade(pairs))
@@ -119,7 +117,7 @@ def test_a_damaged_profile_is_one_line_and_grading_goes_on(
     labeler = Labeler.load(damaged)
     assert len(labeler.grade(tiny_data().early.pairs))
     with pytest.raises(UserError, match=message) as raised:
-        _ = labeler.profile
+        read_profile(labeler.folder)
     assert "\n" not in str(raised.value)
 
 

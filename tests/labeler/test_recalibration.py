@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.labeler.calibration import Link, kappa_of_positions, midpoints
-from relevance_distillery.labeler.link import cut_points_of, fit_link, imitate, match_shares
+from relevance_distillery.labeler.calibration import (
+    Link,
+    cut_points_of,
+    fit_link,
+    fit_link_to_probabilities,
+    match_shares,
+    midpoints,
+    quadratic_kappa,
+)
 from relevance_distillery.labeler.recalibration import (
     Graded,
     Rules,
@@ -57,9 +64,9 @@ def test_a_link_gives_probabilities_that_follow_the_score() -> None:
     assert (np.diff(found @ DEFAULT_SCALE.values) >= -1e-12).all()
 
 
-def test_the_labelers_own_probabilities_are_imitated() -> None:
+def test_the_labelers_own_probabilities_are_fitted() -> None:
     scores = np.random.default_rng(0).normal(1.5, 1.5, 400)
-    found = imitate(scores, OWN.probabilities(scores), np.ones(400))
+    found = fit_link_to_probabilities(scores, OWN.probabilities(scores), np.ones(400))
     assert apart(found, OWN) < 0.002
 
 
@@ -74,8 +81,8 @@ def test_a_known_shift_is_recovered() -> None:
 
     fresh = drawn(MOVED, 5000, seed=2)
     changed = Rules(DEFAULT_SCALE, found.cut_points).grade(found.link, fresh.scores, fresh.passages)
-    before = kappa_of_positions(fresh.positions, fresh.given, 4)
-    assert kappa_of_positions(fresh.positions, changed, 4) > before + 0.05
+    before = quadratic_kappa(fresh.positions, fresh.given, 4)
+    assert quadratic_kappa(fresh.positions, changed, 4) > before + 0.05
 
 
 def test_few_grades_move_it_a_little_and_many_decide_alone() -> None:
@@ -175,8 +182,8 @@ def test_cut_points_give_each_grade_as_often_as_it_is_expected() -> None:
         atol=0.01,
     )
     middle = np.searchsorted(midpoints(DEFAULT_SCALE), expected)
-    kappa = kappa_of_positions(graded.positions, given, 4)
-    assert kappa > kappa_of_positions(graded.positions, middle, 4)
+    kappa = quadratic_kappa(graded.positions, given, 4)
+    assert kappa > quadratic_kappa(graded.positions, middle, 4)
 
 
 def test_expected_shares_are_met() -> None:
@@ -212,7 +219,7 @@ def test_whatever_is_given_a_link_is_finite_and_ordered(
     scores = np.array([row[0] for row in rows])
     targets = np.eye(4)[[row[1] for row in rows]]
     weights = np.array([row[2] for row in rows], dtype=np.float64)
-    start = imitate(scores, OWN.probabilities(scores), weights)
+    start = fit_link_to_probabilities(scores, OWN.probabilities(scores), weights)
     link = fit_link(scores, targets, weights, start, prior_pairs)
     cuts = cut_points_of(link, scores, weights, DEFAULT_SCALE)
     found = link.probabilities(scores)

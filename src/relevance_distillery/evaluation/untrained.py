@@ -1,9 +1,9 @@
 """The base model before any training: what distillation has to beat.
 
-Two similarities of its token states, query and passage read alone: the cosine of the
+Two similarities of its token states, query and passage encoded separately: the cosine of the
 mean-pooled states (what sentence encoders are trained for) and late interaction, the mean over
 query tokens of the best match among the passage's (Khattab and Zaharia, 2020). Late interaction
-is the stronger of the two untrained and stands as the row `base`.
+is the stronger of the two untrained and is the row `base`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,30 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import normalize
 
-from relevance_distillery.encoders.base_model import fitting_length, quiet, resolve_model
-from relevance_distillery.grading import GradeScale
+from relevance_distillery.encoders.base_model import (
+    fitting_length,
+    load_tokenizer,
+    public_name,
+    quiet,
+    resolve_model,
+)
+from relevance_distillery.encoders.devices import choose_device
+from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.calibration import cut_points_like
-from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+from relevance_distillery.labeler.features import FEATURES
+from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
+from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.template import InputTemplate
 
 Floats = NDArray[np.float64]
 
-_BATCH = 32
+_SIMILARITIES = {"cosine": "cosine", "late_interaction": "maxsim"}
 
 
 class UntrainedEncoder:
-    """Similarities of a base model that nobody fine-tuned."""
+    """Similarities of a base model before fine-tuning: a labeler's features without its head."""
 
     def __init__(
         self, base_model: str, template: InputTemplate | None = None, precision: str = "fp32"
@@ -43,15 +52,27 @@ class UntrainedEncoder:
         """
         from transformers import AutoModel
 
-        self._tokenizer = load_tokenizer(base_model)
-        self._half = precision == "bf16"
+        tokenizer = load_tokenizer(base_model)
         with quiet():
-            self._model = AutoModel.from_pretrained(
+            network = AutoModel.from_pretrained(
                 resolve_model(base_model), trust_remote_code=False, dtype=torch.float32
-            ).eval()
+            )
         wanted = template or InputTemplate()
-        length = fitting_length(wanted.max_length, self._model.config, self._tokenizer)
-        self._template = wanted.model_copy(update={"max_length": length})
+        length = fitting_length(wanted.max_length, network.config, tokenizer)
+        facts = LabelerFacts(
+            base_model=public_name(base_model),
+            architecture="late_interaction",
+            scale=DEFAULT_SCALE,
+            template=wanted.model_copy(update={"max_length": length}),
+            cut_points=(),
+        )
+        self._labeler = Labeler(
+            PairModel(network, "late_interaction", DEFAULT_SCALE.size),
+            tokenizer,
+            facts,
+            device=choose_device(),
+            precision=precision,
+        )
 
     def scores(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Similarities of pairs.
@@ -62,48 +83,13 @@ class UntrainedEncoder:
         Returns:
             Columns cosine, late_interaction, float64, the index of `pairs`.
         """
-        queries, passages = self._template.render(pairs)
-        values = np.zeros((len(pairs), 2))
-        rows_of: dict[str, list[int]] = {}
-        for row, passage in enumerate(passages):
-            rows_of.setdefault(passage, []).append(row)
-        # Each passage is encoded once, in batches of like length; its states are dropped after.
-        distinct = sorted(rows_of, key=lambda text: (len(text), text))
-        query_states = self._states(sorted(set(queries), key=len), True)
-        for start in range(0, len(distinct), _BATCH):
-            for passage, states in self._states(distinct[start : start + _BATCH], False).items():
-                for row in rows_of[passage]:
-                    values[row] = _similarities(query_states[queries[row]], states)
-        return pd.DataFrame(values, columns=["cosine", "late_interaction"], index=pairs.index)
-
-    @torch.inference_mode()
-    def _states(self, texts: list[str], is_query: bool) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean-pooled state and the states of the words, both of length 1, by text."""
-        found: dict[str, tuple[Tensor, Tensor]] = {}
-        for start in range(0, len(texts), _BATCH):
-            some = texts[start : start + _BATCH]
-            rows = self._template.encode_alone(self._tokenizer, some, is_query)
-            batch = self._tokenizer.pad(
-                {"input_ids": [row["input_ids"] for row in rows]}, return_tensors="pt"
-            )
-            with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
-                states = self._model(**batch).last_hidden_state.float()
-            for place, (text, row) in enumerate(zip(some, rows, strict=True)):
-                # Decoders may pad on the left.
-                attended = states[place][batch["attention_mask"][place].bool()]
-                special = torch.tensor(row["special_tokens_mask"], dtype=torch.bool)
-                words = attended[~special] if (~special).any() else attended
-                found[text] = (
-                    normalize(attended.mean(0), dim=0),
-                    normalize(words, dim=-1),
-                )
-        return found
-
-
-def _similarities(query: tuple[Tensor, Tensor], passage: tuple[Tensor, Tensor]) -> Floats:
-    cosine = float(query[0] @ passage[0])
-    late = float((query[1] @ passage[1].T).max(-1).values.mean())
-    return np.array([cosine, late], dtype=np.float64)
+        places = [FEATURES.index(name) for name in _SIMILARITIES.values()]
+        shards = [
+            self._labeler.features(pairs.iloc[start : start + SHARD_ROWS]).double().cpu().numpy()
+            for start in range(0, len(pairs), SHARD_ROWS)
+        ]
+        values = np.concatenate(shards)[:, places] if shards else np.zeros((0, len(places)))
+        return pd.DataFrame(values, columns=[*_SIMILARITIES], index=pairs.index)
 
 
 class ScoreGrades:

@@ -22,8 +22,7 @@ import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.ledger.schema import Entry, Source
+from relevance_distillery.judges.ledger.ledger import Entry, Ledger, Source
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.requests import Requests
 from relevance_distillery.judges.tables import Unasked, failures_table, labels_table

@@ -10,8 +10,7 @@ import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.ledger.schema import Entry
+from relevance_distillery.judges.ledger.ledger import Entry, Ledger
 
 PAGE = 4096
 """Requests that are looked up in the ledger at a time."""

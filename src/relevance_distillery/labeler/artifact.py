@@ -9,6 +9,8 @@ profile.json                               what training looked like, as `Traini
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,13 +24,13 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.atomic import replacing, write_text
 from relevance_distillery.labeler.calibration import Link
-from relevance_distillery.labeler.model import Architecture, PairModel
+from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.settings import Architecture, Decision
 from relevance_distillery.labeler.template import InputTemplate
 
 FORMAT = 2
 FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"
 ARTIFACT_NAME = "labeler"
-Decision = Literal["cut_points", "argmax"]
 
 
 class LabelerFacts(BaseModel):
@@ -157,10 +159,32 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
     return model.eval()
 
 
-def public_name(base_model: str) -> str:
-    """A base model's name without the folders that lead to it on this machine."""
-    path = Path(base_model).expanduser()
-    return path.name if path.is_dir() else base_model
+def copy_with_calibration(
+    source: Path,
+    folder: Path,
+    link: Link,
+    cut_points: tuple[float, ...],
+    recalibration: Mapping[str, Any],
+) -> Path:
+    """Copy a labeler's folder and give the copy another calibration.
+
+    Args:
+        source: The labeler's folder, which stays as it is.
+        folder: The new one; what was there is replaced.
+        link: From score to probabilities.
+        cut_points: On the expected grade.
+        recalibration: How it was recalibrated, for the facts of training.
+    """
+    facts = read_facts(source)
+    changed = {
+        "calibration": link,
+        "cut_points": cut_points,
+        "training": {**facts.training, "recalibration": dict(recalibration)},
+    }
+    with replacing(folder) as partial:
+        shutil.copytree(source, partial)
+        write_facts(partial, facts.model_copy(update=changed))
+    return folder
 
 
 def _name_in_config(path: Path, base_model: str) -> None:

@@ -29,17 +29,15 @@ from relevance_distillery.labeler.artifact import (
 )
 from relevance_distillery.labeler.calibration import (
     cut_points_like,
-    kappa_of_positions,
+    fit_link_to_probabilities,
+    quadratic_kappa,
 )
-from relevance_distillery.labeler.folding import HeldOut, train_folds
+from relevance_distillery.labeler.folds import HeldOutScores, train_folds
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.link import imitate
 from relevance_distillery.labeler.network import resolve_settings
-from relevance_distillery.labeler.null import null_pairs
-from relevance_distillery.labeler.profile import PROFILE_FORMAT, TrainingProfile, write_profile
-from relevance_distillery.labeler.profiling import make_profile
+from relevance_distillery.labeler.profile import PROFILE_FORMAT, make_profile, write_profile
 from relevance_distillery.labeler.settings import TrainingSettings
-from relevance_distillery.learning.document_grades import fit_length_slope
+from relevance_distillery.learning.document_grades import fit_length_slope, unrelated_pairs
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 logger = logging.getLogger(__name__)
@@ -52,7 +50,7 @@ class DistillationData:
     Attributes:
         learn, early, calibrate: Labelled pairs of the three splits.
         queries: Columns query_id, text.
-        passages: The passages table; for token weights and for null pairs.
+        passages: The passages table; for token weights and the correction for length.
         taught_by: Names of the judges of the labels, for the training profile.
     """
 
@@ -99,9 +97,10 @@ def distill(
     draft, facts, held_out = train_folds(
         data.learn, early, data.calibrate, rows, settings, scale, folder
     )
-    facts = facts.model_copy(update={"training": _told(facts, data, early, settings, scale)})
+    training = _training_facts(facts, data, early, settings, scale)
+    facts = facts.model_copy(update={"training": training})
     facts, labeler, graded = _calibrated(draft, facts, held_out, data, settings)
-    write_profile(draft, _profile(labeler, data, early, held_out, graded, settings))
+    _write_profile(draft, labeler, data, early, held_out, graded, settings)
     training = {**facts.training, "seconds": round(time.perf_counter() - started, 1)}
     facts = facts.model_copy(update={"training": training})
     write_facts(draft, facts)
@@ -111,7 +110,7 @@ def distill(
     return finished, training
 
 
-def _told(
+def _training_facts(
     facts: LabelerFacts,
     data: DistillationData,
     early: LabelledPairs,
@@ -139,7 +138,7 @@ def _told(
 def _calibrated(
     draft: Path,
     facts: LabelerFacts,
-    held_out: HeldOut,
+    held_out: HeldOutScores,
     data: DistillationData,
     settings: TrainingSettings,
 ) -> tuple[LabelerFacts, Labeler, pd.DataFrame]:
@@ -151,52 +150,58 @@ def _calibrated(
     assert settings.max_null_pairs is not None
     pairs = held_out.pairs
     labeler = Labeler.load(draft)
-    link = imitate(held_out.scores, pairs.targets, np.ones(len(pairs)))
+    link = fit_link_to_probabilities(held_out.scores, pairs.targets, np.ones(len(pairs)))
     expected = link.probabilities(held_out.scores) @ facts.scale.values.astype(np.float64)
     cuts = cut_points_like(pairs.positions, expected, facts.scale)
     facts = facts.model_copy(update={"calibration": link, "cut_points": tuple(cuts.tolist())})
     labeler.facts = facts
-    null = null_pairs(data.calibrate, data.queries, data.passages, settings)
+    unrelated = unrelated_pairs(
+        data.calibrate.pairs,
+        data.queries,
+        data.passages,
+        settings.max_null_pairs,
+        settings.seed,
+    )
     slope = 0.0
-    if len(null):
-        of_null = labeler.grade(null)
-        slope = fit_length_slope(null.assign(expected_grade=of_null["expected_grade"]))
+    if len(unrelated):
+        expected_grades = labeler.grade(unrelated)["expected_grade"]
+        slope = fit_length_slope(unrelated.assign(expected_grade=expected_grades))
     graded = labeler.decide(held_out.raw, held_out.scores, pairs.pairs.index)
     given = facts.scale.positions(graded["grade"].to_numpy(dtype=np.int64))
-    kappa = kappa_of_positions(pairs.positions, given, facts.scale.size)
+    kappa = quadratic_kappa(pairs.positions, given, facts.scale.size)
     training = {
         **facts.training,
         "calibration_pairs": len(pairs),
         "calibration_queries": int(pairs.pairs["query_id"].nunique()),
         "calibration_quadratic_kappa": round(kappa, 6),
-        "null_pairs": len(null),
+        "null_pairs": len(unrelated),
     }
     labeler.facts = facts.model_copy(update={"length_slope": slope, "training": training})
     return labeler.facts, labeler, graded
 
 
-def _profile(
+def _write_profile(
+    draft: Path,
     labeler: Labeler,
     data: DistillationData,
     early: LabelledPairs,
-    held_out: HeldOut,
+    held_out: HeldOutScores,
     graded: pd.DataFrame,
     settings: TrainingSettings,
-) -> TrainingProfile:
-    """The training profile; the pairs of early stopping are graded once more for it."""
+) -> None:
+    """Write the training profile; the pairs of early stopping are graded once more for it."""
     assert settings.max_train_pairs is not None
-    learned = data.learn.even_sample(settings.max_train_pairs, settings.seed)
-    graded = pd.concat([labeler.grade(early.pairs), graded], ignore_index=True)
     used = pd.concat([part.pairs["query"] for part in (data.learn, data.early, data.calibrate)])
-    return make_profile(
+    profile = make_profile(
         labeler,
-        learned,
+        data.learn.even_sample(settings.max_train_pairs, settings.seed),
         early.followed_by(held_out.pairs),
-        graded,
+        pd.concat([labeler.grade(early.pairs), graded], ignore_index=True),
         used.drop_duplicates().tolist(),
         data.taught_by,
         settings.seed,
     )
+    write_profile(draft, profile)
 
 
 def _check(data: DistillationData, scale: GradeScale) -> None:
@@ -225,7 +230,6 @@ def _grade_counts(pairs: LabelledPairs, scale: GradeScale) -> dict[str, int]:
 
 def _digest(data: DistillationData, settings: TrainingSettings, scale: GradeScale) -> str:
     """Names the workspace: changes with everything that decides the labeler."""
-    digest = hashlib.sha256()
     source = resolve_model(settings.base_model)
     if settings.base_model == BUNDLED:
         weights = BUNDLED_SHA256
@@ -239,7 +243,7 @@ def _digest(data: DistillationData, settings: TrainingSettings, scale: GradeScal
         "scale": scale.digest,
         "settings": settings.model_dump(exclude={"base_model"}),
     }
-    digest.update(json.dumps(facts, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for part in (data.learn, data.early, data.calibrate):
         hashes = pd.util.hash_pandas_object(part.pairs.astype(str), index=False).to_numpy()
         digest.update(hashes.tobytes())

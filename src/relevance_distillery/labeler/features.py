@@ -2,21 +2,20 @@
 
 Late interaction (Khattab & Zaharia, ColBERT, 2020) compares every query token with its best
 match in the passage; the cosine of mean-pooled states is what the sentence encoder was trained
-for. Both come from query and passage read alone, so a batch encodes each text once. They are
+for. Both need query and passage encoded separately, so a batch encodes each text once. They are
 taken at several depths of the encoder, since lower layers still tell wordings apart that the last
 one has made alike (Zhang et al., BERTScore, 2020, compare layers for the same reason).
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from relevance_distillery.encoders.sentence_encoder import mean_pooled
 
 FEATURES = (
     "cosine",
@@ -40,7 +39,7 @@ def feature_count(levels: int) -> int:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Texts read alone by the encoder, padded.
+    """Texts encoded separately, padded.
 
     Attributes:
         units: Token states of length 1, shape (texts, levels, tokens, width), float32; the last
@@ -66,9 +65,8 @@ class Encoded:
             words: 1 for tokens of the text itself.
         """
         states = states.float()
-        mask = attended[:, None, :, None].float()
-        pooled = (states * mask).sum(2) / mask.sum(2).clamp(min=1.0)
-        return cls(normalize(states, dim=-1), normalize(pooled, dim=-1), ids, words)
+        pooled = mean_pooled(states, attended[:, None, :, None])
+        return cls(normalize(states, dim=-1), pooled, ids, words)
 
     def select(self, index: Tensor) -> Encoded:
         """One row for each entry of `index`."""
@@ -114,26 +112,3 @@ def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) ->
         dim=-1,
     )
     return torch.cat([levels[:, 0], coverage, levels[:, 1:].flatten(1)], dim=-1)
-
-
-def inverse_document_frequency(token_ids: Iterable[Sequence[int]], vocabulary: int) -> Tensor:
-    """How telling each token is in a collection: ln(1 + N / (1 + documents with it)).
-
-    Args:
-        token_ids: Token ids of every passage.
-        vocabulary: Number of different tokens.
-
-    Returns:
-        Shape (vocabulary,), float32, scaled so that a token never seen weighs 1.
-    """
-    seen: Counter[int] = Counter()
-    size = 0
-    for ids in token_ids:
-        seen.update(set(ids))
-        size += 1
-    frequency = torch.zeros(vocabulary)
-    if seen:
-        frequency[torch.tensor(sorted(seen))] = torch.tensor(
-            [float(seen[token]) for token in sorted(seen)]
-        )
-    return torch.log1p(size / (1.0 + frequency)) / math.log1p(max(size, 1))

@@ -7,22 +7,16 @@ to floating-point rounding: results are rounded to six digits before grades are 
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from relevance_distillery.encoders.batching import (
-    TokenisedPairs,
-    by_length,
-    pad,
-    to_device,
-    tokenise,
-)
+from relevance_distillery.encoders.batching import Row, by_length, pad
+from relevance_distillery.encoders.devices import autocast, choose_device, to_device
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
@@ -33,10 +27,8 @@ from relevance_distillery.labeler.artifact import (
 )
 from relevance_distillery.labeler.features import Encoded, feature_count
 from relevance_distillery.labeler.model import PairModel
-from relevance_distillery.learning.document_grades import correct_documents
-
-if TYPE_CHECKING:
-    from relevance_distillery.labeler.profile import TrainingProfile
+from relevance_distillery.labeler.template import TokenisedPairs
+from relevance_distillery.learning.document_grades import best_of_passages, correct_for_length
 
 SHARD_ROWS = 2048
 DIGITS = 6
@@ -100,8 +92,6 @@ class Labeler:
         facts = read_facts(folder)
         if precision not in ("auto", "fp32", "bf16"):
             raise UserError(f"precision={precision}: choose auto, fp32 or bf16")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
@@ -110,7 +100,7 @@ class Labeler:
             tokenizer,
             facts,
             folder_digest(folder),
-            device,
+            choose_device(device),
             facts.precision if precision == "auto" else precision,
             batch_size,
             folder,
@@ -120,18 +110,6 @@ class Labeler:
     def scale(self) -> GradeScale:
         """The grades that it gives."""
         return self.facts.scale
-
-    @cached_property
-    def profile(self) -> TrainingProfile | None:
-        """What it was trained on; None where an older version made it.
-
-        Raises:
-            UserError: The file is damaged, or of another format.
-        """
-        # Read when asked for: a served labeler needs none of it.
-        from relevance_distillery.labeler.profile import read_profile
-
-        return read_profile(self.folder) if self.folder is not None else None
 
     def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Grade every pair.
@@ -158,14 +136,7 @@ class Labeler:
         probabilities, scores = [np.zeros((0, self.scale.size))], [np.zeros(0)]
         for start in range(0, len(queries), SHARD_ROWS):
             stop = start + SHARD_ROWS
-            shard = tokenise(
-                self.model,
-                self.facts.template,
-                self.tokenizer,
-                queries[start:stop],
-                passages[start:stop],
-            )
-            graded, scored = self._shard(shard)
+            graded, scored = self._shard(self._tokens(queries[start:stop], passages[start:stop]))
             probabilities.append(graded)
             scores.append(scored)
         return np.concatenate(probabilities), np.concatenate(scores)
@@ -173,9 +144,8 @@ class Labeler:
     @torch.inference_mode()
     def features(self, pairs: pd.DataFrame) -> Tensor:
         """Pair features, see `pair_features`; for architectures that compare texts."""
-        queries, passages = self.facts.template.render(pairs)
-        tokens = tokenise(self.model, self.facts.template, self.tokenizer, queries, passages)
-        with self._autocast():
+        tokens = self._tokens(*self.facts.template.render(pairs))
+        with autocast(self.device, self.precision):
             return self._compared(tokens)
 
     def decide(self, raw: np.ndarray, scores: np.ndarray, index: pd.Index) -> pd.DataFrame:
@@ -199,37 +169,46 @@ class Labeler:
         """Grades of documents from those of their passages.
 
         Args:
-            predictions: Columns query_id, document_id, expected_grade, score; a row a passage.
+            predictions: Columns query_id, document_id, expected_grade, score and maybe
+                probabilities; a row a passage.
 
         Returns:
             Columns query_id, document_id, grade, expected_grade, score, passages, in order of
-            first appearance; the expected grade is corrected for the number of passages.
+            first appearance; the expected grade and the score are corrected for the number of
+            passages. With probabilities also those of the best passage.
         """
-        documents = correct_documents(predictions, self.facts.length_slope)
+        carried = [name for name in ("probabilities",) if name in predictions.columns]
+        documents = best_of_passages(predictions, ["expected_grade", "score"], carried)
+        correct_for_length(documents, predictions, self.facts.length_slope)
         expected = documents["expected_grade"].round(DIGITS)
         documents["expected_grade"] = expected
         documents["grade"] = self.facts.grades_of_expected(expected.to_numpy())
         return documents[
-            ["query_id", "document_id", "grade", "expected_grade", "score", "passages"]
+            ["query_id", "document_id", "grade", "expected_grade", "score", "passages", *carried]
         ]
 
     @torch.inference_mode()
     def _shard(self, pairs: TokenisedPairs) -> tuple[np.ndarray, np.ndarray]:
-        with self._autocast():
-            logits = self._classified(pairs) if self.model.reads_together else None
-            features = self._compared(pairs) if self.model.reads_alone else None
+        with autocast(self.device, self.precision):
+            logits = self._classified(pairs) if self.model.encodes_jointly else None
+            features = self._compared(pairs) if self.model.encodes_separately else None
         scores = self.model.head(logits, features)
         probabilities = self.model.head.probabilities(scores)
         return probabilities.double().cpu().numpy(), scores.double().cpu().numpy()
 
-    def _autocast(self) -> torch.autocast:
-        kind = torch.device(self.device).type
-        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16")
+    def _tokens(self, queries: list[str], passages: list[str]) -> TokenisedPairs:
+        return self.facts.template.tokenise(
+            self.tokenizer,
+            queries,
+            passages,
+            jointly=self.model.encodes_jointly,
+            separately=self.model.encodes_separately,
+        )
 
     def _classified(self, pairs: TokenisedPairs) -> Tensor:
         logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
         for chosen in by_length(pairs.lengths(), self.batch_size):
-            tokens = pad([pairs.together[i] for i in chosen], self.tokenizer.pad_token_id)
+            tokens = pad([pairs.joint[i] for i in chosen], self.tokenizer.pad_token_id)
             logits[chosen] = self.model.classify(to_device(tokens, self.device))
         return logits
 
@@ -244,16 +223,16 @@ class Labeler:
         for chosen in by_length(lengths, self.batch_size):
             passages = self._encoded(pairs.passages, chosen)
             place = {passage: row for row, passage in enumerate(chosen)}
-            together = [pair for passage in chosen for pair in pairs_of[passage]]
-            for start in range(0, len(together), self.batch_size):
-                block = together[start : start + self.batch_size]
+            compared = [pair for passage in chosen for pair in pairs_of[passage]]
+            for start in range(0, len(compared), self.batch_size):
+                block = compared[start : start + self.batch_size]
                 features[block] = self.model.compare(
                     queries.select(torch.tensor([pairs.query_of[i] for i in block])),
                     passages.select(torch.tensor([place[pairs.passage_of[i]] for i in block])),
                 )
         return features
 
-    def _encoded(self, rows: list[dict[str, list[int]]], chosen: Any) -> Encoded:
+    def _encoded(self, rows: list[Row], chosen: Any) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
         parts = [
             self.model.encode(

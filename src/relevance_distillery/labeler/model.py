@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from relevance_distillery.encoders.base_model import is_decoder, quiet, resolve_model
-from relevance_distillery.errors import UserError
-from relevance_distillery.grading import GradeScale
+from relevance_distillery.encoders.batching import Tokens
 from relevance_distillery.labeler.features import Encoded, pair_features
 from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
-
-Architecture = Literal["auto", "cross_encoder", "late_interaction", "combined"]
-Tokens = dict[str, Tensor]
+from relevance_distillery.labeler.settings import Architecture
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class PairModel(nn.Module):
 
     Args:
         backbone: A sequence classifier over the grades, plain or wrapped by peft.
-        architecture: `cross_encoder` reads the pair together, `late_interaction` compares
+        architecture: `cross_encoder` reads the pair joint, `late_interaction` compares
             query and passage read alone, `combined` does both with one encoder.
         grades: Number of grades.
         classifier_weight: Weight of the classifier's own cross-entropy in the loss, so that
@@ -84,18 +80,18 @@ class PairModel(nn.Module):
         return self
 
     @property
-    def reads_together(self) -> bool:
+    def encodes_jointly(self) -> bool:
         """Query and passage are read as one input."""
         return self.head.uses_classifier
 
     @property
-    def reads_alone(self) -> bool:
+    def encodes_separately(self) -> bool:
         """Query and passage are read apart and compared."""
         return self.head.uses_features
 
-    def classify(self, together: Tokens) -> Tensor:
+    def classify(self, joint: Tokens) -> Tensor:
         """The classifier's logits, shape (pairs, grades), float32."""
-        return self.backbone(**together).logits.float()
+        return self.backbone(**joint).logits.float()
 
     def encode(self, alone: Tokens) -> Encoded:
         """Token states of texts read alone; `alone` carries their special_tokens_mask too."""
@@ -120,7 +116,7 @@ class PairModel(nn.Module):
 
     def predict(
         self,
-        together: Tokens | None = None,
+        joint: Tokens | None = None,
         queries: Tokens | None = None,
         passages: Tokens | None = None,
         query_index: Tensor | None = None,
@@ -129,13 +125,13 @@ class PairModel(nn.Module):
         """Scores of a batch.
 
         Args:
-            together: Tokens of the pairs, where the architecture reads them together.
+            joint: Tokens of the pairs, where the architecture reads them joint.
             queries: Tokens of the batch's different queries.
             passages: Tokens of the batch's different passages.
             query_index: The query of each pair, a row of `queries`, shape (pairs,).
             passage_index: The passage of each pair, a row of `passages`, shape (pairs,).
         """
-        logits = self.classify(together) if together is not None else None
+        logits = self.classify(joint) if joint is not None else None
         features = None
         if queries is not None:
             assert passages is not None
@@ -154,7 +150,7 @@ class PairModel(nn.Module):
         targets: Tensor,
         weights: Tensor,
         groups: Tensor,
-        together: Tokens | None = None,
+        joint: Tokens | None = None,
         queries: Tokens | None = None,
         passages: Tokens | None = None,
         query_index: Tensor | None = None,
@@ -166,13 +162,13 @@ class PairModel(nn.Module):
             targets: The judge's probabilities of the grades, shape (pairs, grades).
             weights: Weight of each pair, shape (pairs,).
             groups: Number of each pair's query, shape (pairs,).
-            together: This and the following as for `predict`.
+            joint: This and the following as for `predict`.
             queries: Tokens of the different queries.
             passages: Tokens of the different passages.
             query_index: The query of each pair.
             passage_index: The passage of each pair.
         """
-        prediction = self.predict(together, queries, passages, query_index, passage_index)
+        prediction = self.predict(joint, queries, passages, query_index, passage_index)
         with torch.autocast(prediction.scores.device.type, enabled=False):
             loss = ordinal_loss(self.head.cumulative_logits(prediction.scores), targets, weights)
             if self.ranking_weight > 0:
@@ -184,64 +180,3 @@ class PairModel(nn.Module):
                 share = (losses * weights).sum() / weights.sum().clamp(min=1e-6)
                 loss = loss + self.classifier_weight * share
         return {"loss": loss, "scores": prediction.scores}
-
-
-def load_backbone(base_model: str, scale: GradeScale, pad_token_id: int) -> Any:
-    """A fresh sequence classifier over the grades of `scale` on a base model.
-
-    Raises:
-        UserError: The base model does not exist or cannot become a classifier.
-    """
-    from transformers import AutoModelForSequenceClassification
-
-    source = resolve_model(base_model)
-    names = [grade.name for grade in scale.grades]
-    try:
-        with quiet():
-            backbone = AutoModelForSequenceClassification.from_pretrained(
-                source,
-                num_labels=scale.size,
-                id2label=dict(enumerate(names)),
-                label2id={name: i for i, name in enumerate(names)},
-                trust_remote_code=False,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-            )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(f"base model {base_model} cannot be read: {reason}") from error
-    # Without it a decoder cannot tell padding from the last token in a batch.
-    backbone.config.pad_token_id = pad_token_id
-    backbone.config.problem_type = "single_label_classification"
-    return backbone
-
-
-def resolve_architecture(architecture: Architecture, config: Any) -> Architecture:
-    """`auto` becomes `late_interaction` for encoders and `cross_encoder` for decoders.
-
-    Raises:
-        UserError: A decoder is asked to compare texts read alone.
-    """
-    decoder = is_decoder(config)
-    if architecture == "auto":
-        return "cross_encoder" if decoder else "late_interaction"
-    if decoder and architecture != "cross_encoder":
-        raise UserError(
-            f"architecture {architecture}: {config.model_type} reads left to right, so its token "
-            "states cannot be compared; use cross_encoder or auto"
-        )
-    return architecture
-
-
-def freeze_lower_layers(backbone: Any, tuned: int) -> None:
-    """Leave the embeddings and all layers but the top `tuned` as they are.
-
-    A model with no more layers than that is tuned whole.
-    """
-    stacks = [part for part in backbone.modules() if isinstance(part, nn.ModuleList)]
-    layers = max(stacks, key=len, default=nn.ModuleList())
-    if len(layers) <= tuned:
-        return
-    embeddings = getattr(backbone.base_model, "embeddings", backbone.get_input_embeddings())
-    for part in (embeddings, *layers[: len(layers) - tuned]):
-        part.requires_grad_(False)

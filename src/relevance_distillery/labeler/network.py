@@ -5,19 +5,24 @@ from __future__ import annotations
 import logging
 from typing import Any, Literal
 
-from relevance_distillery.encoders.base_model import fitting_length, is_decoder, resolve_model
+import torch
+from torch import nn
+
+from relevance_distillery.encoders.base_model import (
+    fitting_length,
+    is_decoder,
+    load_tokenizer,
+    public_name,
+    quiet,
+    resolve_model,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.artifact import LabelerFacts, public_name
+from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.calibration import midpoints
-from relevance_distillery.labeler.model import (
-    PairModel,
-    freeze_lower_layers,
-    load_backbone,
-    resolve_architecture,
-)
-from relevance_distillery.labeler.settings import TrainingSettings
-from relevance_distillery.labeler.template import InputTemplate, load_tokenizer
+from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.settings import Architecture, TrainingSettings
+from relevance_distillery.labeler.template import InputTemplate
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +63,6 @@ def fresh_network(
     from transformers import set_seed
 
     tokenizer = load_tokenizer(settings.base_model)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     set_seed(settings.seed)
     backbone = load_backbone(settings.base_model, scale, tokenizer.pad_token_id)
     length = fitting_length(settings.max_length, backbone.config, tokenizer)
@@ -107,3 +110,64 @@ def _with_lora(backbone: Any, settings: TrainingSettings) -> Any:
         lora_dropout=settings.lora.dropout,
     )
     return get_peft_model(backbone, config)
+
+
+def load_backbone(base_model: str, scale: GradeScale, pad_token_id: int) -> Any:
+    """A fresh sequence classifier over the grades of `scale` on a base model.
+
+    Raises:
+        UserError: The base model does not exist or cannot become a classifier.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    source = resolve_model(base_model)
+    names = [grade.name for grade in scale.grades]
+    try:
+        with quiet():
+            backbone = AutoModelForSequenceClassification.from_pretrained(
+                source,
+                num_labels=scale.size,
+                id2label=dict(enumerate(names)),
+                label2id={name: i for i, name in enumerate(names)},
+                trust_remote_code=False,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+            )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"base model {base_model} cannot be read: {reason}") from error
+    # Without it a decoder cannot tell padding from the last token in a batch.
+    backbone.config.pad_token_id = pad_token_id
+    backbone.config.problem_type = "single_label_classification"
+    return backbone
+
+
+def resolve_architecture(architecture: Architecture, config: Any) -> Architecture:
+    """`auto` becomes `late_interaction` for encoders and `cross_encoder` for decoders.
+
+    Raises:
+        UserError: A decoder is asked to compare texts read alone.
+    """
+    decoder = is_decoder(config)
+    if architecture == "auto":
+        return "cross_encoder" if decoder else "late_interaction"
+    if decoder and architecture != "cross_encoder":
+        raise UserError(
+            f"architecture {architecture}: {config.model_type} reads left to right, so its token "
+            "states cannot be compared; use cross_encoder or auto"
+        )
+    return architecture
+
+
+def freeze_lower_layers(backbone: Any, tuned: int) -> None:
+    """Leave the embeddings and all layers but the top `tuned` as they are.
+
+    A model with no more layers than that is tuned whole.
+    """
+    stacks = [part for part in backbone.modules() if isinstance(part, nn.ModuleList)]
+    layers = max(stacks, key=len, default=nn.ModuleList())
+    if len(layers) <= tuned:
+        return
+    embeddings = getattr(backbone.base_model, "embeddings", backbone.get_input_embeddings())
+    for part in (embeddings, *layers[: len(layers) - tuned]):
+        part.requires_grad_(False)

@@ -1,8 +1,8 @@
 """What a labeler was trained on, in numbers and hashes, so that a batch can be compared with it.
 
-profile.json stands in the labeler's folder. It holds no text: histograms, counts, keyed hashes of
-the words of training and digests of its queries. Whoever holds the file can test whether a word or
-a query that they guess was among them; it is as confidential as the weights.
+profile.json lies in the labeler's folder. It holds no text: histograms, counts, keyed hashes of
+the words of training and digests of its queries. With the file one can test whether a guessed word
+or query was among them; it is as confidential as the weights.
 """
 
 from __future__ import annotations
@@ -15,11 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.atomic import write_text
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.tallies import (
+    PairReader,
+    Tally,
+    Vocabulary,
+    by_group,
+    tally_grades,
+)
+from relevance_distillery.learning.labelled_pairs import LabelledPairs
 from relevance_distillery.learning.splits import normalised
 
 PROFILE_FILE = "profile.json"
@@ -28,6 +38,9 @@ PEOPLE = ("human", "human_grades")
 """Names of recorded judges that are people: the one of a train set, and imported sheets."""
 
 _DIGEST_BYTES = 8
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_MOST_LENGTHS = 20_000
+_MOST_HELD_OUT_QUERIES = 1000
 
 
 class HeldOut(BaseModel):
@@ -40,7 +53,7 @@ class HeldOut(BaseModel):
         pairs, queries: How many.
         accuracy: Share of the teacher's grades that the labeler gave too.
         confidence: Mean confidence of the grades that it gave.
-        tallies: A row a query, see `observing`.
+        tallies: A row a query, see `tallies`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,7 +76,7 @@ class TrainingProfile(BaseModel):
         pairs, queries: How many were learned from.
         taught_grades: Share of each grade among the pairs that were learned.
         lengths: Tokens of the queries and passages learned: 5 %, 25 %, 50 %, 75 %, 95 %.
-        vocabulary: Hashes of their words, see `vocabulary`.
+        vocabulary: Hashes of their words, see `tallies.Vocabulary`.
         query_digests: Of every query whose labels were used: learning, early stopping,
             calibration; base64 of sorted eight-byte digests.
         held_out: What to compare with.
@@ -93,6 +106,69 @@ class TrainingProfile(BaseModel):
         return np.isin(asked, known)
 
 
+def make_profile(
+    labeler: Labeler,
+    learned: LabelledPairs,
+    held_out: LabelledPairs,
+    graded: pd.DataFrame,
+    used_queries: Sequence[str],
+    taught_by: Sequence[str],
+    seed: int,
+) -> TrainingProfile:
+    """Profile a labeler.
+
+    Args:
+        labeler: Calibrated.
+        learned: The pairs that it learned from.
+        held_out: Pairs of early stopping and calibration.
+        graded: The labeler's columns grade, expected_grade, confidence on `held_out`.
+        used_queries: Texts of all queries whose labels were used.
+        taught_by: Names of the judges of the labels.
+        seed: Draws held-out queries where there are more than a thousand.
+
+    Returns:
+        The profile; the same for the same labeler and data.
+    """
+    template, scale = labeler.facts.template, labeler.scale
+    queries, passages = template.render(learned.pairs)
+    queries, passages = list(dict.fromkeys(queries)), list(dict.fromkeys(passages))
+    vocabulary = Vocabulary.of([*queries, *passages])
+    reader = pair_reader(labeler, vocabulary)
+    correct = scale.positions(graded["grade"].to_numpy()) == held_out.positions
+    shares = np.bincount(learned.positions, minlength=scale.size) / max(len(learned), 1)
+    return TrainingProfile(
+        key=vocabulary.key.hex(),
+        taught_by=tuple(sorted(set(taught_by))),
+        people=any(name.partition(":")[2] in PEOPLE or name in PEOPLE for name in taught_by),
+        pairs=len(learned),
+        queries=int(learned.pairs["query_id"].nunique()),
+        taught_grades={
+            str(grade.value): round(float(share), 6)
+            for grade, share in zip(scale.grades, shares, strict=True)
+        },
+        lengths={
+            "query_tokens": _quantiles(reader, queries),
+            "text_tokens": _quantiles(reader, passages),
+        },
+        vocabulary=vocabulary.as_text(),
+        query_digests=pack_digests(query_digests(used_queries, vocabulary.key)),
+        held_out=HeldOut(
+            pairs=len(held_out),
+            queries=int(held_out.pairs["query_id"].nunique()),
+            accuracy=round(float(correct.mean()), 6),
+            confidence=round(float(graded["confidence"].mean()), 6),
+            tallies=_by_query(reader, labeler, held_out, graded, seed),
+        ),
+    )
+
+
+def pair_reader(labeler: Labeler, vocabulary: Vocabulary) -> PairReader:
+    """Reads pairs as the labeler does."""
+    return PairReader(
+        labeler.facts.template, labeler.tokenizer, labeler.model.encodes_jointly, vocabulary
+    )
+
+
 def query_digests(texts: Iterable[str], key: bytes) -> NDArray[np.uint64]:
     """Keyed eight-byte digests (BLAKE2b) of normalised query texts, shape (queries,)."""
     return _split(
@@ -113,17 +189,20 @@ def write_profile(folder: Path, profile: TrainingProfile) -> None:
     write_text(folder / PROFILE_FILE, profile.model_dump_json() + "\n")
 
 
-def read_profile(folder: Path) -> TrainingProfile | None:
-    """Read profile.json; None where an older version made the labeler.
+def read_profile(folder: Path | None) -> TrainingProfile:
+    """Read profile.json of a labeler's folder.
 
     Raises:
-        UserError: The file is damaged, or of another format.
+        UserError: There is none, it is damaged, or of another format.
     """
+    missing = "the labeler has no training profile; distill again"
+    if folder is None:
+        raise UserError(missing)
     path = folder / PROFILE_FILE
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError as error:
+        raise UserError(missing) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read; distill again") from error
     found = content.get("format") if isinstance(content, dict) else None
@@ -134,6 +213,35 @@ def read_profile(folder: Path) -> TrainingProfile | None:
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(f"{path}: {where} is wrong; distill again") from error
+
+
+def _by_query(
+    reader: PairReader, labeler: Labeler, pairs: LabelledPairs, graded: pd.DataFrame, seed: int
+) -> dict[str, list[list[int | float]]]:
+    names = np.unique(pairs.queries.astype(str))
+    kept = np.random.default_rng(seed).permutation(len(names))[:_MOST_HELD_OUT_QUERIES]
+    chosen = np.flatnonzero(np.isin(pairs.queries.astype(str), names[kept]))
+    tally: Tally = {
+        **tally_grades(graded.iloc[chosen], labeler.scale),
+        **reader.tally(pairs.pairs.iloc[chosen]),
+    }
+    rows = by_group(tally, pairs.queries[chosen].astype(str).tolist())
+    return {name: _plain(values) for name, values in rows.items()}
+
+
+def _plain(values: np.ndarray) -> list[list[int | float]]:
+    """Lists of numbers, rounded; whole ones as integers, which halves the file."""
+    rounded = np.round(values, 4)
+    whole = bool((rounded == np.floor(rounded)).all())
+    listed: list[list[int | float]] = (rounded.astype(np.int64) if whole else rounded).tolist()
+    return listed
+
+
+def _quantiles(reader: PairReader, texts: Sequence[str]) -> tuple[int, ...]:
+    lengths = reader.lengths(texts[:_MOST_LENGTHS])
+    if not len(lengths):
+        return ()
+    return tuple(int(value) for value in np.quantile(lengths, _QUANTILES, method="lower"))
 
 
 def _split(digests: bytes) -> NDArray[np.uint64]:

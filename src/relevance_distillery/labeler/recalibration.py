@@ -1,26 +1,37 @@
-"""Calibration that travels: a labeler's probabilities and cut points, fitted to a new collection.
+"""Recalibration: a labeler's probabilities and cut points, fitted to a new collection.
 
 A labeler trained on one collection ranks pairs of another one well before it grades them well:
 what moves is where grades begin. With grades of people, the link from score to grade is fitted
-again from few numbers (see `link`), with the labeler as it is for a prior, so that ten grades
-shift it a little and a thousand decide alone; cut points follow from the link, not from the
-grades. Whether it helps is asked of queries that were not fitted on. Without grades, the shares
-of grades that a user expects move the cuts alone (prior shift; Saerens et al., 2002).
+again (see `calibration`), with the labeler's own as prior, so that ten grades move it a little
+and a thousand decide alone; cut points follow from the link, not from the grades. Whether it helps
+is measured by cross-fitting over queries. Without grades, the shares of grades that a user expects
+move the cuts alone (prior shift; Saerens et al., 2002).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.calibration import Array, Link, kappa_of_table
-from relevance_distillery.labeler.link import cut_points_of, fit_link, imitate, match_shares
+from relevance_distillery.labeler.calibration import (
+    Array,
+    Link,
+    cut_points_of,
+    fit_link,
+    fit_link_to_probabilities,
+    match_shares,
+    quadratic_kappa,
+)
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.learning.document_grades import KEY, best_of_passages
+from relevance_distillery.learning.splits import deal_groups
 
 FEWEST_QUERIES = 3
 MOST_FOLDS = 10
@@ -98,6 +109,76 @@ class Recalibrated:
     facts: dict[str, Any]
 
 
+def rules_of(labeler: Labeler) -> Rules:
+    """What turns a labeler's scores into grades beside its link."""
+    facts = labeler.facts
+    return Rules(facts.scale, facts.cut_points, facts.length_slope)
+
+
+def as_graded(labeler: Labeler, pairs: pd.DataFrame) -> Graded:
+    """Documents that people graded, as the labeler sees them.
+
+    Args:
+        labeler: Scores every passage.
+        pairs: From `collections.selection.select_pairs`: every passage of every graded
+            document.
+    """
+    # Neighbours share their passage, which is then read once.
+    pairs = pairs.sort_values("passage_id", kind="stable", ignore_index=True)
+    raw, scores = labeler.raw(pairs)
+    graded = labeler.decide(raw, scores, pairs.index)
+    graded[KEY] = pairs[KEY]
+    given = labeler.document_grades(graded).set_index(KEY)["grade"]
+    graded = graded.assign(
+        score=scores, row=range(len(pairs)), human=pairs["human"], weight=pairs.get("weight", 1.0)
+    )
+    best = best_of_passages(graded, ["score"], ["row", "human", "weight", "probabilities"])
+    best = best.sort_values("row")
+    probabilities = np.array(best["probabilities"].tolist(), dtype=np.float64)
+    scale = labeler.scale
+    return Graded(
+        scores=best["score"].to_numpy(dtype=np.float64),
+        passages=best["passages"].to_numpy(dtype=np.int64),
+        positions=scale.positions(best["human"].to_numpy(dtype=np.int64)),
+        queries=best["query_id"].to_numpy(dtype=object),
+        weights=best["weight"].to_numpy(dtype=np.float64),
+        probabilities=probabilities.reshape(len(best), scale.size),
+        given=scale.positions(given.loc[pd.MultiIndex.from_frame(best[KEY])].to_numpy()),
+    )
+
+
+def score_sample(
+    labeler: Labeler, tables: Iterable[pd.DataFrame], rows: int, most: int, seed: int
+) -> tuple[Array, Array]:
+    """Scores and own probabilities of pairs in a file, shapes (pairs,) and (pairs, grades).
+
+    Args:
+        labeler: Scores them.
+        tables: The rows of the file in parts, columns query, text and maybe title and others;
+            rows without a query, or with neither title nor text, are left out.
+        rows: How many the file has.
+        most: Where there are more, so many are drawn.
+        seed: Draws them.
+    """
+    drawn = None
+    if rows > most:
+        drawn = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    scores, probabilities = [np.zeros(0)], [np.zeros((0, labeler.scale.size))]
+    first = 0
+    for texts in tables:
+        readable = texts["text"].str.strip() != ""
+        if "title" in texts.columns:
+            readable |= texts["title"].str.strip() != ""
+        readable &= texts["query"].str.strip() != ""
+        if drawn is not None:
+            readable &= np.isin(np.arange(len(texts)) + first, drawn)
+        first += len(texts)
+        raw, scored = labeler.raw(texts[readable])
+        scores.append(scored)
+        probabilities.append(labeler.facts.calibrated(raw, scored))
+    return np.concatenate(scores), np.concatenate(probabilities)
+
+
 def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> Recalibrated:
     """Fit link and cut points to people's grades, and ask whether that helps.
 
@@ -115,7 +196,7 @@ def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> 
     """
     own = graded[graded.passages == 1]
     _check(own, len(graded.scores), rules.scale)
-    start = imitate(own.scores, own.probabilities, own.counted)
+    start = fit_link_to_probabilities(own.scores, own.probabilities, own.counted)
     link, cut_points = _fitted(own, own, start, rules, prior_pairs)
     fold = _folds(graded.queries, own.queries, seed)
     of_own = fold[graded.passages == 1]
@@ -167,7 +248,7 @@ def recalibrate_to_shares(
     if not len(scores):
         raise UserError("pairs: none of the rows has a query and a text, so no share can be met")
     weights = np.ones(len(scores))
-    link = match_shares(scores, imitate(scores, probabilities, weights), shares)
+    link = match_shares(scores, fit_link_to_probabilities(scores, probabilities, weights), shares)
     known = np.asarray(rules.cut_points)
     cut_points = tuple(cut_points_of(link, scores, weights, rules.scale).tolist())
     one = np.ones(len(scores), dtype=np.int64)
@@ -258,10 +339,9 @@ def _folds(
     """Fold of each row: whole queries, those that calibrate dealt evenly."""
     names = sorted(set(calibrating.tolist()))
     others = sorted(set(queries.tolist()) - set(names))
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    dealt = [*(names[place] for place in shuffled), *others]
     folds = min(MOST_FOLDS, len(names))
-    fold = {name: place % folds for place, name in enumerate(dealt)}
+    fold = dict(zip(names, deal_groups(names, [1.0] * folds, seed).tolist(), strict=True))
+    fold |= {name: place % folds for place, name in enumerate(others, start=len(names))}
     return np.array([fold[name] for name in queries.tolist()], dtype=np.int64)
 
 
@@ -272,9 +352,7 @@ def _log_loss(graded: Graded, probabilities: Array) -> float:
 
 
 def _kappa(graded: Graded, given: NDArray[np.int64], scale: GradeScale) -> float:
-    table = np.zeros((scale.size, scale.size))
-    np.add.at(table, (graded.positions, given), graded.weights)
-    return kappa_of_table(table)
+    return quadratic_kappa(graded.positions, given, scale.size, graded.weights)
 
 
 def _counts(positions: NDArray[np.int64], scale: GradeScale) -> dict[str, int]:

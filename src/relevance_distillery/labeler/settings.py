@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from relevance_distillery.labeler.artifact import Decision
-from relevance_distillery.labeler.model import Architecture
 from relevance_distillery.strict import StrictModel
 
+Architecture = Literal["auto", "cross_encoder", "late_interaction", "combined"]
+Decision = Literal["cut_points", "argmax"]
 Recipe = Literal["small", "full"]
 
 _RECIPES: dict[str, dict[str, Any]] = {
@@ -195,7 +195,9 @@ class TrainingSettings(StrictModel):
         default=48, ge=4, description="A longer query is cut to leave room for the passage."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="`auto` measures once whether the machine gains from bf16."
+        default="auto",
+        description="`auto` takes bf16 where the processor multiplies it in hardware: a GPU, or "
+        "a CPU with AMX or AVX-512-BF16.",
     )
     decision: Decision = Field(
         default="cut_points",

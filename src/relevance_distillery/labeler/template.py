@@ -1,15 +1,16 @@
-"""The one function that turns a pair into a labeler's input, in training and everywhere after."""
+"""From a pair to a labeler's input, in training and everywhere after: text, then tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from relevance_distillery.encoders.base_model import resolve_model
+from relevance_distillery.encoders.batching import Row, pad
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
 
@@ -115,10 +116,40 @@ class InputTemplate(BaseModel):
             passages.append(self.passage_text(row))
         return queries, passages
 
-    def encode(
+    def tokenise(
+        self,
+        tokenizer: Any,
+        queries: Sequence[str],
+        passages: Sequence[str],
+        *,
+        jointly: bool,
+        separately: bool,
+    ) -> TokenisedPairs:
+        """Tokens of rendered pairs, as far as an architecture needs them.
+
+        Args:
+            tokenizer: The labeler's.
+            queries: One a pair.
+            passages: One a pair.
+            jointly: Query and passage are encoded as one input.
+            separately: Each different text is encoded on its own.
+        """
+        query_rows = {text: row for row, text in enumerate(dict.fromkeys(queries))}
+        passage_rows = {text: row for row, text in enumerate(dict.fromkeys(passages))}
+        return TokenisedPairs(
+            joint=self.encode_jointly(tokenizer, queries, passages) if jointly else [],
+            queries=self.encode_separately(tokenizer, list(query_rows), True) if separately else [],
+            passages=self.encode_separately(tokenizer, list(passage_rows), False)
+            if separately
+            else [],
+            query_of=[query_rows[text] for text in queries],
+            passage_of=[passage_rows[text] for text in passages],
+        )
+
+    def encode_jointly(
         self, tokenizer: Any, queries: Sequence[str], passages: Sequence[str]
-    ) -> list[dict[str, list[int]]]:
-        """Tokens of query and passage read together, unpadded, one dictionary a pair."""
+    ) -> list[Row]:
+        """Unpadded tokens of query and passage as one input, a row a pair."""
         capped = self.cap_queries(tokenizer, queries)
         if self.textual:
             texts = [
@@ -132,10 +163,8 @@ class InputTemplate(BaseModel):
             )
         return _rows(batch, len(capped))
 
-    def encode_alone(
-        self, tokenizer: Any, texts: Sequence[str], is_query: bool
-    ) -> list[dict[str, list[int]]]:
-        """Tokens of queries, or of passages, read alone; unpadded."""
+    def encode_separately(self, tokenizer: Any, texts: Sequence[str], is_query: bool) -> list[Row]:
+        """Unpadded tokens of queries, or of passages, with their special_tokens_mask."""
         limit = self.max_length
         if is_query:
             limit = self.max_query_tokens + tokenizer.num_special_tokens_to_add(pair=False)
@@ -161,33 +190,48 @@ class InputTemplate(BaseModel):
         ]
 
 
-def load_tokenizer(base_model: str) -> Any:
-    """The tokenizer of a base model (`bundled`, a folder or a hub id).
+@dataclass(frozen=True)
+class TokenisedPairs:
+    """Pairs as unpadded tokens.
 
-    Raises:
-        UserError: The model does not exist, or its tokenizer cannot be read.
+    Attributes:
+        joint: Tokens of query and passage in one input, one a pair; empty where the
+            architecture does not encode them jointly.
+        queries, passages: Tokens of the different texts; empty where they are not encoded
+            separately.
+        query_of, passage_of: The row of `queries` and `passages` of each pair.
     """
-    from transformers import AutoTokenizer
 
-    source = resolve_model(base_model)
-    try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"base model {base_model}: its tokenizer cannot be read") from error
+    joint: list[Row]
+    queries: list[Row]
+    passages: list[Row]
+    query_of: list[int]
+    passage_of: list[int]
 
+    def __len__(self) -> int:
+        return len(self.query_of)
 
-def load_token_counter(base_model: str) -> Any:
-    """A function text → number of tokens, without special ones, for splitting passages."""
-    from tokenizers import Tokenizer
+    def lengths(self) -> list[int]:
+        """How many tokens the longest input of each pair has."""
+        if self.joint:
+            return [len(tokens["input_ids"]) for tokens in self.joint]
+        return [len(self.passages[i]["input_ids"]) for i in self.passage_of]
 
-    path = Path(resolve_model(base_model)) / "tokenizer.json"
-    if path.is_file():
-        fast = Tokenizer.from_file(str(path))
-        fast.no_truncation()
-        fast.no_padding()
-        return lambda text: len(fast.encode(text, add_special_tokens=False).ids)
-    tokenizer = load_tokenizer(base_model)
-    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    def collate(self, chosen: Sequence[int], pad_token_id: int) -> dict[str, Any]:
+        """The arguments of `PairModel.predict` for some of the pairs."""
+        batch: dict[str, Any] = {}
+        if self.joint:
+            batch["joint"] = pad([self.joint[i] for i in chosen], pad_token_id)
+        if self.queries:
+            for name, texts, rows, of in (
+                ("query", "queries", self.queries, self.query_of),
+                ("passage", "passages", self.passages, self.passage_of),
+            ):
+                used = list(dict.fromkeys(of[i] for i in chosen))
+                place = {row: position for position, row in enumerate(used)}
+                batch[texts] = pad([rows[row] for row in used], pad_token_id)
+                batch[f"{name}_index"] = torch.tensor([place[of[i]] for i in chosen])
+        return batch
 
 
 def _clean(value: Any) -> str:
@@ -196,5 +240,5 @@ def _clean(value: Any) -> str:
     return " ".join(str(value).split()) if not isinstance(value, str) else value.strip()
 
 
-def _rows(batch: Any, size: int) -> list[dict[str, list[int]]]:
+def _rows(batch: Any, size: int) -> list[Row]:
     return [{key: values[i] for key, values in batch.items()} for i in range(size)]

@@ -21,16 +21,12 @@ from transformers import (
     set_seed,
 )
 
-from relevance_distillery.encoders.batching import collate, to_device, tokenise
-from relevance_distillery.encoders.precision import choose_precision
+from relevance_distillery.encoders.devices import choose_device, choose_precision
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler.artifact import LabelerFacts
-from relevance_distillery.labeler.calibration import (
-    cut_points_like,
-    kappa_of_positions,
-)
-from relevance_distillery.labeler.head_start import HeadStart
+from relevance_distillery.labeler.calibration import cut_points_like, quadratic_kappa
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.initialisation import HeadInitialiser
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_weights
@@ -129,7 +125,7 @@ def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
     """Quadratic kappa of expected grades against the judge, and the log loss.
 
     The cut points are those of these very pairs: training may see the grades in other
-    shares than occur, which the calibration mends later and a checkpoint must not be blamed for.
+    shares than occur, which calibration corrects later and no checkpoint is to blame for.
 
     `eval_choice` is what early stopping looks at: the kappa, or the negative loss where all
     labels have one grade and kappa is not defined.
@@ -141,7 +137,7 @@ def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
     expected = raw @ grader.scale.values.astype(np.float64)
     cuts = cut_points_like(early.positions, expected, grader.scale)
     graded = np.searchsorted(cuts, expected, "right")
-    kappa = kappa_of_positions(early.positions, graded, grader.scale.size)
+    kappa = quadratic_kappa(early.positions, graded, grader.scale.size)
     loss = float(-(early.targets * np.log(np.maximum(raw, 1e-9))).sum(axis=1).mean())
     defined = len(np.unique(early.positions)) > 1
     return {
@@ -155,14 +151,13 @@ def train(
     model: PairModel,
     tokenizer: Any,
     facts: LabelerFacts,
-    start: HeadStart,
+    initialiser: HeadInitialiser,
     queries: frozenset[str],
     learn: LabelledPairs,
     early: LabelledPairs,
     stops: bool,
     settings: TrainingSettings,
     folder: Path,
-    precision_memory: Path,
 ) -> tuple[LabelerFacts, dict[str, Any]]:
     """Fine-tune `model` in place; its weights are the best, or the last, checkpoint's then.
 
@@ -170,14 +165,13 @@ def train(
         model: The network.
         tokenizer: Its tokenizer.
         facts: Scale, template and architecture.
-        start: What the head starts from.
-        queries: Ids of the queries that may teach.
+        initialiser: Initialises the head.
+        queries: Ids of the queries that may be learned from.
         learn: Pairs to learn from.
         early: Pairs that are graded now and then.
         stops: They decide when to stop and which checkpoint is kept.
         settings: Resolved settings.
         folder: For checkpoints; newer runs with the same folder resume from them.
-        precision_memory: A JSON file with what earlier trainings measured of this machine.
 
     Returns:
         `facts` with the precision that was used, and how training went.
@@ -190,16 +184,12 @@ def train(
     assert settings.evaluations_per_epoch is not None
     assert settings.learning_rate is not None
     assert settings.gradient_accumulation is not None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
+    device = choose_device()
     batches = _batches(model, tokenizer, facts, learn, settings)
-    precision = settings.precision
-    if precision == "auto":
-        sample = to_device(batches[len(batches) // 2], device)
-        precision = choose_precision(model, sample, precision_memory)
+    precision = choose_precision(device) if settings.precision == "auto" else settings.precision
     facts = facts.model_copy(update={"precision": precision})
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
-    start.give(grader, queries, settings)
+    initialiser.initialise(grader, queries, settings)
     before = evaluate(grader, early)
     logger.info(
         "training on %d pairs of %d queries in %s; before: quadratic kappa %.3f",
@@ -307,7 +297,12 @@ def _batches(
     the query once and has couples to rank; what is left of several queries shares a batch.
     """
     assert settings.batch_size is not None
-    pairs = tokenise(model, facts.template, tokenizer, *facts.template.render(learn.pairs))
+    pairs = facts.template.tokenise(
+        tokenizer,
+        *facts.template.render(learn.pairs),
+        jointly=model.encodes_jointly,
+        separately=model.encodes_separately,
+    )
     weights = class_weights(learn.positions, facts.scale.size, settings.class_balance)
     rng = np.random.default_rng(settings.seed)
     names = sorted(set(learn.queries.tolist()))
@@ -327,7 +322,7 @@ def _batches(
     batches = []
     for rows in whole:
         chosen = rows.tolist()
-        batch = collate(pairs, chosen, tokenizer.pad_token_id)
+        batch = pairs.collate(chosen, tokenizer.pad_token_id)
         targets = learn.targets[chosen]
         batch["targets"] = torch.tensor(targets, dtype=torch.float32)
         batch["weights"] = torch.tensor(targets @ weights, dtype=torch.float32)

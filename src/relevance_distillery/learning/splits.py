@@ -1,12 +1,13 @@
-"""Splits by seed document and query, never by pair."""
+"""Splits and folds by seed document and query, never by pair."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
 
@@ -54,6 +55,33 @@ def query_groups(queries: pd.DataFrame, passages: pd.DataFrame) -> dict[str, str
     return {query: root(query) for query in parent}
 
 
+def deal_groups(groups: Sequence[str], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """Deal rows into parts, such as splits or folds; rows of one group stay together.
+
+    Groups are dealt in random order, each to the part that is furthest below its share of
+    rows, so that small data fill every part too.
+
+    Args:
+        groups: The group of each row.
+        shares: Share of each part; they need not sum to 1.
+        seed: Decides which group goes where.
+
+    Returns:
+        Number of each row's part, shape (rows,).
+    """
+    names, group, sizes = np.unique(
+        np.asarray(groups, dtype=str), return_inverse=True, return_counts=True
+    )
+    wanted = np.array(shares) / sum(shares) * len(group)
+    filled, part = np.zeros(len(wanted)), np.zeros(len(names), dtype=np.int64)
+    for place in np.random.default_rng(seed).permutation(len(names)):
+        # Relative to its share, so that a small part is not starved by a large one.
+        fullness = np.where(wanted > 0, filled / np.maximum(wanted, 1e-9), np.inf)
+        part[place] = np.argmin(fullness)
+        filled[part[place]] += sizes[place]
+    return part[group]
+
+
 def split_pairs(
     pairs: pd.DataFrame,
     queries: pd.DataFrame,
@@ -61,10 +89,7 @@ def split_pairs(
     shares: Mapping[str, float],
     seed: int,
 ) -> pd.DataFrame:
-    """Give every pair a split; whole groups stay together.
-
-    Groups are dealt in random order, each to the split that is furthest below its share of
-    pairs, so that small data fill every split too.
+    """Give every pair a split; whole groups of queries stay together.
 
     Args:
         pairs: Columns query_id, passage_id.
@@ -79,30 +104,19 @@ def split_pairs(
     Raises:
         UserError: Fewer than ten queries.
     """
-    group_of = query_groups(queries, passages)
-    group = pairs["query_id"].map(group_of)
+    group = pairs["query_id"].map(query_groups(queries, passages)).astype(str)
     if pairs["query_id"].nunique() < _FEWEST_QUERIES:
         raise UserError(
             f"labels: {pairs['query_id'].nunique()} queries with labels are left, at least "
             f"{_FEWEST_QUERIES} are needed; mine and label more queries, or look at "
             "exclusions.json for what was kept out"
         )
-    sizes = group.value_counts().sort_index()
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    wanted = np.array([shares[name] for name in SPLITS]) / sum(shares.values()) * len(pairs)
-    filled = np.zeros(len(SPLITS))
-    chosen: dict[str, str] = {}
-    for name, size in sizes.iloc[order].items():
-        # Relative to its share, so that a small split is not starved by a large one.
-        fullness = np.where(wanted > 0, filled / np.maximum(wanted, 1e-9), np.inf)
-        place = int(np.argmin(fullness))
-        chosen[str(name)] = SPLITS[place]
-        filled[place] += size
+    part = deal_groups(group.tolist(), [shares[name] for name in SPLITS], seed)
     return pd.DataFrame(
         {
             "query_id": pairs["query_id"].astype(str),
             "passage_id": pairs["passage_id"].astype(str),
-            "split": group.map(chosen).astype(str),
-            "group": group.astype(str),
+            "split": np.array(SPLITS)[part],
+            "group": group,
         }
     ).reset_index(drop=True)

@@ -9,7 +9,7 @@ import numpy as np
 from relevance_distillery.evaluation.drift.comparisons import Comparison
 from relevance_distillery.evaluation.drift.measures import Array
 from relevance_distillery.evaluation.drift.statistics import BatchStatistics
-from relevance_distillery.labeler.observing import Tally
+from relevance_distillery.labeler.tallies import Tally
 
 _MOST_DRAWN = 1_000_000
 

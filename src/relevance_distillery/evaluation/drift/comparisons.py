@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from relevance_distillery.evaluation.drift.measures import Array, ratio, stability_index
-from relevance_distillery.labeler.observing import Tally
+from relevance_distillery.labeler.tallies import Tally
 
 Figure = Callable[[Tally], Array]
 Measure = Callable[[Tally, Tally], Array]

@@ -18,8 +18,8 @@ from relevance_distillery.evaluation.drift.comparisons import (
 from relevance_distillery.evaluation.drift.measures import jensen_shannon, shares
 from relevance_distillery.evaluation.drift.settings import DriftSettings, Limits
 from relevance_distillery.evaluation.drift.statistics import BatchStatistics
-from relevance_distillery.labeler.observing import FIELDS, QUERY_TOKENS, TEXT_TOKENS, Tally
 from relevance_distillery.labeler.profile import TrainingProfile
+from relevance_distillery.labeler.tallies import FIELDS, QUERY_TOKENS, TEXT_TOKENS, Tally
 
 OK, WATCH, DISTRUST = "ok", "watch", "distrust"
 TOO_FEW, NOT_KNOWN = "too few to tell", "not known"

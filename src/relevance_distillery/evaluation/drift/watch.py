@@ -10,9 +10,8 @@ from relevance_distillery.evaluation.drift.settings import DriftSettings
 from relevance_distillery.evaluation.drift.statistics import merge, observe
 from relevance_distillery.evaluation.drift.verdict import compare, not_known
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.profile import TrainingProfile
-from relevance_distillery.labeler.profiling import pair_reader
-from relevance_distillery.labeler.vocabulary import Vocabulary
+from relevance_distillery.labeler.profile import TrainingProfile, pair_reader, read_profile
+from relevance_distillery.labeler.tallies import Vocabulary
 from relevance_distillery.scoring.grading_job import GradedShard, Grader, Unwatched, Watch
 
 
@@ -71,9 +70,7 @@ def watch_over(grader: Grader, rows: int, settings: DriftSettings, seed: int) ->
     if not isinstance(grader, Labeler):
         return Unwatched(not_known(f"{grader.name} was not distilled here"))
     try:
-        profile = grader.profile
+        profile = read_profile(grader.folder)
     except UserError as error:
         return Unwatched(not_known(str(error)))
-    if profile is None:
-        return Unwatched(not_known("the labeler has no training profile; distill again"))
     return DriftWatch(grader, profile, rows, settings, seed)

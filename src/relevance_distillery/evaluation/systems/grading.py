@@ -15,6 +15,7 @@ from relevance_distillery.evaluation.systems.pool import KEY
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.learning.document_grades import best_of_passages
 from relevance_distillery.scoring.grading_job import Grader
 
 KNOWN_COLUMNS = ["digest", "expected_grade", "score"]
@@ -140,11 +141,10 @@ class _Graded:
         self.asked += len(pairs)
         table = pairs[KEY].assign(grade=graded["grade"].astype("Float64"))
         failed = graded["failure"] if "failure" in graded else pd.Series("", index=pairs.index)
-        groups = table.groupby(KEY, sort=False)["grade"]
-        whole = groups.count() == groups.size()
         reasons = pairs[KEY].assign(reason=failed)[(failed != "").to_numpy()]
         self.failures.update(reasons.drop_duplicates(KEY)["reason"].tolist())
-        return groups.max()[whole].astype("int64").rename("grade").reset_index()
+        documents = best_of_passages(table, ["grade"])[[*KEY, "grade"]].dropna()
+        return documents.astype({"grade": "int64"}).reset_index(drop=True)
 
     def result(self, failures: Counter[str]) -> MachineGrades:
         nothing = pd.DataFrame(columns=[*KEY, "grade"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from kedro.io import DatasetError
@@ -14,25 +14,12 @@ from relevance_distillery.datasets.given_pairs import GivenPairs
 from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.texts import TextSources
-from relevance_distillery.labeler.artifact import ARTIFACT_NAME, FACTS_FILE
-from relevance_distillery.labeler.calibration import Link
-from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.recalibrated import (
-    as_graded,
-    rules_of,
-    scores_of,
-    write_recalibrated,
-)
-from relevance_distillery.labeler.recalibration import (
-    Recalibrated,
-    parse_shares,
-    recalibrate,
-    recalibrate_to_shares,
-)
-from relevance_distillery.pipelines.recalibrating import wording
-from relevance_distillery.pipelines.recalibrating.judged import judged_pairs
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+
+if TYPE_CHECKING:
+    from relevance_distillery.labeler.inference import Labeler
+    from relevance_distillery.labeler.recalibration import Recalibrated
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +53,25 @@ def recalibrate_labeler(
         UserError: Neither grades nor shares are given, or both; they do not fit the labeler;
             or they are too few to tell anything.
     """
+    from relevance_distillery.documents.passages import split_documents
+    from relevance_distillery.evaluation.recalibration_pairs import judged_pairs
+    from relevance_distillery.labeler.recalibration import as_graded, recalibrate, rules_of
+    from relevance_distillery.pipelines.synthesis.splitting import splitter_for
+
     graded = judgments.kind != "held_out"
     _check(graded, pairs, parameters)
     labeler = _labeler(graders, parameters.labeler)
     assert labeler.folder is not None
     if graded:
-        chosen = judged_pairs(judgments, labeler, texts, stored_queries, stored_passages, synthesis)
+        chosen = judged_pairs(
+            judgments,
+            labeler,
+            texts,
+            stored_queries,
+            stored_passages,
+            lambda documents: split_documents(documents, splitter_for(synthesis.passages))[0],
+            synthesis.reading.model_dump(),
+        )
         found = recalibrate(
             as_graded(labeler, chosen), rules_of(labeler), parameters.prior_pairs, parameters.seed
         )
@@ -102,19 +102,23 @@ def write_labeler(
     Raises:
         UserError: Cross-fitted over queries it does not; recalibration.json has the figures.
     """
+    from relevance_distillery.labeler.artifact import ARTIFACT_NAME, copy_with_calibration
+    from relevance_distillery.labeler.calibration import Link
+    from relevance_distillery.labeler.recalibration_report import no_help
+
     if not recalibration["helps"]:
-        raise UserError(wording.no_help(recalibration))
-    told = {
+        raise UserError(no_help(recalibration))
+    facts = {
         name: value
         for name, value in recalibration.items()
         if name not in ("link", "cut_points", "judgments")
     }
-    return write_recalibrated(
+    return copy_with_calibration(
         source,
         Path(parameters.workspace) / ARTIFACT_NAME,
         Link.model_validate(recalibration["link"]),
         tuple(recalibration["cut_points"]["after"]),
-        told,
+        facts,
     )
 
 
@@ -126,20 +130,21 @@ def register_labeler(
     Returns:
         {"name", "version", "run_id", "digest"}.
     """
-    from relevance_distillery.labeler import flavor
+    from relevance_distillery.labeler import flavor, recalibration_report
+    from relevance_distillery.labeler.artifact import read_facts
 
-    training = Labeler.load(labeler).facts.training
+    training = read_facts(labeler).training
     inherited = ("base_model", "architecture", "recipe")
     tags = {name: str(training[name]) for name in inherited if name in training}
     registered = flavor.log_and_register(
         labeler,
         parameters.registered_name,
-        {**tags, **wording.tags(recalibration)},
-        wording.metrics(recalibration),
+        {**tags, **recalibration_report.tags(recalibration)},
+        recalibration_report.metrics(recalibration),
     )
     logger.info(
         "%s; version %s of %s is the challenger",
-        wording.summary(recalibration),
+        recalibration_report.summary(recalibration),
         registered["version"],
         registered["name"],
     )
@@ -161,15 +166,30 @@ def _check(graded: bool, pairs: GivenPairs, parameters: RecalibratingParameters)
 def _by_shares(
     labeler: Labeler, pairs: GivenPairs, parameters: RecalibratingParameters
 ) -> Recalibrated:
+    from relevance_distillery.labeler.recalibration import (
+        parse_shares,
+        recalibrate_to_shares,
+        rules_of,
+        score_sample,
+    )
+
     assert parameters.prior is not None
     shares = parse_shares(parameters.prior, labeler.scale)
     source = pairs.open()
     logger.info("scoring up to %d of about %d pairs", parameters.most_pairs, source.rows)
-    scores, probabilities = scores_of(labeler, source, parameters.most_pairs, parameters.seed)
+    scores, probabilities = score_sample(
+        labeler,
+        (shard.texts for shard in source.shards()),
+        source.rows,
+        parameters.most_pairs,
+        parameters.seed,
+    )
     return recalibrate_to_shares(scores, probabilities, shares, rules_of(labeler))
 
 
 def _labeler(graders: GraderShelf, name: str) -> Labeler:
+    from relevance_distillery.labeler.inference import Labeler
+
     try:
         found = graders.find(name)
     except DatasetError as error:
@@ -189,6 +209,7 @@ def _labeler(graders: GraderShelf, name: str) -> Labeler:
 def _known_as(parameters: RecalibratingParameters) -> dict[str, str]:
     """A labeler's name without the folders that lead to it, and its registered version."""
     from relevance_distillery.labeler import flavor
+    from relevance_distillery.labeler.artifact import FACTS_FILE
 
     name, folder = parameters.labeler, Path(parameters.labeler).expanduser()
     if (folder / FACTS_FILE).is_file():

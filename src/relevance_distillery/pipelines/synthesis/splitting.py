@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relevance_distillery.documents.passages import Splitter
-from relevance_distillery.labeler.template import load_token_counter
+from relevance_distillery.encoders.base_model import load_token_counter
 from relevance_distillery.pipelines.synthesis.parameters import PassageParameters
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.artifact import read_facts, read_model
 from relevance_distillery.labeler.distilling import distill
-from relevance_distillery.labeler.folding import averaged, fold_splits
+from relevance_distillery.labeler.folds import averaged, fold_splits
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.network import resolve_settings
 from relevance_distillery.labeler.settings import TrainingSettings
@@ -143,7 +143,7 @@ def test_the_plain_classifier_is_of_some_use(tiny_encoder: Path, tmp_path: Path)
     queries, passages = labeler.facts.template.render(pairs.pairs)
     from relevance_distillery.encoders.batching import pad
 
-    rows = labeler.facts.template.encode(labeler.tokenizer, queries, passages)
+    rows = labeler.facts.template.encode_jointly(labeler.tokenizer, queries, passages)
     with torch.inference_mode():
         logits = labeler.model.classify(pad(rows, 0))
     expected = torch.softmax(logits, -1) @ torch.arange(4.0)

@@ -1,9 +1,9 @@
-"""Every query both teaches and calibrates: one model a fold of queries, their weights averaged.
+"""Every query both trains and calibrates: one model a fold of queries, their weights averaged.
 
 With a hundred queries a split for calibration holds ten of them, and cut points fitted on ten
-queries fit no others. So each fold's model learns from the other folds and says what it thinks of
-its own (cross-fitting); what they say together calibrates the average of their weights (a model
-soup; Wortsman et al., 2022), which all start from the same encoder and stay close to it.
+queries fit no others. So each fold's model learns from the other folds and scores its own
+(cross-fitting); these held-out scores calibrate the average of the models' weights (a model soup;
+Wortsman et al., 2022), which all start from the same encoder and stay close to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
+from relevance_distillery.encoders.base_model import load_tokenizer
+from relevance_distillery.encoders.batching import by_length, pad
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.artifact import (
     FACTS_FILE,
@@ -26,25 +30,27 @@ from relevance_distillery.labeler.artifact import (
     read_model,
     write_artifact,
 )
-from relevance_distillery.labeler.head_start import HeadStart
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.initialisation import HeadInitialiser
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.network import fresh_network
-from relevance_distillery.labeler.plain_classifier import fit_plain_classifier
 from relevance_distillery.labeler.settings import TrainingSettings
-from relevance_distillery.labeler.template import load_tokenizer
+from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
+from relevance_distillery.learning.splits import deal_groups
 
 logger = logging.getLogger(__name__)
 _TRAINED = "trained"
 _FEWEST_TO_STOP = 20
 """Queries from which early stopping tells checkpoints apart."""
-_WATCHED = 100
+_MONITORED = 100
 """Pairs that are graded along the way where nothing depends on it."""
+_MOST_CLASSIFIER_PAIRS = 400
+_CLASSIFIER_RIDGE = 1e-2
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutScores:
     """What the models say about pairs whose queries they did not learn from.
 
     Attributes:
@@ -66,15 +72,15 @@ def train_folds(
     settings: TrainingSettings,
     scale: GradeScale,
     folder: Path,
-) -> tuple[Path, LabelerFacts, HeldOut]:
+) -> tuple[Path, LabelerFacts, HeldOutScores]:
     """Train the models of all folds and average them.
 
     Args:
         learn: Pairs to learn from.
-        early: Pairs that decide when each model stops; where they are of fewer than 20 queries
-            they teach instead, and every model is trained to the end.
-        calibrate: Pairs for calibration; with two folds or more they teach too, and those of
-            `learn` calibrate.
+        early: Pairs that decide when each model stops; with fewer than 20 queries they are
+            learned from instead, and every model is trained to the end.
+        calibrate: Pairs for calibration; with two folds or more they are learned from too, and
+            those of `learn` calibrate.
         collection: Rows of the passages table, for the weights of tokens.
         settings: Resolved settings.
         scale: The grades.
@@ -89,44 +95,42 @@ def train_folds(
     if not stops:
         learn = learn.followed_by(early)
     splits = fold_splits(learn, calibrate, settings)
-    teachers = splits[0][0].followed_by(splits[0][1]) if len(splits) > 1 else splits[0][0]
-    start = HeadStart(teachers.even_sample(settings.max_head_pairs, settings.seed), collection)
+    everything = splits[0][0].followed_by(splits[0][1]) if len(splits) > 1 else splits[0][0]
+    head_pairs = everything.even_sample(settings.max_head_pairs, settings.seed)
+    initialiser = HeadInitialiser(head_pairs, collection)
     facts, held_out, trained = None, [], []
     for number, (some, rest) in enumerate(splits, start=1):
         if len(splits) > 1:
             logger.info("fold %d of %d", number, len(splits))
         place = folder / f"fold-{number}"
-        watched = early if stops else rest.sample(_WATCHED, settings.seed)
-        facts = _train_fold(some, watched, stops, start, settings, scale, place)
+        monitored = early if stops else rest.sample(_MONITORED, settings.seed)
+        facts = _train_fold(some, monitored, stops, initialiser, settings, scale, place)
         trained.append(place / _TRAINED)
-        labeler = Labeler.load(place / _TRAINED)
         asked = rest.sample(settings.max_calibration_pairs // len(splits) or 1, settings.seed)
-        raw, scores = labeler.raw(asked.pairs)
-        held_out.append(HeldOut(asked, raw, scores))
+        held_out.append((asked, *Labeler.load(place / _TRAINED).raw(asked.pairs)))
     assert facts is not None
     model = averaged(trained, facts)
     tokenizer = load_tokenizer(settings.base_model)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if not model.reads_together:
-        fit_plain_classifier(model, tokenizer, facts.template, learn, settings)
+    if not model.encodes_jointly:
+        _fit_plain_classifier(model, tokenizer, facts.template, learn, settings)
+    trainings = [read_facts(one).training for one in trained]
     training = {
         **facts.training,
-        "folds": [read_facts(one).training for one in trained],
+        "folds": trainings,
         "train_queries": int(np.unique(np.concatenate([a.queries for a, _ in splits])).size),
         "early_stopping_queries": int(early.pairs["query_id"].nunique()) if stops else 0,
-        "steps": sum(read_facts(one).training["steps"] for one in trained),
+        "steps": sum(one["steps"] for one in trainings),
     }
     facts = facts.model_copy(update={"training": training})
-    pairs = held_out[0].pairs
-    for one in held_out[1:]:
-        pairs = pairs.followed_by(one.pairs)
-    everything = HeldOut(
+    pairs = held_out[0][0]
+    for one, _, _ in held_out[1:]:
+        pairs = pairs.followed_by(one)
+    scored = HeldOutScores(
         pairs,
-        np.concatenate([one.raw for one in held_out]),
-        np.concatenate([one.scores for one in held_out]),
+        np.concatenate([raw for _, raw, _ in held_out]),
+        np.concatenate([scores for _, _, scores in held_out]),
     )
-    return write_artifact(folder / "uncalibrated", model, tokenizer, facts), facts, everything
+    return write_artifact(folder / "uncalibrated", model, tokenizer, facts), facts, scored
 
 
 def fold_splits(
@@ -138,17 +142,11 @@ def fold_splits(
     """
     assert settings.folds is not None
     pool = learn.followed_by(calibrate)
-    groups, sizes = np.unique(pool.groups.astype(str), return_counts=True)
-    if settings.folds == 1 or len(groups) == 1:
+    groups = pool.groups.astype(str)
+    folds = min(settings.folds, len(np.unique(groups)))
+    if folds == 1:
         return [(learn, calibrate)]
-    folds = min(settings.folds, len(groups))
-    filled = np.zeros(folds)
-    fold_of: dict[str, int] = {}
-    for place in np.random.default_rng(settings.seed).permutation(len(groups)):
-        emptiest = int(np.argmin(filled))
-        fold_of[groups[place]] = emptiest
-        filled[emptiest] += sizes[place]
-    fold = np.array([fold_of[group] for group in pool.groups.astype(str)])
+    fold = deal_groups(groups.tolist(), [1.0] * folds, settings.seed)
     return [
         (pool.take(np.flatnonzero(fold != k)), pool.take(np.flatnonzero(fold == k)))
         for k in range(folds)
@@ -175,14 +173,14 @@ def averaged(folders: Sequence[Path], facts: LabelerFacts) -> PairModel:
 
 def _train_fold(
     pairs: LabelledPairs,
-    watched: LabelledPairs,
+    monitored: LabelledPairs,
     stops: bool,
-    start: HeadStart,
+    initialiser: HeadInitialiser,
     settings: TrainingSettings,
     scale: GradeScale,
     folder: Path,
 ) -> LabelerFacts:
-    # Transformers' Trainer takes seconds to import, which every command would wait for.
+    # Transformers' Trainer takes seconds to import, which grading would wait for.
     from relevance_distillery.labeler.training import train
 
     done = folder / _TRAINED
@@ -193,10 +191,61 @@ def _train_fold(
     model, tokenizer, facts = fresh_network(settings, scale)
     queries = frozenset(pairs.queries.astype(str).tolist())
     learn = pairs.even_sample(settings.max_train_pairs, settings.seed)
-    memory = folder.parent.parent / "precision.json"
     facts, training = train(
-        model, tokenizer, facts, start, queries, learn, watched, stops, settings, folder, memory
+        model, tokenizer, facts, initialiser, queries, learn, monitored, stops, settings, folder
     )
     facts = facts.model_copy(update={"training": training})
     write_artifact(done, model.cpu(), tokenizer, facts)
     return facts
+
+
+def _fit_plain_classifier(
+    model: PairModel,
+    tokenizer: Any,
+    template: InputTemplate,
+    learn: LabelledPairs,
+    settings: TrainingSettings,
+) -> None:
+    """Fit the output layer of a classifier whose training only encoded texts separately.
+
+    Others load the artifact's folder as an ordinary sequence classifier, without the head, and
+    encode query and passage jointly. So its output layer is fitted afterwards, in place and on
+    the CPU, to the states of the finished encoder: multinomial logistic regression. It is a weak
+    labeler beside the head's; `architecture=combined` trains both.
+    """
+    layer = [
+        part
+        for part in model.backbone.modules()
+        if isinstance(part, nn.Linear) and part.out_features == model.head.grades
+    ][-1]
+    pairs = learn.even_sample(_MOST_CLASSIFIER_PAIRS, settings.seed)
+    rows = template.encode_jointly(tokenizer, *template.render(pairs.pairs))
+    seen: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
+    order: list[int] = []
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for chosen in by_length([len(row["input_ids"]) for row in rows], 32):
+                model.classify(pad([rows[i] for i in chosen], tokenizer.pad_token_id))
+                order += chosen
+    finally:
+        hook.remove()
+    states = torch.cat([one.flatten(0, -2) for one in seen]).float().clone()
+    targets = torch.tensor(pairs.targets[order], dtype=torch.float32)
+    weight = torch.zeros_like(layer.weight, dtype=torch.float32).requires_grad_()
+    bias = torch.zeros(layer.out_features).requires_grad_()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = cross_entropy(states @ weight.T + bias, targets)
+        loss = loss + _CLASSIFIER_RIDGE * (weight**2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        if layer.bias is not None:
+            layer.bias.copy_(bias)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.selection import select_pairs
-from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.texts import TextSources
+from relevance_distillery.evaluation.systems.texts import Split, TextSources
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.pipelines.synthesis.splitting import splitter_for
+from relevance_distillery.labeler.profile import read_profile
 from relevance_distillery.schemas import Passages, Queries, empty
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ def judged_pairs(
     texts: TextSources,
     stored_queries: pd.DataFrame,
     stored_passages: pd.DataFrame,
-    synthesis: SynthesisParameters,
+    split: Split,
+    reading: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Every passage of every graded document, as the report selects them.
 
@@ -37,25 +38,25 @@ def judged_pairs(
         texts: Documents that a user named.
         stored_queries: The last run's, maybe without rows.
         stored_passages: The last run's, for grades of its documents; maybe without rows.
-        synthesis: How documents are read and split.
+        split: Splits documents into passages.
+        reading: Options of `DocumentSource.read`.
 
     Returns:
-        As `evaluation.benchmarks.selection.select_pairs`.
+        As `collections.selection.select_pairs`.
 
     Raises:
         UserError: The scales differ, or none of the graded documents is known.
     """
-    _check_scale(judgments, labeler)
-
-    def split(documents: pd.DataFrame) -> pd.DataFrame:
-        return split_documents(documents, splitter_for(synthesis.passages))[0]
-
+    theirs, ours = judgments.scale.values.tolist(), labeler.scale.values.tolist()
+    if theirs != ours:
+        raise UserError(
+            f"human_judgments: its grades are {theirs} and the labeler's {ours}; grade on the "
+            "labeler's scale, or distill a labeler on this one"
+        )
     passages = stored_passages
     if texts.documents:
         wanted = judgments.judged_documents()
-        passages = texts.passages(
-            judgments, stored_passages, wanted, split, **synthesis.reading.model_dump()
-        )
+        passages = texts.passages(judgments, stored_passages, wanted, split, **reading)
     passages = passages if len(passages) else empty(Passages)
     queries = stored_queries if len(stored_queries) else empty(Queries)
     tables = []
@@ -77,24 +78,13 @@ def judged_pairs(
     return chosen
 
 
-def _check_scale(judgments: Benchmark, labeler: Labeler) -> None:
-    theirs, ours = judgments.scale.values.tolist(), labeler.scale.values.tolist()
-    if theirs != ours:
-        raise UserError(
-            f"human_judgments: its grades are {theirs} and the labeler's {ours}; grade on the "
-            "labeler's scale, or distill a labeler on this one"
-        )
-
-
 def _warn_of_training(pairs: pd.DataFrame, labeler: Labeler) -> None:
     asked = pairs["query"].unique().tolist()
-    if labeler.profile is None:
-        return
-    known = int(labeler.profile.trained_on(asked).sum())
+    known = int(read_profile(labeler.folder).trained_on(asked).sum())
     if known:
         logger.warning(
-            "%d of the %d graded queries were used to train the labeler, which knows them better "
-            "than others: grades of other queries calibrate more honestly",
+            "%d of the %d graded queries were used to train the labeler, which grades them better "
+            "than others: grades of queries that it was not trained on calibrate more honestly",
             known,
             len(asked),
         )

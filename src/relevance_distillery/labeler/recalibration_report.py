@@ -1,4 +1,4 @@
-"""What a recalibration says: in one line, as tags, as metrics."""
+"""A recalibration in one line, as tags and as metrics."""
 
 from __future__ import annotations
 

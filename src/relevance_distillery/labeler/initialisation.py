@@ -1,34 +1,34 @@
-"""Where the head of every fold starts: tokens counted and features read once for all.
+"""The head before tuning: fitted to the features of the untrained encoder (linear probing).
 
-Reading a pair is cheap beside learning from it, and all folds begin at the same encoder, so the
-head is fitted on more pairs than the encoder is tuned on, and no pair is read twice.
+Encoding a pair is cheap beside learning from it, and all folds begin at the same encoder. So tokens
+are counted and features computed once for all folds, and the head is fitted on more pairs than the
+encoder is tuned on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from relevance_distillery.labeler.features import inverse_document_frequency
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import TrainingSettings
-from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_weights
 
 _FIRST_SCORES = 500
 """Pairs that an untrained classifier scores, to place its cut points."""
 
 
-class HeadStart:
-    """Pairs that heads start from."""
+class HeadInitialiser:
+    """Initialises the heads of all folds."""
 
     def __init__(self, pairs: LabelledPairs, collection: list[dict[str, Any]]) -> None:
-        """Nothing is read yet.
+        """Nothing is encoded yet.
 
         Args:
             pairs: Of the queries of all folds.
@@ -38,7 +38,9 @@ class HeadStart:
         self._token_weights: Tensor | None = None
         self._features: Tensor | None = None
 
-    def give(self, grader: Labeler, queries: Iterable[str], settings: TrainingSettings) -> None:
+    def initialise(
+        self, grader: Labeler, queries: Iterable[str], settings: TrainingSettings
+    ) -> None:
         """Give a fresh network its token weights, standardised features, head and cut points.
 
         Args:
@@ -50,18 +52,18 @@ class HeadStart:
         sample = self._pairs.take(rows)
         model, head = grader.model, grader.model.head
         features = None
-        if model.reads_alone:
+        if model.encodes_separately:
             if self._token_weights is None:
                 template = grader.facts.template
                 texts = [template.passage_text(row) for row in self._collection]
-                self._token_weights = token_weights(model, grader.tokenizer, template, texts)
+                self._token_weights = token_weights(grader, texts)
             head.token_weights.copy_(self._token_weights)
             if self._features is None:
                 # A copy: what inference mode made cannot be differentiated through.
                 self._features = grader.features(self._pairs.pairs).clone()
             features = self._features[torch.tensor(rows, device=self._features.device)]
             head.standardise(features)
-        if model.reads_together:
+        if model.encodes_jointly:
             few = sample.sample(_FIRST_SCORES, settings.seed)
             scores, shares = torch.tensor(grader.raw(few.pairs)[1]), few.targets.mean(axis=0)
         else:
@@ -80,23 +82,33 @@ class HeadStart:
             )
 
 
-def token_weights(
-    model: PairModel, tokenizer: Any, template: InputTemplate, collection: list[str]
-) -> Tensor:
-    """How rare each token is in a collection.
-
-    Args:
-        model: Its vocabulary counts.
-        tokenizer: The model's.
-        template: From text to tokens.
-        collection: Passage texts.
-
-    Returns:
-        Shape (vocabulary,), as `inverse_document_frequency`.
-    """
+def token_weights(labeler: Labeler, texts: Sequence[str]) -> Tensor:
+    """How rare each token is in a collection's passages, as `inverse_document_frequency`."""
+    template = labeler.facts.template
     tokens = (
         row["input_ids"]
-        for start in range(0, len(collection), 1000)
-        for row in template.encode_alone(tokenizer, collection[start : start + 1000], False)
+        for start in range(0, len(texts), 1000)
+        for row in template.encode_separately(labeler.tokenizer, texts[start : start + 1000], False)
     )
-    return inverse_document_frequency(tokens, model.head.token_weights.numel())
+    return inverse_document_frequency(tokens, labeler.model.head.token_weights.numel())
+
+
+def inverse_document_frequency(token_ids: Iterable[Sequence[int]], vocabulary: int) -> Tensor:
+    """How telling each token is in a collection: ln(1 + N / (1 + documents with it)).
+
+    Args:
+        token_ids: Token ids of every passage.
+        vocabulary: Number of different tokens.
+
+    Returns:
+        Shape (vocabulary,), float32, scaled so that a token never seen weighs 1.
+    """
+    seen: Counter[int] = Counter()
+    size = 0
+    for ids in token_ids:
+        seen.update(set(ids))
+        size += 1
+    frequency = torch.zeros(vocabulary)
+    if seen:
+        frequency[torch.tensor(list(seen))] = torch.tensor([float(n) for n in seen.values()])
+    return torch.log1p(size / (1.0 + frequency)) / math.log1p(max(size, 1))

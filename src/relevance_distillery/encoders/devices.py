@@ -1,0 +1,70 @@
+"""Where and in what precision a model runs: decided by what the processor can do, never by timing.
+
+Timing would let a busy machine choose other arithmetic, and with it another labeler.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Precision = Literal["fp32", "bf16"]
+
+_BF16_FLAGS = frozenset(("amx_bf16", "avx512_bf16"))
+
+
+def choose_device(device: str = "auto") -> str:
+    """A torch device name; `auto` takes a GPU when there is one."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(device: str) -> Precision:
+    """bf16 where the processor multiplies bf16 in hardware, else fp32.
+
+    On a CPU that is AMX or AVX-512-BF16; without them bf16 is emulated, and slower than fp32.
+
+    Args:
+        device: A torch device name.
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if kind == "cpu" and _cpu_multiplies_bf16() else "fp32"
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    """A context in which a forward pass runs in `precision`."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def to_device(batch: dict[str, Any], device: Any) -> dict[str, Any]:
+    """The batch with every tensor on `device`."""
+    return {
+        name: to_device(value, device) if isinstance(value, dict) else value.to(device)
+        for name, value in batch.items()
+        if isinstance(value, (dict, Tensor))
+    }
+
+
+def _cpu_multiplies_bf16() -> bool:
+    # Torch asks the processor and the operating system; the names are private and may go.
+    asked = [
+        getattr(torch.cpu, name, None)
+        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    ]
+    if all(asked):
+        return any(bool(supported()) for supported in asked if supported)
+    return not _BF16_FLAGS.isdisjoint(_cpu_flags())
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())

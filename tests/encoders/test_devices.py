@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from relevance_distillery.encoders import devices
+from relevance_distillery.encoders.devices import autocast, choose_device, choose_precision
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "precision"),
+    [(True, False, "bf16"), (False, True, "bf16"), (False, False, "fp32")],
+)
+def test_a_processor_with_bf16_units_computes_in_bf16(
+    amx: bool, avx512_bf16: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
+    assert choose_precision("cpu") == precision
+
+
+@pytest.mark.parametrize(("flags", "precision"), [("avx2 amx_bf16", "bf16"), ("avx2", "fp32")])
+def test_the_kernel_is_asked_where_torch_does_not_say(
+    flags: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", None, raising=False)
+    monkeypatch.setattr(devices, "_cpu_flags", lambda: set(flags.split()))
+    assert choose_precision("cpu") == precision
+
+
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_a_gpu_is_asked_too(
+    supported: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert choose_precision("cuda") == precision
+    assert choose_precision("mps") == "fp32"
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (choose_device(), choose_device("cpu")) == ("cuda", "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == "cpu"
+
+
+def test_autocast_multiplies_in_the_precision_asked_for() -> None:
+    one = torch.ones(2, 2)
+    for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        with autocast("cpu", precision):
+            assert (one @ one).dtype == kind
