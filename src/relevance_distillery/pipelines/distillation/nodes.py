@@ -9,8 +9,6 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler import flavor
-from relevance_distillery.labeler.distilling import DistillationData, distill
 from relevance_distillery.learning.exclusions import Judged, exclude_benchmarks
 from relevance_distillery.learning.labelled_pairs import labelled_pairs
 from relevance_distillery.learning.splits import split_pairs
@@ -57,6 +55,8 @@ def train_labeler(
     Returns:
         The artifact folder in the workspace and the facts of training.
     """
+    from relevance_distillery.labeler.distilling import DistillationData, distill
+
     parts = {
         name: labelled_pairs(
             splits.loc[splits["split"] == name, ["query_id", "passage_id", "group"]].merge(
@@ -87,6 +87,8 @@ def register_labeler(
     Returns:
         {"name", "version", "run_id", "digest"}.
     """
+    from relevance_distillery.labeler import flavor
+
     tags = {
         "base_model": str(training_facts["base_model"]),
         "architecture": str(training_facts["architecture"]),
