@@ -5,7 +5,7 @@ from pathlib import Path
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.datasets.benchmark import BenchmarkDataset
+from relevance_distillery.datasets import BenchmarkDataset
 from relevance_distillery.hooks import BenchmarkMemoryHooks
 
 

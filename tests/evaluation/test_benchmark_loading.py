@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.collections.judgments import read_grades
-from relevance_distillery.datasets.benchmark import BenchmarkDataset
+from relevance_distillery.datasets import BenchmarkDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 

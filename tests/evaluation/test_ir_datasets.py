@@ -12,7 +12,7 @@ import pytest
 
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.collections.irdatasets import identifier
-from relevance_distillery.datasets.benchmark import BenchmarkDataset
+from relevance_distillery.datasets import BenchmarkDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 

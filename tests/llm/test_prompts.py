@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from relevance_distillery.datasets import PromptDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.llm.prompts import Prompt, boundary_of
@@ -147,10 +146,10 @@ def test_a_prompt_without_a_block_is_refused() -> None:
 
 
 def test_the_dataset_reads_checks_and_names_a_missing_file(tmp_path: Path) -> None:
-    loaded = PromptDataset(filepath=str(DEFAULT), requires=REQUIRES, allows=ALLOWS).load()
+    loaded = Prompt.read(str(DEFAULT), requires=REQUIRES, allows=ALLOWS)
     assert loaded.hash == default().hash
     with pytest.raises(Exception, match=r"gone.jinja2: no such file"):
-        PromptDataset(filepath=str(tmp_path / "gone.jinja2")).load()
+        Prompt.read(str(tmp_path / "gone.jinja2"))
     (tmp_path / "odd.jinja2").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(Exception, match="text file in UTF-8"):
-        PromptDataset(filepath=str(tmp_path / "odd.jinja2")).load()
+        Prompt.read(str(tmp_path / "odd.jinja2"))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kedro.io import DatasetError
 
-from relevance_distillery.datasets.sheets import SheetDataset
+from relevance_distillery.datasets import SheetDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.people.cells import LONGEST, escape, unescape
@@ -125,6 +125,6 @@ def test_a_sheet_that_somebody_may_be_filling_in_is_not_overwritten(tmp_path) ->
     assert (tmp_path / "sheet.key.csv").read_text() == "k"
     place.save(Sheet({"": "a\r\n", ".key.csv": "k"}))
     (tmp_path / "sheet.csv").write_text("a,3\r\n")
-    with pytest.raises(DatasetError, match=r"sheet\.csv: another sheet stands there"):
+    with pytest.raises(DatasetError, match=r"sheet\.csv: another sheet is there"):
         place.save(Sheet({"": "a\r\n", ".key.csv": "k"}))
     assert "3" in (tmp_path / "sheet.csv").read_text()

@@ -11,7 +11,7 @@ import pytest
 
 from checkout import Project
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.datasets.benchmark import BenchmarkDataset
+from relevance_distillery.datasets import BenchmarkDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.cascade import read_fitted

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 
 import tiny_models
 from relevance_distillery.collections.benchmark import held_out
-from relevance_distillery.datasets import JSONFileDataset, TableDataset
-from relevance_distillery.datasets.labeler import LabelerDataset
+from relevance_distillery.datasets import JSONFileDataset, LabelerDataset, TableDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler import flavor

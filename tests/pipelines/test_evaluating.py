@@ -15,12 +15,10 @@ from kedro.runner import SequentialRunner
 import tiny_models
 from checkout import Project
 from relevance_distillery.collections.judge_files import JudgeFiles
-from relevance_distillery.datasets.runs import (
-    RememberedBenchmarkDataset,
-    RunsDataset,
-    TextSourcesDataset,
-)
+from relevance_distillery.datasets import BenchmarkDataset, HandleDataset
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.systems.runs import read_runs
+from relevance_distillery.evaluation.systems.texts import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
@@ -170,12 +168,12 @@ def run(
     passages = options.pop("passages", nothing)
     catalog = DataCatalog(
         {
-            "runs": RunsDataset(locations=str(folder / "runs")),
-            "evaluation_benchmark": RememberedBenchmarkDataset(
+            "runs": HandleDataset(handle=read_runs, locations=str(folder / "runs")),
+            "evaluation_benchmark": BenchmarkDataset(recall_when_unnamed=True, 
                 filepath=None if benchmark is None else str(benchmark), grades_only=True
             ),
             "judge_files": MemoryDataset(JudgeFiles.parse(files)),
-            "evaluation_texts": TextSourcesDataset(
+            "evaluation_texts": HandleDataset(handle=TextSources, 
                 benchmark=None if benchmark is None else str(benchmark),
                 queries=options.pop("queries", None),
             ),

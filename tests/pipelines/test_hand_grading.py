@@ -16,11 +16,11 @@ from kedro.runner import SequentialRunner
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.collections.documents import benchmark_documents
 from relevance_distillery.collections.selection import select_pairs
-from relevance_distillery.datasets import TableDataset
-from relevance_distillery.datasets.documents import PreviousTableDataset
-from relevance_distillery.datasets.sheets import ReturnedSheetsDataset, SheetDataset
+from relevance_distillery.datasets import HandleDataset, SheetDataset, TableDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.io.versions import read_stored_table
+from relevance_distillery.people.returned import returned_files
 from relevance_distillery.pipelines.hand_grading import (
     create_export_pipeline,
     create_import_pipeline,
@@ -77,7 +77,9 @@ def export(folder: Path, tables: dict[str, pd.DataFrame] | None = None, **option
     catalog = DataCatalog(
         {name: MemoryDataset(table) for name, table in (tables or stored()).items()}
         | {
-            "previous_samples": PreviousTableDataset(filepath=str(folder / "samples.parquet")),
+            "previous_samples": HandleDataset(
+                handle=read_stored_table, filepath=str(folder / "samples.parquet")
+            ),
             "graders": MemoryDataset(Contrarian(), copy_mode="assign"),
             "recorded_grades": MemoryDataset("not needed"),
             "grading_prompt": MemoryDataset("not needed"),
@@ -106,8 +108,12 @@ def fill_in(folder: Path, grade=lambda row: "2") -> None:
 def take_back(folder: Path):
     catalog = DataCatalog(
         {
-            "returned_sheets": ReturnedSheetsDataset(filepath=str(folder / "sheet.csv")),
-            "previous_samples": PreviousTableDataset(filepath=str(folder / "samples.parquet")),
+            "returned_sheets": HandleDataset(
+                handle=returned_files, filepath=str(folder / "sheet.csv")
+            ),
+            "previous_samples": HandleDataset(
+                handle=read_stored_table, filepath=str(folder / "samples.parquet")
+            ),
             "params:scale": MemoryDataset(DEFAULT_SCALE),
             "human_grades": TableDataset(filepath=str(folder / "human_grades.parquet")),
             "human_grades_report": MemoryDataset(),
@@ -193,7 +199,7 @@ def test_a_sheet_that_is_being_filled_in_stays_and_nothing_counts_as_handed_out(
 ) -> None:
     export(tmp_path, size=20)
     fill_in(tmp_path)
-    with pytest.raises(DatasetError, match="another sheet stands there"):
+    with pytest.raises(DatasetError, match="another sheet is there"):
         export(tmp_path, size=21)
     assert len(pd.read_parquet(tmp_path / "samples.parquet")) == 20
 

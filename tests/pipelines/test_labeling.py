@@ -13,13 +13,13 @@ from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
 from relevance_distillery.collections.benchmark import held_out
-from relevance_distillery.datasets import JSONFileDataset, TableDataset
-from relevance_distillery.datasets.grades import RecordedGradesDataset
-from relevance_distillery.datasets.ledger import LedgerDataset
-from relevance_distillery.datasets.prompt import PromptDataset
+from relevance_distillery.datasets import HandleDataset, JSONFileDataset, TableDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.recorded import recorded_grades_of
 from relevance_distillery.judges.settings import EmbeddedSettings
+from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling import create_pipeline
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.schemas import Failures, Labels
@@ -71,9 +71,12 @@ def run(folder: Path, grades: Path | None = None, pairs: pd.DataFrame | None = N
             "candidates": MemoryDataset(candidates() if pairs is None else pairs),
             "queries": MemoryDataset(queries()),
             "passages": MemoryDataset(passages()),
-            "recorded_grades": RecordedGradesDataset(filepath=grades and str(grades)),
-            "grading_prompt": PromptDataset(
-                filepath=str(PROMPT),
+            "recorded_grades": HandleDataset(
+                handle=recorded_grades_of, filepath=grades and str(grades)
+            ),
+            "grading_prompt": HandleDataset(
+                handle=Prompt.read,
+                path=str(PROMPT),
                 requires=["query", "document.text", "scale"],
                 allows=["document", "examples"],
             ),
@@ -82,7 +85,7 @@ def run(folder: Path, grades: Path | None = None, pairs: pd.DataFrame | None = N
             "judge_state": JSONFileDataset(filepath=str(folder / "judge_state.json")),
             "synthesis_report": MemoryDataset({}),
             "stored_plan": MemoryDataset({}),
-            "label_ledger": LedgerDataset(filepath=folder / "ledger.sqlite"),
+            "label_ledger": HandleDataset(handle=Ledger, path=folder / "ledger.sqlite"),
             "params:labeling": MemoryDataset(parameters),
             "params:scale": MemoryDataset(DEFAULT_SCALE),
             **stored(folder),

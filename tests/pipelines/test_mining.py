@@ -11,8 +11,8 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
-from relevance_distillery.datasets.bm25_index import BM25IndexDataset
-from relevance_distillery.datasets.grades import RecordedGradesDataset
+from relevance_distillery.datasets import BM25IndexDataset, HandleDataset
+from relevance_distillery.judges.recorded import recorded_grades_of
 from relevance_distillery.pipelines.mining import create_pipeline
 from relevance_distillery.pipelines.mining.parameters import (
     BandParameters,
@@ -56,7 +56,9 @@ def run(tmp_path: Path, grades: Path | None = None, **parameters: object) -> dic
             "queries": MemoryDataset(queries()),
             "passages": MemoryDataset(passages()),
             "bm25_index": BM25IndexDataset(filepath=tmp_path / "index"),
-            "recorded_grades": RecordedGradesDataset(filepath=grades and str(grades)),
+            "recorded_grades": HandleDataset(
+                handle=recorded_grades_of, filepath=grades and str(grades)
+            ),
             "params:mining": MemoryDataset(MiningParameters(seed=1, **parameters)),
             "candidates": MemoryDataset(),
             "mining_report": MemoryDataset(),

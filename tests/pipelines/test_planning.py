@@ -16,26 +16,22 @@ from llm.fault_server import FaultServer
 from llm.test_tokens import words_model
 from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.collections.pairs_to_grade import Pairs
-from relevance_distillery.datasets import JSONFileDataset, PromptDataset
-from relevance_distillery.datasets.documents import (
-    DocumentsDataset,
-    PreviousTableDataset,
-    QueryLogDataset,
-)
-from relevance_distillery.datasets.grades import RecordedGradesDataset
-from relevance_distillery.datasets.ledger import LedgerDataset
-from relevance_distillery.datasets.stored import StoredJSONDataset, StoredTableDataset
+from relevance_distillery.datasets import HandleDataset, JSONFileDataset
 from relevance_distillery.documents.forgetting import ForgottenDocuments
+from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.io.versions import read_stored_json, read_stored_table
 from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, Stage
 from relevance_distillery.judges.composites.confidence import ProbabilityMap
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge
+from relevance_distillery.judges.recorded import recorded_grades_of
 from relevance_distillery.judges.registry import prepare_judge
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Price
+from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.llm.settings import LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.pipelines.labeling.nodes import grade_candidates
@@ -52,6 +48,7 @@ from relevance_distillery.planning.comparison import compare_with_plan, corpus_d
 from relevance_distillery.planning.labeling import plan_judge
 from relevance_distillery.planning.stage import Sent, StagePlan
 from relevance_distillery.planning.summary import closing_lines, summarise
+from relevance_distillery.synthesizers.query_log import QueryLog
 
 ROOT = Path(__file__).parents[2]
 GRADING = ROOT / "conf/base/labeling/prompts/grade.jinja2"
@@ -87,8 +84,8 @@ def nowhere(monkeypatch: pytest.MonkeyPatch):
         yield server
 
 
-def prompt(path: Path, requires: list[str], allows: list[str]) -> PromptDataset:
-    return PromptDataset(filepath=str(path), requires=requires, allows=allows)
+def prompt(path: Path, requires: list[str], allows: list[str]) -> HandleDataset:
+    return HandleDataset(handle=Prompt.read, path=str(path), requires=requires, allows=allows)
 
 
 GRADING_PROMPT = prompt(GRADING, ["query", "document.text", "scale"], ["document", "examples"])
@@ -115,18 +112,18 @@ def run(
     none = str(root / "none.parquet")
     catalog = DataCatalog(
         {
-            "raw_documents": DocumentsDataset(filepath=str(folder)),
+            "raw_documents": HandleDataset(handle=DocumentSource.parse, filepath=str(folder)),
             "benchmark": MemoryDataset(held_out(DEFAULT_SCALE)),
             "forgotten_documents": MemoryDataset(
                 ForgottenDocuments(root / "forgotten.json"), copy_mode="assign"
             ),
-            "previous_passages": PreviousTableDataset(filepath=none),
-            "previous_origins": PreviousTableDataset(filepath=none),
-            "query_log": QueryLogDataset(filepath=None),
+            "previous_passages": HandleDataset(handle=read_stored_table, filepath=none),
+            "previous_origins": HandleDataset(handle=read_stored_table, filepath=none),
+            "query_log": HandleDataset(handle=QueryLog.parse, filepath=None),
             "query_prompt": QUERY_PROMPT,
             "grading_prompt": GRADING_PROMPT,
-            "recorded_grades": RecordedGradesDataset(filepath=None),
-            "label_ledger": LedgerDataset(filepath=root / "ledger.sqlite"),
+            "recorded_grades": HandleDataset(handle=recorded_grades_of, filepath=None),
+            "label_ledger": HandleDataset(handle=Ledger, path=root / "ledger.sqlite"),
             "stored_queries": MemoryDataset(pd.DataFrame() if queries is None else queries),
             "stored_candidates": MemoryDataset(
                 pd.DataFrame() if candidates is None else candidates
@@ -157,7 +154,7 @@ def synthesis(**given: Any) -> SynthesisParameters:
 
 def corpus(folder: Path) -> pd.DataFrame:
     """The passages of a folder, one a page."""
-    reading = DocumentsDataset(filepath=str(folder)).load().read()
+    reading = DocumentSource.parse(str(folder)).read()
     table = reading.documents[["document_id", "title", "text", "path", "author", "modified"]]
     return table.assign(passage_id=table["document_id"] + "#0", heading="")
 
@@ -165,7 +162,7 @@ def corpus(folder: Path) -> pd.DataFrame:
 def mined(passages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Queries and candidates as synthesis and mining make them."""
     parameters, mining = synthesis(), MiningParameters(seed=1)
-    log = QueryLogDataset(filepath=None).load()
+    log = QueryLog.parse(None)
     drafts, counts, told = draft_queries(
         passages, log, QUERY_PROMPT.load(), Ledger(Path("none.sqlite")), parameters
     )
@@ -173,7 +170,7 @@ def mined(passages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         drafts, passages, held_out(DEFAULT_SCALE), {}, {}, counts, told, parameters
     )
     index = build_bm25_index(passages, mining)
-    recorded = RecordedGradesDataset(filepath=None).load()
+    recorded = recorded_grades_of(None)
     return queries, mine_candidates(queries, passages, index, recorded, mining)[0]
 
 
@@ -478,11 +475,11 @@ def test_a_version_that_cannot_be_read_is_passed_over(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(place / "2026-01-01" / "queries.parquet")
     (place / "2026-01-02" / "queries.parquet").write_bytes(b"PAR1")
 
-    assert StoredTableDataset(filepath=str(place)).load()["a"].tolist() == [1]
-    assert StoredTableDataset(filepath=str(tmp_path / "none")).load().empty
+    assert read_stored_table(str(place))["a"].tolist() == [1]
+    assert read_stored_table(str(tmp_path / "none")).empty
     (tmp_path / "torn.json").write_text("{")
-    assert StoredJSONDataset(filepath=str(tmp_path / "torn.json")).load() == {}
-    assert StoredJSONDataset(filepath=str(tmp_path / "none.json")).load() == {}
+    assert read_stored_json(str(tmp_path / "torn.json")) == {}
+    assert read_stored_json(str(tmp_path / "none.json")) == {}
 
 
 def test_the_configuration_states_every_parameter_and_the_docs_explain_it():

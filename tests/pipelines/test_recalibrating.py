@@ -19,10 +19,9 @@ from kedro.runner import SequentialRunner
 import tiny_models
 from checkout import Project
 from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
-from relevance_distillery.datasets import JSONFileDataset
+from relevance_distillery.datasets import JSONFileDataset, LabelerDataset
 from relevance_distillery.datasets.given_pairs import GivenPairs
 from relevance_distillery.datasets.grader_shelf import GraderShelfDataset
-from relevance_distillery.datasets.labeler import LabelerDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.texts import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale

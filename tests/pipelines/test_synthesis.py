@@ -10,14 +10,12 @@ from pydantic import ValidationError
 
 from llm.fault_server import FaultServer
 from relevance_distillery.collections.benchmark import held_out
-from relevance_distillery.datasets.documents import (
-    DocumentsDataset,
-    PreviousTableDataset,
-    QueryLogDataset,
-)
+from relevance_distillery.datasets import HandleDataset
 from relevance_distillery.documents.forgetting import ForgottenDocuments
+from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.io.versions import read_stored_table
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
@@ -30,6 +28,7 @@ from relevance_distillery.pipelines.synthesis.nodes import (
 )
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.schemas import Documents, Passages, Queries
+from relevance_distillery.synthesizers.query_log import QueryLog
 from relevance_distillery.synthesizers.query_requests import PROMPT_ALLOWS, PROMPT_REQUIRES
 
 NOTHING = held_out(DEFAULT_SCALE)
@@ -59,14 +58,18 @@ def query_prompt() -> Prompt:
 
 def run(folder, log=None, benchmark=NOTHING, previous=None, forgotten=None, ledger=None, **options):
     parameters = SynthesisParameters(seed=1, **options)
-    source = DocumentsDataset(filepath=str(folder)).load()
+    source = DocumentSource.parse(str(folder))
     gone = forgotten or ForgottenDocuments(folder.parent / "forgotten.json")
     documents, skipped, read = read_documents(source, benchmark, gone, parameters)
     none = (pd.DataFrame(), pd.DataFrame())
     passages, origins, split = split_into_passages(documents, *(previous or none), parameters)
     ledger = ledger or Ledger(folder.parent / "ledger.sqlite")
     drafts, counts, told = draft_queries(
-        passages, QueryLogDataset(filepath=log).load(), query_prompt(), ledger, parameters
+        passages,
+        QueryLog.parse(log),
+        query_prompt(),
+        ledger,
+        parameters,
     )
     queries, report = filter_queries(
         drafts, passages, benchmark, read, split, counts, told, parameters
@@ -215,15 +218,15 @@ def test_unknown_parameter_is_refused():
 
 
 def test_datasets_are_lazy_and_read_only(tmp_path):
-    documents = DocumentsDataset(filepath=str(tmp_path / "none"))
+    documents = HandleDataset(handle=DocumentSource.parse, filepath=str(tmp_path / "none"))
     assert documents.exists()
     with pytest.raises(UserError, match="no such file"):
         documents.load().read()
-    previous = PreviousTableDataset(filepath=str(tmp_path / "none.parquet"))
+    previous = HandleDataset(handle=read_stored_table, filepath=str(tmp_path / "none.parquet"))
     assert previous.exists()
     assert previous.load().empty
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
-    assert PreviousTableDataset(filepath=str(tmp_path / "torn.parquet")).load().empty
+    assert read_stored_table(str(tmp_path / "torn.parquet")).empty
 
 
 def test_nodes_have_names_that_say_what_they_do():

@@ -1,4 +1,4 @@
-"""Tables, JSON, text and figures on disk, written whole or not at all.
+"""Tables, JSON, text, figures and sheets on disk, written whole or not at all.
 
 Kedro's own datasets write straight to the final path: a run killed in between leaves a
 torn file, and in a versioned entry that torn file is the newest version, which the next
@@ -9,38 +9,35 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from kedro_datasets._typing import TablePreview
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import PlotlyPreview, TablePreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
-from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
+from relevance_distillery.errors import UserError
 from relevance_distillery.io.atomic import replacing, write_text
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from relevance_distillery.people.sheets import Sheet
 
 
 class TableDataset(ParquetDataset):
     """A Parquet table, written whole or not at all; options as `pandas.ParquetDataset`."""
 
     def save(self, data: pd.DataFrame) -> None:
-        """Writes `data`; the index is never stored.
-
-        Args:
-            data: The table.
-        """
+        """Writes `data`; the index is never stored."""
         with replacing(Path(self._get_save_path())) as partial:
             data.to_parquet(partial, index=False, **self._save_args)
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """The first rows for Kedro-Viz, which cannot show arrays in cells (probabilities).
-
-        Args:
-            nrows: How many rows.
-        """
+        """The first rows for Kedro-Viz, which cannot show arrays in cells (probabilities)."""
         shown: dict[str, Any] = dict(super().preview(nrows))
         shown["data"] = [
             [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in row]
@@ -53,11 +50,7 @@ class JSONFileDataset(JSONDataset):
     """A JSON file, written whole or not at all; refuses NaN, which is not JSON."""
 
     def save(self, data: Any) -> None:
-        """Writes `data` with two spaces of indentation.
-
-        Args:
-            data: What `json` can write.
-        """
+        """Writes `data` with two spaces of indentation."""
         text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         write_text(Path(self._get_save_path()), text)
 
@@ -66,21 +59,79 @@ class TextFileDataset(TextDataset):
     """A text file in UTF-8, written whole or not at all."""
 
     def save(self, data: str) -> None:
-        """Writes `data`.
-
-        Args:
-            data: The whole text.
-        """
+        """Writes `data`."""
         write_text(Path(self._get_save_path()), data)
 
 
-class FigureDataset(PlotlyJSONDataset):
+class FigureDataset(JSONDataset):
     """A plotly figure as JSON, written whole or not at all; Kedro-Viz previews it."""
 
+    def load(self) -> go.Figure:
+        """Reads the figure."""
+        import plotly.io
+
+        return plotly.io.from_json(Path(self._get_load_path()).read_text(encoding="utf-8"))
+
     def save(self, data: go.Figure) -> None:
-        """Writes `data`.
+        """Writes `data`."""
+        write_text(Path(self._get_save_path()), data.to_json())
+
+    def preview(self) -> PlotlyPreview:
+        """The figure, for Kedro-Viz."""
+        return PlotlyPreview(json.loads(Path(self._get_load_path()).read_text(encoding="utf-8")))
+
+
+class SheetDataset(AbstractDataset["Sheet", None]):
+    """A sheet for graders, with its key and its instructions beside it.
+
+    Example:
+        ```yaml
+        grading_sheet:
+          type: relevance_distillery.datasets.SheetDataset
+          filepath: data/08_reporting/grading_sheet.csv
+        ```
+
+        ```python
+        SheetDataset(filepath="sheet.csv").save(Sheet({"": "query,…", ".key.csv": "…"}))
+        ```
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Name the file.
 
         Args:
-            data: The figure.
+            filepath: The sheet; files beside it take its name without the ending.
+            metadata: For plugins such as Kedro-Viz; not used here.
         """
-        write_text(Path(self._get_save_path()), data.to_json())
+        self._filepath = Path(str(filepath)).expanduser()
+        self.metadata = metadata
+
+    def load(self) -> None:
+        """Refuse: what comes back is the entry `returned_sheets`.
+
+        Raises:
+            DatasetError: Always.
+        """
+        raise DatasetError("sheets are read by the entry returned_sheets")
+
+    def save(self, data: Sheet) -> None:
+        """Write all files, unless another sheet is there that somebody may be filling in.
+
+        Raises:
+            UserError: Another sheet has that name.
+        """
+        content = data.files[""].encode("utf-8")
+        if self._filepath.exists() and self._filepath.read_bytes() != content:
+            raise UserError(
+                f"{self._filepath}: another sheet is there and may hold grades; give a new "
+                'name with --params="sheet=FILE", or move the old one'
+            )
+        for suffix, text in data.files.items():
+            beside = self._filepath.with_name(self._filepath.stem + suffix)
+            write_text(beside if suffix else self._filepath, text)
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -47,9 +47,9 @@ class Traces:
 class ForgottenDocuments:
     """The ids of documents that were deleted and must not come back."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         """Name the JSON file, a list of ids; it need not exist."""
-        self._path = path
+        self._path = Path(path)
 
     def ids(self) -> frozenset[str]:
         """The ids.
@@ -76,7 +76,7 @@ class ForgottenDocuments:
 class StoredFiles:
     """The tables in the folders of the layers, and what was derived from their texts."""
 
-    def __init__(self, folders: Sequence[Path], derived: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[str | Path], derived: Sequence[str | Path]) -> None:
         """Name folders and derived files.
 
         Args:
@@ -84,7 +84,8 @@ class StoredFiles:
             derived: Files or folders that hold words of all documents at once, such as an
                 index: no single document can be taken out of them.
         """
-        self._folders, self._derived = tuple(folders), tuple(derived)
+        self._folders = tuple(Path(folder) for folder in folders)
+        self._derived = tuple(Path(path) for path in derived)
 
     def tables(self) -> Iterator[Path]:
         """Every version of every table."""

@@ -42,13 +42,13 @@ class DocumentSource:
     locations: tuple[Path, ...]
 
     @classmethod
-    def parse(cls, location: str | Path | None) -> DocumentSource:
+    def parse(cls, filepath: str | Path | None) -> DocumentSource:
         """From one path, or several separated by `;`; None for a path that was not given.
 
         Raises:
             UserError: No path was given.
         """
-        parts = [part.strip() for part in str(location or "").split(";")]
+        parts = [part.strip() for part in str(filepath or "").split(";")]
         paths = tuple(Path(part).expanduser() for part in parts if part)
         if not paths:
             raise UserError(

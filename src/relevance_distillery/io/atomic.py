@@ -31,10 +31,11 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(partial)
         yield partial
-        if partial.is_dir() and path.exists():
+        if partial.is_dir():
             old = path.with_name(f".{path.name}.old")
-            _remove(old)
-            os.replace(path, old)
+            if path.exists():
+                _remove(old)
+                os.replace(path, old)
             os.replace(partial, path)
             _remove(old)
         elif partial.exists():

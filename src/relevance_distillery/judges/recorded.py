@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import pandas as pd
 
-from relevance_distillery.collections.recorded_grades import RecordedGrades, check_scale
+from relevance_distillery.collections.recorded_grades import (
+    RecordedGrades,
+    check_scale,
+    read_recorded_grades,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.kinds import KINDS
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import RegisteredJudge, State
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
+
+
+def recorded_grades_of(filepath: str | None = None, judge: str | None = None) -> RecordedGrades:
+    """The grades that the parameters `grades` (or `train_set`) and `judge` name.
+
+    Args:
+        filepath: Files of grades or BEIR folders, separated by `;`; None for none.
+        judge: Whose grades a folder's are: NAME or `recorded:NAME` for `judges/NAME.tsv`,
+            `human` for people's. Kinds of judge that are not recorded name none; a judge that is
+            made of others names them itself, and each reads its own file.
+
+    Raises:
+        UserError: As `read_recorded_grades`.
+    """
+    locations = None if filepath is None else str(filepath)
+    kind, _, model = str(judge or "").partition(":")
+    if kind in KINDS and KINDS[kind].composite:
+        return replace(read_recorded_grades(None, None), locations=locations)
+    return read_recorded_grades(locations, (model if kind in KINDS else str(judge or "")) or None)
 
 
 class RecordedJudge(RegisteredJudge):

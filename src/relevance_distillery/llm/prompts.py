@@ -70,14 +70,16 @@ class Prompt:
         self._check(tree)
 
     @classmethod
-    def read(cls, path: Path, requires: Iterable[str] = (), allows: Iterable[str] = ()) -> Prompt:
+    def read(
+        cls, path: str | Path, requires: Iterable[str] = (), allows: Iterable[str] = ()
+    ) -> Prompt:
         """A prompt from its file.
 
         Raises:
             UserError: The file is missing or not UTF-8, or as `__init__`.
         """
         try:
-            source = path.read_text(encoding="utf-8-sig")
+            source = Path(path).expanduser().read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:
             raise UserError(f"prompt {path}: no such file; check the path") from error
         except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,22 @@ from relevance_distillery.people.cells import unescape
 _DELIMITERS = ",;\t"
 
 
+def returned_files(filepath: str) -> list[Path]:
+    """The files of sheets that came back, in the order given, each once.
+
+    Args:
+        filepath: One file, or several separated by `;`.
+
+    Raises:
+        UserError: None was given.
+    """
+    parts = [part.strip() for part in str(filepath).split(";")]
+    files = [Path(part).expanduser() for part in parts if part]
+    if not files:
+        raise UserError('no sheet was given; name it with --params="sheet=FILE"')
+    return list(dict.fromkeys(files))
+
+
 @dataclass(frozen=True)
 class Row:
     """One graded row.

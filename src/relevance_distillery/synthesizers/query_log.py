@@ -31,9 +31,9 @@ class QueryLog:
     locations: tuple[Path, ...] = ()
 
     @classmethod
-    def parse(cls, location: str | Path | None) -> QueryLog:
+    def parse(cls, filepath: str | Path | None = None) -> QueryLog:
         """From one path, several separated by `;`, or None for no log."""
-        parts = [part.strip() for part in str(location or "").split(";")]
+        parts = [part.strip() for part in str(filepath or "").split(";")]
         return cls(tuple(Path(part).expanduser() for part in parts if part))
 
     def read(self) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -37,7 +37,7 @@ class Runs:
         return Runs(self.ranked[kept].reset_index(drop=True), self.systems, self.facts)
 
 
-def read_runs(locations: str | Path) -> Runs:
+def read_runs(locations: str | Path | None) -> Runs:
     """Read the runs of one or several systems.
 
     Args:
@@ -46,9 +46,11 @@ def read_runs(locations: str | Path) -> Runs:
             with query_id, document_id and score or rank, each but Parquet also `.gz`.
 
     Raises:
-        UserError: Nothing is there, a file cannot be understood (the message names the row), or
-            two files have one name.
+        UserError: None was given, nothing is there, a file cannot be understood (the message names
+            the row), or two files have one name.
     """
+    if not locations:
+        raise UserError('no runs were given; pass --params="runs=DIR", a folder of run files')
     files = _files(str(locations))
     parts, facts = [], {}
     for name, path in files.items():

@@ -48,7 +48,7 @@ class TextSources:
         inside = _inside(self.benchmark, "queries")
         tables = [benchmark.queries if inside is None else read_queries(inside)]
         if self.queries:
-            path = Path(self.queries).expanduser()
+            path = Path(str(self.queries)).expanduser()
             tables.append(
                 read_queries(table_at(path, "queries") or path if path.is_dir() else path)
             )

@@ -43,7 +43,7 @@ class Ledger:
         batches: Batches that were handed in and not collected yet.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         """Name the file; its folder is made on first use."""
         self.path = Path(path)
         self.batches = BatchJobs(self)

@@ -1,4 +1,4 @@
-"""The index, the ledger and recorded grades as datasets."""
+"""The BM25 index as a catalog entry."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import pytest
 from kedro.io import DatasetError
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.datasets.bm25_index import BM25IndexDataset
-from relevance_distillery.datasets.grades import RecordedGradesDataset
-from relevance_distillery.datasets.ledger import LedgerDataset
+from relevance_distillery.datasets import BM25IndexDataset
 from relevance_distillery.errors import UserError
 
 
@@ -46,15 +44,15 @@ def test_an_unchanged_index_is_not_written_again(tmp_path):
     assert (tmp_path / "bm25" / "index.json").stat().st_ino == before
 
 
-def test_a_kill_between_the_renames_loses_nothing(tmp_path):
+def test_after_a_kill_between_the_renames_mining_writes_the_index_again(tmp_path):
     dataset = BM25IndexDataset(filepath=tmp_path / "bm25")
     dataset.save(index_of("some words"))
     (tmp_path / "bm25").rename(tmp_path / ".bm25.old")
-    (tmp_path / ".bm25.tmp").mkdir()
 
-    assert hits(dataset.load(), "some") == ["0"]
+    assert not dataset.exists()
     dataset.save(index_of("other words"))
     assert hits(dataset.load(), "other") == ["0"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bm25"]
 
 
 def test_a_half_written_index_does_not_exist(tmp_path):
@@ -64,22 +62,3 @@ def test_a_half_written_index_does_not_exist(tmp_path):
     assert not dataset.exists()
     with pytest.raises((UserError, DatasetError)):
         dataset.load()
-
-
-def test_the_ledger_is_a_handle(tmp_path):
-    dataset = LedgerDataset(filepath=tmp_path / "ledger.sqlite")
-
-    assert dataset.exists()
-    assert not (tmp_path / "ledger.sqlite").exists()
-    assert dataset.load().counts() == {"verdicts": 0, "failures": 0}
-    with pytest.raises(DatasetError, match="handle"):
-        dataset.save(object())
-
-
-def test_recorded_grades_are_empty_without_a_file(tmp_path):
-    assert RecordedGradesDataset().load().grades.empty
-    path = tmp_path / "mine.tsv"
-    path.write_text("query-id\tcorpus-id\tscore\n1\ta\t2\n")
-
-    found = RecordedGradesDataset(filepath=str(path)).load()
-    assert (found.name, found.grades["grade"].tolist()) == ("mine", [2])
