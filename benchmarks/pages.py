@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
-from relevance_distillery.reporting.wording import dollars, figure, rate
+from relevance_distillery.reporting.formats import dollars, figure, rate
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "results"

@@ -18,7 +18,7 @@ from relevance_distillery.evaluation.agreement.metrics import METRICS
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval, ratio
 from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.llm.prices import Price
-from relevance_distillery.reporting.wording import dollars, rate, times
+from relevance_distillery.reporting.formats import dollars, rate, times
 
 GLOBALS = ROOT / "conf" / "base" / "globals.yml"
 CHARACTERS_PER_TOKEN = 4.0

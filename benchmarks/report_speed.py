@@ -30,8 +30,8 @@ from relevance_distillery.evaluation.agreement import measurement
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.pipelines.reporting.page import write_grades_report
 from relevance_distillery.reporting.figures import draw_figures
+from relevance_distillery.reporting.report import grades_report
 
 PAGE = PAGES / "report-speed.md"
 LIMIT_SECONDS = 120.0
@@ -152,8 +152,13 @@ def report(queries: int, documents: int, resamples: int, clock: Clock) -> dict[s
     shown = clock.timed("examples of disagreement", pick)(table, pairs, judges, SCALE, 12)
     cost: dict[str, Any] = {"judges": {}, "assumptions": []}
     figures = clock.timed("pictures", draw_figures)(agreement, cost)
-    page, _ = clock.timed("the page, with and without texts", write_grades_report)(
-        agreement, cost, benchmark, shown
+    page, _ = clock.timed("the page, with and without texts", grades_report)(
+        {
+            "agreement": agreement,
+            "cost": cost,
+            "benchmark": benchmark | {"skipped": {}},
+            "disagreements": shown,
+        }
     )
     seconds, busy = time.perf_counter() - started, time.process_time() - processor
     content = json.dumps(agreement, allow_nan=False)

@@ -22,7 +22,7 @@ from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, i
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.calibration import cut_points_like, midpoints
 from relevance_distillery.labeler.recalibration import Graded, Rules, recalibrate
-from relevance_distillery.reporting.wording import figure
+from relevance_distillery.reporting.formats import figure
 
 METRICS = ("kappa", "quadratic_kappa", "binary_kappa", "pairwise_accuracy")
 TITLES = ("κ", "quadratic κ", "binary κ", "pairwise accuracy")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.agreement.estimates import Difference, conclude
+from relevance_distillery.evaluation.agreement.estimates import Difference, Options, conclude
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.cost import (
     LabelPrice,
@@ -14,24 +14,24 @@ from relevance_distillery.evaluation.cost import (
     break_even,
     measure_throughput,
     price_by_machine,
-    price_by_tokens,
     ratio,
 )
-from relevance_distillery.evaluation.promotion import compare_kappa, decide
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
+from relevance_distillery.reporting.promotion import compare_kappa, decide
+
+QUICK = Options(resamples=200, permutations=50)
 
 
 def test_prices() -> None:
     machine = price_by_machine(3.6, Throughput((10.0, 30.0, 20.0), 5))
     assert machine.speed == 20.0
     assert machine.usd_per_1000 == pytest.approx(0.05)
-    assert price_by_tokens(400, 10, 2.5, 10).usd_per_1000 == pytest.approx(1.1)
 
 
 def test_break_even_counts_labels_and_training() -> None:
     student = price_by_machine(3.6, Throughput((20.0,), 5))
-    teacher = price_by_tokens(400, 10, 2.5, 10)
+    teacher = LabelPrice(1.1, "list price")
     found = break_even(student, teacher, 1000, training_seconds=1800, usd_per_hour=3.6)
     assert found["labels"] == int(np.ceil((1.1 + 1.8) / ((1.1 - 0.05) / 1000)))
     assert break_even(teacher, student, 1000, 0, 0)["labels"] is None
@@ -102,14 +102,14 @@ def test_difference_is_paired() -> None:
     human = rng.integers(0, 4, 400)
     judge = np.clip(human + rng.integers(-1, 2, 400), 0, 3).astype(float)
     one = GradedPairs(human, judge, query, 40)
-    same = compare_kappa(one, one, SCALE, 200, 50)
+    same = compare_kappa(one, one, SCALE, QUICK)
     assert same.interval == Interval(0.0, 0.0, 0.0)
     assert decide("auto", True, same, "1").promote
     worse = GradedPairs(human, np.where(rng.random(400) < 0.5, 3 - judge, judge), query, 40)
-    found = compare_kappa(one, worse, SCALE, 200, 50)
+    found = compare_kappa(one, worse, SCALE, QUICK)
     assert found.conclusion == "superior"
     assert found.p == pytest.approx(1 / 51)
-    back = decide("auto", True, compare_kappa(worse, one, SCALE, 200, 50), "1")
+    back = decide("auto", True, compare_kappa(worse, one, SCALE, QUICK), "1")
     assert not back.promote
     assert back.reason.startswith("inferior")
     with pytest.raises(ValueError, match="same pairs"):

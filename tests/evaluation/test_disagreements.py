@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relevance_distillery.evaluation.disagreements import pick
-from relevance_distillery.evaluation.excerpts import EXCERPT, excerpt, segments
+from relevance_distillery.evaluation.disagreements import EXCERPT, excerpt, pick, segments
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.text.terms import analyzer
 

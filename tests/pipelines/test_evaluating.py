@@ -25,9 +25,9 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.evaluating import create_pipeline
-from relevance_distillery.pipelines.evaluating.page import write_page
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.reporting.system_evaluation import write_page
 from relevance_distillery.scoring.grading_job import JudgeGrader
 
 QUERIES, DOCUMENTS = 24, 30

@@ -18,33 +18,23 @@ from relevance_distillery.evaluation.agreement.measurement import Options, measu
 from relevance_distillery.evaluation.agreement.metrics import METRICS
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.pipelines.reporting import page as pages
-from relevance_distillery.reporting.figures import draw_figures
-from relevance_distillery.reporting.sections.comparisons import differences
-from relevance_distillery.reporting.sections.drawing import (
+from relevance_distillery.pipelines.reporting import nodes
+from relevance_distillery.reporting.charts import (
     linear_axis,
     linear_ticks,
     log_axis,
     log_ticks,
     spread_labels,
 )
-from relevance_distillery.reporting.sections.prices import known_prices
-from relevance_distillery.reporting.wording import listed, shorten
+from relevance_distillery.reporting.comparisons import differences
+from relevance_distillery.reporting.diagrams import known_prices
+from relevance_distillery.reporting.figures import draw_figures
+from relevance_distillery.reporting.formats import listed, shorten
 
 HOSTILE = "<script>alert(1)</script>"
 SECRET = "zebrafish"
 OPTIONS = Options(resamples=100, permutations=100, slice_pairs=10)
 FACTS = {"name": "house", "human": True, "kind": "own_corpus", "digest": "f00d"}
-NEW_KEYS = (
-    "comparisons",
-    "one_scale",
-    "calibration",
-    "thresholds",
-    "sample_size",
-    "other_benchmarks",
-    "roles",
-    "sources",
-)
 PROMOTION: dict[str, Any] = {
     "name": "relevance-labeler",
     "version": "1",
@@ -69,6 +59,8 @@ COST: dict[str, Any] = {
     "judges": {
         "student": {
             "usd_per_1000_labels": 0.0002,
+            "measured_usd_per_1000_labels": 0.0002,
+            "list_usd_per_1000_labels": None,
             "usd_basis": "measured",
             "pairs_per_second": 150.0,
             "speed_basis": "measured",
@@ -76,6 +68,8 @@ COST: dict[str, Any] = {
         },
         "teacher": {
             "usd_per_1000_labels": 1.2,
+            "measured_usd_per_1000_labels": None,
+            "list_usd_per_1000_labels": 1.2,
             "usd_basis": "list price",
             "pairs_per_second": None,
             "speed_basis": "not known",
@@ -150,7 +144,7 @@ def judged() -> dict[str, Any]:
 
 
 def student_page(given: dict[str, Any], cost: dict[str, Any] | None = None) -> tuple[str, str]:
-    return pages.write_report(
+    return nodes.write_report(
         given["agreement"],
         cost or COST,
         {"name": "house", "digest": "f00d", "skipped": {"gone: 1": ["d99"]}},
@@ -164,7 +158,7 @@ def student_page(given: dict[str, Any], cost: dict[str, Any] | None = None) -> t
 
 
 def grades_page(given: dict[str, Any], cost: dict[str, Any] | None = None) -> tuple[str, str]:
-    return pages.write_grades_report(
+    return nodes.write_grades_report(
         given["agreement"],
         cost or {"judges": {}, "assumptions": []},
         {"name": "house", "digest": "f00d", "skipped": {}},
@@ -222,27 +216,6 @@ def test_the_answer_comes_first(student: dict[str, Any]) -> None:
     said = text_of(student_page(student)[0])
     assert said.startswith("Measured against people's grades: 240 pairs of 24 queries, house.")
     assert said.index("May I use this labeler?") < said.index("quadratic κ") < 600
-
-
-def test_an_older_report_leaves_out_what_it_does_not_have(student: dict[str, Any]) -> None:
-    agreement = {k: v for k, v in student["agreement"].items() if k not in NEW_KEYS}
-    for name in ("student_minus_teacher", "student_minus_base"):
-        agreement[name] = {
-            metric: {k: v for k, v in row.items() if k not in ("conclusion", "p_non_inferior")}
-            for metric, row in agreement[name].items()
-        }
-    agreement["slices"] = {
-        title: [{k: v for k, v in entry.items() if k != "why"} for entry in entries]
-        for title, entries in agreement["slices"].items()
-    }
-    page, _ = student_page({"agreement": agreement, "examples": []})
-    check(page)
-    assert "Is the difference real?" in page
-    assert not {"Is it as right as it is sure?", "Where judge and people differ"} & set(
-        headings(page)
-    )
-    assert "one scale" not in page
-    assert "At each threshold" not in page
 
 
 def test_files_of_grades_are_ranked_by_name(judged: dict[str, Any]) -> None:
@@ -343,11 +316,19 @@ def test_hostile_names_and_texts_are_escaped() -> None:
     )
     people = raters(table).replace({"anna": HOSTILE})
     agreement = measure(table, SCALE, FACTS | {"name": HOSTILE}, people, OPTIONS, roles={})
-    agreement["sources"] = {HOSTILE: {"pairs_in_file": 1, "notes": [HOSTILE]}}
+    counts = dict.fromkeys(("pairs_in_file", "matched", "missing", "unknown"), 1)
+    agreement["sources"] = {HOSTILE: counts | {"notes": [HOSTILE]}}
     agreement["notes"].append(HOSTILE)
-    priced = {"usd_per_1000_labels": 1.0, "usd_basis": HOSTILE, "pairs_per_second": 3.0}
+    priced = {
+        "usd_per_1000_labels": 1.0,
+        "measured_usd_per_1000_labels": None,
+        "list_usd_per_1000_labels": 1.0,
+        "usd_basis": HOSTILE,
+        "pairs_per_second": 3.0,
+        "speed_basis": HOSTILE,
+    }
     cost = {
-        "judges": {HOSTILE: priced | {"list_usd_per_1000_labels": 1.0}},
+        "judges": {HOSTILE: priced},
         "assumptions": [{"name": HOSTILE, "value": 1, "unit": HOSTILE, "source": HOSTILE}],
     }
     examples = pick(table, pairs, [HOSTILE], SCALE)
@@ -401,7 +382,7 @@ def test_both_prices_of_one_judge_are_shown(student: dict[str, Any]) -> None:
         "list_usd_per_1000_labels": 1.2,
         "usd_basis": "measured",
     }
-    assert known_prices(cost["judges"]["teacher"]) == [(0.7, True), (1.2, False)]
+    assert known_prices(cost, "teacher") == [(0.7, True), (1.2, False)]
     said = text_of(student_page(student, cost)[0])
     assert "$0.70" in said
     assert "$1.20" in said
@@ -409,7 +390,12 @@ def test_both_prices_of_one_judge_are_shown(student: dict[str, Any]) -> None:
 
 def test_a_price_of_nothing_is_not_drawn_but_said(student: dict[str, Any]) -> None:
     cost = copy.deepcopy(COST)
-    cost["judges"]["teacher"] |= {"usd_per_1000_labels": 0.0, "usd_basis": "measured"}
+    cost["judges"]["teacher"] |= {
+        "usd_per_1000_labels": 0.0,
+        "measured_usd_per_1000_labels": 0.0,
+        "list_usd_per_1000_labels": None,
+        "usd_basis": "measured",
+    }
     cost["break_even"] = {"labels": None, "reason": "it saves nothing"}
     said = text_of(student_page(student, cost)[0])
     assert "teacher: costs nothing" in said
@@ -428,7 +414,7 @@ def test_small_slices_say_why(student: dict[str, Any]) -> None:
 
 def test_figures_follow_the_judges(student: dict[str, Any], judged: dict[str, Any]) -> None:
     drawn = draw_figures(student["agreement"], COST)
-    assert len(drawn) == len(pages.PLOTS)
+    assert len(drawn) == 5
     assert [len(figure.data) for figure in drawn] == [3, 1, 4, 2, 2]
     assert [trace.marker.symbol for trace in drawn[3].data] == ["circle", "circle-open"]
     assert drawn[3].data[0].error_y.array is not None

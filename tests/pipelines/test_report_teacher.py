@@ -23,7 +23,8 @@ from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting import nodes
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
-from relevance_distillery.reporting import costs
+from relevance_distillery.reporting import cost_report
+from relevance_distillery.reporting.benchmark_grades import teacher_grades
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
 from fault_server import FaultServer
@@ -91,17 +92,16 @@ def pairs(count: int) -> pd.DataFrame:
 def teacher(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cap: float | None, spent: float
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
-    parameters = ReportingParameters(judge="llm:tiny", max_cost_usd=cap)
     state = chosen("llm:tiny", {})
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "any")
-        return nodes._teacher(
+        return teacher_grades(
             benchmark(),
             pairs(6),
             state,
             Ledger(tmp_path / "l.sqlite"),
-            parameters,
+            "llm:tiny",
             Budget(cap, spent),
         )
 
@@ -129,23 +129,23 @@ def test_a_paid_teacher_is_priced_by_its_labels_and_never_timed() -> None:
     state = chosen("llm:tiny", {})
     labels = pd.DataFrame({"model": ["tiny", "tiny", "other"], "cost_usd": [0.1, 0.3, 5.0]})
     parameters = ReportingParameters().cost
-    price = costs.price_of_labels(state, labels, parameters)
+    price = cost_report.price_of_labels(state, labels, parameters)
     assert price is not None
     assert price.usd_per_1000 == pytest.approx(200.0)
     assert price.speed is None
-    free = costs.price_of_labels(state, labels.assign(cost_usd=0.0), parameters)
+    free = cost_report.price_of_labels(state, labels.assign(cost_usd=0.0), parameters)
     assert free is not None
     assert (free.usd_per_1000, free.usd_basis) == (0.0, "measured")
-    unknown = costs.price_of_labels({**state, "price": None}, labels, parameters)
+    unknown = cost_report.price_of_labels({**state, "price": None}, labels, parameters)
     assert unknown is not None
     assert unknown.usd_per_1000 is None
-    assert costs.price_of_labels({"judge": "embedded"}, labels, parameters) is None
+    assert cost_report.price_of_labels({"judge": "embedded"}, labels, parameters) is None
 
 
 def test_a_language_model_in_this_process_has_the_speed_of_its_labels() -> None:
     state = {"judge": "transformers", "model": "tiny abc"}
     labels = pd.DataFrame({"model": ["tiny abc"] * 2, "seconds": [0.25, 0.75]})
-    price = costs.price_of_labels(state, labels, ReportingParameters().cost)
+    price = cost_report.price_of_labels(state, labels, ReportingParameters().cost)
     assert price is not None
     assert price.speed == pytest.approx(2.0)
     assert price.usd_per_1000 == pytest.approx(1000 * 0.1 / 3600 / 2.0)
@@ -159,13 +159,13 @@ def test_measured_and_list_price_of_a_paid_teacher_stand_apart() -> None:
     parameters = ReportingParameters(judge="llm:tiny").model_copy(
         update={"cost": ReportingParameters().cost.model_copy(update={"prices": PRICES})}
     )
-    measured = costs.price_of_labels(state, labels, parameters.cost)
+    measured = cost_report.price_of_labels(state, labels, parameters.cost)
     assert measured is not None
-    listed = costs.listed_price("llm:tiny", state, parameters.cost)
+    listed = cost_report.listed_price("llm:tiny", state, parameters.cost)
     assert listed is PRICES["tiny"]
-    both = costs.with_list_price(measured, listed, pairs(2), labels, parameters.cost)
+    both = cost_report.with_list_price(measured, listed, pairs(2), labels, parameters.cost)
     row = both.as_json()
     assert row["usd_per_1000_labels"] == row["measured_usd_per_1000_labels"] == 2.0
     assert row["list_usd_per_1000_labels"] == pytest.approx(0.11)
     assert row["usd_basis"] == "measured"
-    assert costs.listed_price("embedded", {"judge": "embedded"}, parameters.cost) is None
+    assert cost_report.listed_price("embedded", {"judge": "embedded"}, parameters.cost) is None

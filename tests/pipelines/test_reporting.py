@@ -27,9 +27,10 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.document_grades import best_of_passages
 from relevance_distillery.llm.prices import Budget
-from relevance_distillery.pipelines.reporting import create_pipeline, nodes, page
+from relevance_distillery.pipelines.reporting import create_pipeline, nodes
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.reporting.benchmark_grades import teacher_grades
 from relevance_distillery.reporting.figures import draw_figures
 
 WORDS = ("berth", "crane", "sensor", "invoice", "holiday", "pager", "badge", "canteen")
@@ -208,7 +209,7 @@ def report(results: dict[str, Any], **promotion: Any) -> str:
         "reason": "there was no champion",
         "margin": 0.03,
     }
-    return page.write_report(
+    return nodes.write_report(
         results["agreement"],
         results["cost"],
         results["facts"],
@@ -283,8 +284,8 @@ def test_teacher_through_the_ledger(
 ) -> None:
     (folder / "judges" / "big.tsv").unlink()
     benchmark = load_benchmark(folder, SCALE)
-    teacher, failures, reason = nodes._teacher(
-        benchmark, results["pairs"], state, Ledger(tmp_path / "l.sqlite"), PARAMETERS, Budget(None)
+    teacher, failures, reason = teacher_grades(
+        benchmark, results["pairs"], state, Ledger(tmp_path / "l.sqlite"), "big", Budget(None)
     )
     assert reason == ""
     assert teacher is not None
@@ -298,12 +299,12 @@ def test_no_teacher_where_nothing_is_recorded(
     (folder / "judges" / "big.tsv").unlink()
     table = pd.DataFrame({"query_id": ["x"], "document_id": ["y"], "grade": [2]})
     state = RecordedJudge(RecordedGrades("big", table), SCALE).to_state()
-    teacher, failures, reason = nodes._teacher(
+    teacher, failures, reason = teacher_grades(
         load_benchmark(folder, SCALE),
         results["pairs"],
         state,
         Ledger(tmp_path / "l.sqlite"),
-        PARAMETERS,
+        "big",
         Budget(None),
     )
     assert (teacher, len(failures)) == (None, 0)
@@ -319,8 +320,8 @@ def test_a_recorded_judge_of_another_collection_is_no_teacher(
     benchmark = load_benchmark(folder, SCALE)
     ledger = Ledger(tmp_path / "l.sqlite")
     # It graded q0 and d0, which are another query and another document here.
-    teacher, _, reason = nodes._teacher(
-        benchmark, results["pairs"], state, ledger, PARAMETERS, Budget(None)
+    teacher, _, reason = teacher_grades(
+        benchmark, results["pairs"], state, ledger, "big", Budget(None)
     )
     assert teacher is None
     assert "no grades by big for this benchmark" in reason

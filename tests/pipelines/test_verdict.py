@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from relevance_distillery.evaluation.agreement.estimates import conclude
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
+from relevance_distillery.reporting.formats import dollars, span
 from relevance_distillery.reporting.verdict import decide_best, decide_verdict
-from relevance_distillery.reporting.wording import dollars, span
 
 
 def row(estimate: float, low: float, high: float) -> dict[str, Any]:
-    return {"quadratic_kappa": {"estimate": estimate, "low": low, "high": high}}
+    """A figure, as a difference with the conclusion that its interval allows."""
+    conclusion = conclude(Interval(estimate, low, high), 0.03)
+    figure = {"estimate": estimate, "low": low, "high": high, "conclusion": conclusion}
+    return {"quadratic_kappa": figure}
 
 
 def agreement(
@@ -27,6 +32,8 @@ def agreement(
         "judges": {"student": row(student, student - 0.1, student + 0.1)},
         "student_minus_teacher": row(*teacher) if teacher else {},
         "student_minus_base": row(*base),
+        "human_ceiling": {},
+        "comparisons": [],
     }
 
 
@@ -43,7 +50,7 @@ def agreement(
         (agreement((0.01, -0.02, 0.04), base=(-0.2, -0.3, -0.1)), "Not yet"),
         (agreement((0.01, -0.02, 0.04), student=0.1), "Not yet"),
         (agreement((0.01, -0.02, 0.04), queries=12), "Perhaps"),
-        (agreement((0.01, -0.02, 0.04), human=False), "A good rehearsal"),
+        (agreement((0.01, -0.02, 0.04), human=False), "Agrees with the reference grades"),
         (agreement((0.01, -0.05, 0.07), human=False), "Perhaps"),
     ],
 )

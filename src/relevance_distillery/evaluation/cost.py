@@ -1,4 +1,4 @@
-"""What a label costs and how long it takes, with every assumption named."""
+"""What a label costs and how long it takes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def measure_throughput(
 ) -> Throughput:
     """Time a judge: one part of the pairs to warm up, which does not count, then one a run.
 
-    The parts are disjoint, so that nothing that a judge remembers of a pair helps it.
+    The parts are disjoint, so that no cache of a judge makes it look faster.
 
     Args:
         grade: Grades a table of pairs from scratch.
@@ -87,9 +87,7 @@ class LabelPrice:
 
     def as_json(self) -> dict[str, Any]:
         """For cost.json."""
-        basis: Basis = "measured" if self.throughput else "not known"
-        if basis == "not known" and self.pairs_per_second is not None:
-            basis = "list price"
+        speed_basis = "not known" if self.pairs_per_second is None else "stated"
         return {
             "usd_per_1000_labels": number(self.usd_per_1000),
             "usd_basis": self.usd_basis,
@@ -98,7 +96,7 @@ class LabelPrice:
             ),
             "list_usd_per_1000_labels": number(self.list_usd_per_1000),
             "pairs_per_second": number(self.speed),
-            "speed_basis": "stated" if basis == "list price" else basis,
+            "speed_basis": "measured" if self.throughput else speed_basis,
             "runs": [number(run) for run in self.throughput.runs] if self.throughput else [],
             "pairs_a_run": self.throughput.pairs if self.throughput else 0,
         }
@@ -109,19 +107,6 @@ def price_by_machine(usd_per_hour: float, throughput: Throughput) -> LabelPrice:
     return LabelPrice(
         1000.0 * usd_per_hour / 3600.0 / throughput.pairs_per_second, "measured", throughput
     )
-
-
-def price_by_tokens(
-    input_tokens: float,
-    output_tokens: float,
-    usd_per_million_input: float,
-    usd_per_million_output: float,
-    pairs_per_second: float | None = None,
-) -> LabelPrice:
-    """A judge that is paid by the token; tokens are those of one pair."""
-    usd = input_tokens * usd_per_million_input + output_tokens * usd_per_million_output
-    listed = usd / 1000.0
-    return LabelPrice(listed, "list price", None, pairs_per_second, listed)
 
 
 def break_even(

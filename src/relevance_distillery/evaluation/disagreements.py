@@ -1,31 +1,39 @@
-"""Where a judge and people differ, as examples that a person can read and decide.
+"""The worst disagreements of judges with people, as excerpts with the query's words marked.
 
-Which words a judge may have gone by is shown by marking those that query and document share;
-matching is by stems, as in the lexical channel.
+Words match by their stems, as in the lexical channel.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
-from relevance_distillery.evaluation.excerpts import excerpt, plain, segments
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.text.terms import Analyzer, analyzer
+
+EXCERPT = 400
+"""Longest excerpt of a document, in characters."""
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f]")
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+Segments = list[list[Any]]
+"""A text in pieces: [text, whether it matches the query]."""
 
 KINDS = ("too generous", "too strict")
 
 _KEY = ["query_id", "document_id"]
 _TEXTS_FOR_FREQUENCIES = 2000
 _COMMON, _COMMON_TEXTS = 0.15, 3
-"""A query's word that stands in more than this share of the documents, and in more documents
-than this, explains nothing."""
+"""A word of the query that occurs in more than this share of the documents, and in more documents
+than this, is not marked."""
 
 
 def pick(
@@ -43,11 +51,11 @@ def pick(
         grades: The benchmark_grades table; columns query_id, document_id, human, NAME_grade.
         pairs: Texts, columns query_id, query, document_id, title, text and perhaps heading;
             several rows a pair where a document was split. None where there are no texts.
-        judges: Whose errors are looked for; the grades of all others are shown beside.
+        judges: Whose errors are listed, with the grades of all others.
         scale: The grades.
         most: How many examples at most.
         seed: Decides between disagreements of one size.
-        language: Stemmer for the marks, see `channels.terms.stemmer_name`.
+        language: Stemmer for the marks, see `text.terms`.
 
     Returns:
         Examples, ready for JSON: query_id, document_id, judge (whose error it is), kind (one
@@ -135,7 +143,7 @@ def _add_texts(found: list[dict[str, Any]], pairs: pd.DataFrame, words: Analyzer
         if rows is None:
             continue
         query = plain(rows["query"].iloc[0])
-        terms = _telling(words.terms(query), share, limit)
+        terms = _distinctive(words.terms(query), share, limit)
         title = plain(rows["title"].iloc[0]) if "title" in rows else ""
         pieces = [
             excerpt(plain(text), terms, words) for text in dict.fromkeys(rows["text"].tolist())
@@ -152,7 +160,7 @@ def _shared(rows: pd.DataFrame, title: str, words: Analyzer) -> set[str]:
 
 
 def _frequencies(pairs: pd.DataFrame, words: Analyzer) -> tuple[dict[str, float], float]:
-    """Share of the documents that each term stands in, and above which share it is common.
+    """Document frequency of each term as a share, and the share above which it is common.
 
     From at most 2,000 texts, evenly spread.
     """
@@ -163,9 +171,109 @@ def _frequencies(pairs: pd.DataFrame, words: Analyzer) -> tuple[dict[str, float]
     return shares, max(_COMMON, _COMMON_TEXTS / len(texts))
 
 
-def _telling(terms: Sequence[str], share: Mapping[str, float], limit: float) -> dict[str, float]:
-    """The query's terms that are worth a mark, with their inverse document frequency."""
+def _distinctive(
+    terms: Sequence[str], share: Mapping[str, float], limit: float
+) -> dict[str, float]:
+    """The query's terms to mark, with their inverse document frequency."""
     rare = {term for term in terms if share.get(term, 0.0) <= limit}
     return {
         term: math.log(1.0 + 1.0 / max(share.get(term, 0.0), 1e-4)) for term in (rare or set(terms))
     }
+
+
+def excerpt(
+    text: str, terms: Mapping[str, float], words: Analyzer, longest: int = EXCERPT
+) -> tuple[float, Segments]:
+    """The passage of a text with the most weight of query terms, its matching words marked.
+
+    Args:
+        text: One line of text.
+        terms: Stemmed terms of the query and their weights.
+        words: Splits and stems the text.
+        longest: Most characters, the dots at a cut end not counted.
+
+    Returns:
+        Its weight (each term once, repetitions a tenth), and its segments.
+    """
+    located = words.located(text)
+    hits = [
+        (start, end, found)
+        for start, end, parts in located
+        if (found := [part for part in parts if part in terms])
+    ]
+    best, first, last = _densest(hits, terms, longest)
+    # The matches are in the middle of what is shown.
+    spare = max(0, longest - (last - first)) // 2
+    first, last = max(0, first - spare), last + spare
+    if first == 0:
+        last = max(last, longest)
+    if last > len(text):
+        first, last = max(0, min(first, len(text) - longest)), len(text)
+    first = next((start for start, end, _ in located if start >= first or end > last), first)
+    last = next((end for _, end, _ in reversed(located) if end <= last), last)
+    if last <= first:  # one endless word
+        first, last = 0, min(len(text), longest)
+    if len(text) - last <= 3:
+        last = len(text)
+    shown = segments(text[first:last], terms.keys(), words)
+    return best, _with_dots(shown, first > 0, last < len(text))
+
+
+def _densest(
+    hits: Sequence[tuple[int, int, Sequence[str]]], terms: Mapping[str, float], longest: int
+) -> tuple[float, int, int]:
+    """Weight, start and end of the best window; one window slides over the matches."""
+    best, first, last = 0.0, 0, 0
+    counts: Counter[str] = Counter()
+    left = 0
+    for start, end, parts in hits:
+        counts.update(parts)
+        while hits[left][0] < end - longest and hits[left][0] < start:
+            counts.subtract(hits[left][2])
+            left += 1
+        weight = sum(
+            terms[part] * (1 + (count - 1) / 10) for part, count in counts.items() if count > 0
+        )
+        if weight > best:
+            best, first, last = weight, hits[left][0], end
+    return best, first, last
+
+
+def segments(text: str, terms: Iterable[str], words: Analyzer) -> Segments:
+    """A text in pieces of which every other one matches a term.
+
+    Args:
+        text: Any text.
+        terms: Stemmed terms.
+        words: Splits and stems the text.
+
+    Returns:
+        [text, matched]; joined they are `text`.
+    """
+    wanted = set(terms)
+    found: Segments = []
+    at = 0
+    for start, end, parts in words.located(text):
+        if wanted.intersection(parts):
+            if start > at:
+                found.append([text[at:start], False])
+            found.append([text[start:end], True])
+            at = end
+    if at < len(text):
+        found.append([text[at:], False])
+    return found
+
+
+def _with_dots(shown: Segments, before: bool, after: bool) -> Segments:
+    return [
+        *([["… ", False]] if before else []),
+        *shown,
+        *([[" …", False]] if after else []),
+    ]
+
+
+def plain(text: Any) -> str:
+    """One line, without characters that no page can show or that turn its direction."""
+    if not isinstance(text, str):
+        return ""
+    return " ".join(_UNSEEN.sub(" ", _DIRECTION.sub("", text)).split())

@@ -1,14 +1,16 @@
-"""Plotly figures of the report's main results; Kedro-Viz previews them."""
+"""The report's main results as plotly figures, which Kedro-Viz previews."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING, Any
 
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
-from relevance_distillery.reporting.sections.naming import Judges, judges_of
-from relevance_distillery.reporting.sections.prices import known_prices
+from relevance_distillery.reporting.charts import plotly_figure, whiskers
+from relevance_distillery.reporting.diagrams import known_prices
+from relevance_distillery.reporting.judge_names import Judges, judges_of
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _ROLES = {"student": "#0b6e6e", "teacher": "#8a5a00", "base": "#7a7f87"}
 _PEOPLE = "#2b3a55"
@@ -46,18 +48,9 @@ def _colour(judges: Judges, name: str) -> str:
     return _TONES[place % len(_TONES)]
 
 
-def _styled(figure: go.Figure, title: str) -> go.Figure:
-    return figure.update_layout(
-        title=title,
-        template="plotly_white",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        margin={"l": 70, "r": 20, "t": 50, "b": 50},
-        legend={"orientation": "h", "y": -0.2},
-    )
-
-
 def _agreement(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    figure = go.Figure()
+    truth = "people" if agreement["benchmark"]["human"] else "the reference grades"
+    figure = plotly_figure(f"Agreement with {truth}")
     for judge in judges.main:
         metrics = agreement["judges"][judge]
         names = [name for name in _SHOWN if _known(metrics.get(name))]
@@ -67,33 +60,18 @@ def _agreement(agreement: dict[str, Any], judges: Judges) -> go.Figure:
             x=[name.replace("_", " ") for name in names],
             y=[row["estimate"] for row in rows],
             marker_color=_colour(judges, judge),
-            error_y=_whiskers(rows),
+            error_y=whiskers(rows),
         )
-    truth = "people" if agreement["benchmark"]["human"] else "the reference grades"
-    return _styled(figure.update_layout(barmode="group"), f"Agreement with {truth}")
+    return figure.update_layout(barmode="group")
 
 
 def _known(row: dict[str, Any] | None) -> bool:
     return row is not None and row.get("estimate") is not None
 
 
-def _whiskers(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The limits of intervals as plotly wants them, none where there is no interval."""
-
-    def limit(row: dict[str, Any], side: str) -> float:
-        return float(row["estimate"] if row.get(side) is None else row[side])
-
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(0.0, limit(row, "high") - row["estimate"]) for row in rows],
-        "arrayminus": [max(0.0, row["estimate"] - limit(row, "low")) for row in rows],
-    }
-
-
 def _confusion(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    table = (agreement.get("confusion") or {}).get(judges.first)
-    figure = go.Figure()
+    table = agreement["confusion"].get(judges.first)
+    figure = plotly_figure(f"Where the grades of {judges.label(judges.first) or 'nobody'} fall")
     if table:
         names = [grade["name"] for grade in agreement["scale"]]
         figure.add_heatmap(
@@ -107,13 +85,13 @@ def _confusion(agreement: dict[str, Any], judges: Judges) -> go.Figure:
         )
         figure.update_xaxes(title=judges.label(judges.first))
         figure.update_yaxes(title="reference", autorange="reversed")
-    return _styled(figure, f"Where the grades of {judges.label(judges.first) or 'nobody'} fall")
+    return figure
 
 
 def _grades_given(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    figure = go.Figure()
+    figure = plotly_figure("How often each grade is given")
     names = [grade["name"] for grade in agreement["scale"]]
-    tables = agreement.get("confusion") or {}
+    tables = agreement["confusion"]
     if judges.first in tables:
         counts = tables[judges.first]["counts"]
         figure.add_bar(
@@ -131,24 +109,23 @@ def _grades_given(agreement: dict[str, Any], judges: Judges) -> go.Figure:
                 y=[sum(row[place] for row in counts) for place in range(len(names))],
                 marker_color=_colour(judges, judge),
             )
-    return _styled(figure.update_layout(barmode="group"), "How often each grade is given")
+    return figure.update_layout(barmode="group")
 
 
 def _cost(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges) -> go.Figure:
     """Filled: measured; hollow: a list price. Nothing that costs 0 fits the logarithmic axis."""
-    figure = go.Figure()
+    figure = plotly_figure("Agreement against price")
     for judge in judges.main:
-        facts = (cost.get("judges") or {}).get(judge) or {}
         row = agreement["judges"][judge].get(PRIMARY)
         if row is None or not _known(row):
             continue
-        for price, measured in known_prices(facts):
+        for price, measured in known_prices(cost, judge):
             if price > 0:
                 figure.add_scatter(
                     name=f"{judges.label(judge)} ({'measured' if measured else 'list price'})",
                     x=[price],
                     y=[row["estimate"]],
-                    error_y=_whiskers([row]),
+                    error_y=whiskers([row]),
                     mode="markers+text",
                     text=[judges.label(judge)],
                     textposition="top center",
@@ -160,35 +137,34 @@ def _cost(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges) -> go
                 )
     figure.update_xaxes(title="USD per 1,000 labels", type="log")
     figure.update_yaxes(title="quadratic kappa")
-    return _styled(figure, "Agreement against price")
+    return figure
 
 
 def _reliability(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    figure = go.Figure()
+    figure = plotly_figure("Reliability of the probabilities")
     figure.add_scatter(
         x=[0, 1],
         y=[0, 1],
         mode="lines",
         line={"dash": "dash", "color": "#7a7f87"},
-        name="as sure as right",
+        name="perfect calibration",
     )
-    found = agreement.get("calibration") or {}
     for judge in (*judges.main, *judges.scores):
         rows = [
-            {"said": row["predicted"], "estimate": row["observed"]}
+            {"predicted": row["predicted"], "estimate": row["observed"]}
             | {side: row.get(f"observed_{side}") for side in ("low", "high")}
-            for row in ((found.get(judge) or {}).get("relevant") or {}).get("bins") or []
+            for row in agreement["calibration"].get(judge, {}).get("relevant", {}).get("bins", [])
             if row.get("predicted") is not None and row.get("observed") is not None
         ]
         if rows:
             figure.add_scatter(
                 name=judges.label(judge),
-                x=[row["said"] for row in rows],
+                x=[row["predicted"] for row in rows],
                 y=[row["estimate"] for row in rows],
-                error_y=_whiskers(rows),
+                error_y=whiskers(rows),
                 mode="lines+markers",
                 marker={"color": _colour(judges, judge)},
             )
-    figure.update_xaxes(title="said probability that it is relevant", range=[0, 1])
+    figure.update_xaxes(title="predicted probability of relevant", range=[0, 1])
     figure.update_yaxes(title="share relevant", range=[0, 1])
-    return _styled(figure, "Is it as right as it is sure?")
+    return figure

@@ -7,7 +7,24 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from relevance_distillery.reporting import charts, formats
+
 _TEMPLATES = files("relevance_distillery.reporting") / "templates"
+
+_FILTERS = (
+    charts.bar,
+    formats.count,
+    formats.dollars,
+    formats.figure,
+    formats.interval,
+    formats.listed,
+    formats.p_value,
+    formats.percent,
+    formats.quantity,
+    formats.rate,
+    formats.span,
+    formats.time_for_a_million,
+)
 
 
 def fill(template: str, **values: Any) -> str:
@@ -15,7 +32,7 @@ def fill(template: str, **values: Any) -> str:
 
     Args:
         template: Its file name in `templates/`. It may use the report's style as `css`, and the
-            filters `figure` (digits, a dash for nothing) and `interval` (estimate and limits).
+            functions of `formats` as filters.
         values: What it shows; texts in it may be hostile, they are escaped.
     """
     sources = {
@@ -31,18 +48,6 @@ def fill(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "interval": interval}
+    environment.filters |= {function.__name__: function for function in _FILTERS}
     page = environment.get_template(template)
     return page.render(css=css.read_text(encoding="utf-8"), **values)
-
-
-def figure(value: float | None, digits: int = 3) -> str:
-    """A number with some digits; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def interval(row: dict[str, Any]) -> str:
-    """Estimate and limits of an interval in JSON."""
-    if row["low"] is None or row["high"] is None:
-        return figure(row["estimate"])
-    return f"{figure(row['estimate'])} ({figure(row['low'])} to {figure(row['high'])})"

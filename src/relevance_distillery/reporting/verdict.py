@@ -7,9 +7,9 @@ from typing import Any
 
 from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
-from relevance_distillery.reporting.sections.comparisons import differences
-from relevance_distillery.reporting.sections.naming import Judges, judges_of
-from relevance_distillery.reporting.wording import figure, listed
+from relevance_distillery.reporting.comparisons import differences
+from relevance_distillery.reporting.formats import figure, listed
+from relevance_distillery.reporting.judge_names import Judges, judges_of
 
 SLIGHT = 0.2
 """Agreement up to here is called slight (Landis and Koch, 1977): too little to grade with."""
@@ -58,7 +58,7 @@ def decide_verdict(agreement: dict[str, Any], margin: float, teacher_name: str) 
         kind, answer = "care", "Perhaps"
         because += f" But {benchmark['queries']} queries are too few to be sure."
     if kind == "yes" and not benchmark["human"]:
-        kind, answer = "care", "A good rehearsal"
+        kind, answer = "care", "Agrees with the reference grades"
         because += (
             " Nobody has checked the teacher."
             if held_out
@@ -102,43 +102,35 @@ def _compared(
         return "no", "Not yet", f"It agrees with {truth} less than the untrained model does."
     beats = base.get("low") is not None and base["low"] > 0
     untrained = "" if beats else " It is not shown to beat the untrained model."
+    kind, answer = ("yes", "Yes") if beats else ("care", "Not shown yet")
     if teacher.get("low") is None or teacher.get("high") is None:
         because = f"It agrees with {truth} at quadratic κ {figure(student['estimate'], 2)}"
         because += ", clearly more than the untrained model." if beats else "."
-        return (
-            ("yes" if beats else "care"),
-            ("Yes" if beats else "Not shown yet"),
-            because + untrained,
-        )
+        return kind, answer, because + untrained
     gap = f"{figure(teacher['estimate'], 2, signed=True)} in quadratic κ"
-    if teacher["low"] > 0:
-        said = f"It agrees with {truth} more than its teacher {name} does ({gap})."
-        return ("yes" if beats else "care"), ("Yes" if beats else "Not shown yet"), said + untrained
     if teacher["low"] > -margin:
-        said = f"It agrees with {truth} as well as its teacher {name} does ({gap})."
-        return ("yes" if beats else "care"), ("Yes" if beats else "Not shown yet"), said + untrained
+        degree = "more than" if teacher["low"] > 0 else "as well as"
+        because = f"It agrees with {truth} {degree} its teacher {name} does ({gap})."
+        return kind, answer, because + untrained
     if teacher["high"] < -margin:
-        said = f"It agrees with {truth} less than its teacher {name} does ({gap})."
-        return "care", "For some uses", said + untrained
+        because = f"It agrees with {truth} less than its teacher {name} does ({gap})."
+        return "care", "For some uses", because + untrained
     allow = (
         f"the data allow {figure(teacher['low'], 2, signed=True)} to "
         f"{figure(teacher['high'], 2, signed=True)} and a loss of {margin:g} would matter"
     )
-    if teacher["estimate"] >= -margin:
-        said = f"On these pairs it agrees with {truth} about as well as its teacher {name}"
-    else:
-        said = f"On these pairs it agrees with {truth} less than its teacher {name}"
-    answer = "Not shown yet"
+    degree = "about as well as" if teacher["estimate"] >= -margin else "less than"
+    because = f"On these pairs it agrees with {truth} {degree} its teacher {name} ({gap})"
     if beats:
         answer = "Probably" if benchmark["human"] else "Perhaps"
-    return "care", answer, f"{said} ({gap}), but {allow}.{untrained}"
+    return "care", answer, f"{because}, but {allow}.{untrained}"
 
 
 def decide_best(agreement: dict[str, Any]) -> Verdict:
     """Which of several judges agrees best, or how well a single one does.
 
-    Names one judge where it is shown to be better than every other, and those that it is not
-    told apart from where it is not. The words for a single judge are those of Landis and Koch
+    Names one judge where it is shown to be better than every other, else also those that it is
+    not told apart from. The words for a single judge are those of Landis and Koch
     (1977).
 
     Args:
@@ -159,7 +151,7 @@ def decide_best(agreement: dict[str, Any]) -> Verdict:
         kind = "no"
         answer = "None of them" if len(judges.main) > 1 else answer
         because = f"{judges.first} agrees with {truth} hardly more than chance would ({kappa})."
-    ceiling = (agreement.get("human_ceiling") or {}).get(PRIMARY) or {}
+    ceiling = agreement["human_ceiling"].get(PRIMARY, {})
     if ceiling.get("estimate") is not None:
         because += f" People agree with each other at {figure(ceiling['estimate'], 2)}."
     if benchmark["queries"] < FEW_QUERIES:
@@ -179,18 +171,17 @@ def _rank(agreement: dict[str, Any], judges: Judges, truth: str, kappa: str) -> 
         name: (differences(agreement, first, name).get(PRIMARY) or {}).get("conclusion")
         for name in others
     }
-    close = [name for name, said in conclusions.items() if said != "superior"]
+    close = [name for name, conclusion in conclusions.items() if conclusion != "superior"]
     if not close:
         rest = "the other" if len(others) == 1 else f"each of the other {len(others)}"
         return "yes", f"It agrees with {truth} at {kappa}, shown to be better than {rest}."
     names = listed(close)
     if len(close) == len(others):
-        said = (
-            "it is not shown to be better than any other"
-            if len(others) > 1
-            else (f"it is not shown to be better than {names}")
+        rest = "any other" if len(others) > 1 else names
+        return (
+            "care",
+            f"It agrees with {truth} at {kappa}, but it is not shown to be better than {rest}.",
         )
-        return "care", f"It agrees with {truth} at {kappa}, but {said}."
     return (
         "care",
         f"It agrees with {truth} at {kappa}, better than {len(others) - len(close)} of the other "

@@ -7,7 +7,6 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.evaluating import nodes
-from relevance_distillery.pipelines.evaluating.page import write_page
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -64,7 +63,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 tags=["evaluating"],
             ),
             Node(
-                func=write_page,
+                func=nodes.write_page,
                 inputs="system_evaluation",
                 outputs="system_evaluation_page",
                 name="write_evaluation_page",

@@ -1,43 +1,29 @@
-"""Grade the benchmark with every judge, measure, decide, report."""
+"""Grade the benchmark with every judge, measure, decide, report.
+
+Nodes import what they compute with, so that registering the pipeline imports none of it.
+"""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.documents import benchmark_documents
+from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.collections.selection import select_pairs
-from relevance_distillery.documents.passages import split_documents
-from relevance_distillery.encoders.sentence_encoder import sentence_encoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation import graders
-from relevance_distillery.evaluation.disagreements import pick
-from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.kinds import KINDS, parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import (
-    is_prepared,
-    prepare_judge,
-    restore_judge,
-    state_name,
-)
-from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.pipelines.synthesis.splitting import splitter_for
-from relevance_distillery.reporting import costs, promotions
-from relevance_distillery.reporting.measuring import agreement_with, of_benchmark
-from relevance_distillery.schemas import Failures, empty
+
+if TYPE_CHECKING:
+    from relevance_distillery.evaluation.agreement.estimates import Options
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +49,12 @@ def select_benchmark_pairs(
         parameters: Unused; a wrong one fails before anything is graded.
 
     Returns:
-        benchmark_pairs and benchmark_facts, see `evaluation.benchmarks.selection.select_pairs`;
+        benchmark_pairs and benchmark_facts, see `collections.selection.select_pairs`;
         the pairs have a column benchmark, the facts a list `others`.
     """
+    from relevance_distillery.collections.selection import select_pairs
+    from relevance_distillery.documents.passages import split_documents
+    from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 
     def split(documents: pd.DataFrame) -> pd.DataFrame:
         return split_documents(documents, splitter_for(synthesis.passages))[0]
@@ -103,6 +92,10 @@ def choose_teacher(
     Returns:
         `judge_state`, unless another judge is asked for by its kind, which is then prepared.
     """
+    from relevance_distillery.judges.kinds import KINDS, parse_judge
+    from relevance_distillery.judges.registry import is_prepared, prepare_judge
+    from relevance_distillery.judges.sources import JudgeSources
+
     if parameters.judge.partition(":")[0] not in KINDS:
         return judge_state  # a recorded judge goes by the name of its file
     asked = parse_judge(parameters.judge)
@@ -131,100 +124,36 @@ def grade_benchmark(
     passages: pd.DataFrame,
     parameters: ReportingParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Grades of every judge for every graded document.
+    """benchmark_grades, benchmark_failures, grading_facts; see `reporting.benchmark_grades`."""
+    from relevance_distillery.reporting import benchmark_grades
 
-    Returns:
-        benchmark_grades (query_id, document_id, benchmark, human, style, query_words, seen,
-        folder, passages, student_grade, student_expected, student_score,
-        student_probabilities, teacher_grade, teacher_expected, teacher_probabilities,
-        base_grade, base_similarity, base_cosine, bm25), benchmark_failures, grading_facts.
-    """
-    student = Labeler.load(labeler)
-    # A recorded judge goes by the name of its file, which the benchmark may know too.
-    by_file = judge_state.get("judge") == "recorded" or parameters.judge == "human"
-    name = parameters.judge if by_file else state_name(judge_state)
-    # One cap holds for the labels and for all benchmarks.
-    spent = float(labeling_report.get("spent_usd", labels["cost_usd"].sum()))
-    budget = Budget(parameters.max_cost_usd, spent)
-    calibration = graders.calibration_pairs(
-        labels, splits, queries, passages, parameters.calibration_pairs, parameters.seed
+    return benchmark_grades.grade_benchmark(
+        benchmark,
+        pairs,
+        labeler,
+        judge_state,
+        ledger,
+        labels,
+        labeling_report,
+        splits,
+        queries,
+        passages,
+        judge=parameters.judge,
+        base_model=parameters.base_model,
+        language=parameters.language,
+        max_cost_usd=parameters.max_cost_usd,
+        most_calibration_pairs=parameters.calibration_pairs,
+        seed=parameters.seed,
     )
-    encoder = None
-    if len(calibration):
-        encoder = UntrainedEncoder(
-            parameters.base_model, student.facts.template, student.facts.precision
-        )
-    tables, lost, taught = [], [], []
-    for one in benchmark.everything:
-        own = of_benchmark(pairs, one)
-        teacher, failures, reason = _teacher(one, own, judge_state, ledger, parameters, budget)
-        base = None
-        if encoder is not None:
-            base = graders.grade_with_base(encoder, own, calibration, one.scale)
-        grades = graders.assemble(
-            benchmark_documents(own).assign(benchmark=one.name),
-            [
-                graders.grade_with_student(student, own),
-                teacher,
-                base,
-                graders.score_with_bm25(one, own, passages, parameters.language),
-            ],
-        )
-        tables.append(grades)
-        lost.append(failures)
-        taught.append(
-            {"name": name, "left_out": reason, "failures": graders.failure_counts(failures)}
-        )
-        if len(failures):
-            logger.warning("teacher %s gave no grade for %d pairs", name, len(failures))
-    facts = {
-        "student": {
-            "digest": student.digest,
-            "base_model": student.facts.base_model,
-            "architecture": student.facts.architecture,
-            "precision": student.facts.precision,
-            "device": str(student.device),
-            "length_slope": student.facts.length_slope,
-        },
-        "teacher": taught[0],
-        "other_teachers": taught[1:],
-        "base": {"model": parameters.base_model, "calibrated_on": len(calibration)},
-    }
-    return pd.concat(tables, ignore_index=True), pd.concat(lost, ignore_index=True), facts
 
 
-def _teacher(
-    benchmark: Benchmark,
-    pairs: pd.DataFrame,
-    judge_state: dict[str, Any],
-    ledger: Ledger,
-    parameters: ReportingParameters,
-    budget: Budget,
-) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
-    """The teacher's grades, its failures, and why there are none where it is left out."""
-    nothing = empty(Failures)
-    if benchmark.kind == "held_out":
-        return None, nothing, "the benchmark is made of its own grades"
-    if parameters.judge == "human":
-        return None, nothing, "people were the teacher"
-    recorded = graders.recorded_teacher(benchmark, parameters.judge.removeprefix("recorded:"))
-    if recorded is not None:
-        return recorded, nothing, ""
-    by_id = judge_state.get("judge") == "recorded"
-    unknown = f"there are no grades by {parameters.judge} for this benchmark"
-    if by_id and benchmark.kind == "own_corpus":
-        # It knows ids of the collection that it graded; here they may name something else.
-        return None, nothing, unknown
-    judge = restore_judge(None, judge_state, benchmark.scale, budget=budget, ledger=ledger)
-    teacher, failures = graders.grade_with_teacher(judge, ledger, pairs)
-    if teacher["teacher_grade"].isna().all():
-        if not by_id:
-            counts = failures["status"].value_counts().sort_index().items()
-            listed = ", ".join(f"{count} {status}" for status, count in counts)
-            return None, failures, f"it gave no grade ({listed})"
-        # A recorded judge that never saw this benchmark failed at nothing.
-        return None, nothing, unknown
-    return teacher, failures, ""
+def collect_grades(
+    benchmark: Benchmark, files: JudgeFiles, parameters: ReportingParameters
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any], pd.DataFrame]:
+    """benchmark_grades, benchmark_facts, grading_facts and texts; see `reporting.judge_files`."""
+    from relevance_distillery.reporting import judge_files
+
+    return judge_files.collect_grades(benchmark, files)
 
 
 def measure_agreement(
@@ -234,20 +163,38 @@ def measure_agreement(
     grading_facts: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
+    """The content of agreement.json for a trained labeler."""
+    from relevance_distillery.reporting.benchmark_agreement import agreement_of_labeler
 
-    Returns:
-        Of the benchmark that decides; of each other one the same in `other_benchmarks`.
-    """
-    facts = [benchmark_facts, *benchmark_facts["others"]]
-    teachers = [grading_facts["teacher"], *grading_facts["other_teachers"]]
-    measured = []
-    for one, own, teacher in zip(benchmark.everything, facts, teachers, strict=True):
-        found = agreement_with(one, of_benchmark(grades, one), own, parameters)
-        if teacher["left_out"]:
-            found["notes"].append(f"No row for the teacher: {teacher['left_out']}.")
-        measured.append(found)
-    return measured[0] | {"other_benchmarks": measured[1:]}
+    options = _options(parameters)
+    return agreement_of_labeler(grades, benchmark, benchmark_facts, grading_facts, options)
+
+
+def measure_grades(
+    grades: pd.DataFrame,
+    benchmark: Benchmark,
+    benchmark_facts: dict[str, Any],
+    grading_facts: dict[str, Any],
+    parameters: ReportingParameters,
+) -> dict[str, Any]:
+    """The content of agreement.json for files of grades."""
+    from relevance_distillery.reporting.judge_files import agreement_of_files
+
+    options = _options(parameters)
+    return agreement_of_files(grades, benchmark, benchmark_facts, grading_facts, options)
+
+
+def _options(parameters: ReportingParameters) -> Options:
+    from relevance_distillery.evaluation.agreement.estimates import Options
+
+    return Options(
+        resamples=parameters.resamples,
+        permutations=parameters.permutations,
+        seed=parameters.seed,
+        level=parameters.confidence,
+        slice_pairs=parameters.slice_pairs,
+        margin=parameters.margin,
+    )
 
 
 def pick_disagreements(
@@ -257,10 +204,32 @@ def pick_disagreements(
     parameters: ReportingParameters,
 ) -> list[dict[str, Any]]:
     """The student's worst disagreements with people, see `evaluation.disagreements.pick`."""
+    return _disagreements(grades, pairs, benchmark, parameters, ["student"])
+
+
+def pick_examples(
+    grades: pd.DataFrame, texts: pd.DataFrame, benchmark: Benchmark, parameters: ReportingParameters
+) -> list[dict[str, Any]]:
+    """Every judge's worst disagreements with people, see `evaluation.disagreements.pick`."""
+    return _disagreements(grades, texts, benchmark, parameters, None)
+
+
+def _disagreements(
+    grades: pd.DataFrame,
+    texts: pd.DataFrame,
+    benchmark: Benchmark,
+    parameters: ReportingParameters,
+    judges: list[str] | None,
+) -> list[dict[str, Any]]:
+    from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
+    from relevance_distillery.evaluation.disagreements import pick
+    from relevance_distillery.reporting.benchmark_agreement import of_benchmark
+
+    own = of_benchmark(grades, benchmark)
     return pick(
-        of_benchmark(grades, benchmark),
-        of_benchmark(pairs, benchmark),
-        ["student"],
+        own,
+        of_benchmark(texts, benchmark),
+        grading_judges(own) if judges is None else judges,
         benchmark.scale,
         parameters.examples,
         parameters.seed,
@@ -278,20 +247,35 @@ def measure_cost(
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
     """The content of cost.json: speed and price of student and teacher, and the break-even."""
-    pairs = of_benchmark(pairs, benchmark)
-    most = min(len(pairs), parameters.cost.throughput_pairs)
+    from relevance_distillery.encoders.sentence_encoder import sentence_encoder
+    from relevance_distillery.judges.registry import restore_judge
+    from relevance_distillery.labeler.inference import Labeler
+    from relevance_distillery.reporting import cost_report
+    from relevance_distillery.reporting.benchmark_agreement import of_benchmark
+
+    pairs, settings = of_benchmark(pairs, benchmark), parameters.cost
+    most = min(len(pairs), settings.throughput_pairs)
     sample = pairs.sample(most, random_state=parameters.seed)
     # An encoder that remembers the benchmark's texts would make the teacher look faster.
     sentence_encoder.cache_clear()
-    student = costs.student_price(Labeler.load(labeler), sample, parameters.cost)
-    teacher = costs.price_of_labels(judge_state, labels, parameters.cost)
+    student = cost_report.student_price(Labeler.load(labeler), sample, settings)
+    teacher = cost_report.price_of_labels(judge_state, labels, settings)
     if teacher is None:
         timed = judge_state.get("judge") in ("embedded", "labeler")
         judge = restore_judge(None, judge_state, benchmark.scale) if timed else None
-        teacher = costs.teacher_price(parameters.judge, judge, sample, labels, parameters.cost)
-    listed = costs.listed_price(parameters.judge, judge_state, parameters.cost)
-    teacher = costs.with_list_price(teacher, listed, sample, labels, parameters.cost)
-    return costs.summarise(student, teacher, labels, training_facts, parameters, listed)
+        teacher = cost_report.teacher_price(parameters.judge, judge, sample, labels, settings)
+    listed = cost_report.listed_price(parameters.judge, judge_state, settings)
+    teacher = cost_report.with_list_price(teacher, listed, sample, labels, settings)
+    return cost_report.summarise(student, teacher, labels, training_facts, settings, listed)
+
+
+def price_grades(
+    grading_facts: dict[str, Any], texts: pd.DataFrame, parameters: ReportingParameters
+) -> dict[str, Any]:
+    """The content of cost.json for files of grades: what they and the price list say."""
+    from relevance_distillery.reporting.cost_report import prices_of_files
+
+    return prices_of_files(grading_facts["judges"], texts, parameters.cost)
 
 
 def promote_labeler(
@@ -303,8 +287,74 @@ def promote_labeler(
     cost: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """Decide whether the registered version becomes the champion, and write it down there."""
+    """Decide whether the registered version becomes the champion, and record it there."""
+    from relevance_distillery.reporting.benchmark_agreement import of_benchmark
+    from relevance_distillery.reporting.promotion import promote
+
     if not registration.get("version"):
         raise UserError("the labeler has no registered version: run `kedro run --pipeline=distill`")
-    grades, pairs = of_benchmark(grades, benchmark), of_benchmark(pairs, benchmark)
-    return promotions.promote(registration, grades, pairs, benchmark, agreement, cost, parameters)
+    return promote(
+        registration,
+        of_benchmark(grades, benchmark),
+        of_benchmark(pairs, benchmark),
+        benchmark,
+        agreement,
+        cost,
+        parameters.promotion,
+        _options(parameters),
+    )
+
+
+def draw_figures(agreement: dict[str, Any], cost: dict[str, Any]) -> tuple[Any, ...]:
+    """Plotly figures, see `reporting.figures.draw_figures`."""
+    from relevance_distillery.reporting.figures import draw_figures
+
+    return draw_figures(agreement, cost)
+
+
+def write_report(
+    agreement: dict[str, Any],
+    cost: dict[str, Any],
+    benchmark_facts: dict[str, Any],
+    grading_facts: dict[str, Any],
+    disagreements: list[dict[str, Any]],
+    promotion: dict[str, Any],
+    labeling_report: dict[str, Any],
+    exclusions: dict[str, Any],
+    training_facts: dict[str, Any],
+) -> tuple[str, str]:
+    """The page of a trained labeler, with texts of queries and documents and without."""
+    from relevance_distillery.reporting.report import labeler_report
+
+    return labeler_report(
+        {
+            "agreement": agreement,
+            "cost": cost,
+            "benchmark": benchmark_facts,
+            "grading": grading_facts,
+            "disagreements": disagreements,
+            "promotion": promotion,
+            "labeling": labeling_report,
+            "exclusions": exclusions,
+            "training": training_facts,
+        }
+    )
+
+
+def write_grades_report(
+    agreement: dict[str, Any],
+    cost: dict[str, Any],
+    benchmark_facts: dict[str, Any],
+    disagreements: list[dict[str, Any]],
+) -> tuple[str, str]:
+    """The page of files of grades, with texts of queries and documents and without."""
+    from relevance_distillery.reporting.report import grades_report
+
+    return grades_report(
+        {
+            "agreement": agreement,
+            "cost": cost,
+            "benchmark": benchmark_facts,
+            "disagreements": disagreements,
+        }
+    )

@@ -6,8 +6,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.reporting import any_judge, nodes
-from relevance_distillery.pipelines.reporting.page import grades_page_nodes, page_nodes
+from relevance_distillery.pipelines.reporting import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -113,7 +112,24 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 name="promote_labeler",
                 tags=["reporting"],
             ),
-            *page_nodes(),
+            _figure_node(),
+            Node(
+                func=nodes.write_report,
+                inputs=[
+                    "agreement",
+                    "cost",
+                    "benchmark_facts",
+                    "grading_facts",
+                    "disagreements",
+                    "promotion",
+                    "labeling_report",
+                    "exclusions",
+                    "training_facts",
+                ],
+                outputs=["report", "report_without_text"],
+                name="write_report",
+                tags=["reporting"],
+            ),
         ]
     )
 
@@ -123,14 +139,14 @@ def create_grades_pipeline(**kwargs: Any) -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=any_judge.lay_grades,
+                func=nodes.collect_grades,
                 inputs=["judged_benchmark", "judge_files", "params:reporting"],
                 outputs=["benchmark_grades", "benchmark_facts", "grading_facts", "judged_texts"],
-                name="lay_grades",
+                name="collect_grades",
                 tags=["reporting"],
             ),
             Node(
-                func=any_judge.measure_grades,
+                func=nodes.measure_grades,
                 inputs=[
                     "benchmark_grades",
                     "judged_benchmark",
@@ -143,14 +159,14 @@ def create_grades_pipeline(**kwargs: Any) -> Pipeline:
                 tags=["reporting"],
             ),
             Node(
-                func=any_judge.price_grades,
+                func=nodes.price_grades,
                 inputs=["grading_facts", "judged_texts", "params:reporting"],
                 outputs="cost",
                 name="price_grades",
                 tags=["reporting"],
             ),
             Node(
-                func=any_judge.pick_examples,
+                func=nodes.pick_examples,
                 inputs=[
                     "benchmark_grades",
                     "judged_texts",
@@ -161,6 +177,29 @@ def create_grades_pipeline(**kwargs: Any) -> Pipeline:
                 name="pick_examples",
                 tags=["reporting"],
             ),
-            *grades_page_nodes(),
+            _figure_node(),
+            Node(
+                func=nodes.write_grades_report,
+                inputs=["agreement", "cost", "benchmark_facts", "disagreements"],
+                outputs=["report", "report_without_text"],
+                name="write_grades_report",
+                tags=["reporting"],
+            ),
         ]
+    )
+
+
+def _figure_node() -> Node:
+    return Node(
+        func=nodes.draw_figures,
+        inputs=["agreement", "cost"],
+        outputs=[
+            "agreement_plot",
+            "confusion_plot",
+            "grade_distribution_plot",
+            "cost_plot",
+            "reliability_plot",
+        ],
+        name="draw_figures",
+        tags=["reporting"],
     )

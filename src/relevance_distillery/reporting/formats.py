@@ -1,7 +1,8 @@
-"""Figures as people read them."""
+"""Numbers and lists as every page prints them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -14,13 +15,19 @@ def figure(value: float | None, digits: int = 3, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def span(row: dict[str, Any], digits: int = 3, signed: bool = False) -> str:
+def span(row: Mapping[str, Any], digits: int = 3, signed: bool = False) -> str:
     """The limits of an interval, `0.47–0.68` or `−0.03 to +0.04`; empty where there are none."""
     if row.get("low") is None or row.get("high") is None:
         return ""
     # The word joiner keeps a narrow column from breaking the line after the dash.
     between = " to " if signed or row["low"] < 0 else "–\u2060"
     return figure(row["low"], digits, signed) + between + figure(row["high"], digits, signed)
+
+
+def interval(row: Mapping[str, Any]) -> str:
+    """Estimate and limits, `0.58 (0.47–0.68)`."""
+    limits = span(row)
+    return f"{figure(row['estimate'])} ({limits})" if limits else figure(row["estimate"])
 
 
 def p_value(p: float | None) -> str:
@@ -51,6 +58,13 @@ def count(value: float | None) -> str:
     return "not known" if value is None else f"{value:,.0f}"
 
 
+def quantity(value: Any) -> str:
+    """A number of any size without trailing zeros; anything else as it is."""
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,g}" if value < 1e6 else f"{value:,.0f}"
+
+
 def times(value: float | None) -> str:
     """A ratio, `17×`."""
     if value is None:
@@ -70,6 +84,14 @@ def rate(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
+def time_for_a_million(pairs_per_second: float | None) -> str:
+    """How long a million pairs take, in hours or days."""
+    if not pairs_per_second:
+        return "–"
+    hours = 1e6 / pairs_per_second / 3600.0
+    return f"{hours:,.1f} h" if hours < 100 else f"{hours / 24:,.0f} days"
+
+
 def shorten(text: str, most: int) -> str:
     """A name that fits a drawing, its middle left out where it is too long."""
     if len(text) <= most:
@@ -78,7 +100,7 @@ def shorten(text: str, most: int) -> str:
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
-def listed(names: list[str], most: int = 3) -> str:
+def listed(names: Sequence[str], most: int = 3) -> str:
     """`a`, `a and b`, `a, b and 4 more`."""
     if len(names) > most:
         return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

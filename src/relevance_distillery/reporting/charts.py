@@ -1,11 +1,19 @@
-"""Places on drawings: axes and their ticks, numbers only, in units of the drawing."""
+"""Everything that is drawn: axes and dots for the pages, and plotly figures for Kedro-Viz."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from relevance_distillery.reporting import formats
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Row = Mapping[str, Any]
+"""A figure of agreement.json: estimate, low, high, each perhaps None."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def path(points: Iterable[tuple[float, float]]) -> str:
 
 
 def spread_labels(marks: list[dict[str, Any]], height: float, width: float) -> None:
-    """Moves labels up or down until none covers another one nearby.
+    """Move labels down until none covers another one nearby.
 
     Args:
         marks: Each with `x` and `y`; gets `label_y`.
@@ -113,3 +121,86 @@ def spread_labels(marks: list[dict[str, Any]], height: float, width: float) -> N
                 y = other["label_y"] + height
         mark["label_y"] = round(y, 2)
         placed.append(mark)
+
+
+def dots(rows: Iterable[tuple[str, str, str, Row]], digits: int = 2) -> dict[str, Any] | None:
+    """Dots with intervals, places in percent of the axis, which ends at 1 or beyond.
+
+    Args:
+        rows: CSS class, label, small print and figure of each; undefined ones are left out.
+        digits: Decimals of the estimates.
+
+    Returns:
+        `ticks` and `rows`; None where nothing is defined.
+    """
+    known = [row for row in rows if row[3].get("estimate") is not None]
+    if not known:
+        return None
+    ends = [
+        row[side]
+        for *_, row in known
+        for side in ("estimate", "low", "high")
+        if row.get(side) is not None
+    ]
+    if max(ends) <= 1.0:
+        start = 0.0 if min(ends) >= 0 else -0.2 * (1 + int(-min(ends) / 0.2))
+        axis = Axis(start, 1.0, 0.0, 100.0)
+        ticks = [start + 0.2 * step for step in range(round((1.0 - start) / 0.2) + 1)]
+    else:
+        axis = linear_axis([0.0, *ends], 0.0, 100.0)
+        ticks = linear_ticks(axis)
+    return {
+        "ticks": [{"left": axis.at(tick), "text": formats.figure(tick, 1)} for tick in ticks],
+        "rows": [
+            {
+                "kind": kind,
+                "label": label,
+                "sub": sub,
+                "text": formats.figure(row["estimate"], digits),
+                "span": formats.span(row, digits),
+                **_placed(row, axis),
+            }
+            for kind, label, sub, row in known
+        ],
+    }
+
+
+def bar(row: Row | None) -> dict[str, float] | None:
+    """One dot with its interval on an axis from 0 to 1, for a table's cell."""
+    if not row or row.get("estimate") is None:
+        return None
+    return _placed(row, Axis(0.0, 1.0, 0.0, 100.0))
+
+
+def _placed(row: Row, axis: Axis) -> dict[str, float]:
+    at = axis.at(row["estimate"])
+    low, high = (
+        axis.at(row[side]) if row.get(side) is not None else at for side in ("low", "high")
+    )
+    return {"at": at, "from": low, "width": round(high - low, 2)}
+
+
+def plotly_figure(title: str) -> go.Figure:
+    """An empty figure in the style of the project."""
+    import plotly.graph_objects as go
+
+    return go.Figure(
+        layout={
+            "title": title,
+            "template": "plotly_white",
+            "font": {"family": "system-ui, sans-serif", "size": 13},
+            "margin": {"l": 70, "r": 20, "t": 50, "b": 50},
+            "legend": {"orientation": "h", "y": -0.2},
+        }
+    )
+
+
+def whiskers(rows: Iterable[Row]) -> dict[str, Any]:
+    """The limits of intervals as plotly's error bars, none where there is no interval."""
+    above, below = [], []
+    for row in rows:
+        estimate = row["estimate"]
+        low, high = (estimate if row.get(side) is None else row[side] for side in ("low", "high"))
+        above.append(max(0.0, high - estimate))
+        below.append(max(0.0, estimate - low))
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below}

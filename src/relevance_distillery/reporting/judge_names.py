@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Judges:
         main: Judges that give grades, the one that the report is about first.
         scores: Judges with scores only.
         has_student: The report is about a trained labeler; else about files of grades, whose
-            names are not ours and are printed as they are.
+            names are the user's and are printed as they are.
     """
 
     main: tuple[str, ...]
@@ -55,20 +56,19 @@ class Judges:
         return self.main[0] if self.main else ""
 
 
-def judges_of(agreement: dict[str, Any]) -> Judges:
+def judges_of(agreement: Mapping[str, Any]) -> Judges:
     """The judges of agreement.json: by role, or the best by the primary metric first."""
     judges = agreement["judges"]
     graded = [name for name, metrics in judges.items() if PRIMARY in metrics]
-    # Reports older than the key `roles` were all about a student.
-    has_student = bool(agreement.get("roles", {"student": "student"}))
+    has_student = bool(agreement["roles"])
     if has_student:
         main = [name for name in ROLES if name in graded]
     else:
-        main = sorted(graded, key=lambda name: _descending(judges[name][PRIMARY]))
+
+        def descending(name: str) -> tuple[bool, float]:
+            estimate = judges[name][PRIMARY]["estimate"]
+            return estimate is None, -(estimate or 0.0)
+
+        main = sorted(graded, key=descending)
     others = [name for name in judges if name not in main]
     return Judges(tuple(main), tuple(others), has_student)
-
-
-def _descending(row: dict[str, Any]) -> tuple[bool, float]:
-    estimate = row["estimate"]
-    return estimate is None, -(estimate or 0.0)

@@ -1,4 +1,4 @@
-"""A report on files of grades: any judge against people, with no labeler and no earlier run."""
+"""Any judges' files of grades against people's, with no labeler and no earlier run."""
 
 from __future__ import annotations
 
@@ -18,26 +18,22 @@ from relevance_distillery.collections.judge_files import (
     read_judge,
 )
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
+from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.evaluation.statistics.numbers import number
-from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
-from relevance_distillery.reporting import costs
-from relevance_distillery.reporting.measuring import agreement_with, of_benchmark
+from relevance_distillery.reporting.benchmark_agreement import agreement_with
 
 logger = logging.getLogger(__name__)
 
 
-def lay_grades(
-    benchmark: Benchmark, files: JudgeFiles, parameters: ReportingParameters
+def collect_grades(
+    benchmark: Benchmark, files: JudgeFiles
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any], pd.DataFrame]:
     """People's grades and those of every file, side by side.
 
     Args:
         benchmark: One benchmark, or several of which the first decides.
         files: The judges' files.
-        parameters: Unused; a wrong one fails before anything is read.
 
     Returns:
         benchmark_grades (query_id, document_id, benchmark, human, facts for slices, and for
@@ -56,7 +52,7 @@ def lay_grades(
     places = named_files(files, benchmark)
     tables, texts, facts = [], [], []
     judges: dict[str, dict[str, Any]] = {}
-    strangers: dict[str, NothingInCommonError] = {}
+    unmatched: dict[str, NothingInCommonError] = {}
     for one in benchmark.everything:
         read: dict[str, JudgeGrades] = {}
         for name, place in places.items():
@@ -65,7 +61,7 @@ def lay_grades(
                 if path is not None:
                     read[name] = read_judge(name, path, one, files.columns)
             except NothingInCommonError as error:
-                strangers.setdefault(name, error)
+                unmatched.setdefault(name, error)
         documents, own_texts = judged_pairs(one)
         tables.append(lay_beside(documents, read).assign(benchmark=one.name))
         texts.append(own_texts.assign(benchmark=one.name))
@@ -73,9 +69,9 @@ def lay_grades(
         for name, judge in read.items():
             own = judges.setdefault(name, _paid(judge) | {"benchmarks": {}})
             own["benchmarks"][one.name] = judge.facts | {"not_graded": judge.reason}
-    unheard = next((name for name in strangers if name not in judges), None)
-    if unheard is not None:
-        raise strangers[unheard]
+    absent = next((name for name in unmatched if name not in judges), None)
+    if absent is not None:
+        raise unmatched[absent]
     _warn(facts, judges)
     return (
         pd.concat(tables, ignore_index=True),
@@ -85,12 +81,12 @@ def lay_grades(
     )
 
 
-def measure_grades(
+def agreement_of_files(
     grades: pd.DataFrame,
     benchmark: Benchmark,
     benchmark_facts: dict[str, Any],
     grading_facts: dict[str, Any],
-    parameters: ReportingParameters,
+    options: Options,
 ) -> dict[str, Any]:
     """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
 
@@ -106,7 +102,7 @@ def measure_grades(
             for name, judge in grading_facts["judges"].items()
             if one.name in judge["benchmarks"]
         }
-        found = agreement_with(one, of_benchmark(grades, one), own, parameters, roles={})
+        found = agreement_with(one, grades, own, options, roles={})
         found["sources"] = {
             name: {key: value for key, value in source.items() if key != "not_graded"}
             for name, source in sources.items()
@@ -118,29 +114,6 @@ def measure_grades(
         found["notes"] += [f"No grades by {name} for this benchmark." for name in absent]
         measured.append(found)
     return measured[0] | {"other_benchmarks": measured[1:]}
-
-
-def price_grades(
-    grading_facts: dict[str, Any], texts: pd.DataFrame, parameters: ReportingParameters
-) -> dict[str, Any]:
-    """The content of cost.json: what the files, and the price list, say about each judge."""
-    return costs.prices_of_files(grading_facts["judges"], texts, parameters.cost)
-
-
-def pick_examples(
-    grades: pd.DataFrame, texts: pd.DataFrame, benchmark: Benchmark, parameters: ReportingParameters
-) -> list[dict[str, Any]]:
-    """Every judge's worst disagreements with people, see `evaluation.disagreements.pick`."""
-    own, known = of_benchmark(grades, benchmark), of_benchmark(texts, benchmark)
-    return pick(
-        own,
-        known if len(known) else None,
-        grading_judges(own),
-        benchmark.scale,
-        parameters.examples,
-        parameters.seed,
-        parameters.language,
-    )
 
 
 def _benchmark_facts(benchmark: Benchmark) -> dict[str, Any]:
@@ -165,7 +138,7 @@ def _paid(judge: JudgeGrades) -> dict[str, Any]:
 
 
 def _not_defined(found: dict[str, Any], judge: str, reason: str) -> None:
-    """Says of a judge without grades why it has no figure that needs grades."""
+    """Give every metric that a judge without grades does not have its reason."""
     measured = found["judges"].get(judge, {})
     nothing = {"estimate": None, "low": None, "high": None, "reason": reason}
     found["judges"][judge] = {metric: measured.get(metric, nothing) for metric in METRICS}
@@ -177,7 +150,7 @@ def _not_defined(found: dict[str, Any], judge: str, reason: str) -> None:
 
 
 def _warn(facts: list[dict[str, Any]], judges: dict[str, dict[str, Any]]) -> None:
-    """What was left out, for those who read the last lines only."""
+    """Log what was left out."""
     for own in facts:
         for reason in own["skipped"]:
             logger.warning("benchmark %s: %s", own["name"], reason)

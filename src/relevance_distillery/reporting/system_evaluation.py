@@ -1,10 +1,14 @@
-"""What the page says, put together from evaluation.json: sentences, rows, places of dots."""
+"""The evaluation of search engines as one page: sentences, rows, dots, from evaluation.json."""
 
 from __future__ import annotations
 
 from typing import Any
 
-BASES = {
+from relevance_distillery.reporting.charts import dots
+from relevance_distillery.reporting.formats import figure, p_value
+from relevance_distillery.reporting.pages import fill
+
+_BASES = {
     "people": "people's grades",
     "prediction_powered": "people's grades, extended by the machine's",
     "machine": "machine grades alone",
@@ -12,35 +16,35 @@ BASES = {
 _SHOWN_PAIRS = 40
 
 
-def build_view(found: dict[str, Any]) -> dict[str, Any]:
-    """Everything that the template shows.
+def write_page(found: dict[str, Any]) -> str:
+    """Render the evaluation; names in it may be hostile, they are escaped.
 
     Args:
-        found: The content of evaluation.json.
+        found: The content of evaluation.json. It holds no text of documents or queries.
     """
     primary = found["measures"][0]["name"]
     apart = found["differences"]
-    best = best_of(apart)
+    best = _best_of(apart)
+    rows = _rows(found)
     pairs = sorted(map(_better_first, apart["pairs"]), key=lambda pair: -(pair["estimate"] or 0.0))
-    return {
-        "found": found,
-        "primary": primary,
-        "first_line": first_line(found),
-        "answer": answer(found, best),
-        "kind": "yes" if best["sure"] and apart["basis"] != "machine" else "care",
-        "p_value": p_value,
-        "because": because(found, best),
-        "figures": _figures(found, best),
-        "picture": _picture(found, primary),
-        "basis": BASES[apart["basis"]],
-        "rows": _rows(found),
-        "pairs": pairs[:_SHOWN_PAIRS],
-        "more_pairs": max(len(apart["pairs"]) - _SHOWN_PAIRS, 0),
-        "percent": round(100 * found["options"]["level"]),
-    }
+    return fill(
+        "evaluation.html.jinja2",
+        found=found,
+        primary=primary,
+        first_line=_first_line(found),
+        answer=_answer(found, best),
+        kind="yes" if best["sure"] and apart["basis"] != "machine" else "care",
+        because=_because(found, best),
+        figures=_figures(found, best),
+        picture=dots((("student", row["name"], "", row["cells"][0]) for row in rows), digits=3),
+        basis=_BASES[apart["basis"]],
+        rows=rows,
+        pairs=pairs[:_SHOWN_PAIRS],
+        more_pairs=max(len(pairs) - _SHOWN_PAIRS, 0),
+    )
 
 
-def best_of(apart: dict[str, Any]) -> dict[str, Any]:
+def _best_of(apart: dict[str, Any]) -> dict[str, Any]:
     """The best system (or several that tie), the next one, and how surely it is ahead.
 
     Args:
@@ -89,7 +93,7 @@ def _turned(pair: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def first_line(found: dict[str, Any]) -> str:
+def _first_line(found: dict[str, Any]) -> str:
     """Whose grades the page rests on, before anything else is said."""
     queries, basis = found["queries"], found["differences"]["basis"]
     left_out = found["source"]["benchmark"]["grades_not_by_people"]
@@ -119,7 +123,7 @@ def first_line(found: dict[str, Any]) -> str:
     )
 
 
-def answer(found: dict[str, Any], best: dict[str, Any]) -> str:
+def _answer(found: dict[str, Any], best: dict[str, Any]) -> str:
     """Which system is better, in a few words."""
     if not best["best"]:
         return "Nothing can be said: no system has a figure"
@@ -135,7 +139,7 @@ def answer(found: dict[str, Any], best: dict[str, Any]) -> str:
     return f"The machine believes: {text}" if found["differences"]["basis"] == "machine" else text
 
 
-def because(found: dict[str, Any], best: dict[str, Any]) -> str:
+def _because(found: dict[str, Any], best: dict[str, Any]) -> str:
     """By how much, and how sure."""
     primary = found["measures"][0]["name"]
     if not best["others"] or not best["best"]:
@@ -143,20 +147,15 @@ def because(found: dict[str, Any], best: dict[str, Any]) -> str:
     lead = best["lead"]
     if lead is None:
         return f"All systems have the same mean {primary}."
-    text = f"By {primary} it leads {lead['second']} by {lead['estimate']:.3f}"
+    text = f"By {primary} it leads {lead['second']} by {figure(lead['estimate'])}"
     if lead["low"] is not None:
-        percent = round(100 * found["options"]["level"])
-        text += f" ({percent} % interval {lead['low']:.3f} to {lead['high']:.3f})"
+        text += f" ({round(100 * found['options']['level'])} % interval {_span(lead)})"
     if best["others"] == 1:
-        return text + ("." if lead["p"] is None else f", p {_p(lead['p'])}.")
+        return text + ("." if lead["p"] is None else f", p {p_value(lead['p'])}.")
     return (
         f"{text}. It is ahead of {best['behind']} of {best['others']} others beyond chance "
         "(corrected for all comparisons)."
     )
-
-
-def _p(value: float) -> str:
-    return "below .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
 def _figures(found: dict[str, Any], best: dict[str, Any]) -> list[dict[str, str]]:
@@ -164,11 +163,11 @@ def _figures(found: dict[str, Any], best: dict[str, Any]) -> list[dict[str, str]
     queries = found["queries"]
     shown = []
     if best["best"]:
-        row = deciding(found, best["best"][0], primary)
+        row = _deciding(found, best["best"][0], primary)
         shown.append(
             {
                 "title": f"{primary} of {best['best'][0]}",
-                "value": _short(row["estimate"]),
+                "value": figure(row["estimate"]),
                 "note": f"{_span(row)}; 1 is perfect",
             }
         )
@@ -192,7 +191,7 @@ def _figures(found: dict[str, Any], best: dict[str, Any]) -> list[dict[str, str]
         shown.append(
             {
                 "title": f"{judge} ranks as people do (τ)",
-                "value": _short(row["estimate"]),
+                "value": figure(row["estimate"]),
                 "note": note,
             }
         )
@@ -207,7 +206,7 @@ def _figures(found: dict[str, Any], best: dict[str, Any]) -> list[dict[str, str]
     return shown
 
 
-def deciding(found: dict[str, Any], system: str, measure: str) -> dict[str, Any]:
+def _deciding(found: dict[str, Any], system: str, measure: str) -> dict[str, Any]:
     """A system's figure by the grades that decide: estimate, low, high."""
     apart, figures = found["differences"], found["systems"][system]["measures"][measure]
     if apart["basis"] == "people":
@@ -219,19 +218,10 @@ def deciding(found: dict[str, Any], system: str, measure: str) -> dict[str, Any]
     return row
 
 
-def p_value(value: float | None) -> str:
-    """A p-value as text."""
-    return "–" if value is None else _p(value)
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _span(row: dict[str, Any]) -> str:
     if row["low"] is None or row["high"] is None:
         return str(row.get("reason", "no interval"))
-    return f"{row['low']:.3f} to {row['high']:.3f}"
+    return f"{figure(row['low'])} to {figure(row['high'])}"
 
 
 def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -241,47 +231,8 @@ def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "cells": [deciding(found, name, one["name"]) for one in found["measures"]],
+            "cells": [_deciding(found, name, one["name"]) for one in found["measures"]],
             **found["systems"][name],
         }
         for name in order
     ]
-
-
-def _picture(found: dict[str, Any], primary: str) -> dict[str, Any]:
-    """Dots and bars of the first measure on an axis from 0 to 1 or wider, places in percent."""
-    rows = [(row["name"], deciding(found, row["name"], primary)) for row in _rows(found)]
-    known = [row for _, row in rows if row["estimate"] is not None]
-    ends = [
-        row[key] for row in known for key in ("estimate", "low", "high") if row[key] is not None
-    ]
-    low, high = min([0.0, *ends]), max([1.0, *ends])
-
-    def at(value: float) -> float:
-        return round(100 * (value - low) / (high - low), 2)
-
-    shown = []
-    for name, row in rows:
-        if row["estimate"] is None:
-            continue
-        bar = (
-            row
-            if row["low"] is not None
-            else row | {"low": row["estimate"], "high": row["estimate"]}
-        )
-        shown.append(
-            {
-                "label": name,
-                "at": at(row["estimate"]),
-                "from": at(bar["low"]),
-                "to": at(bar["high"]),
-                "text": _short(row["estimate"]),
-            }
-        )
-    ticks = [low + (high - low) * step / 4 for step in range(5)]
-    return {
-        "rows": shown,
-        "ticks": [
-            {"left": at(tick), "text": f"{tick:.2f}".rstrip("0").rstrip(".")} for tick in ticks
-        ],
-    }

@@ -1,4 +1,4 @@
-"""From parameters and stored labels to cost.json."""
+"""The content of cost.json: price and speed of judges, and every assumption behind them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,15 @@ from relevance_distillery.evaluation.cost import (
     break_even,
     measure_throughput,
     price_by_machine,
-    price_by_tokens,
     ratio,
 )
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prices import Price, price_of
-from relevance_distillery.pipelines.reporting.parameters import (
-    CostParameters,
-    ReportingParameters,
-)
+from relevance_distillery.reporting.cost_settings import CostParameters
 
 Assumption = dict[str, Any]
+"""Keys name, value, unit, source."""
 
 
 def student_price(labeler: Labeler, pairs: pd.DataFrame, parameters: CostParameters) -> LabelPrice:
@@ -39,11 +36,11 @@ def student_price(labeler: Labeler, pairs: pd.DataFrame, parameters: CostParamet
 def price_of_labels(
     state: Mapping[str, Any], labels: pd.DataFrame, parameters: CostParameters
 ) -> LabelPrice | None:
-    """What a teacher's labels say about its price and speed; None for other kinds of judge.
+    """Price and speed of a language model from its labels; None for other kinds of judge.
 
-    A judge behind an API has a known price, also when that is nothing, and its speed is the
-    server's and the account's: nothing is sent to time it. A language model in this process
-    noted the time of every label.
+    A judge behind an API has a known price, also when that is 0, and is never timed: its speed
+    depends on the server and the account. A language model in this process recorded the time
+    of every label.
 
     Args:
         state: The teacher's.
@@ -62,11 +59,13 @@ def price_of_labels(
     taken = own["seconds"][own["seconds"] > 0]
     if taken.empty:
         return LabelPrice(None, "not known")
-    per_hour = parameters.teacher_usd_per_hour
-    return price_by_machine(
-        parameters.usd_per_hour if per_hour is None else per_hour,
-        Throughput((1.0 / float(taken.mean()),), len(taken)),
-    )
+    speed = Throughput((1.0 / float(taken.mean()),), len(taken))
+    return price_by_machine(_teacher_usd_per_hour(parameters), speed)
+
+
+def _teacher_usd_per_hour(parameters: CostParameters) -> float:
+    stated = parameters.teacher_usd_per_hour
+    return parameters.usd_per_hour if stated is None else stated
 
 
 def teacher_price(
@@ -97,19 +96,12 @@ def teacher_price(
         speed = measure_throughput(
             lambda some: list(judge.grade([some])), given, parameters.repeats
         )
-        per_hour = parameters.teacher_usd_per_hour
-        return price_by_machine(parameters.usd_per_hour if per_hour is None else per_hour, speed)
-    price = price_of(name, parameters.prices)
+        return price_by_machine(_teacher_usd_per_hour(parameters), speed)
+    price, stated = price_of(name, parameters.prices), parameters.teacher_pairs_per_second
     if price is None:
-        return LabelPrice(None, "not known", pairs_per_second=parameters.teacher_pairs_per_second)
-    read, written = _tokens(pairs, labels, parameters)
-    return price_by_tokens(
-        read,
-        written,
-        price.usd_per_million_input,
-        price.usd_per_million_output,
-        parameters.teacher_pairs_per_second,
-    )
+        return LabelPrice(None, "not known", pairs_per_second=stated)
+    listed = _usd_by_tokens(price, *_tokens(pairs, labels, parameters))
+    return LabelPrice(listed, "list price", None, stated, listed)
 
 
 def listed_price(asked: str, state: Mapping[str, Any], parameters: CostParameters) -> Price | None:
@@ -126,14 +118,16 @@ def with_list_price(
     labels: pd.DataFrame,
     parameters: CostParameters,
 ) -> LabelPrice:
-    """What the price list says, beside what was measured."""
+    """Add the list price to what was measured."""
     if listed is None or teacher.list_usd_per_1000 is not None:
         return teacher
-    read, written = _tokens(pairs, labels, parameters)
-    by_tokens = price_by_tokens(
-        read, written, listed.usd_per_million_input, listed.usd_per_million_output
-    )
-    return replace(teacher, list_usd_per_1000=by_tokens.usd_per_1000)
+    usd = _usd_by_tokens(listed, *_tokens(pairs, labels, parameters))
+    return replace(teacher, list_usd_per_1000=usd)
+
+
+def _usd_by_tokens(price: Price, read: float, written: float) -> float:
+    """Dollars for 1,000 labels from the tokens of one pair."""
+    return (read * price.usd_per_million_input + written * price.usd_per_million_output) / 1000.0
 
 
 def prices_of_files(
@@ -157,12 +151,7 @@ def prices_of_files(
         listed = None
         if price is not None and (texts["text"] != "").any():
             read = _estimated_tokens(texts, parameters)
-            listed = price_by_tokens(
-                read,
-                parameters.output_tokens,
-                price.usd_per_million_input,
-                price.usd_per_million_output,
-            ).usd_per_1000
+            listed = _usd_by_tokens(price, read, parameters.output_tokens)
             assumptions += _list_price(name, price)
         paid, seconds = judge["usd_per_label"], judge["seconds_per_label"]
         known = LabelPrice(
@@ -174,14 +163,9 @@ def prices_of_files(
         found[name] = known.as_json()
         for count, what in (("labels_with_price", "a price"), ("labels_with_time", "a time")):
             if judge[count]:
-                assumptions.append(
-                    _one(
-                        f"{name}, labels with {what}",
-                        judge[count],
-                        "labels",
-                        "its file, one label after another",
-                    )
-                )
+                source = "its file, one label after another"
+                row = _one(f"{name}, labels with {what}", judge[count], "labels", source)
+                assumptions.append(row)
     if any(row["list_usd_per_1000_labels"] is not None for row in found.values()):
         assumptions += _assumed_tokens(parameters)
     return {"judges": found, "assumptions": assumptions}
@@ -209,7 +193,7 @@ def summarise(
     teacher: LabelPrice,
     labels: pd.DataFrame,
     training_facts: dict[str, Any],
-    parameters: ReportingParameters,
+    parameters: CostParameters,
     listed: Price | None = None,
 ) -> dict[str, Any]:
     """The content of cost.json.
@@ -227,12 +211,11 @@ def summarise(
         of each), speed_ratio and cost_ratio (student against teacher), break_even, assumptions.
     """
     seconds = float(training_facts.get("seconds") or 0.0)
-    cost = parameters.cost
     return {
         "judges": {"student": student.as_json(), "teacher": teacher.as_json()},
         "speed_ratio": ratio(student.speed, teacher.speed),
         "cost_ratio": ratio(teacher.usd_per_1000, student.usd_per_1000),
-        "break_even": break_even(student, teacher, len(labels), seconds, cost.usd_per_hour),
+        "break_even": break_even(student, teacher, len(labels), seconds, parameters.usd_per_hour),
         "assumptions": _assumptions(student, teacher, labels, seconds, parameters, listed),
     }
 
@@ -242,12 +225,12 @@ def _assumptions(
     teacher: LabelPrice,
     labels: pd.DataFrame,
     seconds: float,
-    parameters: ReportingParameters,
+    parameters: CostParameters,
     listed: Price | None,
 ) -> list[Assumption]:
-    cost = parameters.cost
+    per_hour, source = parameters.usd_per_hour, parameters.usd_per_hour_source
     found = [
-        _one("machine of the student", cost.usd_per_hour, "USD an hour", cost.usd_per_hour_source),
+        _one("machine of the student", per_hour, "USD an hour", source),
         _one("cores of this machine", os.cpu_count() or 1, "cores", "counted"),
         _one("the machine is busy all the time", 1, "share", "assumed"),
         _one("labels by the teacher for training", len(labels), "labels", "counted"),
@@ -256,17 +239,12 @@ def _assumptions(
     if listed is not None:
         found += _list_price("teacher", listed)
         if int(labels["input_tokens"].sum()) == 0:
-            found += _assumed_tokens(cost)
+            found += _assumed_tokens(parameters)
     if teacher.throughput is not None:
-        per_hour = cost.teacher_usd_per_hour
-        found.append(
-            _one(
-                "machine of the teacher",
-                cost.usd_per_hour if per_hour is None else per_hour,
-                "USD an hour",
-                "the student's machine" if per_hour is None else "stated",
-            )
-        )
+        stated = parameters.teacher_usd_per_hour is not None
+        source = "stated" if stated else "the student's machine"
+        usd = _teacher_usd_per_hour(parameters)
+        found.append(_one("machine of the teacher", usd, "USD an hour", source))
     if student.throughput is not None:
         found.append(
             _one("pairs in each timed repetition", student.throughput.pairs, "pairs", "counted")

@@ -1,0 +1,74 @@
+"""Agreement of a trained labeler and its rivals with people, on every benchmark of a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.evaluation.agreement.estimates import Options
+from relevance_distillery.evaluation.agreement.measurement import measure
+
+_FACTS = ("name", "human", "kind", "digest", "whole_queries")
+
+
+def of_benchmark(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
+    """The rows of one benchmark: ids of two benchmarks may be the same.
+
+    Args:
+        table: With a column benchmark, the name.
+        benchmark: Whose rows.
+
+    Returns:
+        Its rows without that column, numbered from 0.
+    """
+    rows = table[table["benchmark"] == benchmark.name]
+    return rows.drop(columns="benchmark").reset_index(drop=True)
+
+
+def agreement_with(
+    benchmark: Benchmark,
+    grades: pd.DataFrame,
+    facts: dict[str, Any],
+    options: Options,
+    roles: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """The content of agreement.json for one benchmark, what was left out of it among the notes.
+
+    Args:
+        benchmark: The benchmark.
+        grades: benchmark_grades, rows of all benchmarks.
+        facts: Of benchmark_facts: name, human, kind, digest, skipped, perhaps whole_queries.
+        options: How the figures are computed.
+        roles: Which judge is the student, the teacher and the base; by their names when None.
+    """
+    named = {name: facts[name] for name in _FACTS if facts.get(name) is not None}
+    own = of_benchmark(grades, benchmark)
+    found = measure(own, benchmark.scale, named, benchmark.annotators, options, roles)
+    found["notes"] += benchmark.notes
+    found["notes"] += [f"Left out of the benchmark: {reason}." for reason in facts["skipped"]]
+    return found
+
+
+def agreement_of_labeler(
+    grades: pd.DataFrame,
+    benchmark: Benchmark,
+    benchmark_facts: dict[str, Any],
+    grading_facts: dict[str, Any],
+    options: Options,
+) -> dict[str, Any]:
+    """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
+
+    Returns:
+        Of the benchmark that decides; of each other one the same in `other_benchmarks`.
+    """
+    facts = [benchmark_facts, *benchmark_facts["others"]]
+    teachers = [grading_facts["teacher"], *grading_facts["other_teachers"]]
+    measured = []
+    for one, own, teacher in zip(benchmark.everything, facts, teachers, strict=True):
+        found = agreement_with(one, grades, own, options)
+        if teacher["left_out"]:
+            found["notes"].append(f"No row for the teacher: {teacher['left_out']}.")
+        measured.append(found)
+    return measured[0] | {"other_benchmarks": measured[1:]}

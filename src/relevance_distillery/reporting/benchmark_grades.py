@@ -1,0 +1,165 @@
+"""Grades of a benchmark by every judge of the report: student, teacher, untrained base, BM25."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.documents import benchmark_documents
+from relevance_distillery.evaluation import graders
+from relevance_distillery.evaluation.untrained import UntrainedEncoder
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import restore_judge, state_name
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.llm.prices import Budget
+from relevance_distillery.reporting.benchmark_agreement import of_benchmark
+from relevance_distillery.schemas import Failures, empty
+
+logger = logging.getLogger(__name__)
+
+
+def grade_benchmark(
+    benchmark: Benchmark,
+    pairs: pd.DataFrame,
+    labeler: Path,
+    judge_state: dict[str, Any],
+    ledger: Ledger,
+    labels: pd.DataFrame,
+    labeling_report: dict[str, Any],
+    splits: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    judge: str,
+    base_model: str,
+    language: str,
+    max_cost_usd: float | None,
+    most_calibration_pairs: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Grades of every judge for every graded document.
+
+    Args:
+        benchmark: One benchmark, or several of which the first decides.
+        pairs: benchmark_pairs, rows of all benchmarks.
+        labeler: Folder of the trained labeler, the student.
+        judge_state: Of the teacher.
+        ledger: Answers of the teacher that are known already.
+        labels: The teacher's labels, some of which calibrate the base model.
+        labeling_report: What labeling spent.
+        splits: Columns query_id, passage_id, split.
+        queries: The run's queries.
+        passages: The run's passages.
+        judge: The teacher's name, `human`, or the name of a recorded judge's file.
+        base_model: The untrained model.
+        language: Stemmer of BM25.
+        max_cost_usd: Cap on the cost of labels and benchmark together.
+        most_calibration_pairs: Labels that fit the base model's cut points.
+        seed: Of their sample.
+
+    Returns:
+        benchmark_grades (query_id, document_id, benchmark, human, style, query_words, seen,
+        folder, passages, student_grade, student_expected, student_score,
+        student_probabilities, teacher_grade, teacher_expected, teacher_probabilities,
+        base_grade, base_similarity, base_cosine, bm25), benchmark_failures, grading_facts.
+    """
+    student = Labeler.load(labeler)
+    # A recorded judge goes by the name of its file, which the benchmark may know too.
+    by_file = judge_state.get("judge") == "recorded" or judge == "human"
+    name = judge if by_file else state_name(judge_state)
+    # One cap holds for the labels and for all benchmarks.
+    spent = float(labeling_report.get("spent_usd", labels["cost_usd"].sum()))
+    budget = Budget(max_cost_usd, spent)
+    calibration = graders.calibration_pairs(
+        labels, splits, queries, passages, most_calibration_pairs, seed
+    )
+    encoder = None
+    if len(calibration):
+        encoder = UntrainedEncoder(base_model, student.facts.template, student.facts.precision)
+    tables, lost, taught = [], [], []
+    for one in benchmark.everything:
+        own = of_benchmark(pairs, one)
+        teacher, failures, reason = teacher_grades(one, own, judge_state, ledger, judge, budget)
+        base = None
+        if encoder is not None:
+            base = graders.grade_with_base(encoder, own, calibration, one.scale)
+        grades = graders.assemble(
+            benchmark_documents(own).assign(benchmark=one.name),
+            [
+                graders.grade_with_student(student, own),
+                teacher,
+                base,
+                graders.score_with_bm25(one, own, passages, language),
+            ],
+        )
+        tables.append(grades)
+        lost.append(failures)
+        taught.append(
+            {"name": name, "left_out": reason, "failures": graders.failure_counts(failures)}
+        )
+        if len(failures):
+            logger.warning("teacher %s gave no grade for %d pairs", name, len(failures))
+    facts = {
+        "student": {
+            "digest": student.digest,
+            "base_model": student.facts.base_model,
+            "architecture": student.facts.architecture,
+            "precision": student.facts.precision,
+            "device": str(student.device),
+            "length_slope": student.facts.length_slope,
+        },
+        "teacher": taught[0],
+        "other_teachers": taught[1:],
+        "base": {"model": base_model, "calibrated_on": len(calibration)},
+    }
+    return pd.concat(tables, ignore_index=True), pd.concat(lost, ignore_index=True), facts
+
+
+def teacher_grades(
+    benchmark: Benchmark,
+    pairs: pd.DataFrame,
+    judge_state: dict[str, Any],
+    ledger: Ledger,
+    name: str,
+    budget: Budget,
+) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
+    """Grades of the teacher for one benchmark.
+
+    Args:
+        benchmark: The benchmark.
+        pairs: Its rows of benchmark_pairs.
+        judge_state: Of the teacher.
+        ledger: Answers that are known already.
+        name: The teacher's name, for a recorded judge that of its file.
+        budget: What may be spent.
+
+    Returns:
+        Columns of `graders.grade_with_teacher`, None where the teacher is left out; its
+        failures; and why it is left out.
+    """
+    nothing = empty(Failures)
+    if benchmark.kind == "held_out":
+        return None, nothing, "the benchmark is made of its own grades"
+    if name == "human":
+        return None, nothing, "people were the teacher"
+    recorded = graders.recorded_teacher(benchmark, name.removeprefix("recorded:"))
+    if recorded is not None:
+        return recorded, nothing, ""
+    by_id = judge_state.get("judge") == "recorded"
+    unknown = f"there are no grades by {name} for this benchmark"
+    if by_id and benchmark.kind == "own_corpus":
+        # It knows ids of the collection that it graded; here they may name something else.
+        return None, nothing, unknown
+    judge = restore_judge(None, judge_state, benchmark.scale, budget=budget, ledger=ledger)
+    teacher, failures = graders.grade_with_teacher(judge, ledger, pairs)
+    if teacher["teacher_grade"].isna().all():
+        if not by_id:
+            counts = failures["status"].value_counts().sort_index().items()
+            listed = ", ".join(f"{count} {status}" for status, count in counts)
+            return None, failures, f"it gave no grade ({listed})"
+        # A recorded judge that never saw this benchmark failed at nothing.
+        return None, nothing, unknown
+    return teacher, failures, ""

@@ -1,0 +1,297 @@
+"""Whether a new labeler becomes the champion: finds the rival, compares, records the decision.
+
+A candidate need not be better than the best version so far, it must not be worse by more
+than a margin that was fixed beforehand: non-inferiority (Piaggio et al., 2012), on the same
+pairs of the same frozen benchmark, by query, in quadratic kappa. The test is that of the report
+(`evaluation.agreement.estimates`); how often it errs is in docs/results/coverage.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation import graders
+from relevance_distillery.evaluation.agreement.estimates import Difference, Options, compare
+from relevance_distillery.evaluation.agreement.graded_pairs import (
+    GradedPairs,
+    query_numbers,
+    weights_of,
+)
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
+from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler import flavor
+from relevance_distillery.labeler.inference import Labeler
+
+logger = logging.getLogger(__name__)
+
+CHAMPION = "champion"
+
+Mode = Literal["auto", "manual"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens to a version, and why.
+
+    Attributes:
+        promote: The version becomes the champion.
+        reason: One sentence for people, also a tag of the version.
+        margin: How much worse it might have been.
+        rival: The version that it was compared with; empty when there was none.
+        estimate, low, high: Candidate minus rival in quadratic kappa; nan without a rival.
+        conclusion: superior, non-inferior, inferior or open; empty without a comparison.
+        p_non_inferior: One-sided p-value of a loss of the margin or more; nan without one.
+        p: Two-sided p-value of no difference; nan without a rival.
+    """
+
+    promote: bool
+    reason: str
+    margin: float
+    rival: str = ""
+    estimate: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    conclusion: str = ""
+    p_non_inferior: float = float("nan")
+    p: float = float("nan")
+
+
+def compare_kappa(
+    candidate: GradedPairs,
+    rival: GradedPairs,
+    scale: GradeScale,
+    options: Options | None = None,
+) -> Difference:
+    """Candidate minus rival in quadratic kappa with its 95 % interval and its tests.
+
+    Args:
+        candidate: Grades of the candidate.
+        rival: Grades of the rival for the same pairs in the same order.
+        scale: The grades.
+        options: Resamples, permutations, seed and margin.
+
+    Raises:
+        ValueError: The two do not hold the same pairs.
+    """
+    same = np.array_equal(candidate.query, rival.query) and np.array_equal(
+        candidate.human, rival.human
+    )
+    if not same:
+        raise ValueError("candidate and rival must have graded the same pairs in the same order")
+    both = [
+        {PRIMARY: pooled(PRIMARY, counts_by_query(side, scale), scale)}
+        for side in (candidate, rival)
+    ]
+    options = options or Options()
+    return compare(
+        both[0],
+        both[1],
+        options.resamples,
+        options.permutations,
+        options.seed,
+        options.margin,
+    )[PRIMARY]
+
+
+def decide(
+    mode: Mode,
+    has_champion: bool,
+    comparison: Difference | None = None,
+    rival: str = "",
+    margin: float = 0.03,
+) -> Decision:
+    """Decide whether a version becomes the champion.
+
+    Args:
+        mode: `manual` leaves every promotion to a person.
+        has_champion: Some version is the champion already.
+        comparison: Candidate minus the best version so far in quadratic kappa, tested at this
+            margin; None when no version could be compared.
+        rival: Name of that version.
+        margin: The largest loss in quadratic kappa that does not matter.
+
+    Returns:
+        The decision; its reason states the figures that it rests on.
+    """
+    if comparison is None:
+        known = Decision(False, "the champion could not be compared with it", margin, rival)
+    else:
+        known = Decision(
+            promote=comparison.conclusion in ("superior", "non-inferior"),
+            reason=_sentence(comparison, rival, margin),
+            margin=margin,
+            rival=rival,
+            estimate=comparison.interval.estimate,
+            low=comparison.interval.low,
+            high=comparison.interval.high,
+            conclusion=comparison.conclusion or "",
+            p_non_inferior=comparison.p_non_inferior,
+            p=comparison.p,
+        )
+    if mode == "manual":
+        return replace(known, promote=False, reason="promotion is manual: a person decides")
+    if not has_champion:
+        return replace(known, promote=True, reason="there was no champion")
+    return known
+
+
+_VERDICTS = {
+    "superior": "superior: better than version {rival}, and so not worse by {margin:g} or more",
+    "non-inferior": "non-inferior: not worse than version {rival} by {margin:g} or more",
+    "inferior": "inferior: worse than version {rival} by more than {margin:g}",
+    "open": "may be worse than version {rival} by {margin:g} or more",
+}
+
+
+def _sentence(comparison: Difference, rival: str, margin: float) -> str:
+    found = comparison.interval
+    if comparison.conclusion is None:
+        return (
+            f"its difference from version {rival} has no interval on this benchmark "
+            "(too few queries or one grade only)"
+        )
+    verdict = _VERDICTS[comparison.conclusion].format(rival=rival, margin=margin)
+    return (
+        f"{verdict} in quadratic kappa: difference {found.estimate:+.3f}, 95 % interval "
+        f"{found.low:+.3f} to {found.high:+.3f}, {_p(comparison.p_non_inferior)} of "
+        f"non-inferiority, {_p(comparison.p)} of no difference"
+    )
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def promote(
+    registration: dict[str, Any],
+    grades: pd.DataFrame,
+    pairs: pd.DataFrame,
+    benchmark: Benchmark,
+    agreement: dict[str, Any],
+    cost: dict[str, Any],
+    mode: Mode,
+    options: Options,
+) -> dict[str, Any]:
+    """Decide, move the alias where the decision says so, tag the version.
+
+    The rival is the version with the best quadratic kappa among those that were measured on
+    this very benchmark (the digest is a tag), else the champion; it grades the benchmark
+    again, so that both are compared pair by pair.
+
+    Returns:
+        The decision with its figures, for the report.
+    """
+    name, version = str(registration["name"]), str(registration["version"])
+    digest = str(agreement["benchmark"]["digest"])
+    champion = flavor.get_alias(name, CHAMPION)
+    rival = None if mode == "manual" else _rival(name, version, digest, champion)
+    if champion == version:
+        decision = Decision(False, "it is the champion already", options.margin)
+    else:
+        earlier = None if rival is None else _grades_of(name, rival, pairs)
+        comparison = None
+        if earlier is not None:
+            comparison = compare_kappa(
+                _graded(grades, grades["student_grade"]),
+                _graded(grades, earlier),
+                benchmark.scale,
+                options,
+            )
+        decision = decide(mode, champion is not None, comparison, rival or "", options.margin)
+    promoted, reason = decision.promote, decision.reason
+    if promoted:
+        flavor.set_alias(name, CHAMPION, version)
+    result = {
+        "name": name,
+        "version": version,
+        "promoted": promoted,
+        "champion": version if promoted else (champion or ""),
+        "reason": reason,
+        "mode": mode,
+        "margin": decision.margin,
+        "rival": decision.rival,
+        "difference": number(decision.estimate),
+        "low": number(decision.low),
+        "high": number(decision.high),
+        "conclusion": decision.conclusion,
+        "p_non_inferior": number(decision.p_non_inferior),
+        "p": number(decision.p),
+        "benchmark_digest": digest,
+    }
+    flavor.set_version_tags(name, version, _tags(result, agreement, cost))
+    logger.info("version %s of %s: %s", version, name, reason)
+    return result
+
+
+def _rival(name: str, version: str, digest: str, champion: str | None) -> str | None:
+    """The best version so far on this benchmark, the champion where none was measured on it."""
+    best, best_kappa = champion, -np.inf
+    for other in flavor.list_versions(name):
+        if other["version"] == version:
+            continue
+        tags = flavor.get_version_tags(name, other["version"])
+        if tags.get("benchmark_digest") != digest:
+            continue
+        try:
+            kappa = float(tags.get(PRIMARY, "nan"))
+        except ValueError:
+            continue
+        if kappa > best_kappa:
+            best, best_kappa = other["version"], kappa
+    return best
+
+
+def _grades_of(name: str, version: str, pairs: pd.DataFrame) -> pd.Series | None:
+    """Document grades of an earlier version in the order of the benchmark's documents."""
+    try:
+        labeler = Labeler.load(flavor.load_registered(name, version))
+    except UserError as error:
+        logger.warning("version %s of %s cannot be compared: %s", version, name, error)
+        return None
+    graded = graders.grade_with_student(labeler, pairs)
+    return graded["student_grade"]
+
+
+def _graded(grades: pd.DataFrame, judge: pd.Series) -> GradedPairs:
+    query, queries = query_numbers(grades)
+    return GradedPairs(
+        human=grades["human"].to_numpy(dtype=np.int64),
+        judge=judge.to_numpy(dtype=np.float64),
+        query=query,
+        queries=queries,
+        weight=weights_of(grades, np.ones(len(grades), dtype=bool)),
+    )
+
+
+def _tags(
+    result: dict[str, Any], agreement: dict[str, Any], cost: dict[str, Any]
+) -> dict[str, str]:
+    student = agreement["judges"].get("student", {})
+    tags = {
+        "benchmark": agreement["benchmark"]["name"],
+        "benchmark_digest": result["benchmark_digest"],
+        "benchmark_human": agreement["benchmark"]["human"],
+        PRIMARY: student.get(PRIMARY, {}).get("estimate"),
+        f"{PRIMARY}_low": student.get(PRIMARY, {}).get("low"),
+        f"{PRIMARY}_high": student.get(PRIMARY, {}).get("high"),
+        "pairs_per_second": cost["judges"]["student"]["pairs_per_second"],
+        "promotion": "promoted" if result["promoted"] else "not promoted",
+        "promotion_reason": result["reason"],
+        "promotion_rival": result["rival"],
+        "promotion_difference": result["difference"],
+        "promotion_low": result["low"],
+        "promotion_high": result["high"],
+        "promotion_margin": result["margin"],
+        "promotion_conclusion": result["conclusion"],
+        "promotion_p_non_inferior": result["p_non_inferior"],
+        "promotion_p": result["p"],
+    }
+    return {key: str(value) for key, value in tags.items() if value not in (None, "")}
