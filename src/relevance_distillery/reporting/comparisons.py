@@ -69,7 +69,7 @@ def comparison_tables(agreement: Mapping[str, Any], judges: Judges) -> dict[str,
     if not columns:
         return None
     margin = float(agreement["comparisons"][0]["margin"])
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"metric": metric, "cells": [_with_word(found[couple][name]) for couple in columns]}
         for name, metric in METRICS.items()
     ]
