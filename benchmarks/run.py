@@ -195,7 +195,7 @@ def page_of_the_paper(again: bool) -> str:
             )
         )
     commands = "\n".join(command(arguments) for _, arguments in plan["runs"])
-    parts = ["# The paper's measures, beside the paper's figures\n"]
+    parts = ["# The paper's measures and ours\n"]
     parts += [origin(plan["data"], facts, PAPER), f"```\n{commands}\n```\n", paper_page(runs)]
     parts.append("Every other figure of these runs: [TREC Deep Learning](trec-dl.md).\n")
     return write(PAGES / f"{PAPER}.md", parts)
