@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from forked import run_forked
+
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "01_raw" / "sample"
 
@@ -36,17 +38,30 @@ class Project:
         """The process environment for commands in this project."""
         return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "DO_NOT_TRACK": "1"}
 
-    def kedro(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs `kedro ARGUMENTS` in the project; standard error goes into `stdout`."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.path,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+    def kedro(
+        self, *arguments: str, check: bool = True, fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `kedro ARGUMENTS` in the project; standard error goes into `stdout`.
+
+        Args:
+            arguments: What follows `kedro` on the command line.
+            check: Fail the test where the command fails.
+            fresh: Start the `kedro` executable, as a user does, in place of a fork of a process
+                that has the libraries imported already.
+        """
+        if fresh:
+            done = subprocess.run(
+                self.command(*arguments),
+                cwd=self.path,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+        else:
+            code, output = run_forked(list(arguments), self.path, self.environment)
+            done = subprocess.CompletedProcess(self.command(*arguments), code, stdout=output)
         if check and done.returncode != 0:
             pytest.fail(f"kedro {' '.join(arguments)} failed:\n{done.stdout[-6000:]}")
         return done

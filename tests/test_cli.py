@@ -14,8 +14,8 @@ from relevance_distillery.cli import one_line
 from relevance_distillery.errors import UserError
 
 
-def _refused(project: Project, *arguments: str) -> str:
-    done = project.kedro("run", *arguments, check=False)
+def _refused(project: Project, *arguments: str, fresh: bool = False) -> str:
+    done = project.kedro("run", *arguments, check=False, fresh=fresh)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout
     errors = [line for line in done.stdout.splitlines() if line.startswith("Error: ")]
@@ -58,7 +58,7 @@ def test_a_home_folder_in_a_parameter_is_found(
 
 
 def test_an_input_that_no_stage_makes_is_named_with_its_path(project: Project) -> None:
-    error = _refused(project, "--pipeline=probe", "--params=attacks=mine.yml")
+    error = _refused(project, "--pipeline=probe", "--params=attacks=mine.yml", fresh=True)
     assert "input not found: hostile_attacks (mine.yml); check the path" in error
 
 

@@ -39,7 +39,7 @@ PAIRS = pd.DataFrame(
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project after `kedro run` on forty documents."""
     project = make_project(tmp_path_factory.mktemp("trial") / "project")
-    project.kedro("run", "--params=limit=40")
+    project.kedro("run", "--params=limit=40", fresh=True)
     return project
 
 
