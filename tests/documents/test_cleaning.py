@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from relevance_distillery.documents import clean_documents, deduplicate
-from relevance_distillery.documents.cleaning import clean_text
+from relevance_distillery.documents.cleaning import clean_documents, clean_text, deduplicate
 
 PAGE = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(300))
 

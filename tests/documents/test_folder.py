@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from relevance_distillery.documents import DocumentSource
+from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 
 

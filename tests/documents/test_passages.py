@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from relevance_distillery.documents import Splitter, split_documents
 from relevance_distillery.documents.markdown import blocks, plain, sections
+from relevance_distillery.documents.passages import Splitter, split_documents
 
 
 def count(text: str) -> int:

@@ -8,8 +8,9 @@ import json
 import pandas as pd
 import pytest
 
-from relevance_distillery.documents import DocumentSource, iter_jsonl
+from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.records import iter_jsonl
 
 
 def jsonl(path, *records):

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import re
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-import frontmatter
-import yaml
-from bs4 import BeautifulSoup, Tag, XMLParsedAsHTMLWarning
-from markdownify import MarkdownConverter
-
-from relevance_distillery.documents.office import parse_docx_bytes, parse_pdf_bytes
+from relevance_distillery.errors import UserError
 
 _AUTHOR_KEYS = ("author", "authors", "owner", "by")
 _DATE_KEYS = ("modified", "updated", "last_modified", "lastmod", "date", "created")
 _FRONT_MATTER_LIMIT = 65_536
+_MAX_UNPACKED_DOCX = 200_000_000
+_INSTALL = "pip install 'relevance-distillery[documents]'"
 _DROPPED_TAGS = ("script", "style", "template", "noscript", "iframe", "svg", "nav", "form")
 
 
@@ -88,6 +88,9 @@ def names(value: Any) -> str:
 
 def parse_markdown(content: bytes) -> Parsed:
     """Markdown with optional YAML front matter (title, author, date, anything else)."""
+    import frontmatter
+    import yaml
+
     text = decode(content)
     fields, note = {}, ""
     if text.startswith("---") and "\n---" in text[:_FRONT_MATTER_LIMIT]:
@@ -127,24 +130,31 @@ def parse_text(content: bytes) -> Parsed:
     return Parsed("", decode(content))
 
 
-class _Converter(MarkdownConverter):
-    """HTML to Markdown with questions of definition lists as bold lines, no link targets."""
+@cache
+def _html_converter() -> Any:
+    """HTML to Markdown: terms of definition lists as bold lines, links and pictures dropped."""
+    from markdownify import MarkdownConverter
 
-    def convert_a(self, el: Tag, text: str, *args: Any, **kwargs: Any) -> str:
-        return text
+    class Converter(MarkdownConverter):
+        def convert_a(self, el: Any, text: str, *args: Any, **kwargs: Any) -> str:
+            return text
 
-    def convert_img(self, el: Tag, text: str, *args: Any, **kwargs: Any) -> str:
-        return ""
+        def convert_img(self, el: Any, text: str, *args: Any, **kwargs: Any) -> str:
+            return ""
 
-    def convert_dt(self, el: Tag, text: str, *args: Any, **kwargs: Any) -> str:
-        return f"\n\n**{text.strip()}**\n" if text.strip() else ""
+        def convert_dt(self, el: Any, text: str, *args: Any, **kwargs: Any) -> str:
+            return f"\n\n**{text.strip()}**\n" if text.strip() else ""
 
-    def convert_dd(self, el: Tag, text: str, *args: Any, **kwargs: Any) -> str:
-        return f"{text.strip()}\n\n" if text.strip() else ""
+        def convert_dd(self, el: Any, text: str, *args: Any, **kwargs: Any) -> str:
+            return f"{text.strip()}\n\n" if text.strip() else ""
+
+    return Converter(heading_style="ATX", bullets="-", escape_misc=False)
 
 
 def parse_html(content: bytes) -> Parsed:
     """HTML: title, meta author and date, the body as Markdown; scripts and styles dropped."""
+    from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
+
     text = decode(content)
     try:
         with warnings.catch_warnings():
@@ -162,9 +172,7 @@ def parse_html(content: bytes) -> Parsed:
         body = soup.body or soup
         for tag in body("title"):
             tag.decompose()
-        markdown = _Converter(heading_style="ATX", bullets="-", escape_misc=False).convert_soup(
-            body
-        )
+        markdown = _html_converter().convert_soup(body)
     except RecursionError as error:
         raise UnreadableError("is nested too deeply to be read as HTML") from error
     author = names(meta.get("author") or meta.get("article:author"))
@@ -174,13 +182,72 @@ def parse_html(content: bytes) -> Parsed:
 
 
 def parse_pdf(content: bytes) -> Parsed:
-    """PDF through pypdf (extra `documents`), pages separated by blank lines."""
-    return Parsed(**parse_pdf_bytes(content))
+    """PDF through pypdf, pages separated by blank lines.
+
+    Raises:
+        UserError: pypdf is not installed.
+        ValueError: The file is encrypted, or has no text (a scan).
+    """
+    try:
+        import pypdf
+    except ImportError as error:
+        raise UserError(f"PDF files need the extra `documents`: {_INSTALL}") from error
+    reader = pypdf.PdfReader(io.BytesIO(content))
+    if reader.is_encrypted:
+        raise ValueError("is encrypted")
+    text = "\n\n".join(filter(None, (page.extract_text().strip() for page in reader.pages)))
+    if not text:
+        raise ValueError("holds no text; recognise its scanned pages first")
+    info: Any = reader.metadata
+    date = info.modification_date or info.creation_date if info else None
+    return Parsed(
+        title=str(info.title or "") if info else "",
+        text=text,
+        author=str(info.author or "") if info else "",
+        modified=date.date().isoformat() if date else "",
+    )
 
 
 def parse_docx(content: bytes) -> Parsed:
-    """DOCX through python-docx (extra `documents`), heading styles as Markdown headings."""
-    return Parsed(**parse_docx_bytes(content))
+    """DOCX through python-docx: heading styles as Markdown headings, tables as rows.
+
+    Raises:
+        UserError: python-docx is not installed.
+        ValueError: The file unpacks to more than 200 MB.
+    """
+    try:
+        import docx
+        from docx.table import Table
+    except ImportError as error:
+        raise UserError(f"DOCX files need the extra `documents`: {_INSTALL}") from error
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _MAX_UNPACKED_DOCX:
+            raise ValueError("unpacks to more than 200 MB")
+    document = docx.Document(io.BytesIO(content))
+    blocks: list[str] = []
+    for block in document.iter_inner_content():
+        if isinstance(block, Table):
+            rows = [" | ".join(cell.text.strip() for cell in row.cells) for row in block.rows]
+            blocks.append("\n".join(f"| {row} |" for row in rows))
+            continue
+        style = block.style.name if block.style is not None and block.style.name else ""
+        text = block.text.strip()
+        level = style.removeprefix("Heading ").strip()
+        if text and style.startswith("Heading ") and level.isdigit():
+            text = f"{'#' * min(int(level), 6)} {text}"
+        elif text and style == "Title":
+            text = f"# {text}"
+        elif text and style.startswith("List"):
+            text = f"- {text}"
+        blocks.append(text)
+    core = document.core_properties
+    date = core.modified or core.created
+    return Parsed(
+        title=(core.title or "").strip(),
+        text="\n\n".join(filter(None, blocks)),
+        author=(core.author or "").strip(),
+        modified=date.date().isoformat() if date else "",
+    )
 
 
 PARSERS: dict[str, Callable[[bytes], Parsed]] = {

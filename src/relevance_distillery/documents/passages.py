@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from semantic_text_splitter import MarkdownSplitter
 
-from relevance_distillery.documents.deduplication import normalise
+from relevance_distillery.documents.cleaning import normalise
 from relevance_distillery.documents.markdown import Section, sections, without_links
 from relevance_distillery.io.digests import json_digest
 

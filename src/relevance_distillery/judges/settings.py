@@ -12,7 +12,7 @@ from relevance_distillery.judges.kinds import parse_judge
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.settings import LLMSettings
 from relevance_distillery.strict import StrictModel
-from relevance_distillery.text.stemming import StemmerLanguage
+from relevance_distillery.text.terms import StemmerLanguage
 
 
 class EmbeddedSettings(StrictModel):

@@ -6,9 +6,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Annotated
 
 import pandas as pd
 import Stemmer
+from pydantic import AfterValidator
 
 from relevance_distillery.errors import UserError
 
@@ -70,6 +72,18 @@ def stemmer_name(language: str) -> str:
         f"There is no stemmer for language={language!r}: use one of "
         f"{', '.join(sorted(_ISO_639_1))}, or none to match words as they are written."
     )
+
+
+def _known_language(language: str) -> str:
+    try:
+        stemmer_name(language)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return language
+
+
+StemmerLanguage = Annotated[str, AfterValidator(_known_language)]
+"""Type of a parameter: ISO code or name of a language that has a stemmer, or `none`."""
 
 
 class Analyzer:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from relevance_distillery.channels.sampling import Band
 from relevance_distillery.strict import StrictModel
-from relevance_distillery.text.stemming import StemmerLanguage
+from relevance_distillery.text.terms import StemmerLanguage
 
 
 class BandParameters(StrictModel):

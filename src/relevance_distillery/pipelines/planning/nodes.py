@@ -9,8 +9,8 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.documents import DocumentSource
 from relevance_distillery.documents.forgetting import ForgottenDocuments
+from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.kinds import parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger

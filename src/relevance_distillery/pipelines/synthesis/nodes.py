@@ -10,13 +10,10 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.documents import (
-    DocumentSource,
-    clean_documents,
-    deduplicate,
-    split_documents,
-)
+from relevance_distillery.documents.cleaning import clean_documents, deduplicate
 from relevance_distillery.documents.forgetting import ForgottenDocuments
+from relevance_distillery.documents.passages import split_documents
+from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prompts import Prompt
