@@ -28,8 +28,8 @@ from relevance_distillery.pipelines.synthesis.nodes import (
 )
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.schemas import Documents, Passages, Queries
+from relevance_distillery.synthesizers.llm_requests import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.synthesizers.query_log import QueryLog
-from relevance_distillery.synthesizers.query_requests import PROMPT_ALLOWS, PROMPT_REQUIRES
 
 NOTHING = held_out(DEFAULT_SCALE)
 ROOT = Path(__file__).parents[2]

@@ -8,33 +8,32 @@ import pytest
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.schemas import Queries
-from relevance_distillery.synthesizers.acronyms import expansions
-from relevance_distillery.synthesizers.base import choose_seeds
+from relevance_distillery.synthesizers.base import choose_seeds, misspell
 from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
+from relevance_distillery.synthesizers.phrases import Corpus, content_runs
 from relevance_distillery.synthesizers.questions import questions
-from relevance_distillery.synthesizers.registry import make_extractive
-from relevance_distillery.synthesizers.saliency import Corpus, runs
+from relevance_distillery.synthesizers.seed_passage import SeedPassage, expansions
 from relevance_distillery.synthesizers.styles import WRITERS
-from relevance_distillery.synthesizers.subject import Subject
-from relevance_distillery.synthesizers.typos import misspell
 from relevance_distillery.text.language import Language
 
 ENGLISH = Language("en")
 
 
 @pytest.fixture
-def subject(passages):
+def seed_passage(passages):
     corpus, longs = Corpus(passages, ENGLISH), expansions(passages, ENGLISH)
 
-    def find(part: str) -> Subject:
+    def find(part: str) -> SeedPassage:
         row = passages[passages["passage_id"].str.contains(part)].iloc[0]
-        return Subject({str(key): value for key, value in row.items()}, corpus, longs)
+        return SeedPassage({str(key): value for key, value in row.items()}, corpus, longs)
 
     return find
 
 
-def written(style, subject, tries=60):
-    return {WRITERS[style](subject, np.random.default_rng(seed)).lower() for seed in range(tries)}
+def written(style, seed_passage, tries=60):
+    return {
+        WRITERS[style](seed_passage, np.random.default_rng(seed)).lower() for seed in range(tries)
+    }
 
 
 def test_table_is_valid_and_depends_on_the_seed_alone(passages):
@@ -54,29 +53,29 @@ def test_queries_of_a_passage_do_not_depend_on_the_other_seeds(passages):
     assert alone.equals(expected)
 
 
-def test_known_item_names_the_page_with_its_region_and_year(subject):
-    assert "travel policy emea 2026" in written("known_item", subject("emea-2026"))
+def test_known_item_names_the_page_with_its_region_and_year(seed_passage):
+    assert "travel policy emea 2026" in written("known_item", seed_passage("emea-2026"))
 
 
-def test_metadata_uses_author_file_name_and_date(subject):
-    found = written("metadata", subject("ferrous"))
+def test_metadata_uses_author_file_name_and_date(seed_passage):
+    found = written("metadata", seed_passage("ferrous"))
     assert any("blom" in query for query in found)
     assert "2026-03-12-ferrous-steering-notes.md" in found
     assert any("march" in query for query in found)
 
 
-def test_keywords_come_from_the_whole_passage_not_its_first_words(subject):
-    found = written("keyword", subject("ferrous"))
+def test_keywords_come_from_the_whole_passage_not_its_first_words(seed_passage):
+    found = written("keyword", seed_passage("ferrous"))
     assert any("data migration" in query for query in found)
 
 
-def test_acronyms_in_both_directions_and_in_the_sense_that_is_meant(passages, subject):
+def test_acronyms_in_both_directions_and_in_the_sense_that_is_meant(passages, seed_passage):
     assert expansions(passages, ENGLISH)["PIP"] == (
         "performance improvement plan",
         "port integration protocol",
     )
-    assert any(query.startswith("pip") for query in written("acronym", subject("people/pip")))
-    errors = written("acronym", subject("berth-errors"))
+    assert any(query.startswith("pip") for query in written("acronym", seed_passage("people/pip")))
+    errors = written("acronym", seed_passage("berth-errors"))
     assert any("port integration protocol" in query for query in errors)
     assert not any("performance" in query for query in errors)
 
@@ -90,13 +89,13 @@ def test_acronyms_in_both_directions_and_in_the_sense_that_is_meant(passages, su
         ("lost-laptop", "what to do if i lost a hardware key too"),
     ],
 )
-def test_questions_by_the_shape_of_sentences(subject, part, expected):
-    found = questions(subject(part), np.random.default_rng(0))
+def test_questions_by_the_shape_of_sentences(seed_passage, part, expected):
+    found = questions(seed_passage(part), np.random.default_rng(0))
     assert expected.lower() in [question.lower() for question in found]
 
 
-def test_short_queries_are_shared_words(subject):
-    found = written("short", subject("emea-2026"))
+def test_short_queries_are_shared_words(seed_passage):
+    found = written("short", seed_passage("emea-2026"))
     assert "travel" in found
     assert "policy" not in found
     assert all(len(query.split()) <= 2 for query in found)
@@ -104,7 +103,7 @@ def test_short_queries_are_shared_words(subject):
 
 def test_runs_break_at_stop_words_and_punctuation():
     text = "The hotel's price cap, in IT terms: it follows INC-2417 - twice"
-    assert runs(text, ENGLISH) == [["hotel", "price", "cap"], ["IT", "terms"],
+    assert content_runs(text, ENGLISH) == [["hotel", "price", "cap"], ["IT", "terms"],
                                    ["follows", "INC-2417"]]  # fmt: skip
 
 
@@ -158,6 +157,6 @@ def test_seeds_are_spread_over_documents(passages):
 
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(UserError, match=r"'keywrod'; known are known_item, keyword"):
-        make_extractive("en", {"keywrod": 1}, 0)
+        ExtractiveSynthesizer("en", {"keywrod": 1}, 0)
     with pytest.raises(UserError, match="klingon"):
-        make_extractive("klingon", {"keyword": 1}, 0)
+        ExtractiveSynthesizer("klingon", {"keyword": 1}, 0)

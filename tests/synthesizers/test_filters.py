@@ -47,13 +47,15 @@ def test_too_common_counts_documents_that_hold_all_words(passages):
 def test_round_trip_looks_for_the_seed_document(passages):
     seed = passages["passage_id"][7]
     table = queries(("ferrous steering", "known_item", seed), ("hotel cap", "keyword", seed))
-    assert filters.lost(table, passages, ENGLISH, k=2).tolist() == [False, True]
+    assert filters.not_retrieved(table, passages, ENGLISH, k=2).tolist() == [False, True]
 
 
-def test_sieve_counts_by_style_and_spares_real_queries():
-    sieve = filters.Sieve(queries(("a", "real", ""), ("b", "short", ""), ("c", "keyword", "")))
-    sieve.drop("one", lambda table: (table["text"] != "c").to_numpy())
-    assert sieve.dropped == {"one": {"short": 1}}
-    assert sieve.queries["text"].tolist() == ["a", "c"]
-    sieve.drop("two", lambda table: (table["text"] == "a").to_numpy(), synthetic_only=False)
-    assert sieve.queries["text"].tolist() == ["c"]
+def test_the_filter_counts_by_style_and_spares_real_queries():
+    remaining = filters.QueryFilter(
+        queries(("a", "real", ""), ("b", "short", ""), ("c", "keyword", ""))
+    )
+    remaining.drop("one", lambda table: (table["text"] != "c").to_numpy())
+    assert remaining.dropped == {"one": {"short": 1}}
+    assert remaining.queries["text"].tolist() == ["a", "c"]
+    remaining.drop("two", lambda table: (table["text"] == "a").to_numpy(), synthetic_only=False)
+    assert remaining.queries["text"].tolist() == ["c"]

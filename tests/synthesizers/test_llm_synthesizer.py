@@ -15,17 +15,17 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.llm.settings import Endpoint
+from relevance_distillery.pipelines.synthesis.nodes import llm_synthesizer
+from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.schemas import Queries
-from relevance_distillery.synthesizers.extractive import DEFAULT_STYLES
 from relevance_distillery.synthesizers.filters import copied
 from relevance_distillery.synthesizers.llm import LLMSynthesizer
-from relevance_distillery.synthesizers.llm_settings import STYLES, SynthesisLLMSettings
-from relevance_distillery.synthesizers.query_requests import (
+from relevance_distillery.synthesizers.llm_requests import (
     PROMPT_ALLOWS,
     PROMPT_REQUIRES,
     QueryRequests,
 )
-from relevance_distillery.synthesizers.registry import make_llm, make_requests
+from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, STYLES, SynthesisLLMSettings
 from relevance_distillery.synthesizers.styles import WRITERS
 
 PROMPT = Path(__file__).parents[2] / "conf/base/synthesis/prompts/write_queries.jinja2"
@@ -36,17 +36,15 @@ EACH = 3
 def requests(**settings: Any) -> QueryRequests:
     prompt = Prompt.read(PROMPT, PROMPT_REQUIRES, PROMPT_ALLOWS)
     values = {"model": "writer", "max_tries": 2, "timeout_seconds": 2.0, **settings}
-    return make_requests(prompt, SynthesisLLMSettings(**values), "english", DEFAULT_STYLES)
+    settings = SynthesisLLMSettings(**values)
+    return QueryRequests(prompt, settings, language="english", styles=DEFAULT_STYLES)
 
 
 def synthesizer(
     server: FaultServer, folder: Path, price: Price | None = None, **settings: Any
 ) -> LLMSynthesizer:
-    made = requests(**settings)
-    values = {"model": "writer", "max_tries": 2, "timeout_seconds": 2.0, **settings}
     return LLMSynthesizer(
-        made,
-        SynthesisLLMSettings(**values),
+        requests(**settings),
         Ledger(folder / "ledger.sqlite"),
         price=price,
         endpoint=Endpoint.at(server.url, "a-key"),
@@ -54,7 +52,7 @@ def synthesizer(
 
 
 def write(writer: LLMSynthesizer, passages: pd.DataFrame) -> pd.DataFrame:
-    return writer.write(passages, passages, EACH, 7)
+    return writer.write(passages, EACH, 7)
 
 
 def prompts(made: QueryRequests, passages: pd.DataFrame) -> list[str]:
@@ -180,9 +178,11 @@ def test_a_batch_is_handed_in_and_collected_at_half_the_price(passages, tmp_path
 
 
 def test_a_cap_needs_a_price(tmp_path):
+    prompt = Prompt.read(PROMPT, PROMPT_REQUIRES, PROMPT_ALLOWS)
     settings = SynthesisLLMSettings(model="writer", max_cost_usd=1.0)
+    parameters = SynthesisParameters(synthesizer="llm", llm=settings)
     with pytest.raises(UserError, match=r"prices\.writer"):
-        make_llm(requests(), settings, Ledger(tmp_path / "l.sqlite"), {}, 0.0)
+        llm_synthesizer(prompt, Ledger(tmp_path / "l.sqlite"), parameters)
 
 
 def test_no_model_says_how_to_name_one():
@@ -225,11 +225,11 @@ def test_prompts_carry_metadata_styles_and_personas(passages):
 
 
 def test_styles_follow_their_weights_and_the_seed(passages):
-    made = make_requests(
+    made = QueryRequests(
         Prompt.read(PROMPT, PROMPT_REQUIRES, PROMPT_ALLOWS),
         SynthesisLLMSettings(model="writer"),
-        "english",
-        {"question": 1.0, "keyword": 0.0},
+        language="english",
+        styles={"question": 1.0, "keyword": 0.0},
     )
     tasks = list(made.tasks(passages, EACH, 7))
 
@@ -253,13 +253,11 @@ def test_passages_that_read_the_same_are_asked_once(passages, tmp_path):
     settings = SynthesisLLMSettings(model="writer", personas=("",))
     prompt = Prompt.read(PROMPT, PROMPT_REQUIRES, PROMPT_ALLOWS)
     # Styles follow from the passage's id; with a single one both requests are the same.
-    alike = make_requests(prompt, settings, "english", {"keyword": 1.0})
+    alike = QueryRequests(prompt, settings, language="english", styles={"keyword": 1.0})
     with FaultServer() as server:
         endpoint = Endpoint.at(server.url, "a-key")
         ledger = Ledger(tmp_path / "ledger.sqlite")
-        queries = LLMSynthesizer(alike, settings, ledger, endpoint=endpoint).write(
-            twice, twice, 1, 7
-        )
+        queries = LLMSynthesizer(alike, ledger, endpoint=endpoint).write(twice, 1, 7)
 
         assert len(server.records()) == 1
     assert set(queries["passage_id"]) == set(twice["passage_id"])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from relevance_distillery.synthesizers.query_answers import parse_answer, shortest_answer
+from relevance_distillery.synthesizers.llm_requests import parse_answer, shortest_answer
 
 STYLES = ("keyword", "question")
 

@@ -10,8 +10,8 @@ from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.planning.stage import Sent, StagePlan, count_requests
 from relevance_distillery.synthesizers.llm import COMPLETION_KIND, LLMSynthesizer
-from relevance_distillery.synthesizers.llm_settings import STYLES
-from relevance_distillery.synthesizers.query_answers import shortest_answer
+from relevance_distillery.synthesizers.llm_requests import shortest_answer
+from relevance_distillery.synthesizers.settings import STYLES
 
 
 def plan_synthesizer(

@@ -1,9 +1,10 @@
-"""What a synthesizer is: passages go in, queries that people might type come out."""
+"""What all synthesizers share: seed passages, ids, repeatable choices, keyboard typos."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
 
+import numpy as np
 import pandas as pd
 
 from relevance_distillery.io.digests import digest_number, hex_digest
@@ -19,34 +20,13 @@ QUERY_COLUMNS = (
 )
 
 
-class Synthesizer(Protocol):
-    """Writes queries.
-
-    Attributes:
-        name: Written into the `generator` column of queries.
-        prompt_hash: Changes with anything in the instructions or settings.
-    """
-
-    name: str
-    prompt_hash: str
-
-    def write(
-        self, passages: pd.DataFrame, seeds: pd.DataFrame, per_passage: int, seed: int
-    ) -> pd.DataFrame:
-        """Queries for some passages of a corpus.
-
-        Args:
-            passages: The whole corpus, a `passages` table.
-            seeds: The rows of it to write queries for, most wanted first.
-            per_passage: How many queries a seed passage gets at most.
-            seed: Everything random follows from it; the same passage in the same corpus
-                gets the same queries.
-
-        Returns:
-            A `queries` table in the order of `seeds`; a passage that offers nothing to
-            ask for has no rows.
-        """
-        ...
+_NEIGHBOURING_KEYS = {
+    "a": "sqz", "b": "vn", "c": "xv", "d": "sfe", "e": "wr", "f": "dg", "g": "fh", "h": "gj",
+    "i": "uo", "j": "hk", "k": "jl", "l": "k", "m": "n", "n": "bm", "o": "ip", "p": "o",
+    "q": "wa", "r": "et", "s": "ad", "t": "ry", "u": "yi", "v": "cb", "w": "qe", "x": "zc",
+    "y": "tu", "z": "x",
+}  # fmt: skip
+_LONG_WORD = re.compile(r"(?<![\w-])[A-Za-z][a-z]{4,}(?![\w-])")
 
 
 def digest(*parts: object) -> str:
@@ -83,3 +63,36 @@ def choose_seeds(passages: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     table["_round"] = table.groupby("document_id", sort=False).cumcount()
     table = table.sort_values(["_round", "_owner", "document_id"], kind="stable")
     return table.drop(columns=["_key", "_owner", "_round"]).head(count).reset_index(drop=True)
+
+
+def misspell(text: str, rng: np.random.Generator) -> str:
+    """The text with one keyboard typo in one word of at least five letters.
+
+    The kinds follow what spelling research finds most often (Damerau, 1964): two letters
+    swapped, one replaced by its neighbour on the keyboard, one dropped, one doubled. The
+    first letter stays, as it mostly does. Capitals, numbers and short words are left alone,
+    since a typo there makes another name of it.
+
+    Returns:
+        The misspelt text; the same text where no word is long enough.
+    """
+    words = list(_LONG_WORD.finditer(text))
+    if not words:
+        return text
+    match = words[int(rng.integers(len(words)))]
+    word = match.group()
+    place = int(rng.integers(1, len(word) - 1))
+    kind = rng.choice(["swap", "neighbour", "drop", "double"], p=[0.4, 0.2, 0.25, 0.15])
+    if kind == "swap" and word[place] == word[place + 1]:
+        kind = "drop"
+    letter = word[place]
+    if kind == "swap":
+        changed = word[:place] + word[place + 1] + letter + word[place + 2 :]
+    elif kind == "neighbour":
+        near = _NEIGHBOURING_KEYS[letter]
+        changed = word[:place] + near[int(rng.integers(len(near)))] + word[place + 1 :]
+    elif kind == "drop":
+        changed = word[:place] + word[place + 1 :]
+    else:
+        changed = word[:place] + letter + word[place:]
+    return text[: match.start()] + changed + text[match.end() :]

@@ -7,22 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.synthesizers.acronyms import expansions
-from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed
-from relevance_distillery.synthesizers.saliency import Corpus
+from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed, misspell
+from relevance_distillery.synthesizers.phrases import Corpus
+from relevance_distillery.synthesizers.seed_passage import SeedPassage, expansions
+from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, style_weights
 from relevance_distillery.synthesizers.styles import WRITERS
-from relevance_distillery.synthesizers.subject import Subject
-from relevance_distillery.synthesizers.typos import misspell
 from relevance_distillery.text.language import Language
 
-DEFAULT_STYLES: Mapping[str, float] = {
-    "known_item": 0.25,
-    "keyword": 0.28,
-    "question": 0.20,
-    "metadata": 0.12,
-    "short": 0.08,
-    "acronym": 0.14,
-}
 _VERSION = 1
 _LOWER_SHARE = 0.8
 _TRIES = 6
@@ -53,38 +44,47 @@ class ExtractiveSynthesizer:
         Args:
             language: Language of the documents, see `Language`.
             styles: How often each style is tried, in relation to the others.
-            typo_share: Share of queries with one slip of the fingers.
+            typo_share: Share of queries with one keyboard typo.
 
         Raises:
-            ValueError: A style is unknown, or no style has a weight.
+            UserError: A style or the language is unknown, or no style has a weight.
         """
-        unknown = sorted(set(styles) - set(WRITERS))
-        if unknown or not any(weight > 0 for weight in styles.values()):
-            raise ValueError(f"styles {unknown} are unknown or no style has a weight")
         self.language = Language(language)
-        self.styles = {name: float(styles[name]) for name in WRITERS if styles.get(name, 0) > 0}
+        self.styles = style_weights(styles)
         self.typo_share = typo_share
         self.prompt_hash = digest(_VERSION, self.language.name, self.styles, typo_share)
 
     def write(
         self, passages: pd.DataFrame, seeds: pd.DataFrame, per_passage: int, seed: int
     ) -> pd.DataFrame:
-        """Queries for `seeds`; see `Synthesizer.write`."""
+        """Queries for some passages of a corpus.
+
+        Args:
+            passages: The whole corpus, a `passages` table.
+            seeds: The rows of it to write queries for, most wanted first.
+            per_passage: How many queries a seed passage gets at most.
+            seed: Everything random follows from it; the same passage in the same corpus
+                gets the same queries.
+
+        Returns:
+            A `queries` table in the order of `seeds`; a passage that offers nothing to
+            ask for has no rows.
+        """
         corpus = Corpus(passages, self.language)
         longs = expansions(passages, self.language)
         rows: list[tuple[str, str, str, int, str, str, str]] = []
         for record in seeds.to_dict("records"):
-            subject = Subject({str(key): value for key, value in record.items()}, corpus, longs)
+            passage = SeedPassage({str(key): value for key, value in record.items()}, corpus, longs)
             passage_id = str(record["passage_id"])
             rng = np.random.default_rng(hashed(seed, self.name, passage_id))
-            for style, text in self._queries(subject, per_passage, rng):
+            for style, text in self._queries(passage, per_passage, rng):
                 query_id = f"q-{digest(self.name, passage_id, style, text)}"
                 rows.append((query_id, text, passage_id, 1, style, self.name, self.prompt_hash))
         table = pd.DataFrame(rows, columns=list(QUERY_COLUMNS))
         return table.astype({"frequency": "int64"})
 
     def _queries(
-        self, subject: Subject, count: int, rng: np.random.Generator
+        self, passage: SeedPassage, count: int, rng: np.random.Generator
     ) -> list[tuple[str, str]]:
         """(style, text) of up to `count` different queries for one passage."""
         found: dict[str, str] = {}
@@ -95,7 +95,7 @@ class ExtractiveSynthesizer:
             names = list(weights)
             shares = np.array([weights[name] for name in names])
             style = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-            text = self._finish(WRITERS[style](subject, rng), style, rng)
+            text = self._finish(WRITERS[style](passage, rng), style, rng)
             if not text:
                 weights.pop(style)
             elif text.lower() not in {known.lower() for known in found}:
@@ -103,7 +103,7 @@ class ExtractiveSynthesizer:
         return [(style, text) for text, style in found.items()]
 
     def _finish(self, text: str, style: str, rng: np.random.Generator) -> str:
-        """As it is typed: mostly in lower case, sometimes with a slip."""
+        """As it is typed: mostly in lower case, sometimes with a typo."""
         text = " ".join(text.split()).strip(" -,.:;'\"")
         if len(text) > _MAX_LENGTH:
             return ""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.text.language import WORD, Language
 
 
@@ -100,7 +99,9 @@ def _apart(text: str) -> str:
     return "".join(char if char.isalnum() else " " for char in text)
 
 
-def lost(queries: pd.DataFrame, passages: pd.DataFrame, language: Language, k: int) -> np.ndarray:
+def not_retrieved(
+    queries: pd.DataFrame, passages: pd.DataFrame, language: Language, k: int
+) -> np.ndarray:
     """Which queries do not find their seed document in the top `k` passages of BM25.
 
     The round-trip test of Alberti et al. (2019): a query that cannot lead back to where it
@@ -115,6 +116,9 @@ def lost(queries: pd.DataFrame, passages: pd.DataFrame, language: Language, k: i
     Returns:
         Shape (queries,).
     """
+    # Imported here: it loads bm25s.
+    from relevance_distillery.channels.bm25 import BM25Channel
+
     channel = BM25Channel.build(passages, language.name)
     run = channel.search(queries[["query_id", "text"]], k)
     owner = dict(zip(passages["passage_id"], passages["document_id"], strict=True))
@@ -152,7 +156,7 @@ def _plain_words(text: str) -> list[str]:
     return [word.lower().replace("’", "'") for word in WORD.findall(text)]
 
 
-class Sieve:
+class QueryFilter:
     """Applies filters one after the other and remembers what each dropped.
 
     Attributes:

@@ -23,11 +23,9 @@ from relevance_distillery.judges.prompted.llm import public_model
 from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.scheduler import ChatRunner
-from relevance_distillery.llm.settings import Endpoint, LLMSettings
-from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed
-from relevance_distillery.synthesizers.query_answers import parse_answer
-from relevance_distillery.synthesizers.query_requests import QueryRequests, QueryTask
-from relevance_distillery.synthesizers.typos import misspell
+from relevance_distillery.llm.settings import Endpoint
+from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed, misspell
+from relevance_distillery.synthesizers.llm_requests import QueryRequests, QueryTask, parse_answer
 
 if TYPE_CHECKING:
     from relevance_distillery.llm.batch import BatchRunner
@@ -44,7 +42,7 @@ class LLMSynthesizer:
     Attributes:
         name: `llm:MODEL`.
         model: The server's name of the model.
-        requests, settings, price: As given.
+        requests, settings, price: What is asked, the requests' settings, what tokens cost.
         prompt_hash: Changes with anything in the instructions or settings.
         report: What `write` did, in numbers; empty before.
     """
@@ -52,7 +50,6 @@ class LLMSynthesizer:
     def __init__(
         self,
         requests: QueryRequests,
-        settings: LLMSettings,
         ledger: Ledger,
         *,
         typo_share: float = 0.0,
@@ -62,10 +59,9 @@ class LLMSynthesizer:
         """Nothing is sent and no key is needed before `write`.
 
         Args:
-            requests: What passages are asked for.
-            settings: Pace and budget.
+            requests: What passages are asked for, with the settings.
             ledger: Where answers are kept.
-            typo_share: Share of queries with one slip of the fingers.
+            typo_share: Share of queries with one keyboard typo.
             price: What tokens cost; None when not known.
             endpoint: By default the one that the environment names when it is first asked.
         """
@@ -73,13 +69,19 @@ class LLMSynthesizer:
         self.name = f"llm:{public_model(self.model)}"
         self.prompt_hash = digest(requests.prompt_hash, typo_share)
         self.report: dict[str, Any] = {}
-        self.requests, self.settings, self.price = requests, settings, price
+        self.requests, self.settings, self.price = requests, requests.settings, price
         self._ledger, self._typo_share, self._endpoint = ledger, typo_share, endpoint
 
-    def write(
-        self, passages: pd.DataFrame, seeds: pd.DataFrame, per_passage: int, seed: int
-    ) -> pd.DataFrame:
-        """Queries for `seeds`; see `Synthesizer.write`.
+    def write(self, seeds: pd.DataFrame, per_passage: int, seed: int) -> pd.DataFrame:
+        """Queries for some passages.
+
+        Args:
+            seeds: Rows of the `passages` table, most wanted first.
+            per_passage: How many queries a seed passage gets at most.
+            seed: Everything random follows from it.
+
+        Returns:
+            A `queries` table in the order of `seeds`.
 
         Raises:
             UserError: There were passages and not one query was written, another run uses the
@@ -110,7 +112,7 @@ class LLMSynthesizer:
             "cost_usd_this_run": budget.spent_usd - before,
             "price_known": self.price is not None,
         }
-        self._tell(failed, table)
+        self._report_failures(failed, table)
         return table
 
     def _ask(
@@ -209,7 +211,7 @@ class LLMSynthesizer:
         table = pd.DataFrame(rows, columns=list(QUERY_COLUMNS)).astype({"frequency": "int64"})
         return table, failed, dropped
 
-    def _tell(self, failed: Counter[str], table: pd.DataFrame) -> None:
+    def _report_failures(self, failed: Counter[str], table: pd.DataFrame) -> None:
         listed = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()))
         if failed and table.empty:
             waits = set(failed) == {"pending"}

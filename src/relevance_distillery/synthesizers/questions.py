@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-from relevance_distillery.synthesizers.subject import Subject
+from relevance_distillery.synthesizers.seed_passage import SeedPassage
 from relevance_distillery.text.language import WORD
 from relevance_distillery.text.stopwords import words
 
@@ -64,57 +64,57 @@ _AGREEMENT = re.compile(r"\bi (are|were)\b")
 _SWAPS = {"your": "my", "yours": "mine", "you": "i", "yourself": "myself", "our": "our"}
 
 
-def questions(subject: Subject, rng: np.random.Generator) -> list[str]:
+def questions(passage: SeedPassage, rng: np.random.Generator) -> list[str]:
     """Questions in order of preference, in the case of the text, without question marks.
 
     Args:
-        subject: The seed passage.
+        passage: The seed passage.
         rng: Chooses among ways of asking.
     """
-    found = [_asked(subject)]
-    if subject.corpus.language.name == "english":
-        found.append(_how_to(subject))
-        found.append(_from_sentences(subject))
-        found.append(_figures(subject))
+    found = [_asked(passage)]
+    if passage.corpus.language.name == "english":
+        found.append(_how_to(passage))
+        found.append(_from_sentences(passage))
+        found.append(_figures(passage))
     shaped: list[str] = []
     for group in found:
         order = rng.permutation(len(group))
         shaped.extend(group[position] for position in order)
-    if subject.corpus.language.name == "english":
+    if passage.corpus.language.name == "english":
         # What the kind of document answers is asked now and then although the text has more.
-        general = _by_kind(subject, rng)
+        general = _by_kind(passage, rng)
         shaped = [*general[:1], *shaped] if rng.random() < 0.2 else [*shaped, *general[:2]]
-    return [question for question in dict.fromkeys(shaped) if _asks_something(question, subject)]
+    return [question for question in dict.fromkeys(shaped) if _asks_something(question, passage)]
 
 
-def _asks_something(question: str, subject: Subject) -> bool:
+def _asks_something(question: str, passage: SeedPassage) -> bool:
     words = [word.lower() for word in WORD.findall(question)]
-    language = subject.corpus.language
+    language = passage.corpus.language
     telling = [
         word
         for word in words
         if word not in language.stop_words
         and word not in language.weak_words
-        and subject.corpus.idf(language.stem(word)) > 1.0
+        and passage.corpus.idf(language.stem(word)) > 1.0
     ]
     dangling = sum(word in _DANGLING for word in words[1:])
     return 3 <= len(words) <= _MAX_WORDS and len(telling) >= 1 + 2 * dangling
 
 
-def _sentences(subject: Subject) -> list[str]:
+def _sentences(passage: SeedPassage) -> list[str]:
     return [
         sentence.strip()
-        for block in [subject.heading, *subject.blocks]
+        for block in [passage.heading, *passage.blocks]
         for sentence in _SENTENCE.split(block)
         if sentence.strip()
     ]
 
 
-def _asked(subject: Subject) -> list[str]:
-    language, core = subject.corpus.language, " ".join(subject.core)
+def _asked(passage: SeedPassage) -> list[str]:
+    language, core = passage.corpus.language, " ".join(passage.core)
     about = set(language.stems(core))
     found: list[str] = []
-    for sentence in _sentences(subject):
+    for sentence in _sentences(passage):
         if match := _QUESTION.match(sentence):
             asked = match.group(1).rstrip("? ")
             if language.name == "english" and asked.split()[0].lower() not in _ASKING:
@@ -125,13 +125,13 @@ def _asked(subject: Subject) -> list[str]:
     return found
 
 
-def _how_to(subject: Subject) -> list[str]:
+def _how_to(passage: SeedPassage) -> list[str]:
     found: list[str] = []
-    for name in (subject.heading, subject.title):
+    for name in (passage.heading, passage.title):
         words = name.split()
         symptom = name.partition(": ")[2] if ": " in name else name
         if symptom[:3].lower() in ("my ", "i c", "i h") or (
-            subject.kind in ("runbook", "how to", "incident")
+            passage.kind in ("runbook", "how to", "incident")
             and 3 <= len(symptom.split()) <= 7
             and _SYMPTOM.search(symptom)
         ):
@@ -155,9 +155,9 @@ def _infinitive(gerund: str) -> str:
     return next((form for form in (stem, f"{stem}e", doubled) if form in _IMPERATIVES), stem)
 
 
-def _from_sentences(subject: Subject) -> list[str]:
+def _from_sentences(passage: SeedPassage) -> list[str]:
     found: list[str] = []
-    for sentence in _sentences(subject):
+    for sentence in _sentences(passage):
         words = sentence.split()
         if modal := _MODAL.search(sentence):
             verb, rest = modal.group(1).lower(), _cut(modal.group(2))
@@ -187,7 +187,7 @@ def _from_sentences(subject: Subject) -> list[str]:
             if verbal and 3 <= len(rest.split()) <= 8 and not _is_noun_phrase(words):
                 asks = "where do i" if words[0].lower() in ("find", "send", "file") else "how do i"
                 found.append(f"{asks} {_first_person(rest)}")
-        elif (named := _DEFINITION.match(sentence)) and _is_name(named.group(1), subject):
+        elif (named := _DEFINITION.match(sentence)) and _is_name(named.group(1), passage):
             found.append(f"what is {named.group(1)}")
     return found
 
@@ -200,20 +200,20 @@ def _is_noun_phrase(words: list[str]) -> bool:
     return words[1].lower() not in _DETERMINERS
 
 
-def _is_name(text: str, subject: Subject) -> bool:
+def _is_name(text: str, passage: SeedPassage) -> bool:
     words = text.split()
-    language = subject.corpus.language
+    language = passage.corpus.language
     content = [word for word in words if word.lower() not in language.stop_words]
     return len(content) == len(words) and any(word[0].isupper() for word in words)
 
 
-def _figures(subject: Subject) -> list[str]:
+def _figures(passage: SeedPassage) -> list[str]:
     found: list[str] = []
-    core = " ".join(subject.core)
-    for block in subject.blocks:
+    core = " ".join(passage.core)
+    for block in passage.blocks:
         if (match := _MONEY.search(block)) and core:
             thing = " ".join(match.group(1).lower().split())
-            known = {word.lower() for word in subject.core}
+            known = {word.lower() for word in passage.core}
             extra = "" if known & set(thing.split()) else f" {core}"
             found.append(f"how much is the {thing}{extra}")
         if (match := _APPROVES.search(block)) and match.group(1).split()[-1] not in _DANGLING:
@@ -221,22 +221,22 @@ def _figures(subject: Subject) -> list[str]:
     return found
 
 
-def _by_kind(subject: Subject, rng: np.random.Generator) -> list[str]:
+def _by_kind(passage: SeedPassage, rng: np.random.Generator) -> list[str]:
     """What is asked of a kind of document: the decision of a meeting, the cause of an incident."""
-    core = " ".join(subject.core)
+    core = " ".join(passage.core)
     if not core:
         return []
-    kind, stem = subject.kind, subject.corpus.language.stem
-    known = {stem(word) for word in subject.core}
+    kind, stem = passage.kind, passage.corpus.language.stem
+    known = {stem(word) for word in passage.core}
     named = core if stem(kind) in known else f"{core} {kind}"
     best = next(
         (
             phrase.text
-            for phrase in subject.phrases
+            for phrase in passage.phrases
             if phrase.source != "title"
             and len(phrase.words) > 1
-            and not set(phrase.words) & set(subject.core)
-            and subject.corpus.nounlike(phrase.words[-1]) > 0.5
+            and not set(phrase.words) & set(passage.core)
+            and passage.corpus.nounlike(phrase.words[-1]) > 0.5
         ),
         "",
     )
@@ -254,9 +254,9 @@ def _by_kind(subject: Subject, rng: np.random.Generator) -> list[str]:
     elif kind and kind != "how to" and rng.random() < 0.5:
         ways = [f"where can i find the {named}"]
         ways += [] if kind.endswith("s") else [f"is there a {named}"]
-    elif len(subject.core) == 1 and subject.corpus.is_name(core) and rng.random() < 0.5:
+    elif len(passage.core) == 1 and passage.corpus.is_name(core) and rng.random() < 0.5:
         ways = [f"what is {core}", f"who is responsible for {core}"]
-    if subject.corpus.nounlike(subject.core[-1]) < 0.5 or subject.core[-1].isdigit():
+    if passage.corpus.nounlike(passage.core[-1]) < 0.5 or passage.core[-1].isdigit():
         ways = []
     order = rng.permutation(len(ways))
     return [ways[position] for position in order]

@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from relevance_distillery.synthesizers.phrases import Phrase
 from relevance_distillery.synthesizers.questions import questions
-from relevance_distillery.synthesizers.saliency import Phrase
-from relevance_distillery.synthesizers.subject import KINDS, Subject
+from relevance_distillery.synthesizers.seed_passage import DOCUMENT_KINDS, SeedPassage
 
-Writer = Callable[[Subject, np.random.Generator], str]
+Writer = Callable[[SeedPassage, np.random.Generator], str]
 """Writes one query, or an empty string when the passage offers nothing for this style."""
 
 
-def _pick(options: list[str], rng: np.random.Generator) -> str:
+def _draw(options: list[str], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))] if options else ""
 
 
@@ -31,61 +31,61 @@ def _join(*parts: str) -> str:
     return " ".join(words.values())
 
 
-def _fresh(subject: Subject, used: list[str], count: int = 12) -> list[Phrase]:
+def _unused_phrases(passage: SeedPassage, used: list[str], count: int = 12) -> list[Phrase]:
     """The best phrases that share no stem with the words already used."""
-    taken = {subject.corpus.language.stem(word) for word in used}
+    taken = {passage.corpus.language.stem(word) for word in used}
     return [
         phrase
-        for phrase in subject.phrases[: count * 4]
+        for phrase in passage.phrases[: count * 4]
         if phrase.source != "title" and not taken & set(phrase.stems)
     ][:count]
 
 
-def _weighted(phrases: list[Phrase], rng: np.random.Generator) -> Phrase | None:
+def _draw_phrase(phrases: list[Phrase], rng: np.random.Generator) -> Phrase | None:
     if not phrases:
         return None
     weights = np.array([phrase.score for phrase in phrases]) ** 3
     return phrases[int(rng.choice(len(phrases), p=weights / weights.sum()))]
 
 
-def known_item(subject: Subject, rng: np.random.Generator) -> str:
+def known_item(passage: SeedPassage, rng: np.random.Generator) -> str:
     """The page is known and wanted again: its title's words, often with year or section."""
-    words = list(dict.fromkeys(subject.title_words))
+    words = list(dict.fromkeys(passage.title_words))
     if not words:
         return ""
     if len(words) > 4:
-        stop = subject.corpus.language.stop_words
+        stop = passage.corpus.language.stop_words
         telling = sorted(
             (word for word in words if word.lower() not in stop),
-            key=lambda word: -subject.weight(word),
+            key=lambda word: -passage.weight(word),
         )
-        best = {*telling[: int(rng.integers(2, 4))], *subject.core}
+        best = {*telling[: int(rng.integers(2, 4))], *passage.core}
         words = [word for word in words if word in best]
     text = " ".join(words)
-    in_title = bool(subject.year) and subject.year in subject.title
+    in_title = bool(passage.year) and passage.year in passage.title
     if in_title and rng.random() < 0.3:
-        text = " ".join(word for word in words if word != subject.year) or text
-    elif subject.year and (in_title or rng.random() < 0.12):
-        text = _join(text, subject.year)
-    if subject.heading_words and rng.random() < 0.35:
-        text = _join(" ".join(subject.core), " ".join(subject.heading_words[:3]))
-    elif subject.kind and subject.kind not in text.lower() and rng.random() < 0.35:
-        text = _join(text, subject.kind)
+        text = " ".join(word for word in words if word != passage.year) or text
+    elif passage.year and (in_title or rng.random() < 0.12):
+        text = _join(text, passage.year)
+    if passage.heading_words and rng.random() < 0.35:
+        text = _join(" ".join(passage.core), " ".join(passage.heading_words[:3]))
+    elif passage.kind and passage.kind not in text.lower() and rng.random() < 0.35:
+        text = _join(text, passage.kind)
     return text
 
 
-def keyword(subject: Subject, rng: np.random.Generator) -> str:
+def keyword(passage: SeedPassage, rng: np.random.Generator) -> str:
     """Two to five words of what the passage says, mostly with a word of its title."""
-    core = subject.core
+    core = passage.core
     draw = rng.random()
     if draw < 0.55 and core:
         anchor = core if rng.random() < 0.5 else [core[int(rng.integers(len(core)))]]
-        phrase = _weighted(_fresh(subject, core), rng)
+        phrase = _draw_phrase(_unused_phrases(passage, core), rng)
         if phrase is None:
             return ""
         parts = [" ".join(anchor), phrase.text]
         return _join(*(parts if rng.random() < 0.65 else parts[::-1]))
-    first = _weighted(_fresh(subject, [], 10), rng)
+    first = _draw_phrase(_unused_phrases(passage, [], 10), rng)
     if first is None:
         return ""
     if draw > 0.8 and len(first.words) > 1:
@@ -93,94 +93,94 @@ def keyword(subject: Subject, rng: np.random.Generator) -> str:
     # Two things are searched for together when they are said together.
     near = [
         phrase
-        for phrase in _fresh(subject, list(first.words), 12)
+        for phrase in _unused_phrases(passage, list(first.words), 12)
         if abs(phrase.position - first.position) <= 1
     ]
-    second = _weighted(near, rng)
+    second = _draw_phrase(near, rng)
     if second is None:
         return first.text
     ordered = sorted((first, second), key=lambda phrase: phrase.position)
     return " ".join(_join(*(phrase.text for phrase in ordered)).split()[:5])
 
 
-def question(subject: Subject, rng: np.random.Generator) -> str:
+def question(passage: SeedPassage, rng: np.random.Generator) -> str:
     """A question that the passage answers."""
-    asked = questions(subject, rng)
+    asked = questions(passage, rng)
     if not asked:
         return ""
     place = min(int(rng.geometric(0.6)) - 1, len(asked) - 1)
     return asked[place] + ("?" if rng.random() < 0.4 else "")
 
 
-def metadata(subject: Subject, rng: np.random.Generator) -> str:
+def metadata(passage: SeedPassage, rng: np.random.Generator) -> str:
     """Who wrote it, what kind of document it is, its file name, folder or date."""
-    core = " ".join(subject.core)
+    core = " ".join(passage.core)
     options: list[str] = []
-    if subject.author:
-        names = subject.author.split()
-        who = names[-1] if rng.random() < 0.6 else subject.author
+    if passage.author:
+        names = passage.author.split()
+        who = names[-1] if rng.random() < 0.6 else passage.author
         who = names[0] if rng.random() < 0.15 else who
-        what = subject.kind or core
-        about = subject.core[-1] if subject.core else ""
+        what = passage.kind or core
+        about = passage.core[-1] if passage.core else ""
         options += [_join(who, about, what), _join(core, who), _join(about, what, who)]
-    if subject.file_stem and "-" in subject.file_stem + subject.row["path"].rsplit("/", 1)[-1]:
-        options.append(subject.file_stem)
-        options.append(subject.file_stem + subject.suffix)
+    if passage.file_stem and "-" in passage.file_stem + passage.row["path"].rsplit("/", 1)[-1]:
+        options.append(passage.file_stem)
+        options.append(passage.file_stem + passage.suffix)
         if rng.random() < 0.5:
-            options.append(subject.file_stem.replace("-", " ").replace("_", " "))
-    elif subject.file_stem and not subject.author:
-        options.append(subject.file_stem + subject.suffix)
-    if subject.folders and core:
-        folder = subject.folders[0].replace("-", " ").replace("_", " ")
+            options.append(passage.file_stem.replace("-", " ").replace("_", " "))
+    elif passage.file_stem and not passage.author:
+        options.append(passage.file_stem + passage.suffix)
+    if passage.folders and core:
+        folder = passage.folders[0].replace("-", " ").replace("_", " ")
         options.append(_join(folder, core))
-        if len(subject.folders) > 1 and rng.random() < 0.4:
-            options.append(f"{subject.folders[1]}/{subject.folders[0]} {subject.kind}".strip())
-    if subject.month and core:
-        when = subject.month if rng.random() < 0.6 else subject.month.split()[0]
-        options.append(_join(core, subject.kind, when))
+        if len(passage.folders) > 1 and rng.random() < 0.4:
+            options.append(f"{passage.folders[1]}/{passage.folders[0]} {passage.kind}".strip())
+    if passage.month and core:
+        when = passage.month if rng.random() < 0.6 else passage.month.split()[0]
+        options.append(_join(core, passage.kind, when))
     several = [option for option in options if len(option.replace("-", " ").split()) > 1]
-    return _pick(several, rng)
+    return _draw(several, rng)
 
 
-def short(subject: Subject, rng: np.random.Generator) -> str:
+def short(passage: SeedPassage, rng: np.random.Generator) -> str:
     """One word, seldom two, that several documents may answer."""
-    corpus = subject.corpus
+    corpus = passage.corpus
     singles = [
         phrase
-        for phrase in subject.phrases[:40]
+        for phrase in passage.phrases[:40]
         if len(phrase.words) == 1
         and corpus.frequency(phrase.stems[0]) >= 2
         and phrase.source in ("title", "heading", "bold")
-        and phrase.text.lower() not in KINDS
+        and phrase.text.lower() not in DOCUMENT_KINDS
         and phrase.stems[0] in corpus.title_stems
     ]
     if not singles:
         singles = [
             phrase
-            for phrase in subject.phrases[:40]
+            for phrase in passage.phrases[:40]
             if len(phrase.words) == 1
             and corpus.frequency(phrase.stems[0]) >= 3
-            and phrase.text.lower() not in KINDS
+            and phrase.text.lower() not in DOCUMENT_KINDS
         ]
     if not singles:
         return ""
     doubles = [
         phrase
-        for phrase in subject.phrases[:30]
+        for phrase in passage.phrases[:30]
         if len(phrase.words) == 2
         and phrase.source in ("title", "heading")
         and corpus.nounlike(phrase.words[-1]) >= 0.5
     ]
-    chosen = _weighted(doubles if doubles and rng.random() < 0.3 else singles, rng)
+    chosen = _draw_phrase(doubles if doubles and rng.random() < 0.3 else singles, rng)
     return chosen.text if chosen else ""
 
 
-def _sense(longs: tuple[str, ...], text: str, subject: Subject) -> str:
+def _expansion_in_text(longs: tuple[str, ...], text: str, passage: SeedPassage) -> str:
     """What an acronym stands for in a text: the long form that shares most words with it.
 
     Empty where two fit equally well, or where none of several fits by half.
     """
-    language = subject.corpus.language
+    language = passage.corpus.language
     here = set(language.stems(text))
     stems = [language.stems(long, content_only=True) for long in longs]
     fits = [sum(stem in here for stem in found) / max(len(found), 1) for found in stems]
@@ -189,26 +189,26 @@ def _sense(longs: tuple[str, ...], text: str, subject: Subject) -> str:
     return longs[fits.index(best)] if best >= needed and fits.count(best) == 1 else ""
 
 
-def acronym(subject: Subject, rng: np.random.Generator) -> str:
+def acronym(passage: SeedPassage, rng: np.random.Generator) -> str:
     """An acronym for a long form in the text, or the long form for an acronym in it."""
-    text = f"{subject.title} {subject.heading} {' '.join(subject.blocks)}".lower()
+    text = f"{passage.title} {passage.heading} {' '.join(passage.blocks)}".lower()
     options: list[tuple[str, list[str]]] = []
-    for letters, longs in subject.expansions.items():
+    for letters, longs in passage.expansions.items():
         for long in longs:
             if long in text:
                 options.append((letters, [letters, *long.split()]))
-            elif letters in subject.acronyms and long == _sense(longs, text, subject):
+            elif letters in passage.acronyms and long == _expansion_in_text(longs, text, passage):
                 options.append((long, [letters, *long.split()]))
     if not options:
-        options = [(letters, [letters]) for letters in subject.acronyms]
+        options = [(letters, [letters]) for letters in passage.acronyms]
     if not options:
         return ""
     name, taken = options[int(rng.integers(len(options)))]
     draw = rng.random()
-    if draw < 0.15 and subject.corpus.language.name == "english" and name.isupper():
+    if draw < 0.15 and passage.corpus.language.name == "english" and name.isupper():
         return f"what is {name}" if draw < 0.08 else f"{name} meaning"
-    more = _weighted(_fresh(subject, [*taken, *name.split()], 8), rng)
-    core = [word for word in subject.core if word.lower() not in name.lower().split()]
+    more = _draw_phrase(_unused_phrases(passage, [*taken, *name.split()], 8), rng)
+    core = [word for word in passage.core if word.lower() not in name.lower().split()]
     if core and rng.random() < 0.45:
         return _join(name, core[-1])
     return _join(name, more.text) if more else name

@@ -28,7 +28,6 @@ from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ def grade_pool(
             benchmark,
             stored_passages,
             ids,
-            lambda found: split_documents(found, splitter_for(synthesis.passages))[0],
+            lambda found: split_documents(found, synthesis.passages.splitter())[0],
             **synthesis.reading.model_dump(),
         )
         graded = grade_documents(grader, wanted, Texts(queries, passages), known)

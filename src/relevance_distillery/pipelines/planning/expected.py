@@ -16,7 +16,7 @@ from relevance_distillery.pipelines.planning.parameters import PlanningParameter
 from relevance_distillery.pipelines.synthesis.nodes import seed_passages
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.synthesizers.base import choose_seeds, digest, hashed
-from relevance_distillery.synthesizers.registry import make_extractive
+from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
 
 _SURVIVE = 0.9
 """Share of drafts that the filters leave; on the bundled corpus they leave 90 %."""
@@ -170,7 +170,7 @@ def _sample(passages: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 def _stand_ins(passages: pd.DataFrame, count: int, parameters: SynthesisParameters) -> pd.DataFrame:
     """Queries for so many passages; where the text offers none, its first words."""
-    writer = make_extractive(parameters.language, parameters.styles, 0.0)
+    writer = ExtractiveSynthesizer(parameters.language, parameters.styles, 0.0)
     seeds = choose_seeds(passages, count, parameters.seed)
     written = writer.write(passages, seeds, 1, parameters.seed)
     mute = seeds[~seeds["passage_id"].isin(written["passage_id"])]

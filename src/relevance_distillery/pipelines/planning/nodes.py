@@ -29,7 +29,7 @@ from relevance_distillery.pipelines.planning.expected import (
 from relevance_distillery.pipelines.planning.judges import paid_judges
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.synthesis.nodes import (
-    query_requests,
+    llm_synthesizer,
     read_documents,
     seed_passages,
     split_into_passages,
@@ -41,7 +41,6 @@ from relevance_distillery.planning.stage import StagePlan
 from relevance_distillery.planning.summary import closing_lines, summarise
 from relevance_distillery.planning.synthesis import plan_synthesizer
 from relevance_distillery.synthesizers.query_log import QueryLog
-from relevance_distillery.synthesizers.registry import make_llm
 
 logger = logging.getLogger(__name__)
 
@@ -90,9 +89,8 @@ def plan_queries(
     """
     if synthesis.synthesizer != "llm":
         return []
-    requests = query_requests(prompt, synthesis)
-    writer = make_llm(requests, synthesis.llm, ledger, synthesis.prices, synthesis.typo_share)
-    withheld = requests.withheld(passages)
+    writer = llm_synthesizer(prompt, ledger, synthesis)
+    withheld = writer.requests.withheld(passages)
     plan = plan_synthesizer(
         writer,
         seed_passages(passages[~withheld], synthesis),

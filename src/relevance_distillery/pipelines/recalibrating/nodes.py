@@ -56,7 +56,6 @@ def recalibrate_labeler(
     from relevance_distillery.documents.passages import split_documents
     from relevance_distillery.evaluation.recalibration_pairs import judged_pairs
     from relevance_distillery.labeler.recalibration import as_graded, recalibrate, rules_of
-    from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 
     graded = judgments.kind != "held_out"
     _check(graded, pairs, parameters)
@@ -69,7 +68,7 @@ def recalibrate_labeler(
             texts,
             stored_queries,
             stored_passages,
-            lambda documents: split_documents(documents, splitter_for(synthesis.passages))[0],
+            lambda documents: split_documents(documents, synthesis.passages.splitter())[0],
             synthesis.reading.model_dump(),
         )
         found = recalibrate(

@@ -54,10 +54,9 @@ def select_benchmark_pairs(
     """
     from relevance_distillery.collections.selection import select_pairs
     from relevance_distillery.documents.passages import split_documents
-    from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 
     def split(documents: pd.DataFrame) -> pd.DataFrame:
-        return split_documents(documents, splitter_for(synthesis.passages))[0]
+        return split_documents(documents, synthesis.passages.splitter())[0]
 
     tables, facts = [], []
     for one in benchmark.everything:

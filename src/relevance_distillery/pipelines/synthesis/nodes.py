@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,13 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.pipelines.synthesis.splitting import splitter_for
 from relevance_distillery.synthesizers import filters
 from relevance_distillery.synthesizers.base import choose_seeds
 from relevance_distillery.synthesizers.query_log import QueryLog
-from relevance_distillery.synthesizers.query_requests import QueryRequests
-from relevance_distillery.synthesizers.registry import make_extractive, make_llm, make_requests
 from relevance_distillery.text.language import Language
+
+if TYPE_CHECKING:
+    from relevance_distillery.synthesizers.llm import LLMSynthesizer
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def split_into_passages(
         `passages`, `passage_origins` and counts.
     """
     passages, origins, counts = split_documents(
-        documents, splitter_for(parameters.passages), previous_passages, previous_origins
+        documents, parameters.passages.splitter(), previous_passages, previous_origins
     )
     logger.info("%d passages, %d documents unchanged", counts["passages"], counts["kept"])
     return passages, origins, counts
@@ -128,34 +128,35 @@ def draft_queries(
         parameters: `params:synthesis`.
 
     Returns:
-        A `queries` table before filtering, counts of the log's rows, and what the synthesizer
-        has to tell: `synthesizer`, and for an LLM what was asked, failed and paid.
+        A `queries` table before filtering, counts of the log's rows, and the synthesizer's
+        report: `synthesizer`, and for an LLM what was asked, failed and paid.
 
     Raises:
         UserError: The synthesizer is `log` and there is no log, the log is unusable, or an LLM
             cannot be asked or wrote nothing at all.
     """
     real, counts = query_log.read()
-    told: dict[str, Any] = {"synthesizer": parameters.synthesizer}
+    report: dict[str, Any] = {"synthesizer": parameters.synthesizer}
     if parameters.synthesizer == "log":
         if real.empty:
             raise UserError('synthesizer=log needs a query log: pass --params="queries=FILE"')
-        return real, counts, told
+        return real, counts, report
     per_passage, seed = parameters.queries_per_passage, parameters.seed
     if parameters.synthesizer == "llm":
-        requests = query_requests(prompt, parameters)
-        withheld = requests.withheld(passages)
+        llm = llm_synthesizer(prompt, ledger, parameters)
+        withheld = llm.requests.withheld(passages)
         seeds = seed_passages(passages[~withheld], parameters)
-        writer = make_llm(
-            requests, parameters.llm, ledger, parameters.prices, parameters.typo_share
-        )
-        written = writer.write(passages, seeds, per_passage, seed)
-        told |= {"withheld_passages": int(withheld.sum()), "llm": writer.report}
+        written = llm.write(seeds, per_passage, seed)
+        report |= {"withheld_passages": int(withheld.sum()), "llm": llm.report}
     else:
-        extractive = make_extractive(parameters.language, parameters.styles, parameters.typo_share)
+        from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
+
+        extractive = ExtractiveSynthesizer(
+            parameters.language, parameters.styles, parameters.typo_share
+        )
         seeds = seed_passages(passages, parameters)
         written = extractive.write(passages, seeds, per_passage, seed)
-    return pd.concat([real, written], ignore_index=True), counts, told
+    return pd.concat([real, written], ignore_index=True), counts, report
 
 
 def seed_passages(passages: pd.DataFrame, parameters: SynthesisParameters) -> pd.DataFrame:
@@ -167,13 +168,25 @@ def seed_passages(passages: pd.DataFrame, parameters: SynthesisParameters) -> pd
     )
 
 
-def query_requests(prompt: Prompt, parameters: SynthesisParameters) -> QueryRequests:
-    """What an LLM is asked for passages.
+def llm_synthesizer(
+    prompt: Prompt, ledger: Ledger, parameters: SynthesisParameters
+) -> LLMSynthesizer:
+    """The synthesizer that asks a language model, for writing queries and for planning alike.
 
     Raises:
-        UserError: There is no model, or prompt, styles, language or redaction are wrong.
+        UserError: There is no model, prompt, styles, language or redaction are wrong, or there
+            is a cap on the costs and the model has no price.
     """
-    return make_requests(prompt, parameters.llm, parameters.language, parameters.styles)
+    from relevance_distillery.llm.prices import price_or_warning
+    from relevance_distillery.synthesizers.llm import LLMSynthesizer
+    from relevance_distillery.synthesizers.llm_requests import QueryRequests
+
+    settings = parameters.llm
+    requests = QueryRequests(
+        prompt, settings, language=parameters.language, styles=parameters.styles
+    )
+    price = price_or_warning(requests.model, parameters.prices, settings.max_cost_usd)
+    return LLMSynthesizer(requests, ledger, typo_share=parameters.typo_share, price=price)
 
 
 def filter_queries(
@@ -195,7 +208,7 @@ def filter_queries(
         documents_report: Counts of `read_documents`.
         passages_report: Counts of `split_into_passages`.
         query_log_report: Counts of `draft_queries`.
-        drafting_report: What the synthesizer told.
+        drafting_report: Report of `draft_queries`.
         parameters: `params:synthesis`.
 
     Returns:
@@ -206,8 +219,8 @@ def filter_queries(
     """
     language = Language(parameters.language)
     settings = parameters.filters
-    sieve = filters.Sieve(query_drafts)
-    sieve.drop(
+    kept = filters.QueryFilter(query_drafts)
+    kept.drop(
         "benchmark_overlap",
         lambda table: filters.overlapping(
             list(table["text"]),
@@ -219,9 +232,9 @@ def filter_queries(
     )
     longest = settings.max_copied_words
     if longest is not None:
-        sieve.drop("copy", lambda table: _copies(table, passages, longest))
-    sieve.drop("duplicate", lambda table: filters.duplicates(table, language))
-    sieve.drop(
+        kept.drop("copy", lambda table: _copies(table, passages, longest))
+    kept.drop("duplicate", lambda table: filters.duplicates(table, language))
+    kept.drop(
         "too_many_documents",
         lambda table: filters.too_common(
             table,
@@ -233,9 +246,9 @@ def filter_queries(
     )
     if settings.round_trip_k is not None:
         k = settings.round_trip_k
-        sieve.drop("round_trip", lambda table: filters.lost(table, passages, language, k))
-    sieve.drop("over_limit", lambda table: ~_within(table, parameters), synthetic_only=False)
-    queries = sieve.queries
+        kept.drop("round_trip", lambda table: filters.not_retrieved(table, passages, language, k))
+    kept.drop("over_limit", lambda table: ~_within(table, parameters), synthetic_only=False)
+    queries = kept.queries
     report = {
         "documents": documents_report,
         "passages": passages_report,
@@ -243,7 +256,7 @@ def filter_queries(
         **drafting_report,
         "queries": {
             "drafted": _by_style(query_drafts),
-            "dropped": sieve.dropped,
+            "dropped": kept.dropped,
             "kept": _by_style(queries),
             "total": len(queries),
         },

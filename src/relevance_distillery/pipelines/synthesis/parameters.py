@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.strict import StrictModel
-from relevance_distillery.synthesizers.extractive import DEFAULT_STYLES
-from relevance_distillery.synthesizers.llm_settings import SynthesisLLMSettings
+from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, SynthesisLLMSettings
+
+if TYPE_CHECKING:
+    from relevance_distillery.documents.passages import Splitter
 
 
 class ReadingParameters(StrictModel):
@@ -86,6 +88,19 @@ class PassageParameters(StrictModel):
         description="Whose tokens are counted. Not the base model by itself: another base model "
         "would move every passage and make all paid labels worthless",
     )
+
+    def splitter(self) -> Splitter:
+        """One way to split documents, for the corpus and for whatever is compared with it."""
+        from relevance_distillery.documents.passages import Splitter
+        from relevance_distillery.encoders.base_model import load_token_counter
+
+        return Splitter(
+            count_tokens=load_token_counter(self.tokenizer),
+            max_tokens=self.max_tokens,
+            min_tokens=self.min_tokens,
+            enabled=self.split,
+            tokenizer=self.tokenizer,
+        )
 
 
 class FilterParameters(StrictModel):
@@ -177,6 +192,6 @@ class SynthesisParameters(StrictModel):
         description="How often each style is tried; match it to the queries of your people",
     )
     typo_share: float = Field(
-        default=0.06, ge=0, le=1, description="Share of queries with one slip of the fingers"
+        default=0.06, ge=0, le=1, description="Share of queries with one keyboard typo"
     )
     filters: FilterParameters = FilterParameters()

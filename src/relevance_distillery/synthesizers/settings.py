@@ -1,4 +1,4 @@
-"""What a language model is told about queries, and what it may see."""
+"""Query styles, and how a language model writes queries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from relevance_distillery.errors import UserError
 from relevance_distillery.llm.settings import LLMSettings
 
 STYLES: Mapping[str, str] = {
@@ -18,12 +19,41 @@ STYLES: Mapping[str, str] = {
     "short": "a single word or name that stands for the subject",
     "acronym": "uses an acronym of the document, or spells one of them out",
 }
+"""What an LLM is asked for, by style."""
+
+DEFAULT_STYLES: Mapping[str, float] = {
+    "known_item": 0.25,
+    "keyword": 0.28,
+    "question": 0.20,
+    "metadata": 0.12,
+    "short": 0.08,
+    "acronym": 0.14,
+}
+"""How often each style is tried, in relation to the others."""
+
 PERSONAS = (
     "",
     "somebody new in the company, who does not know its terms yet",
     "an experienced colleague in a hurry, who types as little as possible",
     "somebody of another department, who needs one fact or figure",
 )
+
+
+def style_weights(styles: Mapping[str, float]) -> dict[str, float]:
+    """The styles that have a weight, in the order of `STYLES`.
+
+    Raises:
+        UserError: A style is unknown, or none has a weight.
+    """
+    unknown = sorted(set(styles) - set(STYLES))
+    if unknown:
+        raise UserError(
+            f"synthesis.styles: unknown style '{unknown[0]}'; known are {', '.join(STYLES)}"
+        )
+    weights = {name: float(styles[name]) for name in STYLES if styles.get(name, 0) > 0}
+    if not weights:
+        raise UserError("synthesis.styles: at least one style needs a weight above 0")
+    return weights
 
 
 class SynthesisLLMSettings(LLMSettings):

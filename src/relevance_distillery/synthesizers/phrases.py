@@ -59,7 +59,7 @@ class Phrase:
         return " ".join(self.words)
 
 
-def runs(text: str, language: Language) -> list[list[str]]:
+def content_runs(text: str, language: Language) -> list[list[str]]:
     """Sequences of content words between stop words and punctuation."""
     found: list[list[str]] = []
     current: list[str] = []
@@ -117,14 +117,14 @@ class Corpus:
             self.title_stems.update(language.stems(str(row.title)))
             for text in (*named, *blocks(str(row.text))):
                 self._note_markers(text)
-                for run in runs(text, language):
+                for run in content_runs(text, language):
                     row_stems = [language.stem(word) for word in run]
                     for stem in row_stems:
                         stems.setdefault(stem, set()).add(document)
                     for pair in pairwise(row_stems):
                         pairs.setdefault(pair, set()).add(document)
             for text in (*named, *bold(str(row.text))):
-                for run in runs(text, language):
+                for run in content_runs(text, language):
                     marked.add(tuple(language.stem(word) for word in run))
         self.documents_with = stems
         self._pairs = {pair: len(found) for pair, found in pairs.items()}
@@ -191,7 +191,7 @@ class Corpus:
         counts: Counter[tuple[str, ...]] = Counter()
         first: dict[tuple[str, ...], tuple[tuple[str, ...], int, str]] = {}
         for position, (source, content) in enumerate(sources):
-            for run in runs(content, self.language):
+            for run in content_runs(content, self.language):
                 for start in range(len(run)):
                     for stop in range(start + 1, min(start + _MAX_WORDS, len(run)) + 1):
                         span = tuple(run[start:stop])

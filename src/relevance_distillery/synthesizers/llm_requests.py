@@ -1,12 +1,15 @@
-"""What a language model is asked for each passage: styles, persona, prompt, answer's form."""
+"""What a language model is asked for each passage, and how its answers are read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +22,13 @@ from relevance_distillery.llm.redaction import load_redactor
 from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.synthesizers.base import digest, hashed
-from relevance_distillery.synthesizers.llm_settings import STYLES, SynthesisLLMSettings
-from relevance_distillery.synthesizers.query_answers import answer_schema
+from relevance_distillery.synthesizers.settings import STYLES, SynthesisLLMSettings, style_weights
+from relevance_distillery.text.language import Language
+
+MAX_QUERY_LENGTH = 120
+"""Longest query in characters; people type shorter ones, and a longer one is an answer."""
+
+_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
 
 DOCUMENT_FIELDS = ("title", "heading", "path", "author", "modified", "text")
 PROMPT_REQUIRES = ("document.text", "styles")
@@ -54,6 +62,7 @@ class QueryRequests:
 
     Attributes:
         model: The server's name of the model.
+        settings: As given.
         prompt_hash: Changes with prompt, styles, personas, redaction and decoding options.
     """
 
@@ -70,19 +79,20 @@ class QueryRequests:
         Args:
             prompt: The query prompt.
             settings: Model, decoding, personas, privacy.
-            language: Name of the documents' language, for the prompt.
+            language: The documents' language, see `Language`; the prompt names it.
             styles: How often each style is asked for, in relation to the others.
 
         Raises:
-            UserError: No model, a prompt that cannot be rendered, or a wrong redactor.
+            UserError: A style or the language is unknown, there is no model, or prompt or
+                redactor are wrong.
         """
         if not settings.model:
             raise UserError(
                 'synthesizer=llm has no model: name the server\'s with --params="model=NAME"'
             )
         self.model = settings.model
-        self._prompt, self._settings, self._language = prompt, settings, language
-        self._styles = {name: float(styles[name]) for name in STYLES if styles.get(name, 0) > 0}
+        self._prompt, self.settings = prompt, settings
+        self._language, self._styles = Language(language).name, style_weights(styles)
         self._redact = lru_cache(maxsize=4096)(load_redactor(settings.redact))
         self._never = pathspec.GitIgnoreSpec.from_lines(settings.never_send)
         decoding = settings.model_dump(mode="json", include=_DECODING)
@@ -95,7 +105,7 @@ class QueryRequests:
     def withheld(self, passages: pd.DataFrame) -> np.ndarray:
         """True for passages that `never_send` keeps here, shape (passages,)."""
         hits = np.zeros(len(passages), dtype=bool)
-        if self._settings.never_send:
+        if self.settings.never_send:
             for name in _PLACES:
                 hits |= np.array(
                     [bool(at) and self._never.match_file(str(at)) for at in passages[name]],
@@ -120,7 +130,7 @@ class QueryRequests:
             chosen = rng.choice(
                 len(names), min(per_passage, len(names)), replace=False, p=weights / weights.sum()
             )
-            persona = self._settings.personas[int(rng.integers(len(self._settings.personas)))]
+            persona = self.settings.personas[int(rng.integers(len(self.settings.personas)))]
             yield QueryTask(row, tuple(names[int(at)] for at in chosen), persona)
 
     def key(self, task: QueryTask) -> str:
@@ -137,7 +147,7 @@ class QueryRequests:
                 key=self._hash(task, messages),
                 messages=messages,
                 schema=schema,
-                max_output_tokens=self._settings.max_output_tokens,
+                max_output_tokens=self.settings.max_output_tokens,
                 n_input_tokens=counter.count_messages(messages, schema),
             )
 
@@ -157,3 +167,98 @@ class QueryRequests:
 
     def _hash(self, task: QueryTask, messages: Messages) -> str:
         return hex_digest(json.dumps([self._own, messages, answer_schema(task.styles)]), 16)
+
+
+@dataclass(frozen=True)
+class QueryAnswer:
+    """What an answer holds.
+
+    Attributes:
+        queries: (style, text) of those that can be used.
+        reason: Why the whole answer is a failure, without its words; empty when it is none.
+        dropped: Single queries that were passed over, by reason.
+    """
+
+    queries: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def answer_schema(styles: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of an answer: queries, each in one of the styles asked for."""
+    query = {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string"},
+            "style": {"type": "string", "enum": list(styles)},
+        },
+        "required": ["text", "style"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"queries": {"type": "array", "items": query}},
+        "required": ["queries"],
+        "additionalProperties": False,
+    }
+
+
+def shortest_answer(styles: Sequence[str]) -> str:
+    """The shortest useful answer, for planning: one query of one word."""
+    style = min(styles, key=len, default="short")
+    return json.dumps({"queries": [{"text": "word", "style": style}]})
+
+
+def parse_answer(text: str, styles: Sequence[str], count: int) -> QueryAnswer:
+    """Read an answer strictly.
+
+    Args:
+        text: A JSON object `{"queries": [{"text", "style"}, ...]}`, with at most white space
+            and one code fence around it.
+        styles: The styles that were asked for; a query in another one is dropped.
+        count: How many queries were asked for; the rest is dropped as `surplus`.
+    """
+    fenced = _FENCE.fullmatch(text.strip())
+    try:
+        value = json.loads(fenced.group(1) if fenced else text, object_pairs_hook=_no_key_twice)
+    except (ValueError, RecursionError):
+        return QueryAnswer(reason="the answer is no JSON")
+    rows = value.get("queries") if isinstance(value, dict) else None
+    if not isinstance(rows, list):
+        return QueryAnswer(reason="the answer has no list of queries")
+    found: dict[str, tuple[str, str]] = {}
+    dropped: Counter[str] = Counter()
+    for row in rows:
+        if not _is_query(row):
+            return QueryAnswer(reason="a query of the answer lacks its text or style")
+        query = " ".join(row["text"].split()).strip(" -,.:;'\"")
+        if row["style"] not in styles:
+            dropped["unknown_style"] += 1
+        elif not query:
+            dropped["blank"] += 1
+        elif len(query) > MAX_QUERY_LENGTH:
+            dropped["too_long"] += 1
+        elif query.casefold() in found:
+            dropped["repeated"] += 1
+        elif len(found) == count:
+            dropped["surplus"] += 1
+        else:
+            found[query.casefold()] = (row["style"], query)
+    if not found:
+        return QueryAnswer(reason="the answer has no usable query", dropped=dropped)
+    return QueryAnswer(tuple(found.values()), dropped=dropped)
+
+
+def _is_query(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("text"), str)
+        and isinstance(row.get("style"), str)
+    )
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found

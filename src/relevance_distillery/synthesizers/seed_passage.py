@@ -1,4 +1,9 @@
-"""A passage as a searcher remembers it: its title's words, its year, author, folder and kind."""
+"""A passage as a searcher remembers it: its title's words, its year, author, folder and kind.
+
+Acronyms are expanded by what the corpus says: `performance plan (PIP)`, `PIP (…)`. The long
+form must spell the acronym with the initials of its words, stop words aside or not (Schwartz &
+Hearst, 2003, in its strictest form).
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from relevance_distillery.documents.markdown import blocks, plain
-from relevance_distillery.synthesizers.acronyms import ACRONYM
-from relevance_distillery.synthesizers.saliency import Corpus, Phrase, runs
-from relevance_distillery.text.language import WORD
+from relevance_distillery.synthesizers.phrases import Corpus, Phrase, content_runs
+from relevance_distillery.text.language import WORD, Language
 from relevance_distillery.text.stopwords import words
+
+_ACRONYM = re.compile(r"(?<![\w-])[A-Z][A-Z0-9]{1,5}\b(?!-)")
+_SHORT_IN_BRACKETS = re.compile(r"((?:[\w'’&-]+ ){1,8})\(([A-Z][A-Z0-9]{1,5})s?\)")
+_LONG_IN_BRACKETS = re.compile(r"\b([A-Z][A-Z0-9]{1,5}) ?\(([\w'’& -]{5,70})\)")
+_UNMARKED_DOCUMENTS = 2
+"""In so many documents a phrase must fit an acronym unsaid, with two letters in twice as many."""
+_SAID = re.compile(
+    r"\b([A-Z][A-Z0-9]{1,5}) ?(?:=|:|means|stands for|is short for) ?(?:the )?([\w'’& -]{5,70})"
+)
 
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
 _DATE = re.compile(r"^(?:19|20)\d{2}-\d{2}(-\d{2})?$|^\d{6,8}$")
@@ -29,7 +44,7 @@ _FUNCTION = words(
     """a an the of for and or to in on at by with from your our we my i you is are be was it its how
     what when where which who why as that this do does not may can me us"""
 )
-KINDS = words(
+DOCUMENT_KINDS = words(
     """
     agenda agreement announcement brief budget calendar catalogue charter checklist contract
     decision faq form forecast glossary guide guidelines handbook how-to howto incident job
@@ -47,13 +62,13 @@ def _kind(word: str) -> str:
     """The kind of document that a word names, in the singular; empty for other words."""
     lower = word.lower()
     for form in (re.sub("ies$", "y", lower), lower, lower.removesuffix("s")):
-        if form in KINDS:
+        if form in DOCUMENT_KINDS:
             return "how to" if form in ("how-to", "howto") else form
     return ""
 
 
 @dataclass(frozen=True)
-class Subject:
+class SeedPassage:
     """One seed passage with what can be said about it.
 
     Attributes:
@@ -106,7 +121,7 @@ class Subject:
     @cached_property
     def heading_words(self) -> list[str]:
         """Words of the heading without stop words; empty where they say nothing alone."""
-        words = [word for run in runs(self.heading, self.corpus.language) for word in run]
+        words = [word for run in content_runs(self.heading, self.corpus.language) for word in run]
         weak = self.corpus.language.weak_words
         strong = [word for word in words if word.lower() not in weak and not word.isdigit()]
         return words if strong else []
@@ -116,11 +131,15 @@ class Subject:
         """The one to three neighbouring words of the title that people remember."""
         corpus = self.corpus
         best: tuple[float, list[str]] = (0.0, [])
-        for run in runs(self.title, corpus.language):
+        for run in content_runs(self.title, corpus.language):
             for start in range(len(run)):
                 for stop in range(start + 1, min(start + 3, len(run)) + 1):
                     span = run[start:stop]
-                    dull = [word for word in span if word.lower() in KINDS or _YEAR.fullmatch(word)]
+                    dull = [
+                        word
+                        for word in span
+                        if word.lower() in DOCUMENT_KINDS or _YEAR.fullmatch(word)
+                    ]
                     if dull or _DATE.match(span[0]) or not corpus.searchable(tuple(span)):
                         continue
                     score = corpus.score(tuple(span))
@@ -135,7 +154,7 @@ class Subject:
     @cached_property
     def kind(self) -> str:
         """The kind of document named by title, file name or folder; empty when none is."""
-        found = [run for run in runs(self.title, self.corpus.language) if run]
+        found = [run for run in content_runs(self.title, self.corpus.language) if run]
         for place, run in enumerate(found):
             named = [word for word in run if not word[0].isdigit() and not word.isupper()]
             alone = place == 0 and len(run) == 1 and not self.title.startswith(f"{run[0]}:")
@@ -201,8 +220,85 @@ class Subject:
         text = " ".join([self.title, self.heading, *self.blocks])
         return [
             letters
-            for letters in dict.fromkeys(ACRONYM.findall(text))
+            for letters in dict.fromkeys(_ACRONYM.findall(text))
             if not letters[1:].isdigit()
             and letters.lower() not in _UNITS
             and self.corpus.frequency(self.corpus.language.stem(letters)) >= 2
         ]
+
+
+def expansions(passages: pd.DataFrame, language: Language) -> dict[str, tuple[str, ...]]:
+    """Every acronym with the long forms that the corpus gives for it.
+
+    Args:
+        passages: The `passages` table.
+        language: Its stop words may be left out of the initials.
+
+    Returns:
+        Acronym to long forms in lower case, in order of first use; an ambiguous acronym
+        has several.
+    """
+    found: dict[str, dict[str, None]] = {}
+    holders: dict[tuple[str, str], set[str]] = {}
+    for row in passages.itertuples(index=False):
+        for pair in _spelled_out(f"{row.title}\n{row.heading}\n{row.text}", language):
+            holders.setdefault(pair, set()).add(str(row.document_id))
+        for block in (str(row.title), str(row.heading), *blocks(str(row.text))):
+            for before, short in _SHORT_IN_BRACKETS.findall(block):
+                _note(found, short, _suffix(before.split(), short, language))
+            for pattern in (_LONG_IN_BRACKETS, _SAID):
+                for short, after in pattern.findall(block):
+                    _note(found, short, _prefix(WORD.findall(after), short, language))
+    for (short, long), documents in sorted(holders.items()):
+        if len(documents) >= (_UNMARKED_DOCUMENTS if len(short) > 2 else 2 * _UNMARKED_DOCUMENTS):
+            _note(found, short, long)
+    return {short: tuple(longs) for short, longs in sorted(found.items())}
+
+
+def _spelled_out(text: str, language: Language) -> set[tuple[str, str]]:
+    """(acronym, phrase with its initials) where one text has both, without saying so."""
+    shorts = {short for short in _ACRONYM.findall(text) if short.isalpha()}
+    if not shorts:
+        return set()
+    pairs: set[tuple[str, str]] = set()
+    lengths = {len(short) for short in shorts}
+    for block in text.split("\n"):
+        words = [word.lower() for word in WORD.findall(block)]
+        content = [at for at, word in enumerate(words) if word not in language.stop_words]
+        for length in lengths:
+            for start in range(len(content) - length + 1):
+                span = content[start : start + length]
+                # Small words may stand between ("bill of materials"), but no more than one each.
+                if span[-1] - span[0] > 2 * (length - 1):
+                    continue
+                short = "".join(words[at][0] for at in span).upper()
+                if short in shorts and not {word.upper() for word in words} & {short}:
+                    pairs.add((short, " ".join(words[span[0] : span[-1] + 1])))
+    return pairs
+
+
+def _note(found: dict[str, dict[str, None]], short: str, long: str) -> None:
+    if long and long != short.lower():
+        found.setdefault(short, {})[long] = None
+
+
+def _spells(words: list[str], short: str, language: Language) -> bool:
+    letters = short.lower()
+    initials = "".join(word[0].lower() for word in words)
+    content = [word for word in words if word.lower() not in language.stop_words]
+    return len(content) > 1 and letters in (initials, "".join(word[0].lower() for word in content))
+
+
+def _suffix(words: list[str], short: str, language: Language) -> str:
+    for count in range(2, min(len(words), len(short) + 3) + 1):
+        tail = words[-count:]
+        if tail[0].lower() not in language.stop_words and _spells(tail, short, language):
+            return " ".join(tail).lower()
+    return ""
+
+
+def _prefix(words: list[str], short: str, language: Language) -> str:
+    for count in range(2, min(len(words), len(short) + 3) + 1):
+        if _spells(words[:count], short, language):
+            return " ".join(words[:count]).lower()
+    return ""
