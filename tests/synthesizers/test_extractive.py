@@ -30,7 +30,7 @@ def seed_passage(passages):
     return find
 
 
-def written(style, seed_passage, tries=60):
+def written(style, passage, tries=60):
     return {
         WRITERS[style](seed_passage, np.random.default_rng(seed)).lower() for seed in range(tries)
     }
