@@ -45,7 +45,7 @@ def test_a_fault_that_passes_costs_one_more_try(server: FaultServer, fault: str)
         ("stall", "timeout"),
         ("html", "bad_response"),
         ("json", "bad_response"),
-        ("garbage", "connection"),
+        ("garbage", "bad_response"),
     ],
 )
 def test_a_fault_that_stays_is_named_after_all_tries(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+import aiohttp
 import httpx2
 import openai
 from aiolimiter import AsyncLimiter
@@ -55,7 +56,7 @@ def async_client(
         base_url=endpoint.base_url.get_secret_value(),
         max_retries=0,
         timeout=timeout,
-        http_client=openai.DefaultAsyncHttpxClient(
+        http_client=openai.DefaultAioHttpClient(
             timeout=timeout, follow_redirects=False, limits=limits
         ),
     )
@@ -69,7 +70,7 @@ def client_timeout(seconds: float) -> httpx2.Timeout:
 
 def silence_loggers() -> None:
     """Keep what SDK and HTTP clients log below warnings, such as whole requests, out of the log."""
-    for name in ("openai", "httpx2", "httpcore2", "httpx", "httpcore"):
+    for name in ("openai", "httpx2", "httpcore2", "httpx", "httpcore", "aiohttp"):
         logger = logging.getLogger(name)
         if logger.getEffectiveLevel() < logging.WARNING:
             logger.setLevel(logging.WARNING)
@@ -259,7 +260,7 @@ class ChatClient:
                 if not self._capabilities.adapt(sent, found):
                     self._count_waste(exchange, read_answer(found.body))
                     raise classify_http_error(found, self._host, model) from None
-            except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
+            except (openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
                 raise classify_connection_error(error) from None
 
     def _read(self, exchange: Exchange, response: httpx2.Response) -> Answer:
