@@ -1,11 +1,11 @@
-"""Requests through OpenAI's Batch API: hand in, end, and collect in a later run.
+"""Requests through OpenAI's Batch API: submit, end, and collect in a later run.
 
-Half the price for an answer within a day. A run never waits: what it hands in comes back as
+Half the price for an answer within a day. A run never waits: what it submits comes back as
 `pending`, and running again collects what has finished. A batch's requests are stored under a
-token of ours after they were uploaded and before the batch is made, and the token travels with
-the batch: after a kill in between the next run finds the batch by it, or knows that there is
-none. A server that takes no upload, such as one at a mistyped address, changes nothing of what
-is known of former batches.
+token of ours after they were uploaded and before the batch is made, and the token is part of
+the batch's metadata: after a kill in between the next run finds the batch by it, or knows that
+there is none. A server that takes no upload, such as one at a mistyped address, changes nothing
+of what is known of former batches.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import json
 import logging
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from itertools import islice
-from typing import IO, Protocol, TypeVar
+from typing import IO, Protocol
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.llm.batch_api import (
@@ -50,35 +49,28 @@ MAX_BYTES = 190_000_000
 
 _PAGE = 1024
 _QUEUE_FULL = frozenset({"token_limit_exceeded", "request_limit_exceeded"})
-_T = TypeVar("_T")
 
 
 class BatchStore(Protocol):
-    """Remembers between runs which request waits in which batch."""
+    """Remembers between runs which request waits in which batch; the ledger has one."""
 
     def waiting(self, keys: Sequence[str]) -> dict[str, str]:
         """Tokens of the batches of those among `keys` that wait in one."""
-        ...
 
     def batch_id(self, token: str) -> str | None:
         """The server's id of a batch; None when it was never confirmed."""
-        ...
 
     def reserve(self, token: str, keys: Sequence[str]) -> None:
         """Note, before a batch is made, that these requests go into it."""
-        ...
 
     def confirm(self, token: str, batch_id: str) -> None:
         """Note the server's id."""
-        ...
 
     def done(self, keys: Sequence[str]) -> None:
         """Forget requests whose results were committed."""
-        ...
 
     def release(self, token: str) -> None:
         """Forget a batch with all of its requests."""
-        ...
 
 
 class BatchRunner:
@@ -115,8 +107,8 @@ class BatchRunner:
         """Results of finished batches, and `pending` for everything else.
 
         Args:
-            requests: Read lazily; keys are unique. The first ones that a batch does not hold
-                yet are kept on disk until there are enough for one.
+            requests: Read lazily; keys are unique. Those that no batch holds yet are kept on disk
+                until there are enough for one.
 
         Raises:
             UserError: No key or model, no Batch API, refused key or account, a server that
@@ -138,34 +130,38 @@ class BatchRunner:
             )
             stack.callback(api.close)
             collector = _Collector(
-                api,
-                self._store,
-                self._endpoint.host,
-                stack,
-                resend_lost=self._settings.resend_lost_batches,
+                api, self._store, self._endpoint.host, stack, self._settings.resend_lost_batches
             )
-            parcel = _Parcel(stack.enter_context(tempfile.TemporaryFile()))
+            upload = _RequestFile(stack.enter_context(tempfile.TemporaryFile()))
             page = first + list(islice(waiting, _PAGE - 1))
             while page:
-                results, fresh = self._sorted(page, collector)
+                try:
+                    results, fresh = self._collect(page, collector)
+                except RequestError as error:
+                    # Whether a batch still runs is not known: its requests are not sent again.
+                    raise UserError(
+                        f"{self._endpoint.host} does not tell how the batches of former runs "
+                        f"stand ({error.reason}): nothing of them is lost or sent again; check "
+                        "OPENAI_BASE_URL and run again."
+                    ) from None
                 if results:
                     yield results
                     self._store.done([result.key for result in results if result.asked])
-                yield from self._handed_in(fresh, parcel, api)
+                yield from self._add_to_upload(fresh, upload, api)
                 page = list(islice(waiting, _PAGE))
-            yield from self._submitted(parcel, api)
+            yield from self._submit(upload, api)
 
-    def _sorted(
+    def _collect(
         self, page: Sequence[ChatRequest], collector: _Collector
     ) -> tuple[list[ChatResult], list[ChatRequest]]:
-        """What is known of requests, and those that have to be handed in."""
+        """What is known of requests, and those that have to be submitted."""
         results, fresh = [], []
         tokens = self._store.waiting([request.key for request in page])
         for request in page:
             token = tokens.get(request.key)
             lines = collector.lines(token) if token else None
             if token and collector.is_running(token):
-                # Money that is promised: nothing else may be bought with it.
+                # Money that is committed: nothing else may be bought with it.
                 self._budget.reserve(self._most(request))
                 results.append(_pending(request.key))
             elif token and collector.queue_is_full(token):
@@ -212,8 +208,8 @@ class BatchRunner:
             cost_usd=cost,
         )
 
-    def _handed_in(
-        self, requests: Iterable[ChatRequest], parcel: _Parcel, api: BatchAPI
+    def _add_to_upload(
+        self, requests: Iterable[ChatRequest], upload: _RequestFile, api: BatchAPI
     ) -> Iterator[list[ChatResult]]:
         unpaid = []
         for request in requests:
@@ -222,33 +218,33 @@ class BatchRunner:
                 unpaid.append(_not_sent(request.key, "budget", reason))
                 continue
             line = _line(request, self._capabilities.current, self._settings)
-            if parcel.is_full(len(line), self._max_requests):
-                yield from self._submitted(parcel, api)
-            parcel.add(request.key, line)
+            if upload.is_full(len(line), self._max_requests):
+                yield from self._submit(upload, api)
+            upload.add(request.key, line)
         if unpaid:
             yield unpaid
 
-    def _submitted(self, parcel: _Parcel, api: BatchAPI) -> Iterator[list[ChatResult]]:
-        """Hand a parcel in; its requests are pending then."""
-        if not parcel.keys:
+    def _submit(self, upload: _RequestFile, api: BatchAPI) -> Iterator[list[ChatResult]]:
+        """Make a batch of the collected requests; they are pending then."""
+        if not upload.keys:
             return
         token = uuid.uuid4().hex
         try:
-            file_id = api.upload(token, parcel.file)
-            self._store.reserve(token, parcel.keys)
+            file_id = api.upload(token, upload.file)
+            self._store.reserve(token, upload.keys)
             state = api.submit(token, file_id)
         except RequestError as error:
-            results = [_not_sent(key, "unanswered", error.reason) for key in parcel.keys]
+            results = [_not_sent(key, "unanswered", error.reason) for key in upload.keys]
         else:
             self._store.confirm(token, state.batch_id)
             logger.info(
-                "batch %s with %d requests is handed in at %s: run again to collect the answers",
+                "batch %s with %d requests is submitted to %s: run again to collect the answers",
                 state.batch_id,
-                len(parcel.keys),
+                len(upload.keys),
                 self._endpoint.host,
             )
-            results = [_pending(key) for key in parcel.keys]
-        parcel.clear()
+            results = [_pending(key) for key in upload.keys]
+        upload.clear()
         for start in range(0, len(results), _PAGE):
             yield results[start : start + _PAGE]
 
@@ -262,7 +258,7 @@ class _Collector:
     """Batches of former runs, each asked after once."""
 
     def __init__(
-        self, api: BatchAPI, store: BatchStore, host: str, stack: ExitStack, *, resend_lost: bool
+        self, api: BatchAPI, store: BatchStore, host: str, stack: ExitStack, resend_lost: bool
     ) -> None:
         self._api, self._store, self._host, self._stack = api, store, host, stack
         self._resend_lost = resend_lost
@@ -285,32 +281,21 @@ class _Collector:
         if token not in self._lines:
             file = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             for file_id in state.files:
-                self._or_user_error(partial(self._api.download, file_id, file))
+                self._api.download(file_id, file)
             self._lines[token] = BatchLines(file)
         return self._lines[token]
 
     def _state(self, token: str) -> BatchState | None:
         if token not in self._states:
-            self._states[token] = self._or_user_error(lambda: self._ask(token))
+            self._states[token] = self._ask(token)
         return self._states[token]
-
-    def _or_user_error(self, ask: Callable[[], _T]) -> _T:
-        try:
-            return ask()
-        except RequestError as error:
-            # Whether a batch still runs is not known, so its requests must not be sent again.
-            raise UserError(
-                f"{self._host} does not tell how the batches of former runs stand "
-                f"({error.reason}): nothing of them is lost or sent again; check "
-                "OPENAI_BASE_URL and run again."
-            ) from None
 
     def _ask(self, token: str) -> BatchState | None:
         batch_id = self._store.batch_id(token)
         if batch_id is None:
             found = self._api.find(token)
             if found is None:
-                logger.info("a batch was never handed in: its requests are sent again")
+                logger.info("a batch was never submitted: its requests are sent again")
                 return None
             self._store.confirm(token, found.batch_id)
             batch_id = found.batch_id
@@ -319,8 +304,8 @@ class _Collector:
             if not self._resend_lost:
                 raise UserError(
                     f"{self._host} does not know batch {batch_id}: run with the key and address "
-                    "that handed it in, where it may still run; or set resend_lost_batches=true "
-                    "beside batch=true to hand its requests in again"
+                    "that submitted it, where it may still run; or set resend_lost_batches=true "
+                    "beside batch=true to submit its requests again"
                 )
             logger.warning("%s lost batch %s: its requests are sent again", self._host, batch_id)
             return None
@@ -329,13 +314,13 @@ class _Collector:
             if state.code not in _QUEUE_FULL:
                 raise UserError(
                     f"{self._host} did not accept batch {batch_id}: look at it there; mostly the "
-                    "model has no batch endpoint or the account no quota. Running again hands "
-                    "its requests in anew."
+                    "model has no batch endpoint or the account no quota. Running again submits "
+                    "its requests anew."
                 )
         return state
 
 
-class _Parcel:
+class _RequestFile:
     """Lines for the next batch, on disk, with their keys."""
 
     def __init__(self, file: IO[bytes]) -> None:
