@@ -263,7 +263,7 @@ def test_a_server_that_is_down_is_told_and_makes_no_second_batch(
     server: FaultServer, ledger: Ledger
 ) -> None:
     run(server, ledger, requests(5))
-    with pytest.raises(UserError, match="does not tell how the batches of former runs stand"):
+    with pytest.raises(UserError, match="gives no status of the batches of former runs"):
         run(server, ledger, requests(5), url="http://127.0.0.1:9/v1")
     server.control(finish="completed")
     assert statuses(run(server, ledger, requests(5))) == {"ok": 5}

@@ -160,9 +160,9 @@ def deduplicate(
         identifier, name = str(row.document_id), str(row.path or row.document_id)
         whole = normalise(f"{row.title}\n{row.text}")
         digest = text_digest(str(row.text) or str(row.title))
-        twin = exact.get(digest)
-        if twin is not None and row.droppable:
-            dropped.append((identifier, name, f"copy of {twin}", "exact duplicate"))
+        original = exact.get(digest)
+        if original is not None and row.droppable:
+            dropped.append((identifier, name, f"copy of {original}", "exact duplicate"))
             continue
         exact.setdefault(digest, identifier)
         if index is None:
@@ -178,13 +178,13 @@ def deduplicate(
                 if numbers[other] == figures
             ]
             if similar and -min(similar)[0] >= (near or 0.0):
-                twin = min(similar)[1]
-                dropped.append((identifier, name, f"copy of {twin}", "near duplicate"))
+                original = min(similar)[1]
+                dropped.append((identifier, name, f"copy of {original}", "near duplicate"))
                 continue
         index.insert(identifier, sketch)
         sets[identifier], numbers[identifier] = shingles, figures
-    gone = {identifier for identifier, *_ in dropped}
-    remaining = documents[~documents["document_id"].isin(gone)].reset_index(drop=True)
+    dropped_ids = {identifier for identifier, *_ in dropped}
+    remaining = documents[~documents["document_id"].isin(dropped_ids)].reset_index(drop=True)
     rows = [(name, where, reason) for _, name, where, reason in sorted(dropped)]
     return remaining, pd.DataFrame(rows, columns=["path", "where", "reason"]).astype(str)
 

@@ -118,5 +118,5 @@ def blocks(text: str) -> list[str]:
 
 
 def bold(text: str) -> list[str]:
-    """What stands in bold, as plain text, in order."""
+    """Bold text as plain text, in order."""
     return [plain(match) for match in _BOLD.findall(text)]

@@ -2,7 +2,7 @@
 
 Half the price for an answer within a day. A run never waits: what it submits comes back as
 `pending`, and running again collects what has finished. A batch's requests are stored under a
-token of ours after they were uploaded and before the batch is made, and the token is part of
+token of our own after they were uploaded and before the batch is made, and the token is part of
 the batch's metadata: after a kill in between the next run finds the batch by it, or knows that
 there is none. A server that takes no upload, such as one at a mistyped address, changes nothing
 of what is known of former batches.
@@ -112,7 +112,7 @@ class BatchRunner:
 
         Raises:
             UserError: No key or model, no Batch API, refused key or account, a server that
-                does not tell how former batches stand, or a batch that it did not accept.
+                does not give the status of former batches, or a batch that it did not accept.
                 Results before that were yielded.
         """
         waiting = iter(requests)
@@ -140,8 +140,8 @@ class BatchRunner:
                 except RequestError as error:
                     # Whether a batch still runs is not known: its requests are not sent again.
                     raise UserError(
-                        f"{self._endpoint.host} does not tell how the batches of former runs "
-                        f"stand ({error.reason}): nothing of them is lost or sent again; check "
+                        f"{self._endpoint.host} gives no status of the batches of former runs "
+                        f"({error.reason}): nothing of them is lost or sent again; check "
                         "OPENAI_BASE_URL and run again."
                     ) from None
                 if results:
@@ -177,7 +177,7 @@ class BatchRunner:
         return results, fresh
 
     def _result(self, request: ChatRequest, response: BatchResponse) -> ChatResult | None:
-        """What a line of a finished batch says; None where it has to be sent otherwise."""
+        """The result in a line of a finished batch; None where it has to be sent differently."""
         body = response.body
         if response.code != 200:
             refused = ErrorResponse(response.code, {}, body)
@@ -313,9 +313,9 @@ class _Collector:
             self._store.release(token)
             if state.code not in _QUEUE_FULL:
                 raise UserError(
-                    f"{self._host} did not accept batch {batch_id}: look at it there; mostly the "
-                    "model has no batch endpoint or the account no quota. Running again submits "
-                    "its requests anew."
+                    f"{self._host} did not accept batch {batch_id}: see its errors there; most "
+                    "often the model has no batch endpoint or the account no quota. Running again "
+                    "submits its requests anew."
                 )
         return state
 

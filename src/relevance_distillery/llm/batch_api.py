@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class BatchState:
-    """How a batch stands.
+    """The status of a batch.
 
     Attributes:
         batch_id: The server's id.
@@ -149,7 +149,7 @@ class BatchAPI:
         """Upload requests; nothing is bought before `submit`.
 
         Args:
-            token: Ours.
+            token: Our own.
             file: JSON lines.
 
         Returns:
@@ -174,7 +174,7 @@ class BatchAPI:
         """Make a batch that carries a token.
 
         Args:
-            token: Ours; by it the batch is found again when its id was never heard of.
+            token: Our own; by it the batch is found again when its id was never heard of.
             file_id: Of its requests, from `upload`.
 
         Raises:
@@ -200,7 +200,7 @@ class BatchAPI:
         return self._call(create)
 
     def find(self, token: str) -> BatchState | None:
-        """The batch that carries a token; None where there is none, or nobody can tell."""
+        """The batch that carries a token; None where there is none, or none is listed."""
         if self._tagged is None:
             try:
                 self._tagged = self._call(lambda: dict(self._list()))
@@ -210,14 +210,14 @@ class BatchAPI:
         return self._tagged.get(token)
 
     def retrieve(self, batch_id: str) -> BatchState | None:
-        """How a batch stands; None where the server does not know it any more."""
+        """The status of a batch; None where the server does not know it any more."""
         try:
             return self._call(lambda: BatchState.of(self._client.batches.retrieve(batch_id)))
         except _MissingError:
             return None
 
     def download(self, file_id: str, into: IO[bytes]) -> None:
-        """Append a file; a file that is gone adds nothing."""
+        """Append a file; a file that was deleted adds nothing."""
         start = into.tell()
 
         def fetch() -> None:
@@ -257,7 +257,7 @@ class BatchAPI:
         except (openai.OpenAIError, httpx2.HTTPError, OSError) as error:
             raise classify_connection_error(error) from None
         except (AttributeError, TypeError, ValueError):
-            # A web page or another JSON, said with HTTP 200 by whatever is at that address.
+            # A web page or other JSON with HTTP 200: no Batch API is at that address.
             reason = "the answer was not one of the Batch API"
             raise RequestError("bad_response", reason, again=True) from None
 

@@ -85,7 +85,7 @@ class RateLimits:
     """
 
     def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
-        """None stands for no limit. Use one object in one event loop."""
+        """None means no limit. Use one object in one event loop."""
         self._requests = _bucket(requests_per_minute)
         self._tokens = _bucket(tokens_per_minute)
         self._turn = asyncio.Lock()
@@ -148,7 +148,7 @@ class ChatClient:
         trace: TracebackType | None,
     ) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        # A run that nobody holds any more is closed in whatever thread collects the garbage.
+        # A run without references is closed by the garbage collector, in any thread.
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

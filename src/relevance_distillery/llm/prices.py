@@ -106,7 +106,7 @@ class Budget:
 
     Attributes:
         limit_usd: The cap in US dollars; None for none.
-        spent_usd: What was paid so far, by earlier runs included where `charge` was told.
+        spent_usd: What was paid so far, by earlier runs too where `charge` was called.
     """
 
     def __init__(self, limit_usd: float | None = None, spent_usd: float = 0.0) -> None:

@@ -1,6 +1,6 @@
 """Prompts are data: Jinja files with a block `system` and a block `user`, checked and hashed.
 
-Whatever a document or query holds is inserted as text: it is never evaluated, and it stands
+Whatever a document or query holds is inserted as text: it is never evaluated, and it is put
 between markers that carry a code made from a hash of that very text, so that it cannot hold
 the code that would end it.
 """
@@ -176,7 +176,7 @@ def boundary_of(*texts: str) -> str:
     It is a hash of them: a text that held its own hash would have another one.
 
     Args:
-        texts: Everything that stands between the markers.
+        texts: Everything between the markers.
 
     Returns:
         Sixteen hexadecimal digits, the same for the same texts.

@@ -25,7 +25,7 @@ class ChatRequest:
     """One question to a model.
 
     Attributes:
-        key: What the result is told apart by: the request hash.
+        key: Identifies the result: the request hash.
         messages: `{"role": ..., "content": ...}` each, in order.
         schema: JSON schema of the answer; None for free text.
         max_output_tokens: Longest answer.

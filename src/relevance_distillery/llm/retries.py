@@ -1,7 +1,7 @@
 """What a failed request means: its status, whether to try again, and after how long.
 
-The server's words are read here to tell failures apart and go no further: reasons are our
-own sentences.
+The server's words are only used here, to distinguish failures: reasons are our own sentences,
+since servers quote the documents they were sent.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class RequestError(Exception):
         reason: One sentence of our own, nothing of the server's words.
         again: Trying again within this run may help.
         wait: Seconds that the server asks to wait; None where it does not say.
-        fatal: What to tell the user when no request of this run can succeed; else empty.
+        fatal: The message to the user when no request of this run can succeed; else empty.
         unreachable: No connection could be made at all.
     """
 
@@ -75,7 +75,7 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """What a server said with an HTTP status that is not a success.
+    """A response whose HTTP status is not a success.
 
     Attributes:
         code: The HTTP status.
@@ -101,7 +101,7 @@ class ErrorResponse:
 
     @property
     def words(self) -> str:
-        """All that was said, in lower case, to be searched and never shown."""
+        """The whole text of the body in lower case, to be searched and never shown."""
         return " ".join(_strings(self.body)).lower()
 
     def names(self, *fields: str) -> bool:

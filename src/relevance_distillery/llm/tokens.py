@@ -1,6 +1,6 @@
-"""Counts tokens with a model's own tokenizer where it is at hand, else estimates them.
+"""Counts tokens with a model's own tokenizer where there is one, else estimates them.
 
-Nothing is downloaded. A tokenizer is at hand in three places: a local folder, the local cache
+Nothing is downloaded. Tokenizers are looked for in three places: a local folder, the local cache
 of Hugging Face, and, for the models of OpenAI, the vocabularies that are compiled into
 `semantic-text-splitter`, which splits the documents anyway. Other models' tokens are estimated
 by words and script, see `estimate_tokens`.
@@ -140,7 +140,7 @@ class TokenCounter:
             basis = "OpenAI's vocabulary of this model"
             count = _cached(lambda text: _openai_count(model, text))
             return cls(model, True, basis, _text=count, _reads_schema=True)
-        basis = "estimate by words and script, no tokenizer at hand"
+        basis = "estimate by words and script, no tokenizer found"
         return cls(model, False, basis, _text=_cached(estimate_tokens))
 
     def count(self, text: str) -> int:
@@ -168,7 +168,7 @@ class TokenCounter:
 
         Args:
             observed: Input tokens that were billed for some requests.
-            counted: What this counter said about the same requests.
+            counted: This counter's count of the same requests.
 
         Returns:
             A counter whose factor is the ratio of the two; this one where either is 0.
@@ -253,7 +253,7 @@ def _splitter(model: str, capacity: int) -> TextSplitter:
 def _openai_count(model: str, text: str) -> int:
     """Tokens of a text: the smallest capacity at which the splitter leaves it whole.
 
-    The splitter has the vocabulary and does not tell counts, so the capacity is searched for,
+    The splitter has the vocabulary and gives no counts, so the capacity is searched for,
     around the estimate.
     """
 

@@ -1,4 +1,4 @@
-"""Queries that would teach nothing or too much, taken out and counted."""
+"""Filters for queries that would teach nothing or leak the benchmark, with counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relevance_distillery.text.language import WORD, Language
 
 
 def query_key(text: str, language: Language) -> str:
-    """What two queries share that differ in case, order, endings and stop words only."""
+    """Equal for queries that differ in case, order, endings and stop words only."""
     stems = language.stems(text, content_only=True) or language.stems(text)
     return " ".join(sorted(stems)) or text.casefold().strip()
 
@@ -104,8 +104,8 @@ def not_retrieved(
 ) -> np.ndarray:
     """Which queries do not find their seed document in the top `k` passages of BM25.
 
-    The round-trip test of Alberti et al. (2019): a query that cannot lead back to where it
-    came from names its passage too loosely, or not at all.
+    The round-trip test of Alberti et al. (2019): a query that does not retrieve its own
+    document describes it too loosely, or not at all.
 
     Args:
         queries: Columns query_id, text, passage_id.
@@ -187,6 +187,6 @@ class QueryFilter:
         hits = np.zeros(len(real), dtype=bool)
         if open_rows.any():
             hits[open_rows] = find(self.queries[open_rows].reset_index(drop=True))
-        gone = self.queries.loc[hits, "style"].value_counts().sort_index()
-        self.dropped[name] = {str(style): int(count) for style, count in gone.items()}
+        dropped = self.queries.loc[hits, "style"].value_counts().sort_index()
+        self.dropped[name] = {str(style): int(count) for style, count in dropped.items()}
         self.queries = self.queries[~hits].reset_index(drop=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COMPLETION_KIND = "queries"
-"""`kind` in the ledger; a failure that asking again would not mend has its status behind a `:`."""
+"""`kind` in the ledger; a final failure has its status behind a `:`."""
 
 
 class LLMSynthesizer:
@@ -134,7 +134,7 @@ class LLMSynthesizer:
         with Progress(len(seeds), self.name, budget=budget, unit="passage") as progress:
             for results in runner.run(to_send()):
                 owners = {result.key: documents.pop(result.key) for result in results}
-                # Asking again would not mend these, so they are kept with what they cost.
+                # Asking again would not change these: they are kept with what they cost.
                 final = [result for result in results if result.asked and not result.retryable]
                 self._ledger.record_completions(
                     [self._completion(result, owners[result.key]) for result in final]

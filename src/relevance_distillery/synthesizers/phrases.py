@@ -1,4 +1,4 @@
-"""What a passage is about, seen against the whole corpus.
+"""Salient phrases of a passage, by statistics of the whole corpus.
 
 Words are weighed by tf-idf over documents (Spärck Jones, 1972) and phrases by the words in
 them, with a bonus for what the author marked (title, heading, bold) and for word sequences
@@ -42,7 +42,7 @@ class Phrase:
     Attributes:
         words: As written.
         stems: Their stems.
-        score: How much it says about its passage, higher is more.
+        score: Salience for its passage, higher is more.
         position: Where it was first found, to keep the author's order.
         source: `title`, `heading`, `bold` or `body`.
     """
@@ -150,7 +150,7 @@ class Corpus:
     def nounlike(self, word: str) -> float:
         """Between 0 and 1: does a word follow articles and prepositions, or pronouns and modals?
 
-        A poor man's part of speech, from the company that the word keeps in this corpus;
+        A rough part-of-speech tag from the words beside it in this corpus;
         less than half where it was never seen beside any. English only, 1 elsewhere.
         """
         if self.language.name != "english" or self.is_name(word) or word.isupper():
@@ -180,10 +180,10 @@ class Corpus:
         return (1.25 if seen >= 2 else 0.8) * (1.3 if stems in self._marked else 1.0)
 
     def phrases(self, title: str, heading: str, text: str) -> list[Phrase]:
-        """Phrases of one passage, the most telling first.
+        """Phrases of one passage, the highest score first.
 
         Words that occur in one document only and nowhere in a title or heading weigh less:
-        they tell passages apart, but nobody thinks of them.
+        they distinguish passages, but searchers do not think of them.
         """
         sources = [("title", title), ("heading", heading)]
         sources += [("bold", item) for item in bold(text)]
@@ -207,7 +207,7 @@ class Corpus:
         return sorted(found, key=lambda phrase: (-phrase.score, phrase.position, phrase.text))
 
     def score(self, span: tuple[str, ...], count: int = 1, source: str = "title") -> float:
-        """How much a run of words says about the passage where it stands `count` times."""
+        """Salience of a run of words for the passage where it occurs `count` times."""
         stems = tuple(self.language.stem(word) for word in span)
         weights = [
             self.idf(stem) * (0.65 if self.frequency(stem) < 2 and source == "body" else 1.0)

@@ -2,7 +2,7 @@
 
 A question already in the text (an FAQ) is taken as it is; "You may buy your old laptop"
 becomes "can i buy my old laptop"; "Register two passkeys" becomes "how do i register two
-passkeys"; what stands at "X is a …" is asked for as "what is X". In other languages only
+passkeys"; "X is a …" becomes "what is X". In other languages only
 questions already in the text are used.
 """
 
@@ -84,13 +84,13 @@ def questions(passage: SeedPassage, rng: np.random.Generator) -> list[str]:
         # What the kind of document answers is asked now and then although the text has more.
         general = _by_kind(passage, rng)
         shaped = [*general[:1], *shaped] if rng.random() < 0.2 else [*shaped, *general[:2]]
-    return [question for question in dict.fromkeys(shaped) if _asks_something(question, passage)]
+    return [question for question in dict.fromkeys(shaped) if _is_specific(question, passage)]
 
 
-def _asks_something(question: str, passage: SeedPassage) -> bool:
+def _is_specific(question: str, passage: SeedPassage) -> bool:
     words = [word.lower() for word in WORD.findall(question)]
     language = passage.corpus.language
-    telling = [
+    informative = [
         word
         for word in words
         if word not in language.stop_words
@@ -98,7 +98,7 @@ def _asks_something(question: str, passage: SeedPassage) -> bool:
         and passage.corpus.idf(language.stem(word)) > 1.0
     ]
     dangling = sum(word in _DANGLING for word in words[1:])
-    return 3 <= len(words) <= _MAX_WORDS and len(telling) >= 1 + 2 * dangling
+    return 3 <= len(words) <= _MAX_WORDS and len(informative) >= 1 + 2 * dangling
 
 
 def _sentences(passage: SeedPassage) -> list[str]:

@@ -1,7 +1,7 @@
 """A passage as a searcher remembers it: its title's words, its year, author, folder and kind.
 
 Acronyms are expanded by what the corpus says: `performance plan (PIP)`, `PIP (…)`. The long
-form must spell the acronym with the initials of its words, stop words aside or not (Schwartz &
+form must spell the acronym with the initials of its words, stop words skipped or not (Schwartz &
 Hearst, 2003, in its strictest form).
 """
 
@@ -31,7 +31,9 @@ _SAID = re.compile(
 
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
 _DATE = re.compile(r"^(?:19|20)\d{2}-\d{2}(-\d{2})?$|^\d{6,8}$")
-_DULL_NAMES = frozenset(["index", "readme", "default", "page", "untitled", "document", "main"])
+_GENERIC_FILE_NAMES = frozenset(
+    ["index", "readme", "default", "page", "untitled", "document", "main"]
+)
 _COMMON_DATE = 0.6
 _MONTHS = list(calendar.month_name)
 _UNITS = words(
@@ -69,7 +71,7 @@ def _kind(word: str) -> str:
 
 @dataclass(frozen=True)
 class SeedPassage:
-    """One seed passage with what can be said about it.
+    """One seed passage with the facts that queries are made of.
 
     Attributes:
         row: The row of the `passages` table.
@@ -99,7 +101,7 @@ class SeedPassage:
 
     @cached_property
     def phrases(self) -> list[Phrase]:
-        """Phrases of the passage, the most telling first."""
+        """Phrases of the passage, the highest score first."""
         return self.corpus.phrases(self.title, self.heading, str(self.row["text"]))
 
     @cached_property
@@ -107,20 +109,20 @@ class SeedPassage:
         """Words of the title without articles, pronouns, prepositions and days, in order."""
         found = WORD.findall(re.sub(r"['’]s\b", "", self.title))
         language = self.corpus.language
-        dull = _FUNCTION if language.name == "english" else language.stop_words
+        skipped = _FUNCTION if language.name == "english" else language.stop_words
         months = {name.lower() for name in _MONTHS}
         kept: list[str] = []
         for place, word in enumerate(found):
             after = found[place + 1].lower() if place + 1 < len(found) else ""
             day = word.isdigit() and len(word) < 3 and after in months
             shout = word.isupper() and len(word) > 1
-            if not day and not _DATE.match(word) and (shout or word.lower() not in dull):
+            if not day and not _DATE.match(word) and (shout or word.lower() not in skipped):
                 kept.append(word)
         return kept
 
     @cached_property
     def heading_words(self) -> list[str]:
-        """Words of the heading without stop words; empty where they say nothing alone."""
+        """Words of the heading without stop words; empty where all are weak or numbers."""
         words = [word for run in content_runs(self.heading, self.corpus.language) for word in run]
         weak = self.corpus.language.weak_words
         strong = [word for word in words if word.lower() not in weak and not word.isdigit()]
@@ -135,12 +137,12 @@ class SeedPassage:
             for start in range(len(run)):
                 for stop in range(start + 1, min(start + 3, len(run)) + 1):
                     span = run[start:stop]
-                    dull = [
+                    generic = [
                         word
                         for word in span
                         if word.lower() in DOCUMENT_KINDS or _YEAR.fullmatch(word)
                     ]
-                    if dull or _DATE.match(span[0]) or not corpus.searchable(tuple(span)):
+                    if generic or _DATE.match(span[0]) or not corpus.searchable(tuple(span)):
                         continue
                     score = corpus.score(tuple(span))
                     if score > best[0]:
@@ -193,7 +195,7 @@ class SeedPassage:
         """The file's name without suffixes; empty for names that every folder has."""
         name = str(self.row["path"]).rstrip("/").rsplit("/", 1)[-1].removesuffix(".gz")
         stem = name.rsplit(".", 1)[0] if "." in name else name
-        return "" if stem.lower().strip("_") in _DULL_NAMES else stem
+        return "" if stem.lower().strip("_") in _GENERIC_FILE_NAMES else stem
 
     @cached_property
     def suffix(self) -> str:
@@ -268,7 +270,7 @@ def _spelled_out(text: str, language: Language) -> set[tuple[str, str]]:
         for length in lengths:
             for start in range(len(content) - length + 1):
                 span = content[start : start + length]
-                # Small words may stand between ("bill of materials"), but no more than one each.
+                # Stop words may be in between ("bill of materials"), but no more than one each.
                 if span[-1] - span[0] > 2 * (length - 1):
                     continue
                 short = "".join(words[at][0] for at in span).upper()

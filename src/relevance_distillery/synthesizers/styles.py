@@ -2,7 +2,7 @@
 
 Broder (2002) and, for the enterprise, Hawking (2004) and Freund & Toms (2006): known items
 and navigation dominate at work, queries are short, and names of people, projects and
-files stand where the web has topics.
+files take the place of the web's topics.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def known_item(passage: SeedPassage, rng: np.random.Generator) -> str:
         return ""
     if len(words) > 4:
         stop = passage.corpus.language.stop_words
-        telling = sorted(
+        rarest = sorted(
             (word for word in words if word.lower() not in stop),
             key=lambda word: -passage.weight(word),
         )
-        best = {*telling[: int(rng.integers(2, 4))], *passage.core}
+        best = {*rarest[: int(rng.integers(2, 4))], *passage.core}
         words = [word for word in words if word in best]
     text = " ".join(words)
     in_title = bool(passage.year) and passage.year in passage.title
@@ -90,7 +90,7 @@ def keyword(passage: SeedPassage, rng: np.random.Generator) -> str:
         return ""
     if draw > 0.8 and len(first.words) > 1:
         return first.text
-    # Two things are searched for together when they are said together.
+    # Two phrases are searched for together when they are near each other in the text.
     near = [
         phrase
         for phrase in _unused_phrases(passage, list(first.words), 12)
@@ -176,7 +176,7 @@ def short(passage: SeedPassage, rng: np.random.Generator) -> str:
 
 
 def _expansion_in_text(longs: tuple[str, ...], text: str, passage: SeedPassage) -> str:
-    """What an acronym stands for in a text: the long form that shares most words with it.
+    """The expansion of an acronym in a text: the long form that shares most words with it.
 
     Empty where two fit equally well, or where none of several fits by half.
     """

@@ -35,7 +35,7 @@ class Language:
 
     @cached_property
     def stop_words(self) -> frozenset[str]:
-        """Words that say nothing alone; empty where no list exists."""
+        """Stop words; empty where no list exists."""
         return STOP_WORDS.get(self.name, frozenset())
 
     @cached_property

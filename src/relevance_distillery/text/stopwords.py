@@ -1,4 +1,4 @@
-"""Small lists of words that say little alone, by language (Snowball's names)."""
+"""Small lists of stop words, by language (Snowball's names)."""
 
 from __future__ import annotations
 

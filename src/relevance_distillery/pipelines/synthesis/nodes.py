@@ -67,13 +67,13 @@ def read_documents(
         )
     elif blank.any():
         documents = documents[~blank].reset_index(drop=True)
-    hollow = pd.DataFrame({"path": remaining.loc[blank, "document_id"], "where": "text"}).assign(
+    emptied = pd.DataFrame({"path": remaining.loc[blank, "document_id"], "where": "text"}).assign(
         reason="nothing left after cleaning"
     )
     deleted = pd.DataFrame(
         {"path": reading.documents.loc[unwanted, "document_id"], "where": "file"}
     ).assign(reason="forgotten")
-    skipped = pd.concat([reading.skipped, deleted, hollow, copies], ignore_index=True).astype(str)
+    skipped = pd.concat([reading.skipped, deleted, emptied, copies], ignore_index=True).astype(str)
     reasons = skipped["reason"].value_counts().sort_index()
     report = {
         "read": len(reading.documents),
@@ -118,11 +118,11 @@ def draft_queries(
     ledger: Ledger,
     parameters: SynthesisParameters,
 ) -> tuple[pd.DataFrame, dict[str, int], dict[str, Any]]:
-    """Write queries for passages spread over all documents, and put people's own in front.
+    """Write queries for passages spread over all documents, and put real queries in front.
 
     Args:
         passages: The `passages` table.
-        query_log: People's queries, or an empty log.
+        query_log: Real queries, or an empty log.
         prompt: What an LLM is asked, for `synthesizer=llm`.
         ledger: Where an LLM's answers are kept.
         parameters: `params:synthesis`.
@@ -199,7 +199,7 @@ def filter_queries(
     drafting_report: dict[str, Any],
     parameters: SynthesisParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Drop queries that would teach nothing or too much, and count what each filter dropped.
+    """Drop queries that teach nothing or leak the benchmark, and count what each filter drops.
 
     Args:
         query_drafts: Real queries, then synthetic ones.
