@@ -96,6 +96,10 @@ class Batches:
 
     async def control(self, request: web.Request) -> web.Response:
         change = json.loads(await request.read())
+        if change.get("reset"):
+            self.files.clear()
+            self.jobs.clear()
+            self.asked.clear()
         self.drop_creation = bool(change.get("drop_creation"))
         if "forget_jobs" in change:
             self.jobs.clear()

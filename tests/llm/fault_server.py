@@ -190,7 +190,7 @@ class FaultServer:
         return max((record["in_flight"] for record in self.records()), default=0)
 
     def control(self, **change: Any) -> Any:
-        """Steer the Batch API: `finish="completed"`, `share`, `errors`; or `jobs=True`."""
+        """Steer the Batch API: `finish="completed"`, `share`, `errors`, or `reset=True`."""
         address = self.url.removesuffix(self.plan.path) + "/control"
         request = Request(address, json.dumps(change).encode(), method="POST")
         with urlopen(request, timeout=10) as response:

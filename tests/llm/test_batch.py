@@ -22,10 +22,17 @@ from relevance_distillery.llm.settings import Endpoint
 DOLLAR_A_TOKEN = Price(usd_per_million_input=1e6, usd_per_million_output=1e6)
 
 
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
+@pytest.fixture(scope="module")
+def running_server() -> Iterator[FaultServer]:
     with FaultServer() as started:
         yield started
+
+
+@pytest.fixture
+def server(running_server: FaultServer) -> FaultServer:
+    """One server for all tests, without the batches of the test before."""
+    running_server.control(reset=True)
+    return running_server
 
 
 @pytest.fixture
@@ -300,11 +307,10 @@ def test_a_field_that_the_model_does_not_take_is_left_out_the_next_time(
         assert statuses(run(server, ledger, requests(3))) == {"ok": 3}
 
 
-def test_a_server_without_batches_says_so(ledger: Ledger) -> None:
-    with FaultServer(FaultPlan()) as server:
-        server.url = server.url + "/elsewhere"
-        with pytest.raises(UserError, match="has no Batch API: set batch to false"):
-            run(server, ledger, requests(3))
+def test_a_server_without_batches_says_so(server: FaultServer, ledger: Ledger) -> None:
+    elsewhere = server.url + "/elsewhere"
+    with pytest.raises(UserError, match="has no Batch API: set batch to false"):
+        run(server, ledger, requests(3), url=elsewhere)
 
 
 def test_a_wrong_key_is_told_once(ledger: Ledger) -> None:
