@@ -20,6 +20,7 @@ _MAX_WORDS = 12
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z\"“(])")
 _QUESTION = re.compile(r"^[\"“]?([A-Z][^.!:;\n]{8,110}\?)")
 _DANGLING = words("it this that these those they them one he she him her its both")
+_DETERMINERS = words("the a an your all every each two both any our")
 _IMPERATIVES = words(
     """add apply ask attach avoid book bring buy cancel change charge check choose claim clean clear
     close collect configure connect contact copy create declare delete deploy disable download edit
@@ -162,8 +163,7 @@ def _from_sentences(passage: SeedPassage) -> list[str]:
         if modal := _MODAL.search(sentence):
             verb, rest = modal.group(1).lower(), _cut(modal.group(2))
             before = sentence[: modal.start()].lower().split()[-3:]
-            plain = rest.split()[:1] and rest.split()[0].lower() not in _DETERMINERS
-            if plain and 2 <= len(rest.split()) <= 9 and not _RELATIVE & set(before):
+            if _begins_with_verb(rest) and not _RELATIVE & set(before):
                 asks = "do i have to" if verb.startswith(("must", "need", "have")) else "can i"
                 asks = "can i" if "not" in verb else asks
                 asks = "should i" if verb == "should" else asks
@@ -174,17 +174,12 @@ def _from_sentences(passage: SeedPassage) -> list[str]:
                 found.append(f"what to do if {rest}")
         elif negated := _NEGATED.match(sentence):
             rest = _cut(negated.group(1))
-            if (
-                rest.split()[:1]
-                and rest.split()[0].lower() not in _DETERMINERS
-                and 2 <= len(rest.split()) <= 9
-            ):
+            if _begins_with_verb(rest):
                 found.append(f"can i {_first_person(rest)}")
         elif words[0].lower() in _IMPERATIVES and words[0][0].isupper() and len(words) > 2:
             rest = _cut(sentence)
-            second = words[1].lower().strip(",.:;")
-            verbal = second in _DETERMINERS or len(words[1]) > 2
-            if verbal and 3 <= len(rest.split()) <= 8 and not _is_noun_phrase(words):
+            # Without an article the first word is a noun: "Release notes for", "Test lab".
+            if words[1].lower() in _DETERMINERS and 3 <= len(rest.split()) <= 8:
                 asks = "where do i" if words[0].lower() in ("find", "send", "file") else "how do i"
                 found.append(f"{asks} {_first_person(rest)}")
         elif (named := _DEFINITION.match(sentence)) and _is_name(named.group(1), passage):
@@ -192,12 +187,10 @@ def _from_sentences(passage: SeedPassage) -> list[str]:
     return found
 
 
-_DETERMINERS = words("the a an your all every each two both any our")
-
-
-def _is_noun_phrase(words: list[str]) -> bool:
-    """`Release notes for …`, `Test lab …`: a noun follows at once and no article does."""
-    return words[1].lower() not in _DETERMINERS
+def _begins_with_verb(clause: str) -> bool:
+    """Whether two to nine words follow a modal or a negation, no article first."""
+    words = clause.split()
+    return 2 <= len(words) <= 9 and words[0].lower() not in _DETERMINERS
 
 
 def _is_name(text: str, passage: SeedPassage) -> bool:
