@@ -39,7 +39,7 @@ class FolderReader:
         max_document_mb: float = 5.0,
         file_dates: bool = False,
     ) -> None:
-        """Remember where to read and what.
+        """Choose what to read.
 
         Args:
             folder: The folder.

@@ -89,14 +89,8 @@ class BatchRunner:
     ) -> None:
         """Nothing is sent, and no key needed, before `run` has a first request.
 
-        Args:
-            endpoint: The server.
-            settings: Model and decoding.
-            price: What tokens cost; its batch share is applied. None when not known.
-            budget: What may be spent, pending requests included.
-            store: Which request waits in which batch.
-            policy: How long to wait between tries; the default unless for tests.
-            max_requests: Requests a batch.
+        Arguments as of `ChatRunner`, the price's batch share applied; `store` knows which request
+        waits in which batch, and no batch has more than `max_requests`.
         """
         self._endpoint, self._settings = endpoint, settings
         self._price, self._budget, self._store = price, budget, store

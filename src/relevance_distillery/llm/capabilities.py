@@ -114,15 +114,11 @@ class CapabilityTracker:
         self._host = host
 
     def adapt(self, sent: ServerCapabilities, response: ErrorResponse) -> bool:
-        """Take an error into account; logged once, since answers may suffer.
+        """Whether a failed request is to be sent again, with the capabilities that are left.
 
         Args:
-            sent: What the failed request was sent with; others in flight may have changed
-                the current capabilities already.
+            sent: What it was sent with; others in flight may have changed `current` already.
             response: The error.
-
-        Returns:
-            True where the request is to be sent again with the current capabilities.
         """
         reduced = sent.without(response)
         if reduced is not None and self.current == sent:
@@ -130,7 +126,7 @@ class CapabilityTracker:
         return reduced is not None
 
     def reduce(self, to: ServerCapabilities) -> None:
-        """Use fewer capabilities from now on."""
+        """Use fewer capabilities from now on; logged, since answers may suffer."""
         old, self.current = self.current, to
         if old.logprobs != to.logprobs:
             logger.warning("%s gives no token probabilities: continuing without", self._host)

@@ -37,14 +37,9 @@ _SHORTEST_BUCKET_SECONDS = 0.1
 def async_client(
     endpoint: Endpoint, timeout_seconds: float, connections: int
 ) -> openai.AsyncOpenAI:
-    """The SDK's client without its retries.
+    """The SDK's client without its retries, for so many connections at a time.
 
     Redirects are not followed: documents go to the host that was named and no other.
-
-    Args:
-        endpoint: The server.
-        timeout_seconds: Longest silence of the server.
-        connections: Requests in flight.
 
     Raises:
         UserError: No key is set.
@@ -91,11 +86,7 @@ class RateLimits:
         self._turn = asyncio.Lock()
 
     async def acquire(self, tokens: int) -> None:
-        """Wait until a request may be sent.
-
-        Args:
-            tokens: What it counts for: its input and its longest output.
-        """
+        """Wait until a request with so many tokens, of input and longest output, may be sent."""
         if self._requests is None and self._tokens is None:
             return
         async with self._turn:
@@ -163,14 +154,7 @@ class ChatClient:
             self._loop.call_soon_threadsafe(self._start, tuple(exchanges))
 
     def collect(self, timeout: float | None = None) -> list[Exchange]:
-        """Wait for at least one finished exchange and take all that have finished.
-
-        Args:
-            timeout: Seconds to wait; None for as long as it takes.
-
-        Returns:
-            Empty after the time is up.
-        """
+        """Wait for a finished exchange and take all that have finished; none after `timeout` s."""
         finished: list[Exchange] = []
         try:
             found = self._done.get(timeout=timeout)

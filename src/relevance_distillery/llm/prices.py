@@ -39,13 +39,7 @@ class Price(StrictModel):
     source: str = Field("", description="Where the price comes from; plans and reports print it.")
 
     def usd(self, input_tokens: float, output_tokens: float, *, batch: bool = False) -> float:
-        """Dollars for so many tokens.
-
-        Args:
-            input_tokens: Tokens read.
-            output_tokens: Tokens written.
-            batch: Whether they went through the batch API.
-        """
+        """Dollars for so many tokens; `batch` where they went through the batch API."""
         full = (
             input_tokens * self.usd_per_million_input + output_tokens * self.usd_per_million_output
         ) / 1e6
@@ -69,15 +63,7 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
 def price_or_warning(
     model: str, prices: Mapping[str, Price], max_cost_usd: float | None
 ) -> Price | None:
-    """The price of a model that is about to be paid for.
-
-    Args:
-        model: Name of the model, a key of `prices`.
-        prices: The configured prices.
-        max_cost_usd: The cap of the stage; None for none.
-
-    Returns:
-        The price, or None after a warning that costs cannot be counted.
+    """The price of a model that is about to be paid for, or None after a warning.
 
     Raises:
         UserError: There is a cap and no price to count with.
@@ -138,12 +124,7 @@ class Budget:
             return True
 
     def settle(self, reserved: float, actual: float) -> None:
-        """Replace a reservation by what the request cost.
-
-        Args:
-            reserved: What `reserve` was called with.
-            actual: What the server billed; 0 when nothing was answered.
-        """
+        """Replace a reservation by what the server billed; 0 when nothing was answered."""
         with self._lock:
             self._reserved = max(0.0, self._reserved - reserved)
             self.spent_usd += actual

@@ -35,9 +35,6 @@ def contact_details(text: str) -> str:
     A pattern knows no names: it hides how to reach a person, not who it is. Dates, versions
     and amounts stay, since grades depend on them.
 
-    Args:
-        text: Any text.
-
     Returns:
         The text with `[e-mail]`, `[phone]` and `[number]` in their places.
     """

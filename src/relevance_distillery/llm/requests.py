@@ -130,11 +130,7 @@ class Exchange:
 
 
 def read_answer(content: bytes | str | Mapping[str, Any]) -> Answer:
-    """Read the body of a successful response.
-
-    Args:
-        content: The body, or the JSON object in it.
-    """
+    """Read the body of a successful response, or the JSON object in it."""
     try:
         body = json.loads(content) if isinstance(content, bytes | str) else content
     except (ValueError, RecursionError):

@@ -79,7 +79,7 @@ class ErrorResponse:
 
     Attributes:
         code: The HTTP status.
-        headers: Lower-case names.
+        headers: With lower-case names.
         body: The JSON body, or the text where it is none.
     """
 
@@ -119,13 +119,7 @@ class ErrorResponse:
 
 
 def classify_http_error(response: ErrorResponse, host: str, model: str) -> RequestError:
-    """Tell what an HTTP status other than success means.
-
-    Args:
-        response: Status, headers and body.
-        host: Name of the server, for messages.
-        model: Name of the model, for messages.
-    """
+    """What an HTTP status other than success means; host and model are named in messages."""
     code, error = response.code, response.error
     kind = {str(error.get("code")).lower(), str(error.get("type")).lower()}
     if code == 402 or (kind & _QUOTA and code in (400, 403, 429)):
@@ -164,7 +158,7 @@ def classify_http_error(response: ErrorResponse, host: str, model: str) -> Reque
 
 
 def classify_connection_error(error: Exception) -> RequestError:
-    """Tell what went wrong when no HTTP status came back.
+    """What went wrong when no HTTP status came back.
 
     The SDK's transport over aiohttp reports a dropped connection as a timeout and passes some
     errors of aiohttp on, so the causes decide, not the SDK's type.

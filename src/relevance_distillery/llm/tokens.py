@@ -67,9 +67,6 @@ def estimate_tokens(text: str) -> int:
     On English it is within 10 % of all three. On other scripts vocabularies differ by a factor of
     two and more, so the estimate lies between them and may be wrong by half.
 
-    Args:
-        text: Any text.
-
     Returns:
         0 for an empty text, else at least 1.
     """

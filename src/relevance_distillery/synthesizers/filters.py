@@ -26,7 +26,7 @@ def overlapping(
     nothing else is left, reaches the threshold.
 
     Args:
-        texts: Queries to judge.
+        texts: Queries to check.
         reference: Queries that must not recur, such as a benchmark's.
         language: Language of both.
         threshold: Jaccard similarity from which two queries count as one.
@@ -111,7 +111,7 @@ def not_retrieved(
         queries: Columns query_id, text, passage_id.
         passages: The `passages` table.
         language: Language of both.
-        k: How far to look.
+        k: Depth of the ranking.
 
     Returns:
         Shape (queries,).
