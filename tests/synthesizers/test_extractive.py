@@ -31,9 +31,7 @@ def seed_passage(passages):
 
 
 def written(style, passage, tries=60):
-    return {
-        WRITERS[style](seed_passage, np.random.default_rng(seed)).lower() for seed in range(tries)
-    }
+    return {WRITERS[style](passage, np.random.default_rng(seed)).lower() for seed in range(tries)}
 
 
 def test_table_is_valid_and_depends_on_the_seed_alone(passages):
