@@ -16,18 +16,23 @@ from relevance_distillery.evaluation.cascades.fitting import (
     fit_cascade,
     validate_cascade,
 )
-from relevance_distillery.evaluation.cascades.thresholds import StageView, choose, frontier, search
+from relevance_distillery.evaluation.cascades.threshold_search import (
+    StageView,
+    choose,
+    frontier,
+    search,
+)
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+from relevance_distillery.judges.composites.answers import Answers, majority
 from relevance_distillery.judges.composites.cascade import CascadeJudge
-from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, majority
-from relevance_distillery.judges.composites.confidence import Answers
+from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity
 from relevance_distillery.judges.composites.settings import CascadeSettings, judge_names
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 
-USD = {"cheap": 0.001, "middle": 0.01, "dear": 0.1}
+USD = {"cheap": 0.001, "middle": 0.01, "expensive": 0.1}
 PRICES = (0.01, 0.1, 1.0)
-ACCURACY = {"cheap": 0.6, "middle": 0.75, "dear": 0.9}
+ACCURACY = {"cheap": 0.6, "middle": 0.75, "expensive": 0.9}
 
 
 def judges(sure=False, **options):
@@ -80,7 +85,7 @@ def kappa_of(graded, places):
 )
 def test_thresholds_reach_their_target_on_the_graded_set(target, value, sure):
     found, graded = fit(judges(sure), target=target, value=value)
-    decided = found.fit.decide(graded.answers)
+    decided = found.fit.replay(graded.answers)
     cost = np.dot(PRICES, decided.asked(3).mean(axis=1))
 
     assert found.choice.reached
@@ -112,7 +117,7 @@ def test_figures_of_held_out_queries_are_close_and_not_the_same():
     assert held_out["cost"] == pytest.approx(0.4, abs=0.1)
 
 
-def test_an_unreachable_target_is_told_and_the_best_stands_in():
+def test_an_unreachable_target_is_told_and_the_nearest_is_taken():
     found, graded = fit(target="agreement", value=0.999)
     everything = kappa_of(graded, graded.answers[-1].places)
 
@@ -174,7 +179,7 @@ def test_the_frontier_rises_and_no_combination_lies_above_it():
 def test_labeling_sends_pairs_the_way_that_was_fitted_and_counts_every_judge(tmp_path):
     found, _ = fit()
     asked, fresh = judges(), truths_of(400, 7)
-    expected = found.fit.decide(graded_set(judges(), fresh).answers)
+    expected = found.fit.replay(graded_set(judges(), fresh).answers)
     result = run_labeling(
         pairs_of(fresh),
         CascadeJudge(found.fit, asked, DEFAULT_SCALE),
@@ -199,7 +204,7 @@ def test_labeling_sends_pairs_the_way_that_was_fitted_and_counts_every_judge(tmp
     assert sum(stage["cost_usd"] for stage in stages) == pytest.approx(labels["cost_usd"].sum())
 
 
-def test_what_all_doubt_goes_to_the_vote(tmp_path):
+def test_what_never_leaves_goes_to_the_vote(tmp_path):
     found, _ = fit()
     nobody = found.fit.with_thresholds((NEVER,) * 3, ("own",) * 3)
     fresh = truths_of(100, 3)
@@ -265,7 +270,7 @@ def test_a_failure_passes_on_to_the_next_judge(tmp_path):
     result = run_labeling(pairs, cascade, Ledger(tmp_path / "other.sqlite"))
     assert len(result.labels) == 197
     assert result.failures["status"].tolist() == ["refused"] * 3
-    assert set(result.failures["reason"]) == {"dear: it did not work"}
+    assert set(result.failures["reason"]) == {"expensive: it did not work"}
 
 
 @pytest.mark.parametrize("status", ["budget", "pending"])
@@ -292,7 +297,7 @@ def test_the_state_is_json_and_makes_the_same_cascade():
     again = CascadeFit.from_state(json.loads(json.dumps(found.fit.to_state())))
 
     assert again.digest == found.fit.digest
-    first, second = found.fit.decide(graded.answers), again.decide(graded.answers)
+    first, second = found.fit.replay(graded.answers), again.replay(graded.answers)
     assert first.places.tolist() == second.places.tolist()
     np.testing.assert_allclose(first.posterior, second.posterior)
     with pytest.raises(UserError, match="has format 99"):
@@ -305,7 +310,7 @@ def test_thresholds_and_judges_are_in_every_label_and_another_judge_is_refused()
     other = CascadeJudge(
         found.fit.with_thresholds((0.5, 0.5, 0.5), ("own",) * 3), judges(), DEFAULT_SCALE
     )
-    assert one.model == "cheap > middle > dear"
+    assert one.model == "cheap > middle > expensive"
     assert one.prompt_hash != other.prompt_hash
     assert one.request_hashes(pairs_of(truths_of(5))) != other.request_hashes(
         pairs_of(truths_of(5))
@@ -346,5 +351,5 @@ def test_the_list_of_judges_is_checked():
         judge_names("a", "judge=cascade")
     with pytest.raises(UserError, match="needs at least two judges"):
         judge_names(None, "judge=cascade")
-    with pytest.raises(UserError, match="judge a stands twice"):
+    with pytest.raises(UserError, match="judge a is named twice"):
         judge_names("a;b;a", "judge=cascade")

@@ -10,13 +10,13 @@ from known_judges import SIZE, KnownJudge, pairs_of, truths_of
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.judges.composites.confidence import Answers
+from relevance_distillery.judges.composites.answers import Answers
 from relevance_distillery.judges.composites.consensus import (
     ConsensusJudge,
     ConsensusSettings,
     combine,
+    fit_dawid_skene,
 )
-from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Budget

@@ -13,22 +13,23 @@ from checkout import Project
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.datasets import BenchmarkDataset
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.cascades import asking
+from relevance_distillery.evaluation.cascades.asking import graded_pairs
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.composites.cascade import read_fitted
-from relevance_distillery.judges.composites.composite import side_by_side
+from relevance_distillery.judges.composites.cascade_fit import read_fitted
+from relevance_distillery.judges.composites.panel import side_by_side
 from relevance_distillery.judges.composites.settings import CascadeSettings, ConsensusSettings
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import prepare_judge, restore_judge
 from relevance_distillery.judges.settings import JudgeSettings
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.pipelines.cascading import figures, nodes, page
-from relevance_distillery.pipelines.cascading.judges import graded_pairs
+from relevance_distillery.pipelines.cascading import nodes
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 
-JUDGES = {"cheap": 0.55, "middle": 0.7, "dear": 0.9}
-LIST = "cheap;middle;dear"
+JUDGES = {"cheap": 0.55, "middle": 0.7, "last": 0.9}
+LIST = "cheap;middle;last"
 
 
 def make_set(folder: Path, seed: int, queries: int = 12, each: int = 30) -> Path:
@@ -101,7 +102,7 @@ def test_the_report_compares_the_cascade_with_every_simpler_way(measured):
         "cascade",
         "cheap alone",
         "middle alone",
-        "dear alone",
+        "last alone",
         "plain rule on cheap",
         "plain rule on middle",
         "vote of all",
@@ -110,12 +111,16 @@ def test_the_report_compares_the_cascade_with_every_simpler_way(measured):
         assert row["graded"] == 360
         for measure in ("quadratic_kappa", "kappa", "binary_kappa", "accuracy"):
             assert row[measure]["low"] <= row[measure]["estimate"] <= row[measure]["high"]
-    assert report["systems"]["dear alone"]["calls"] == {"cheap": 0.0, "middle": 0.0, "dear": 1.0}
-    assert report["systems"]["cascade"]["calls"]["dear"] <= 0.65
-    minus = report["cascade_minus"]["dear alone"]["quadratic_kappa"]
+    assert report["systems"]["last alone"]["calls"] == {
+        "cheap": 0.0,
+        "middle": 0.0,
+        "last": 1.0,
+    }
+    assert report["systems"]["cascade"]["calls"]["last"] <= 0.65
+    minus = report["cascade_minus"]["last alone"]["quadratic_kappa"]
     apart = (
         report["systems"]["cascade"]["quadratic_kappa"]["estimate"]
-        - report["systems"]["dear alone"]["quadratic_kappa"]["estimate"]
+        - report["systems"]["last alone"]["quadratic_kappa"]["estimate"]
     )
     assert minus["estimate"] == pytest.approx(apart, abs=1e-5)
     assert 0 < minus["p"] <= 1
@@ -126,7 +131,7 @@ def test_exits_add_up_and_cost_counts_every_judge_that_was_asked(measured):
     stages = report["stages"]
     calls = report["systems"]["cascade"]["calls"]
 
-    assert [row["judge"] for row in stages] == ["cheap", "middle", "dear", "vote"]
+    assert [row["judge"] for row in stages] == ["cheap", "middle", "last", "vote"]
     assert sum(row["left"] for row in stages) == 360
     for row, before in zip(stages[1:3], stages, strict=False):
         assert row["asked"] == before["asked"] - before["left"]
@@ -141,14 +146,14 @@ def test_the_plain_rule_believes_a_cheap_judges_lowest_grade(sets, measured):
     assert calls == {
         "cheap": 1.0,
         "middle": 0.0,
-        "dear": pytest.approx((grades != 0).mean(), abs=1e-6),
+        "last": pytest.approx((grades != 0).mean(), abs=1e-6),
     }
 
 
 def test_given_prices_count_and_are_named_as_assumptions(sets, tmp_path):
-    _, report = run(sets, tmp_path, prices="cheap:0.1;middle:0.4;dear:2", target="cost", value=0.6)
+    _, report = run(sets, tmp_path, prices="cheap:0.1;middle:0.4;last:2", target="cost", value=0.6)
     row = report["systems"]["cascade"]
-    spent = 0.1 * row["calls"]["cheap"] + 0.4 * row["calls"]["middle"] + 2 * row["calls"]["dear"]
+    spent = 0.1 * row["calls"]["cheap"] + 0.4 * row["calls"]["middle"] + 2 * row["calls"]["last"]
 
     assert row["usd_per_1000"] == pytest.approx(spent, rel=1e-4)
     assert row["cost"] == pytest.approx(spent / 2, rel=1e-4)
@@ -162,7 +167,7 @@ def test_without_prices_the_last_judges_calls_are_counted_and_the_report_says_so
     row = report["systems"]["cascade"]
 
     assert report["cost_unit"] == "calls of the last judge"
-    assert row["cost"] == pytest.approx(row["calls"]["dear"], abs=1e-5)
+    assert row["cost"] == pytest.approx(row["calls"]["last"], abs=1e-5)
     assert row["usd_per_1000"] is None
     assert any("price of at least one judge is not known" in note for note in report["notes"])
 
@@ -188,7 +193,7 @@ def test_the_frontier_goes_from_the_cheapest_judge_to_what_agrees_best(measured)
     assert costs == sorted(costs)
     assert kappas == sorted(kappas)
     assert report["frontier"][-1]["quadratic_kappa"]["estimate"] > 0.7
-    figure = figures.draw_frontier(report)
+    figure = nodes.draw(report)
     assert len(figure.data[0].x) == len(report["frontier"])
 
 
@@ -196,7 +201,7 @@ def test_the_page_stands_alone_and_escapes_names(measured):
     _, report = measured
     hostile = json.loads(json.dumps(report))
     hostile["benchmark"]["name"] = "<script>alert(1)</script>"
-    written = page.write_page(hostile)
+    written = nodes.write_page(hostile)
 
     assert "<script" not in written
     assert "http" not in written.replace("http://www.w3.org", "")
@@ -228,7 +233,7 @@ def nobody_is_asked(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a judge was asked")
 
-    monkeypatch.setattr(nodes, "run_labeling", refuse)
+    monkeypatch.setattr(asking, "run_labeling", refuse)
 
 
 def test_a_train_set_that_lacks_a_grade_is_one_line(sets, tmp_path, nobody_is_asked):
@@ -244,9 +249,9 @@ def test_a_judge_that_the_benchmark_lacks_is_missed_before_one_is_asked(
     sets, tmp_path, nobody_is_asked
 ):
     other = make_set(tmp_path / "other", 4)
-    (other / "judges" / "dear.tsv").unlink()
+    (other / "judges" / "last.tsv").unlink()
 
-    with pytest.raises(UserError, match=r"other has no judges/dear\.tsv"):
+    with pytest.raises(UserError, match=r"other has no judges/last\.tsv"):
         run((sets[0], other), tmp_path / "run")
 
 
@@ -294,7 +299,7 @@ def test_a_consensus_of_recorded_judges_is_one_parameter_away(sets, tmp_path):
 
     accuracy = (result.labels["grade"].to_numpy() == pairs["human"].to_numpy()).mean()
     assert accuracy > 0.8
-    assert set(result.labels["model"]) == {"cheap + middle + dear"}
+    assert set(result.labels["model"]) == {"cheap + middle + last"}
 
 
 def test_a_cascade_that_was_not_fitted_is_one_line(tmp_path):

@@ -1,9 +1,9 @@
-"""Fitting a cascade on graded pairs: calibrators, thresholds, and an honest look at both.
+"""Fitting a cascade on graded pairs: calibrators, thresholds, and their validation.
 
-Calibrators are chosen and cross-fitted over queries (`judges.composites.calibrating`), thresholds
-are searched on what they say (`cascade_thresholds`). The figures of the search flatter, since the
-thresholds were chosen on them; so the whole procedure is repeated on folds of queries, each
-held-out fold graded by a cascade that never saw it.
+Calibrators are cross-fitted over queries, thresholds are searched on the grades that those give.
+The figures of the search are optimistic, since the thresholds were chosen on them; so the whole
+procedure is repeated on folds of queries, each held-out fold graded by a cascade that never saw
+it.
 """
 
 from __future__ import annotations
@@ -17,32 +17,26 @@ import numpy as np
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement import confusion
-from relevance_distillery.evaluation.cascades.thresholds import (
+from relevance_distillery.evaluation.cascades.threshold_search import (
     Choice,
-    Grid,
     StageView,
     choose,
     frontier,
     search,
+    undominated,
 )
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.composites.calibrating import Calibrated, calibrate, query_folds
+from relevance_distillery.judges.composites.answers import Answers, Places, majority
+from relevance_distillery.judges.composites.calibration import CrossFitted, cross_fit
 from relevance_distillery.judges.composites.cascade_fit import (
-    NEVER,
     CascadeFit,
     Decision,
     Identity,
     Stage,
-    majority,
-    read_posterior,
+    grade_and_confidence,
 )
-from relevance_distillery.judges.composites.confidence import (
-    Answers,
-    Places,
-    check_calibration_grades,
-)
-from relevance_distillery.judges.composites.settings import CascadeSettings, Target
+from relevance_distillery.judges.composites.settings import CascadeSettings
 
 FEWEST_QUERIES = 4
 """Folds of fewer queries would say nothing."""
@@ -76,18 +70,46 @@ class Fitted:
 
     Attributes:
         fit: The cascade.
-        choice: Its thresholds, with figures that flatter, since they were chosen on them.
+        choice: Its thresholds, with optimistic figures, since they were chosen on them.
         value: The target that was aimed at.
         frontier: Thresholds and decisions that no others beat in cost and agreement on the
             graded set, cheapest first.
-        losses: Log loss of each calibrator tried, by stage.
+        log_losses: Of each stage's calibrator on held-out queries.
     """
 
     fit: CascadeFit
     choice: Choice
     value: float
-    frontier: tuple[tuple[Choice, tuple[Decision, ...]], ...]
-    losses: tuple[dict[str, float], ...]
+    frontier: tuple[Choice, ...]
+    log_losses: tuple[float, ...]
+
+
+def check_calibration_set(name: str, human: Places, queries: Places, scale: GradeScale) -> None:
+    """Refuse people's grades on which no cascade can be fitted, before a judge is paid.
+
+    Args:
+        name: Of the set, for the message.
+        human: Places of people's grades, shape (pairs,).
+        queries: Each pair's query, shape (pairs,).
+        scale: The grades.
+
+    Raises:
+        UserError: They lack a grade, or there are too few queries.
+    """
+    counts = np.bincount(human, minlength=scale.size)
+    lacking = [str(scale.grades[place].value) for place in np.flatnonzero(counts == 0)]
+    if lacking:
+        raise UserError(
+            f"the calibration set {name} has no pair with grade {', '.join(lacking)}: what a "
+            "judge's answer is worth cannot be learned without; add such pairs, or set a "
+            "`scale` without that grade"
+        )
+    different = len(np.unique(queries))
+    if different < FEWEST_QUERIES:
+        raise UserError(
+            f"the calibration set {name} has {different} queries: give at least "
+            f"{FEWEST_QUERIES}, thresholds are validated on queries that were held out"
+        )
 
 
 def fit_cascade(
@@ -111,16 +133,6 @@ def fit_cascade(
     Raises:
         UserError: The set lacks a grade, has too few queries, or a judge answered nothing.
     """
-    check_graded_set(judges, graded, scale)
-    return _fit(judges, graded, scale, prices, settings, seed)
-
-
-def check_graded_set(judges: Sequence[Identity], graded: GradedSet, scale: GradeScale) -> None:
-    """Refuse a set on which no cascade can be fitted.
-
-    Raises:
-        UserError: It lacks a grade, has too few queries, or a judge answered nothing.
-    """
     if len(judges) < 2:
         raise UserError("a cascade needs at least two judges: judges=FIRST;…;LAST")
     check_calibration_set(graded.name, graded.human, graded.queries, scale)
@@ -130,27 +142,7 @@ def check_graded_set(judges: Sequence[Identity], graded: GradedSet, scale: Grade
                 f"judge {identity.judge} graded none of the {len(answer)} pairs of the "
                 f"calibration set {graded.name}: see its failures, or leave it out of `judges`"
             )
-
-
-def check_calibration_set(name: str, human: Places, queries: Places, scale: GradeScale) -> None:
-    """Refuse people's grades on which no cascade can be fitted, before a judge is paid.
-
-    Args:
-        name: Of the set, for the message.
-        human: Places of people's grades, shape (pairs,).
-        queries: Each pair's query, shape (pairs,).
-        scale: The grades.
-
-    Raises:
-        UserError: They lack a grade, or there are too few queries.
-    """
-    check_calibration_grades(human, scale, name)
-    different = len(np.unique(queries))
-    if different < FEWEST_QUERIES:
-        raise UserError(
-            f"the calibration set {name} has {different} queries: give at least "
-            f"{FEWEST_QUERIES}, thresholds are validated on queries that were held out"
-        )
+    return _fit(judges, graded, scale, prices, settings, seed)
 
 
 def validate_cascade(
@@ -172,17 +164,35 @@ def validate_cascade(
     asked = np.zeros((len(judges), len(graded.human)), dtype=bool)
     for fold in np.unique(folds):
         held_out = folds == fold
-        inside = _fit(judges, graded.rows(~held_out), scale, prices, settings, seed)
-        decided = inside.fit.decide(graded.rows(held_out).answers)
+        fitted = _fit(judges, graded.rows(~held_out), scale, prices, settings, seed)
+        decided = fitted.fit.replay(graded.rows(held_out).answers)
         places[held_out] = decided.places
         asked[:, held_out] = decided.asked(len(judges))
-    got = places >= 0
-    counts = confusion.confusion(scale.values[graded.human[got]], scale.values[places[got]], scale)
+    counts = confusion_of(graded.human, places, scale)
     return {
         "accuracy": number(float(confusion.accuracy(counts))),
         "agreement": number(float(confusion.quadratic_kappa(counts))),
         "cost": number(float(np.asarray(prices) @ asked.mean(axis=1))),
     }
+
+
+def query_folds(queries: Places, folds: int, seed: int) -> Places:
+    """A fold for every pair; no query is divided.
+
+    Args:
+        queries: Number of each pair's query, shape (pairs,).
+        folds: How many; fewer where there are fewer queries.
+        seed: Of the draw.
+    """
+    numbers, place = np.unique(queries, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    return (order % min(folds, len(numbers)))[place].astype(np.int64)
+
+
+def confusion_of(human: Places, places: Places, scale: GradeScale) -> np.ndarray:
+    """Confusion matrix over the pairs that have a grade, people in rows."""
+    got = places >= 0
+    return confusion.confusion(scale.values[human[got]], scale.values[places[got]], scale)
 
 
 def _fit(
@@ -195,10 +205,9 @@ def _fit(
 ) -> Fitted:
     folds = query_folds(graded.queries, settings.folds, seed)
     calibrated = [
-        calibrate(
+        cross_fit(
             graded.answers[: stage + 1],
             graded.human,
-            graded.queries,
             folds,
             scale.size,
             settings.map,
@@ -208,67 +217,49 @@ def _fit(
     ]
     value = _target(graded, scale, prices, settings)
     vote = majority(graded.answers, scale.size)
-    best: tuple[Choice, tuple[Decision, ...]] | None = None
-    fronts: list[tuple[Choice, tuple[Decision, ...]]] = []
-    for decisions in _decisions(len(judges), settings):
-        grid = _grid(calibrated, graded, decisions, prices, vote, scale.size)
-        found = choose(grid, settings.target, value)
-        if best is None or _better(found, best[0], settings.target):
-            best = (found, decisions)
-        fronts += [(choice, decisions) for choice in frontier(grid)]
-    assert best is not None
-    choice, decisions = best
-    return Fitted(
-        _cascade(judges, calibrated, choice.thresholds, decisions, scale),
-        choice,
-        value,
-        tuple(_undominated(fronts)),
-        tuple(stage.losses for stage in calibrated),
-    )
-
-
-def _decisions(stages: int, settings: CascadeSettings) -> list[tuple[Decision, ...]]:
-    if settings.decision != "auto":
-        return [(settings.decision,) * stages]
     kinds: tuple[Decision, ...] = ("own", "posterior")
-    return list(itertools.product(kinds, repeat=stages))
-
-
-def _grid(
-    calibrated: Sequence[Calibrated],
-    graded: GradedSet,
-    decisions: Sequence[Decision],
-    prices: Sequence[float],
-    vote: Places,
-    size: int,
-) -> Grid:
-    views = []
-    for stage, (found, decision) in enumerate(zip(calibrated, decisions, strict=True)):
-        answer = graded.answers[stage]
-        # Who leaves is decided by the map as it will be used: maps have plateaus, folds put
-        # them elsewhere, and a threshold would then send whole plateaus the other way. The
-        # grade is always that of a calibrator which did not see the query.
-        seen = found.calibrator.posterior(graded.answers[: stage + 1])
-        leaving = read_posterior(seen, decision, NEVER, answer)
-        given = read_posterior(found.held_out, decision, NEVER, answer)
-        views.append(StageView(leaving.confidence, given.places, prices[stage]))
-    return search(views, vote, graded.human, size)
-
-
-def _cascade(
-    judges: Sequence[Identity],
-    calibrated: Sequence[Calibrated],
-    thresholds: Sequence[float],
-    decisions: Sequence[Decision],
-    scale: GradeScale,
-) -> CascadeFit:
+    if settings.decision != "auto":
+        kinds = (settings.decision,)
+    chosen: list[Choice] = []
+    fronts: list[Choice] = []
+    for decisions in itertools.product(kinds, repeat=len(judges)):
+        views = [
+            _view(graded, stage, calibrated[stage], decision, prices[stage])
+            for stage, decision in enumerate(decisions)
+        ]
+        grid = search(views, vote, graded.human, scale.size)
+        chosen.append(choose(grid, settings.target, value))
+        fronts += frontier(grid)
+    best = max(chosen, key=lambda choice: choice.rank(settings.target))
     stages = tuple(
-        Stage(*parts)
-        for parts in zip(
-            judges, [own.calibrator for own in calibrated], thresholds, decisions, strict=True
+        Stage(identity, own.calibrator, threshold, decision)
+        for identity, own, threshold, decision in zip(
+            judges, calibrated, best.thresholds, best.decisions, strict=True
         )
     )
-    return CascadeFit(stages, scale.size, scale.digest)
+    return Fitted(
+        CascadeFit(stages, scale.size, scale.digest),
+        best,
+        value,
+        tuple(undominated(fronts)),
+        tuple(own.log_loss for own in calibrated),
+    )
+
+
+def _view(
+    graded: GradedSet, stage: int, calibrated: CrossFitted, decision: Decision, price: float
+) -> StageView:
+    """What a stage would do with the pairs of the set.
+
+    Which pairs leave is decided by the calibrator as it will be used: it has plateaus, folds put
+    them elsewhere, and a threshold would then send whole plateaus the other way. The grade is
+    always that of a calibrator which did not see the query.
+    """
+    answer = graded.answers[stage]
+    posterior = calibrated.calibrator.posterior(graded.answers[: stage + 1])
+    _, confidence = grade_and_confidence(posterior, decision, answer)
+    places, _ = grade_and_confidence(calibrated.held_out, decision, answer)
+    return StageView(confidence, places, price, decision)
 
 
 def _target(
@@ -278,32 +269,6 @@ def _target(
         return settings.value
     if settings.target == "cost":
         return prices[-1] / 2
-    last = graded.answers[-1]
-    given = last.given
-    counts = confusion.confusion(
-        scale.values[graded.human[given]], scale.values[last.places[given]], scale
-    )
+    counts = confusion_of(graded.human, graded.answers[-1].places, scale)
     measure = confusion.accuracy if settings.target == "accuracy" else confusion.quadratic_kappa
     return float(np.nan_to_num(measure(counts)))
-
-
-def _better(new: Choice, old: Choice, target: Target) -> bool:
-    """Whether one decision rule's best combination beats another's; equals keep the first."""
-
-    def key(choice: Choice) -> tuple[float, ...]:
-        gained = choice.accuracy if target == "accuracy" else choice.agreement
-        if choice.reached != (target == "cost"):
-            return (choice.reached, -round(choice.cost, 9), round(gained, 9))
-        return (choice.reached, round(gained, 9), -round(choice.cost, 9))
-
-    return key(new) > key(old)
-
-
-def _undominated(
-    found: Sequence[tuple[Choice, tuple[Decision, ...]]],
-) -> list[tuple[Choice, tuple[Decision, ...]]]:
-    kept: list[tuple[Choice, tuple[Decision, ...]]] = []
-    for pair in sorted(found, key=lambda pair: (pair[0].cost, -pair[0].agreement)):
-        if not kept or pair[0].agreement > kept[-1][0].agreement + 1e-6:
-            kept.append(pair)
-    return kept

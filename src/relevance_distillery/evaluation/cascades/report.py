@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
 from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, compare
+from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
-from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet
+from relevance_distillery.evaluation.cascades.asking import BENCHMARK, TRAIN
+from relevance_distillery.evaluation.cascades.call_prices import CallPrice, in_last_judges_calls
+from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet, confusion_of
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.composites.cascade_fit import CascadeFit, majority, read_posterior
-from relevance_distillery.judges.composites.confidence import Places
+from relevance_distillery.judges.composites.answers import Mask, Places, majority
+from relevance_distillery.judges.composites.cascade_fit import CascadeFit, grade_and_confidence
+from relevance_distillery.judges.composites.settings import CascadeSettings
+from relevance_distillery.strict import StrictModel
 
 MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 """What is reported of every way to grade, the primary metric first."""
 
 MOST_POINTS = 40
 """So many points of the frontier are measured."""
+
+
+class Resampling(StrictModel):
+    """How intervals and p-values are computed."""
+
+    resamples: int = Field(1000, ge=100, description="Resamples of queries for each interval.")
+    permutations: int = Field(
+        2000, ge=100, description="Swaps for each p-value; 1 / (permutations + 1) is the smallest."
+    )
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
+    )
+    seed: int = Field(0, ge=0, description="Of folds, resamples and swaps.")
 
 
 @dataclass(frozen=True)
@@ -38,269 +56,305 @@ class System:
     """
 
     places: Places
-    asked: NDArray[np.bool_]
+    asked: Mask
+
+    @classmethod
+    def of(cls, fit: CascadeFit, graded: GradedSet) -> System:
+        """A cascade."""
+        decided = fit.replay(graded.answers)
+        return cls(decided.places, decided.asked(len(fit.stages)))
 
 
 @dataclass(frozen=True)
-class ReportOptions:
-    """How figures are computed.
+class Measurement:
+    """A benchmark, and how cascades are measured on it.
 
     Attributes:
-        resamples: Resamples of queries for each interval.
-        permutations: Swaps for each p-value.
-        seed: Seed of both.
-        level: Nominal coverage of the intervals.
-        usd: Price of a call of each judge in dollars; None where not all are known.
-        prices: The same in calls of the last judge.
+        graded: The benchmark with the answers of all judges.
+        scale: The grades.
+        names: The judges' names, in the order of the cascade.
+        prices: What their calls cost.
+        options: How intervals and p-values are computed.
     """
 
-    resamples: int
-    permutations: int
-    seed: int
-    level: float
-    usd: tuple[float, ...] | None
-    prices: tuple[float, ...]
+    graded: GradedSet
+    scale: GradeScale
+    names: Sequence[str]
+    prices: Sequence[CallPrice]
+    options: Resampling
 
+    @cached_property
+    def units(self) -> tuple[float, ...]:
+        """Price of a call of each judge, in calls of the last judge."""
+        return in_last_judges_calls(self.prices)
 
-def systems(
-    fit: CascadeFit, alternatives: Mapping[str, CascadeFit], graded: GradedSet, names: Sequence[str]
-) -> dict[str, System]:
-    """The cascade, and everything simpler that it has to beat.
+    @cached_property
+    def usd_per_1000(self) -> tuple[float, ...] | None:
+        """The same in dollars for 1,000 calls; None where not all are known."""
+        known = [price.usd_per_1000 for price in self.prices if price.usd_per_1000 is not None]
+        return tuple(known) if len(known) == len(self.prices) else None
 
-    Args:
-        fit: The cascade.
-        alternatives: The same judges fitted in other ways, by name.
-        graded: The benchmark.
-        names: The judges' names.
+    def systems(self, fit: CascadeFit, others: Mapping[str, CascadeFit]) -> dict[str, System]:
+        """The cascade, and everything simpler that it has to beat.
 
-    Returns:
-        By name: `cascade`; the alternatives; every judge alone; the plain rule for every judge
-        but the last, whose lowest grade is believed while the last judge is asked about the
-        rest; and the vote of all.
-    """
-    judges, answers = len(names), graded.answers
-    found = {"cascade": _through(fit, graded)}
-    found |= {name: _through(other, graded) for name, other in alternatives.items()}
-    everyone = np.ones((judges, len(graded.human)), dtype=bool)
-    for number_, name in enumerate(names):
-        own = np.zeros_like(everyone)
-        own[number_] = True
-        found[f"{name} alone"] = System(answers[number_].places, own)
-    for number_, name in enumerate(names[:-1]):
-        leaves = answers[number_].places == 0
-        asked = np.zeros_like(everyone)
-        asked[number_] = True
-        asked[-1] = ~leaves
-        places = np.where(leaves, 0, answers[-1].places)
-        found[f"plain rule on {name}"] = System(places, asked)
-    found["vote of all"] = System(majority(answers, fit.size), everyone)
-    return found
+        Args:
+            fit: The cascade.
+            others: The same judges fitted in other ways, by name.
 
+        Returns:
+            By name: `cascade`; the others; every judge alone; the plain rule for every judge but
+            the last, whose lowest grade is believed while the last judge is asked about the
+            rest; and the vote of all.
+        """
+        graded, answers = self.graded, self.graded.answers
+        found = {"cascade": System.of(fit, graded)}
+        found |= {name: System.of(other, graded) for name, other in others.items()}
+        nobody = np.zeros((len(self.names), len(graded.human)), dtype=bool)
+        for judge, name in enumerate(self.names):
+            asked = nobody.copy()
+            asked[judge] = True
+            found[f"{name} alone"] = System(answers[judge].places, asked)
+        for judge, name in enumerate(self.names[:-1]):
+            leaves = answers[judge].places == 0
+            asked = nobody.copy()
+            asked[judge], asked[-1] = True, ~leaves
+            places = np.where(leaves, 0, answers[-1].places)
+            found[f"plain rule on {name}"] = System(places, asked)
+        found["vote of all"] = System(majority(answers, self.scale.size), ~nobody)
+        return found
 
-def measure_systems(
-    found: Mapping[str, System],
-    graded: GradedSet,
-    scale: GradeScale,
-    names: Sequence[str],
-    options: ReportOptions,
-) -> dict[str, Any]:
-    """Agreement with people, calls and cost of every system, and how the cascade compares.
+    def compare_systems(self, found: Mapping[str, System]) -> dict[str, Any]:
+        """Agreement with people, calls and cost of every system, and how the cascade compares.
 
-    Returns:
-        `systems`: by name the measures with intervals over queries, `graded` pairs, `calls`
-        (share of pairs that each judge saw), `cost` (in calls of the last judge) and
-        `usd_per_1000`; `cascade_minus`: by name of the other system the paired differences of
-        every measure on the pairs that both graded.
-    """
-    rows: dict[str, Any] = {}
-    minus: dict[str, Any] = {}
-    for name, system in found.items():
-        statistics = _statistics(system, graded, scale, system.places >= 0)
-        rows[name] = {
-            "graded": int((system.places >= 0).sum()),
-            **_intervals(statistics, options),
-            **_costs(system, names, options),
+        Returns:
+            `systems`: by name the measures with intervals over queries, `graded` pairs, `calls`
+            (share of pairs that each judge saw), `cost` (in calls of the last judge) and
+            `usd_per_1000`; `cascade_minus`: by name of the other system the paired differences
+            of every measure on the pairs that both graded.
+        """
+        cascade = found["cascade"]
+        minus: dict[str, Any] = {}
+        for name, system in found.items():
+            if name == "cascade":
+                continue
+            both = (system.places >= 0) & (cascade.places >= 0)
+            compared = compare(
+                self._statistics(cascade, both),
+                self._statistics(system, both),
+                self.options.resamples,
+                self.options.permutations,
+                self.options.seed,
+            )
+            minus[name] = {
+                measure: interval_json(value.interval, METRICS[measure].undefined, NO_INTERVAL)
+                | {"p": number(value.p)}
+                for measure, value in compared.items()
+            }
+        rows = {
+            name: {"graded": int((system.places >= 0).sum()), **self._figures(system)}
+            for name, system in found.items()
         }
-        if name == "cascade":
-            continue
-        both = (system.places >= 0) & (found["cascade"].places >= 0)
-        compared = compare(
-            _statistics(found["cascade"], graded, scale, both),
-            _statistics(system, graded, scale, both),
-            options.resamples,
-            options.permutations,
-            options.seed,
-        )
-        minus[name] = {
-            measure: interval_json(value.interval, METRICS[measure].undefined, NO_INTERVAL)
-            | {"p": number(value.p)}
-            for measure, value in compared.items()
+        return {"systems": rows, "cascade_minus": minus}
+
+    def stages(self, fit: CascadeFit) -> list[dict[str, Any]]:
+        """What leaves where, how right it is, and what had been paid until there.
+
+        Returns:
+            A row a judge, then the vote: pairs that were asked and that left, the accuracy and
+            quadratic kappa of those that left, their mean confidence, and `cost`: of all judges
+            that were asked about them, in calls of the last judge for one pair; `usd_per_1000`.
+        """
+        graded = self.graded
+        decided = fit.replay(graded.answers)
+        asked = decided.asked(len(self.names)).sum(axis=1).tolist()
+        rows = []
+        for number_, name in enumerate([*self.names, "vote"]):
+            left = decided.exits == number_
+            right = (decided.places == graded.human)[left]
+            counts = confusion_of(graded.human[left], decided.places[left], self.scale)
+            usd = None if self.usd_per_1000 is None else sum(self.usd_per_1000[: number_ + 1])
+            row: dict[str, Any] = {
+                "judge": name,
+                "asked": asked[number_] if number_ < len(asked) else None,
+                "left": int(left.sum()),
+                "share": number(float(left.mean())),
+                "accuracy": number(float(right.mean())) if left.any() else None,
+                "quadratic_kappa": number(float(confusion.quadratic_kappa(counts)))
+                if left.any()
+                else None,
+                "cost": number(sum(self.units[: number_ + 1])),
+                "usd_per_1000": number(usd),
+            }
+            if number_ < len(self.names):
+                stage = fit.stages[number_]
+                _, confidence = self._graded_by(fit, number_, stage.decision)
+                row |= {
+                    "threshold": number(stage.threshold),
+                    "decision": stage.decision,
+                    "calibrator": stage.calibrator.kind,
+                    "mean_confidence": number(float(confidence[left].mean()))
+                    if left.any()
+                    else None,
+                }
+            rows.append(row)
+        return rows
+
+    def calibration_errors(self, maps: Mapping[str, CascadeFit]) -> dict[str, dict[str, Any]]:
+        """Expected calibration error of each judge's confidence in its own grade.
+
+        Args:
+            maps: The same judges fitted with different maps, by map.
+
+        Returns:
+            By judge with probabilities, by map.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for stage, name in enumerate(self.names):
+            if not self.graded.answers[stage].has_probabilities.any():
+                continue
+            found[name] = {}
+            for kind, fit in maps.items():
+                places, confidence = self._graded_by(fit, stage, "own")
+                known = confidence >= 0
+                right = (places == self.graded.human)[known]
+                found[name][kind] = number(expected_calibration_error(confidence[known], right))
+        return found
+
+    def frontier(self, fitted: Fitted) -> list[dict[str, Any]]:
+        """Cascades from cheap to expensive, chosen on the graded set, measured on the benchmark.
+
+        Returns:
+            A row each: thresholds, decisions, their figures where they were chosen
+            (`chosen_on`), and agreement, calls and cost on the benchmark.
+        """
+        points = fitted.frontier
+        if len(points) > MOST_POINTS:
+            at = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
+            points = tuple(points[place] for place in at)
+        rows = []
+        for choice in points:
+            fit = fitted.fit.with_thresholds(choice.thresholds, choice.decisions)
+            rows.append(
+                {
+                    "thresholds": [number(value) for value in choice.thresholds],
+                    "decisions": list(choice.decisions),
+                    "chosen_on": {
+                        "quadratic_kappa": number(choice.agreement),
+                        "accuracy": number(choice.accuracy),
+                        "cost": number(choice.cost),
+                    },
+                    **self._figures(System.of(fit, self.graded)),
+                }
+            )
+        return rows
+
+    def _graded_by(self, fit: CascadeFit, stage: int, decision: Any) -> tuple[Places, Any]:
+        answers = self.graded.answers[: stage + 1]
+        posterior = fit.stages[stage].calibrator.posterior(answers)
+        return grade_and_confidence(posterior, decision, answers[-1])
+
+    def _figures(self, system: System) -> dict[str, Any]:
+        """Measures with their intervals, calls and cost."""
+        shares = system.asked.mean(axis=1)
+        usd = None if self.usd_per_1000 is None else float(np.dot(self.usd_per_1000, shares))
+        options = self.options
+        intervals = {
+            measure: interval_json(
+                interval(value, options.resamples, options.seed, options.confidence),
+                METRICS[measure].undefined,
+                NO_INTERVAL,
+            )
+            for measure, value in self._statistics(system, system.places >= 0).items()
         }
-    return {"systems": rows, "cascade_minus": minus}
-
-
-def measure_stages(
-    fit: CascadeFit,
-    graded: GradedSet,
-    scale: GradeScale,
-    names: Sequence[str],
-    options: ReportOptions,
-) -> list[dict[str, Any]]:
-    """What leaves where, how right it is, and what had been paid until there.
-
-    Returns:
-        A row a judge, then the vote: pairs that were asked and that left, the accuracy and
-        quadratic kappa of those that left, their mean confidence, and `cost`: of all judges
-        that were asked about them, in calls of the last judge for one pair; `usd_per_1000`.
-    """
-    decided = fit.decide(graded.answers)
-    rows = []
-    for stage, name in enumerate([*names, "vote"]):
-        left = decided.exits == stage
-        right = decided.places == graded.human
-        paid = list(options.prices[: stage + 1])
-        usd = None if options.usd is None else 1000 * sum(options.usd[: stage + 1])
-        row: dict[str, Any] = {
-            "judge": name,
-            "asked": int(decided.asked(len(names))[stage].sum()) if stage < len(names) else None,
-            "left": int(left.sum()),
-            "share": number(float(left.mean())),
-            "accuracy": number(float(right[left].mean())) if left.any() else None,
-            "quadratic_kappa": number(_kappa(graded, decided.places, left, scale)),
-            "cost": number(sum(paid)),
+        return {
+            **intervals,
+            "calls": {
+                name: number(float(share)) for name, share in zip(self.names, shares, strict=True)
+            },
+            "cost": number(float(np.dot(self.units, shares))),
             "usd_per_1000": number(usd),
         }
-        if stage < len(names):
-            row |= _stage_facts(fit, stage, graded, left)
-        rows.append(row)
-    return rows
+
+    def _statistics(self, system: System, rows: Mask) -> dict[str, SumStatistic]:
+        values, graded = self.scale.values, self.graded
+        counts = confusion.confusion_by_query(
+            values[graded.human[rows]],
+            values[system.places[rows]],
+            graded.queries[rows],
+            int(graded.queries.max()) + 1,
+            self.scale,
+        )
+        return {measure: pooled(measure, counts, self.scale) for measure in MEASURES}
 
 
-def calibration_errors(
-    maps: Mapping[str, CascadeFit], graded: GradedSet, names: Sequence[str]
-) -> dict[str, dict[str, float | None]]:
-    """Expected calibration error of each judge's confidence in its own grade.
+def write_report(
+    measured: Measurement,
+    fitted: Fitted,
+    validation: dict[str, Any],
+    maps: Mapping[str, CascadeFit],
+    train: GradedSet,
+    facts: Mapping[str, Any],
+    settings: CascadeSettings,
+) -> dict[str, Any]:
+    """The content of cascade_report.json.
 
     Args:
-        maps: The same judges fitted with different maps.
-        graded: The benchmark.
-        names: The judges' names.
-
-    Returns:
-        By judge with probabilities, by map.
+        measured: The benchmark.
+        fitted: The cascade.
+        validation: From `validate_cascade`.
+        maps: The same cascade with each map of probabilities, where a judge gives any.
+        train: Where it was fitted.
+        facts: From `ask_judges`.
+        settings: Of the fit.
     """
-    found: dict[str, dict[str, float | None]] = {}
-    for stage, name in enumerate(names):
-        answer = graded.answers[stage]
-        if not answer.sure.any():
-            continue
-        found[name] = {}
-        for kind, fit in maps.items():
-            posterior = fit.stages[stage].calibrator.posterior(graded.answers[: stage + 1])
-            reading = read_posterior(posterior, "own", math.inf, answer)
-            known = reading.confidence >= 0
-            right = (reading.places == graded.human)[known]
-            error = expected_calibration_error(reading.confidence[known], right)
-            found[name][kind] = number(error)
-    return found
-
-
-def measure_frontier(
-    fitted: Fitted,
-    graded: GradedSet,
-    scale: GradeScale,
-    names: Sequence[str],
-    options: ReportOptions,
-) -> list[dict[str, Any]]:
-    """Cascades from cheap to dear, chosen on the graded set and measured on the benchmark.
-
-    Returns:
-        A row each: thresholds, decisions, what they looked like where they were chosen
-        (`chosen_on`), and agreement, calls and cost on the benchmark.
-    """
-    points = fitted.frontier
-    if len(points) > MOST_POINTS:
-        at = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
-        points = tuple(points[place] for place in at)
-    rows = []
-    for choice, decisions in points:
-        system = _through(fitted.fit.with_thresholds(choice.thresholds, decisions), graded)
-        statistics = _statistics(system, graded, scale, system.places >= 0)
-        rows.append(
-            {
-                "thresholds": [number(value) for value in choice.thresholds],
-                "decisions": list(decisions),
-                "chosen_on": {
-                    "quadratic_kappa": number(choice.agreement),
-                    "accuracy": number(choice.accuracy),
-                    "cost": number(choice.cost),
-                },
-                **_intervals(statistics, options),
-                **_costs(system, names, options),
-            }
-        )
-    return rows
-
-
-def _through(fit: CascadeFit, graded: GradedSet) -> System:
-    decided = fit.decide(graded.answers)
-    return System(decided.places, decided.asked(len(fit.stages)))
-
-
-def _statistics(
-    system: System, graded: GradedSet, scale: GradeScale, rows: NDArray[np.bool_]
-) -> dict[str, SumStatistic]:
-    values = scale.values
-    counts = confusion.confusion_by_query(
-        values[graded.human[rows]],
-        values[system.places[rows]],
-        graded.queries[rows],
-        int(graded.queries.max()) + 1,
-        scale,
-    )
-    return {measure: pooled(measure, counts, scale) for measure in MEASURES}
-
-
-def _intervals(statistics: Mapping[str, SumStatistic], options: ReportOptions) -> dict[str, Any]:
-    return {
-        measure: interval_json(
-            interval(value, options.resamples, options.seed, options.level),
-            METRICS[measure].undefined,
-            NO_INTERVAL,
-        )
-        for measure, value in statistics.items()
+    known = measured.usd_per_1000 is not None
+    others = {f"map {kind}": fit for kind, fit in maps.items() if kind != settings.map}
+    sets = {
+        place: {
+            **facts["sets"][place],
+            "pairs": len(graded.human),
+            "queries": len(np.unique(graded.queries)),
+            "without_answer": dict(facts["failed"][place]),
+        }
+        for place, graded in ((TRAIN, train), (BENCHMARK, measured.graded))
     }
-
-
-def _costs(system: System, names: Sequence[str], options: ReportOptions) -> dict[str, Any]:
-    shares = system.asked.mean(axis=1)
-    usd = None if options.usd is None else 1000 * float(np.dot(options.usd, shares))
+    notes = []
+    if sets[BENCHMARK]["queries"] < FEW_QUERIES:
+        notes.append(f"Intervals over {sets[BENCHMARK]['queries']} queries are not to be trusted.")
+    notes += [
+        f"The grades of {facts['sets'][place]['name']} were not given by people."
+        for place in (TRAIN, BENCHMARK)
+        if not facts["sets"][place]["human"]
+    ]
+    if not known:
+        notes.append(
+            "The price of at least one judge is not known: cost counts the calls of the last "
+            "judge alone."
+        )
     return {
-        "calls": {name: number(float(share)) for name, share in zip(names, shares, strict=True)},
-        "cost": number(float(np.dot(options.prices, shares))),
-        "usd_per_1000": number(usd),
-    }
-
-
-def _kappa(
-    graded: GradedSet, places: Places, rows: NDArray[np.bool_], scale: GradeScale
-) -> float | None:
-    if not rows.any():
-        return None
-    counts = confusion.confusion(
-        scale.values[graded.human[rows]], scale.values[places[rows]], scale
-    )
-    return float(confusion.quadratic_kappa(counts))
-
-
-def _stage_facts(
-    fit: CascadeFit, stage: int, graded: GradedSet, left: NDArray[np.bool_]
-) -> dict[str, Any]:
-    own = fit.stages[stage]
-    confidence = fit.read(stage, graded.answers[: stage + 1]).confidence
-    return {
-        "threshold": number(own.threshold),
-        "decision": own.decision,
-        "calibrator": own.calibrator.kind,
-        "mean_confidence": number(float(confidence[left].mean())) if left.any() else None,
+        "judges": list(measured.names),
+        **sets,
+        "cost_unit": "dollars, in calls of the last judge" if known else "calls of the last judge",
+        "prices": [asdict(price) for price in measured.prices],
+        "fit": {
+            "target": settings.target,
+            "value": number(fitted.value),
+            "reached": fitted.choice.reached,
+            "chosen_on": {
+                "accuracy": number(fitted.choice.accuracy),
+                "agreement": number(fitted.choice.agreement),
+                "cost": number(fitted.choice.cost),
+            },
+            "validation": validation,
+            "map": settings.map,
+            "log_losses": [
+                {stage.calibrator.kind: number(loss)}
+                for stage, loss in zip(fitted.fit.stages, fitted.log_losses, strict=True)
+            ],
+        },
+        "stages": measured.stages(fitted.fit),
+        **measured.compare_systems(measured.systems(fitted.fit, others)),
+        "calibration_error": measured.calibration_errors(maps),
+        "frontier": measured.frontier(fitted),
+        "notes": notes,
     }

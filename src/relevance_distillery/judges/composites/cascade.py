@@ -1,26 +1,19 @@
-"""The cascade as a judge: cheap judges first, the dear one for what they doubt."""
+"""The cascade as a judge: cheap judges first, the expensive one at low confidence."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
-
-import numpy as np
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.versions import newest_version
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.cascade_fit import NO_EXIT, CascadeFit, Identity
-from relevance_distillery.judges.composites.composite import (
-    Answered,
-    CompositeLabeling,
-    Subset,
-)
+from relevance_distillery.judges.composites.answers import Answers, Mask, Places
+from relevance_distillery.judges.composites.cascade_fit import CascadeFit, Identity, read_fitted
+from relevance_distillery.judges.composites.joint_tables import InnerLabeling
 from relevance_distillery.judges.composites.panel import (
+    CompositeLabeling,
     Panel,
     Session,
     inner_states,
@@ -39,8 +32,8 @@ class CascadeJudge(Panel):
 
     A pair leaves at the first judge whose calibrated confidence passes the threshold. Where a
     judge fails, the next one is asked; where it could not be asked at all, its budget being
-    spent or its batch pending, the pair fails with that reason and waits, since a dearer judge
-    is no remedy for that.
+    spent or its batch pending, the pair fails with that reason and waits: a more expensive judge
+    would not help.
 
     Attributes:
         model: The judges' names, in order.
@@ -119,75 +112,39 @@ class CascadeJudge(Panel):
             tokens, cost and seconds those of all judges that were asked about the pair. Of
             `from_ledger` it is known only that no new answer was needed.
         """
-        count, stages = len(pairs), len(self.judges)
-        exits = np.full(count, NO_EXIT, dtype=np.int64)
-        places = np.full(count, -1, dtype=np.int64)
-        posterior = np.full((count, self.scale.size), np.nan)
-        inside = np.ones(count, dtype=bool)
-        asked = []
         session = Session(
             self, pairs, ledger, retry_failures=retry_failures, max_attempts=max_attempts
         )
-        parts = session.parts
-        for number in range(stages):
+        asked = []
+
+        def ask(stage: int, inside: Mask) -> tuple[Answers, Mask]:
             asked.append(int(inside.sum()))
-            session.ask(number, Subset(pairs, inside))
-            inside &= ~session.waiting
-            reading = self.fit.read(number, [part.answers for part in parts])
-            known = inside & np.isfinite(reading.posterior).all(axis=1)
-            posterior[known] = reading.posterior[known]
-            leaves = inside & reading.leaves
-            exits[leaves], places[leaves] = number, reading.places[leaves]
-            inside &= ~leaves
-        voted = self.fit.vote([part.answers for part in parts])
-        counted = inside & (voted >= 0)
-        exits[counted], places[counted] = stages, voted[counted]
-        return session.result(places, posterior, {"stages": self._facts(exits, asked, parts)})
+            return session.ask(stage, inside).answers, session.waiting
 
-    def _facts(
-        self, exits: np.ndarray, asked: Sequence[int], parts: Sequence[Answered]
-    ) -> list[dict[str, Any]]:
-        """Pairs asked and left, failures and cost of every stage, and the vote's pairs."""
-        rows: list[dict[str, Any]] = [
-            {
-                "judge": part.name,
-                "asked": asked[number],
-                "left": int((exits == number).sum()),
-                "failed": len(part.failures),
-                "cost_usd": float(part.labels["cost_usd"].sum()),
-            }
-            for number, part in enumerate(parts)
-        ]
-        vote = int((exits == len(parts)).sum())
-        return [
-            *rows,
-            {"judge": "vote", "asked": vote, "left": vote, "failed": 0, "cost_usd": 0.0},
-        ]
+        decided = self.fit.decide(len(pairs), ask)
+        facts = {"stages": _stage_facts(decided.exits, asked, session.parts)}
+        return session.result(decided.places, decided.posterior, facts)
 
 
-def read_fitted(location: str | None) -> CascadeFit:
-    """The cascade that the pipeline `cascade` wrote.
-
-    Args:
-        location: A file, or a versioned one, of which the newest version counts.
-
-    Raises:
-        UserError: There is none, or it cannot be read.
-    """
-    path = newest_version(Path(str(location or "")).expanduser())
-    if not location or not path.is_file():
-        raise UserError(
-            f"judge=cascade: no fitted cascade at {location}: run `kedro run --pipeline=cascade` "
-            'first, or name one with --params="cascade=FILE"'
-        )
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        return CascadeFit.from_state(state)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"judge=cascade: {path} is no fitted cascade ({type(error).__name__}): "
-            "run `kedro run --pipeline=cascade` again"
-        ) from error
+def _stage_facts(
+    exits: Places, asked: Sequence[int], parts: Sequence[InnerLabeling]
+) -> list[dict[str, Any]]:
+    """Pairs asked and left, failures and cost of every stage, and the vote's pairs."""
+    rows: list[dict[str, Any]] = [
+        {
+            "judge": part.name,
+            "asked": asked[number],
+            "left": int((exits == number).sum()),
+            "failed": len(part.failures),
+            "cost_usd": float(part.labels["cost_usd"].sum()),
+        }
+        for number, part in enumerate(parts)
+    ]
+    vote = int((exits == len(parts)).sum())
+    return [
+        *rows,
+        {"judge": "vote", "asked": vote, "left": vote, "failed": 0, "cost_usd": 0.0},
+    ]
 
 
 def _check_same(identity: Identity, judge: Judge) -> None:

@@ -1,35 +1,45 @@
 """A fitted cascade: ordered judges, what each one's answer is worth, when a pair may leave.
 
 The annotation cascade of arXiv 2606.25871: a pair leaves at the first judge whose calibrated
-confidence passes its threshold, and what all doubt goes to a majority vote.
+confidence passes its threshold, and what remains goes to a majority vote.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
+from relevance_distillery.io.versions import newest_version
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.confidence import Answers, Calibrator, Floats, Places
-from relevance_distillery.judges.composites.grade_maps import calibrator_from_state
+from relevance_distillery.judges.composites.answers import (
+    Answers,
+    Floats,
+    Mask,
+    Places,
+    majority,
+)
+from relevance_distillery.judges.composites.calibration import Calibrator, calibrator_from_state
 
 FORMAT = 1
 NO_EXIT = -1
 """In `Decisions.exits`: no judge gave a grade."""
 
 NEVER = math.inf
-"""A threshold that nobody passes."""
+"""A threshold that no pair passes."""
+
+EDGE = 1e-9
+"""Confidence counts as equal to a threshold when it is this little below."""
 
 Decision = Literal["own", "posterior"]
-_EDGE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -71,23 +81,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A stage's view of some pairs: all of shape (pairs,) but `posterior`.
-
-    Attributes:
-        posterior: Probability of every grade, shape (pairs, grades); nan where not known.
-        places: The grade that a pair would leave with; -1 where the judge gave none.
-        confidence: Probability of that grade; -1 where there is none.
-        leaves: Whether the confidence passes the threshold.
-    """
-
-    posterior: Floats
-    places: Places
-    confidence: Floats
-    leaves: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class Decisions:
     """What became of some pairs.
 
@@ -102,10 +95,10 @@ class Decisions:
     places: Places
     posterior: Floats
 
-    def asked(self, stages: int) -> NDArray[np.bool_]:
+    def asked(self, stages: int) -> Mask:
         """Which judges saw which pairs, shape (stages, pairs)."""
         last = np.where(self.exits == NO_EXIT, stages, self.exits)
-        return np.arange(stages)[:, None] <= last[None, :]
+        return np.asarray(np.arange(stages)[:, None] <= last[None, :])
 
 
 @dataclass(frozen=True)
@@ -122,38 +115,42 @@ class CascadeFit:
     size: int
     scale_hash: str
 
-    def read(self, stage: int, answers: Sequence[Answers]) -> Reading:
-        """What a stage makes of the answers up to its own.
+    def decide(
+        self, pairs: int, ask: Callable[[int, Mask], tuple[Answers, Mask | None]]
+    ) -> Decisions:
+        """Send pairs through the cascade.
 
         Args:
-            stage: Number of the stage.
-            answers: Of the stages 0 to `stage`, for the same pairs.
+            pairs: How many.
+            ask: From a stage's number and the pairs that reach it, shape (pairs,), to its
+                answers, for all pairs, and the pairs that have to wait for it (None for none):
+                they get no grade.
         """
-        own = self.stages[stage]
-        return read_stage(own.calibrator, own.decision, own.threshold, answers)
-
-    def vote(self, answers: Sequence[Answers]) -> Places:
-        """Majority of all judges; among equals the grade of the latest judge that gave one."""
-        return majority(answers, self.size)
-
-    def decide(self, answers: Sequence[Answers]) -> Decisions:
-        """Send pairs through the cascade whose answers by all judges are known."""
-        pairs = len(answers[0])
         exits = np.full(pairs, NO_EXIT, dtype=np.int64)
         places = np.full(pairs, -1, dtype=np.int64)
         posterior = np.full((pairs, self.size), np.nan)
         inside = np.ones(pairs, dtype=bool)
-        for number in range(len(self.stages)):
-            reading = self.read(number, answers[: number + 1])
-            known = inside & np.isfinite(reading.posterior).all(axis=1)
-            posterior[known] = reading.posterior[known]
-            leaves = inside & reading.leaves
-            exits[leaves], places[leaves] = number, reading.places[leaves]
+        answers: list[Answers] = []
+        for number, stage in enumerate(self.stages):
+            answer, waiting = ask(number, inside)
+            if waiting is not None:
+                inside &= ~waiting
+            answers.append(answer)
+            chances = stage.calibrator.posterior(answers)
+            known = inside & np.isfinite(chances).all(axis=1)
+            posterior[known] = chances[known]
+            graded, confidence = grade_and_confidence(chances, stage.decision, answer)
+            leaves = inside & (confidence >= stage.threshold - EDGE)
+            exits[leaves], places[leaves] = number, graded[leaves]
             inside &= ~leaves
-        voted = self.vote(answers)
+        voted = majority(answers, self.size)
         counted = inside & (voted >= 0)
         exits[counted], places[counted] = len(self.stages), voted[counted]
         return Decisions(exits, places, posterior)
+
+    def replay(self, answers: Sequence[Answers]) -> Decisions:
+        """Send pairs through the cascade whose answers by all judges are known."""
+        return self.decide(len(answers[0]), lambda stage, inside: (answers[stage], None))
 
     @cached_property
     def digest(self) -> str:
@@ -165,13 +162,13 @@ class CascadeFit:
     ) -> CascadeFit:
         """The same judges and calibrators with other thresholds and decisions."""
         stages = tuple(
-            Stage(stage.identity, stage.calibrator, threshold, decision)
+            replace(stage, threshold=threshold, decision=decision)
             for stage, threshold, decision in zip(self.stages, thresholds, decisions, strict=True)
         )
-        return CascadeFit(stages, self.size, self.scale_hash)
+        return replace(self, stages=stages)
 
     def to_state(self) -> dict[str, Any]:
-        """Plain JSON values; `null` for a threshold that nobody passes."""
+        """Plain JSON values; `null` for a threshold that no pair passes."""
         return {
             "format": FORMAT,
             "scale_hash": self.scale_hash,
@@ -191,7 +188,7 @@ class CascadeFit:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> CascadeFit:
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The cascade that wrote `state`.
 
         Raises:
@@ -214,40 +211,48 @@ class CascadeFit:
         return cls(stages, state["size"], state["scale_hash"])
 
 
-def read_stage(
-    calibrator: Calibrator, decision: Decision, threshold: float, answers: Sequence[Answers]
-) -> Reading:
-    """See `CascadeFit.read`."""
-    return read_posterior(calibrator.posterior(answers), decision, threshold, answers[-1])
+def grade_and_confidence(
+    posterior: Floats, decision: Decision, answer: Answers
+) -> tuple[Places, Floats]:
+    """The grade that a pair would leave with, and the probability of that grade.
 
-
-def read_posterior(
-    posterior: Floats, decision: Decision, threshold: float, answer: Answers
-) -> Reading:
-    """From probabilities to a grade, the confidence in it, and whether the pair may leave."""
-    known = np.isfinite(posterior).all(axis=1) & answer.given
-    filled = np.where(known[:, None], posterior, 0.0)
-    best = filled.argmax(axis=1) if decision == "posterior" else np.maximum(answer.places, 0)
-    places = np.where(answer.given, best, -1).astype(np.int64)
-    # An answer without probabilities, by a judge that gives them, is never sure of itself.
-    places = np.where(known | (decision == "own"), places, answer.places)
-    confidence = np.where(known, filled[np.arange(len(filled)), np.maximum(places, 0)], -1.0)
-    return Reading(posterior, places, confidence, confidence >= threshold - _EDGE)
-
-
-def majority(answers: Sequence[Answers], size: int) -> Places:
-    """The grade that most judges gave; among equals that of the latest judge that gave one.
+    Args:
+        posterior: From the judge's calibrator, shape (pairs, grades); nan where not known.
+        decision: Whether the grade is the judge's own or the most probable one.
+        answer: The judge's answers.
 
     Returns:
-        Places, shape (pairs,); -1 where no judge gave a grade.
+        Places, shape (pairs,), -1 where the judge gave none; confidence, shape (pairs,), -1
+        where there is none.
     """
-    grades = np.arange(size)
-    votes = sum((answer.places[:, None] == grades[None, :]).astype(np.int64) for answer in answers)
-    votes = np.asarray(votes)
-    leading = (votes == votes.max(axis=1, keepdims=True)) & (votes > 0)
-    found = np.full(len(votes), -1, dtype=np.int64)
-    for answer in answers:
-        place = np.maximum(answer.places, 0)
-        counts = answer.given & leading[np.arange(len(votes)), place]
-        found = np.where(counts, place, found)
-    return found
+    known = np.isfinite(posterior).all(axis=1) & answer.given
+    filled = np.where(known[:, None], posterior, 0.0)
+    best = filled.argmax(axis=1)
+    # An answer without probabilities, by a judge that gives them, has no confidence.
+    places = np.where(known & (decision == "posterior"), best, answer.places)
+    confidence = np.where(known, filled[np.arange(len(filled)), np.maximum(places, 0)], -1.0)
+    return places, confidence
+
+
+def read_fitted(location: str | None) -> CascadeFit:
+    """The cascade that the pipeline `cascade` wrote.
+
+    Args:
+        location: A file, or a versioned one, of which the newest version counts.
+
+    Raises:
+        UserError: There is none, or it cannot be read.
+    """
+    path = newest_version(Path(str(location or "")).expanduser())
+    if not location or not path.is_file():
+        raise UserError(
+            f"judge=cascade: no fitted cascade at {location}: run `kedro run --pipeline=cascade` "
+            'first, or name one with --params="cascade=FILE"'
+        )
+    try:
+        return CascadeFit.from_state(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"judge=cascade: {path} is no fitted cascade ({type(error).__name__}): "
+            "run `kedro run --pipeline=cascade` again"
+        ) from error

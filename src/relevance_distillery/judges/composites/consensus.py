@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,14 +12,10 @@ from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.cascade_fit import majority
-from relevance_distillery.judges.composites.composite import (
-    CompositeLabeling,
-    joint_hash,
-)
-from relevance_distillery.judges.composites.confidence import Answers, Floats, Places
-from relevance_distillery.judges.composites.dawid_skene import fit_dawid_skene
+from relevance_distillery.judges.composites.answers import Answers, Floats, Places, majority
+from relevance_distillery.judges.composites.joint_tables import joint_hash
 from relevance_distillery.judges.composites.panel import (
+    CompositeLabeling,
     Panel,
     Session,
     inner_states,
@@ -35,6 +32,10 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import State
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
+
+_ITERATIONS = 500
+_TOLERANCE = 1e-9
+_TINY = 1e-12
 
 
 class ConsensusJudge(Panel):
@@ -130,7 +131,7 @@ class ConsensusJudge(Panel):
             self, pairs, ledger, retry_failures=retry_failures, max_attempts=max_attempts
         )
         for number in range(len(self.judges)):
-            session.ask(number, pairs)
+            session.ask(number)
         answers = [part.answers for part in session.parts]
         enough = sum(answer.given.astype(int) for answer in answers) >= self._settings.min_answers
         usable = np.asarray(enough) & ~session.waiting
@@ -183,8 +184,70 @@ def _shares(answers: Sequence[Answers], size: int) -> Floats:
     """The mean of the judges' probabilities, a grade without any counting as certain."""
     total = np.zeros((len(answers[0]), size))
     for answer in answers:
-        vote = (answer.places[:, None] == np.arange(size)[None, :]).astype(np.float64)
+        vote = answer.votes(size)
         if answer.probabilities is not None:
-            vote = np.where(answer.sure[:, None], np.nan_to_num(answer.probabilities), vote)
+            own = np.nan_to_num(answer.probabilities)
+            vote = np.where(answer.has_probabilities[:, None], own, vote)
         total += vote
     return total / np.maximum(total.sum(axis=1, keepdims=True), 1e-12)
+
+
+@dataclass(frozen=True)
+class DawidSkene:
+    """Grades and error rates of several judges at once, without known grades.
+
+    Dawid and Skene (1979): each judge has its own matrix of errors, each pair its own true grade;
+    expectation-maximisation finds both from the judges' agreement alone.
+
+    Attributes:
+        posterior: Probability of each true grade, shape (pairs, grades).
+        prior: Share of each grade, shape (grades,).
+        errors: Share of each grade that a judge gives to each true grade, shape (judges, true,
+            given).
+        log_likelihood: Of the judges' grades.
+        iterations: How many steps it took.
+    """
+
+    posterior: Floats
+    prior: Floats
+    errors: Floats
+    log_likelihood: float
+    iterations: int
+
+
+def fit_dawid_skene(places: Places, size: int, smoothing: float = 0.01) -> DawidSkene:
+    """Fit by expectation-maximisation, starting from the shares of votes.
+
+    Args:
+        places: Each judge's grade for each pair as a place on the scale, -1 for none, shape
+            (judges, pairs); every pair has at least one grade.
+        size: How many grades the scale has.
+        smoothing: Pairs added to every cell of a judge's matrix, so that an error which was
+            never seen is not impossible; 0 for the method as published.
+
+    Raises:
+        ValueError: A pair has no grade.
+    """
+    given = places >= 0
+    if not given.any(axis=0).all():
+        raise ValueError("every pair needs a grade by at least one judge")
+    said = (places[:, :, None] == np.arange(size)[None, None, :]).astype(np.float64)
+    posterior = said.sum(axis=0)
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    likelihood, iterations = -np.inf, 0
+    while iterations < _ITERATIONS:
+        iterations += 1
+        prior = posterior.mean(axis=0)
+        errors = np.einsum("pt,jps->jts", posterior, said) + smoothing
+        errors /= np.maximum(errors.sum(axis=2, keepdims=True), _TINY)
+        logs = np.log(np.maximum(prior, _TINY))[None, :] + np.einsum(
+            "jps,jts->pt", said, np.log(np.maximum(errors, _TINY))
+        )
+        highest = logs.max(axis=1, keepdims=True)
+        raised = np.exp(logs - highest)
+        total = raised.sum(axis=1, keepdims=True)
+        posterior = raised / total
+        before, likelihood = likelihood, float((highest + np.log(total)).sum())
+        if likelihood - before < _TOLERANCE * max(1.0, abs(likelihood)):
+            break
+    return DawidSkene(posterior, prior, errors, likelihood, iterations)

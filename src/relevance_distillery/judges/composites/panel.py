@@ -1,9 +1,10 @@
-"""What a cascade and a consensus are alike in: judges of judges, asked through the ledger."""
+"""What cascade and consensus share: judges that are made of judges, asked through the ledger."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -13,18 +14,16 @@ from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.composites.composite import (
-    Answered,
-    CompositeLabeling,
+from relevance_distillery.judges.composites.joint_tables import (
+    InnerLabeling,
     difficulty,
-    distinct_names,
     joint_failures,
     joint_hash,
     joint_labels,
     judge_labels,
 )
 from relevance_distillery.judges.kinds import JUDGES, inner_judge
-from relevance_distillery.judges.labeling import run_labeling
+from relevance_distillery.judges.labeling import Labeling, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import (
     RegisteredJudge,
@@ -34,6 +33,34 @@ from relevance_distillery.judges.registry import (
 )
 from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
+from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
+
+
+@dataclass(frozen=True)
+class CompositeLabeling(Labeling):
+    """What became of pairs, with what every judge said about them.
+
+    Attributes:
+        judge_labels: Schema `JudgeLabels`: the answers of all judges side by side.
+        difficulty: Schema `Difficulty`: how far the judges disagree.
+        facts: For the labeling report, plain JSON values.
+    """
+
+    judge_labels: pd.DataFrame
+    difficulty: pd.DataFrame
+    facts: dict[str, Any]
+
+
+def side_by_side(result: Labeling) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """What a labeling knows of several judges.
+
+    Returns:
+        Answers of all judges (schema `JudgeLabels`), their disagreement (schema `Difficulty`),
+        both without rows for a judge that is not made of others, and facts for the report.
+    """
+    if isinstance(result, CompositeLabeling):
+        return result.judge_labels, result.difficulty, result.facts
+    return empty(JudgeLabels), empty(Difficulty), {}
 
 
 class Panel(RegisteredJudge):
@@ -111,6 +138,14 @@ def restore_inner(
     return [restore_judge(None, state, scale, budget=shared, ledger=ledger) for state in states]
 
 
+def distinct_names(judges: Sequence[Judge]) -> list[str]:
+    """The judges' names, with their models where two of them have the same name."""
+    names = [judge.name for judge in judges]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{judge.name}:{judge.model}" for judge in judges]
+
+
 class Session:
     """One labeling of pairs by a panel.
 
@@ -134,7 +169,7 @@ class Session:
         }
         self._start = time.monotonic()
         self._requests, self._fresh, self._cost_usd = 0, 0, 0.0
-        self.parts: list[Answered] = []
+        self.parts: list[InnerLabeling] = []
         self.waiting = np.zeros(len(pairs), dtype=bool)
         for judge in panel.judges:
             if judge.budget is not None:
@@ -144,18 +179,20 @@ class Session:
         for shard in self._pairs.shards():
             yield from dict.fromkeys(judge.request_hashes(shard))
 
-    def ask(self, number: int, pairs: Pairs) -> None:
-        """Have a judge label all pairs, or a subset of them."""
+    def ask(self, number: int, wanted: np.ndarray | None = None) -> InnerLabeling:
+        """Have a judge label all pairs, or those that are `wanted`, shape (pairs,)."""
         panel = self._panel
+        pairs = self._pairs if wanted is None else _Subset(self._pairs, wanted)
         result = run_labeling(pairs, panel.judges[number], self._ledger, **self._options)
         self._requests += result.requests
         self._fresh += result.pairs - result.from_ledger
         self._cost_usd += result.cost_usd
-        answered = Answered.of(
+        part = InnerLabeling.of(
             panel.names[number], result.labels, result.failures, self._pairs.keys, panel.scale
         )
-        self.parts.append(answered)
-        self.waiting[answered.waits] = True
+        self.parts.append(part)
+        self.waiting[part.waits] = True
+        return part
 
     def result(
         self, places: np.ndarray, probabilities: np.ndarray, facts: dict[str, Any]
@@ -180,3 +217,17 @@ class Session:
             difficulty=difficulty(keys, self.parts, panel.scale),
             facts=facts,
         )
+
+
+class _Subset(Pairs):
+    """Some of the pairs of another table, joined when they are read."""
+
+    def __init__(self, pairs: Pairs, chosen: np.ndarray) -> None:
+        self._all = pairs
+        self._places = np.flatnonzero(chosen)
+        self.keys = pairs.keys.iloc[self._places].reset_index(drop=True)
+
+    def _join(self, places: np.ndarray) -> pd.DataFrame:
+        table = self._all._join(self._places[places])
+        table.index = pd.Index(places)
+        return table

@@ -7,11 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.composites.confidence import ENOUGH_EXAMPLES, MapKind
 from relevance_distillery.strict import StrictModel
 
 Target = Literal["accuracy", "cost", "agreement"]
 Method = Literal["vote", "mean", "dawid_skene"]
+MapKind = Literal["none", "single", "per_class"]
+
+ENOUGH_EXAMPLES = 50
+"""A grade that people gave less often than this takes the map of all grades together."""
 
 
 class CascadeSettings(StrictModel):
@@ -91,5 +94,5 @@ def judge_names(judges: str | None, where: str) -> tuple[str, ...]:
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"{where}: judge {twice[0]} stands twice in judges; name it once")
+        raise UserError(f"{where}: judge {twice[0]} is named twice in judges; name it once")
     return names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.cascading import figures, nodes, page
+from relevance_distillery.pipelines.cascading import nodes
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -40,14 +40,14 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 tags=["cascading"],
             ),
             Node(
-                func=figures.draw_frontier,
+                func=nodes.draw,
                 inputs="cascade_report",
                 outputs="cascade_plot",
                 name="draw_cascade",
                 tags=["cascading"],
             ),
             Node(
-                func=page.write_page,
+                func=nodes.write_page,
                 inputs="cascade_report",
                 outputs="cascade_page",
                 name="write_cascade_page",

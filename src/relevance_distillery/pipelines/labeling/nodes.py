@@ -12,7 +12,7 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.composites.composite import side_by_side
+from relevance_distillery.judges.composites.panel import side_by_side
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import prepare_judge, restore_judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relevance_distillery.judges.composites.cascade import read_fitted
+from relevance_distillery.judges.composites.cascade_fit import read_fitted
 from relevance_distillery.judges.composites.settings import judge_names
 from relevance_distillery.judges.kinds import inner_judge, parse_judge
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters

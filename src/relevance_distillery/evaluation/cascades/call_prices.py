@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from pydantic import Field
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.llm.prices import Price
-from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
+from relevance_distillery.strict import StrictModel
+
+
+class PriceAssumptions(StrictModel):
+    """Given prices, and what is assumed where nothing was counted."""
+
+    judges_usd_per_1000: str | None = Field(
+        None,
+        description="Dollars for 1,000 answers of a judge that has no price here, as "
+        "`NAME:USD;NAME:USD`; the report names them as assumptions.",
+    )
+    usd_per_hour: float = Field(
+        0.1, ge=0, description="Price of this machine, for judges that run on it."
+    )
+    prompt_tokens: int = Field(
+        300,
+        ge=0,
+        description="Tokens of the instructions, where a judge with a token price has not "
+        "counted them.",
+    )
+    output_tokens: int = Field(10, ge=0, description="Tokens of an answer, likewise.")
+    characters_per_token: float = Field(
+        4.0, gt=0, description="Turns the length of query and document into tokens, likewise."
+    )
 
 
 @dataclass(frozen=True)
@@ -29,10 +53,6 @@ class CallPrice:
     basis: str
     source: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
 
 def given_prices(text: str | None) -> dict[str, float]:
     """`NAME:USD;NAME:USD` as a mapping; names may hold colons.
@@ -44,16 +64,17 @@ def given_prices(text: str | None) -> dict[str, float]:
     for part in (part.strip() for part in str(text or "").split(";")):
         if not part:
             continue
-        name, colon, usd = part.rpartition(":")
+        name, _, usd = part.rpartition(":")
         try:
-            found[name.strip()] = float(usd)
+            price = float(usd)
         except ValueError:
-            colon = ""
-        if not colon or found.get(name.strip(), -1.0) < 0:
+            price = -1.0
+        if not name or price < 0:
             raise UserError(
                 f"judges_usd_per_1000: {part[:60]!r} is not NAME:USD; write, for instance, "
                 "judges_usd_per_1000=first:0.02;second:1.1"
             )
+        found[name.strip()] = price
     return found
 
 
@@ -62,7 +83,7 @@ def call_prices(
     labels: pd.DataFrame,
     characters: float,
     prices: Mapping[str, Price],
-    parameters: CascadingParameters,
+    assumed: PriceAssumptions,
 ) -> list[CallPrice]:
     """The price of each judge's calls.
 
@@ -71,26 +92,32 @@ def call_prices(
     the time that it took on a machine of the stated price.
 
     Args:
-        judges: Keys judge, name and model of each.
-        labels: Columns judge (the name), cost_usd, input_tokens, output_tokens, seconds.
+        judges: Keys judge, name_in_cascade and model of each.
+        labels: Columns judge (its name in the cascade), cost_usd, input_tokens, output_tokens,
+            seconds.
         characters: Mean length of query and document.
         prices: List prices by model or judge.
-        parameters: Given prices and assumptions.
+        assumed: Given prices and assumptions.
 
     Raises:
         UserError: A price is given for a judge that is not there.
     """
-    given = given_prices(parameters.judges_usd_per_1000)
-    known = {str(judge[key]) for judge in judges for key in ("judge", "name")}
-    strangers = sorted(set(given) - known)
-    if strangers:
+    given = given_prices(assumed.judges_usd_per_1000)
+    known = {str(judge[key]) for judge in judges for key in ("judge", "name_in_cascade")}
+    unknown = sorted(set(given) - known)
+    if unknown:
         raise UserError(
-            f"judges_usd_per_1000: no judge {strangers[0]!r} in the cascade; it has "
-            f"{', '.join(str(judge['name']) for judge in judges)}"
+            f"judges_usd_per_1000: no judge {unknown[0]!r} in the cascade; it has "
+            f"{', '.join(str(judge['name_in_cascade']) for judge in judges)}"
         )
     return [
         _price(
-            judge, labels[labels["judge"] == judge["name"]], characters, given, prices, parameters
+            judge,
+            labels[labels["judge"] == judge["name_in_cascade"]],
+            characters,
+            given,
+            prices,
+            assumed,
         )
         for judge in judges
     ]
@@ -115,9 +142,9 @@ def _price(
     characters: float,
     given: Mapping[str, float],
     prices: Mapping[str, Price],
-    parameters: CascadingParameters,
+    assumed: PriceAssumptions,
 ) -> CallPrice:
-    name = str(judge["name"])
+    name = str(judge["name_in_cascade"])
     for key in (str(judge["judge"]), name):
         if key in given:
             return CallPrice(name, given[key], "given", "assumed, by judges_usd_per_1000")
@@ -126,19 +153,19 @@ def _price(
         return CallPrice(name, paid, "measured", "what the ledger's answers cost")
     listed = prices.get(name) or prices.get(str(judge["model"]))
     if listed is not None:
-        counted = len(labels) and labels["input_tokens"].sum() > 0
-        if counted:
+        if len(labels) and labels["input_tokens"].sum() > 0:
+            how = "counted"
             read = float(labels["input_tokens"].mean())
             written = float(labels["output_tokens"].mean())
         else:
-            read = parameters.prompt_tokens + characters / parameters.characters_per_token
-            written = float(parameters.output_tokens)
-        how = "counted" if counted else "assumed"
+            how = "assumed"
+            read = assumed.prompt_tokens + characters / assumed.characters_per_token
+            written = float(assumed.output_tokens)
         tokens = f"{how} {read:.0f} tokens read and {written:.0f} written"
         usd = 1000 * listed.usd(read, written)
         return CallPrice(name, usd, "list price", f"{listed.basis}; {tokens}")
     if len(labels) and labels["seconds"].sum() > 0:
-        usd = 1000 * float(labels["seconds"].mean()) / 3600 * parameters.usd_per_hour
-        machine = f"time on this machine at an assumed ${parameters.usd_per_hour:g} an hour"
+        usd = 1000 * float(labels["seconds"].mean()) / 3600 * assumed.usd_per_hour
+        machine = f"time on this machine at an assumed ${assumed.usd_per_hour:g} an hour"
         return CallPrice(name, usd, "measured time", machine)
     return CallPrice(name, None, "not known", "no price was given")

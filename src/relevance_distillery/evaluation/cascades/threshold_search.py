@@ -1,4 +1,4 @@
-"""Every combination of a cascade's thresholds at once: who leaves where, what it costs.
+"""Every combination of a cascade's thresholds at once: which pairs leave where, at what cost.
 
 A combination's confusion matrix is a sum over exits. Pairs fall into cells by how many of each
 judge's candidate thresholds they pass; cumulative sums over the cells give the matrices of all
@@ -7,19 +7,18 @@ combinations, so that the search is exhaustive and exact on its grid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from relevance_distillery.evaluation.agreement import confusion
-from relevance_distillery.judges.composites.cascade_fit import NEVER
-from relevance_distillery.judges.composites.confidence import Floats, Places
+from relevance_distillery.judges.composites.answers import Floats, Places
+from relevance_distillery.judges.composites.cascade_fit import EDGE, NEVER, Decision
 from relevance_distillery.judges.composites.settings import Target
 
 _COMBINATIONS = 200_000
 _MOST_CANDIDATES = 60
-_EDGE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,13 @@ class StageView:
         confidence: In the grade it would give, shape (pairs,); below 0 where it gave none.
         places: That grade's place on the scale, shape (pairs,).
         price: Of one of its calls, in units of the last judge's.
+        decision: How the grade was decided.
     """
 
     confidence: Floats
     places: Places
     price: float
+    decision: Decision = "own"
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Grid:
             in rows.
         reached: How many pairs each judge is asked, one array of the combinations' shape each.
         cost: In calls of the last judge for one pair, of the combinations' shape.
+        decisions: How each stage decides.
     """
 
     candidates: tuple[Floats, ...]
     counts: Floats
     reached: tuple[Floats, ...]
     cost: Floats
+    decisions: tuple[Decision, ...]
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,25 @@ class Choice:
     """One combination.
 
     Attributes:
-        thresholds: One a stage.
+        thresholds, decisions: One a stage.
         accuracy, agreement: Share of people's exact grades, and quadratic kappa.
         cost: In calls of the last judge for one pair.
         reached: Whether the target was.
     """
 
     thresholds: tuple[float, ...]
+    decisions: tuple[Decision, ...]
     accuracy: float
     agreement: float
     cost: float
     reached: bool = True
+
+    def rank(self, target: Target) -> tuple[float, ...]:
+        """What the better of two choices has more of, for `max`."""
+        gained = round(self.accuracy if target == "accuracy" else self.agreement, 9)
+        cost = -round(self.cost, 9)
+        cost_decides = self.reached != (target == "cost")
+        return (self.reached, *((cost, gained) if cost_decides else (gained, cost)))
 
 
 def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -> Grid:
@@ -78,14 +89,14 @@ def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -
 
     Args:
         views: One a stage, in order.
-        vote: The grade's place for pairs that all doubt, shape (pairs,); -1 for no grade.
+        vote: The grade's place for pairs that never leave, shape (pairs,); -1 for no grade.
         human: Places of people's grades, shape (pairs,).
         size: How many grades the scale has.
     """
     most = min(_MOST_CANDIDATES, max(3, int(_COMBINATIONS ** (1 / len(views)))))
     candidates = tuple(_candidates(view.confidence, most) for view in views)
     levels = [
-        np.searchsorted(chosen - _EDGE, view.confidence, side="right")
+        np.searchsorted(chosen - EDGE, view.confidence, side="right")
         for view, chosen in zip(views, candidates, strict=True)
     ]
     shape = tuple(len(chosen) for chosen in candidates)
@@ -98,14 +109,14 @@ def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -
         pairs = view.places >= 0
         cells = [level[pairs] for level in levels[: stage + 1]]
         stayed = _cells(cells, shape[: stage + 1], (human * size + view.places)[pairs], size * size)
-        # Who passes more thresholds than the combination's leaves here.
+        # A pair that passes more thresholds than the combination's leaves here.
         left = np.flip(np.cumsum(np.flip(stayed, axis=stage), axis=stage), axis=stage)
         left = np.take(left, range(1, shape[stage] + 1), axis=stage)
         counts += _open(left, len(shape), but=stage)
     pairs = vote >= 0
     rest = [level[pairs] for level in levels]
-    doubted = _cells(rest, shape, (human * size + vote)[pairs], size * size)
-    counts += _open(doubted, len(shape))
+    voted = _cells(rest, shape, (human * size + vote)[pairs], size * size)
+    counts += _open(voted, len(shape))
     prices = [view.price for view in views]
     cost = sum(price * share for price, share in zip(prices, reached, strict=True))
     return Grid(
@@ -113,6 +124,7 @@ def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -
         counts.reshape(*shape, size, size),
         tuple(reached),
         np.asarray(cost, dtype=np.float64) / max(1, len(human)),
+        tuple(view.decision for view in views),
     )
 
 
@@ -126,23 +138,32 @@ def choose(grid: Grid, target: Target, value: float) -> Choice:
         value: A share, a quadratic kappa, or a cost in calls of the last judge.
 
     Returns:
-        The combination; `reached` is false where none reaches the target, and the nearest
-        stands in: the one that agrees best, or the cheapest.
+        The combination; `reached` is false where none reaches the target and the nearest is
+        taken: the one that agrees best, or the cheapest.
     """
     accuracy = confusion.accuracy(grid.counts)
     agreement = np.nan_to_num(confusion.quadratic_kappa(grid.counts), nan=-1.0)
     if target == "cost":
-        fits, better, cheaper = grid.cost <= value + _EDGE, -agreement, grid.cost
+        fits, better, cheaper = grid.cost <= value + EDGE, -agreement, grid.cost
         order = (cheaper, better) if fits.any() else (better, cheaper)
     else:
         gained = accuracy if target == "accuracy" else agreement
-        fits = gained >= value - _EDGE
+        fits = gained >= value - EDGE
         order = (-gained, grid.cost) if fits.any() else (grid.cost, -gained)
     reached = bool(fits.any())
     allowed = np.flatnonzero(fits.ravel()) if reached else np.arange(fits.size)
     # The last key decides first.
     best = allowed[np.lexsort([np.round(key.ravel()[allowed], 9) for key in order])[0]]
     return _choice(grid, int(best), accuracy, agreement, reached)
+
+
+def undominated(choices: Iterable[Choice]) -> list[Choice]:
+    """Choices that no other one beats in both cost and quadratic kappa, cheapest first."""
+    kept: list[Choice] = []
+    for choice in sorted(choices, key=lambda choice: (choice.cost, -choice.agreement)):
+        if not kept or choice.agreement > kept[-1].agreement + 1e-6:
+            kept.append(choice)
+    return kept
 
 
 def frontier(grid: Grid) -> list[Choice]:
@@ -160,6 +181,7 @@ def _choice(grid: Grid, place: int, accuracy: Floats, agreement: Floats, reached
     index = np.unravel_index(place, grid.cost.shape)
     return Choice(
         tuple(float(own[at]) for own, at in zip(grid.candidates, index, strict=True)),
+        grid.decisions,
         float(accuracy[index]),
         float(agreement[index]),
         float(grid.cost[index]),
@@ -179,7 +201,7 @@ def _candidates(confidence: Floats, most: int) -> Floats:
 
 
 def _cells(levels: Sequence[Places], shape: tuple[int, ...], kind: Places, kinds: int) -> Floats:
-    """How many pairs of each kind stand on each combination of levels."""
+    """How many pairs of each kind there are on each combination of levels."""
     full = (*(size + 1 for size in shape), kinds)
     flat = np.ravel_multi_index((*levels, kind), full)
     return np.bincount(flat, minlength=int(np.prod(full))).reshape(full).astype(np.float64)

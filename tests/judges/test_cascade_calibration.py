@@ -1,4 +1,4 @@
-"""What an answer is worth: calibrators, their choice, and what they refuse."""
+"""What an answer is worth: calibrators, their cross-fitting, and what they refuse."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from known_judges import SIZE, truths_of
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
+from relevance_distillery.evaluation.cascades.fitting import check_calibration_set, query_folds
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.composites.calibrating import calibrate, query_folds
-from relevance_distillery.judges.composites.confidence import (
-    Answers,
-    check_calibration_grades,
-    fit_probability_map,
-)
-from relevance_distillery.judges.composites.grade_maps import (
-    GradeRegression,
+from relevance_distillery.judges.composites.answers import Answers
+from relevance_distillery.judges.composites.calibration import (
     GradeTable,
+    ProbabilityMap,
     calibrator_from_state,
+    cross_fit,
 )
 
 
@@ -43,7 +40,7 @@ def test_maps_bring_confidence_to_accuracy_and_one_map_a_grade_does_it_for_every
     learned, seen = overconfident(fitted, 3), overconfident(fresh, 4)
     errors, by_grade = {}, {}
     for kind in ("none", "single", "per_class"):
-        calibrator = fit_probability_map(kind, learned.probabilities, fitted)
+        calibrator = ProbabilityMap.fit(kind, learned.probabilities, fitted)
         confidence = own_confidence(calibrator.posterior([seen]), seen)
         right = seen.places == fresh
         errors[kind] = expected_calibration_error(confidence, right)
@@ -60,7 +57,7 @@ def test_calibrated_probabilities_sum_to_one_and_unknown_ones_stay_unknown():
     truths = truths_of(500)
     answers = overconfident(truths)
     answers.probabilities[3] = np.nan
-    calibrator = fit_probability_map(
+    calibrator = ProbabilityMap.fit(
         "per_class", np.delete(answers.probabilities, 3, 0), np.delete(truths, 3)
     )
     posterior = calibrator.posterior([answers])
@@ -74,7 +71,7 @@ def test_a_rare_grade_takes_the_map_of_all_grades():
     truths = truths_of(400)
     answers = overconfident(truths)
     rare = int((truths == 3).sum())
-    calibrator = fit_probability_map("per_class", answers.probabilities, truths, enough=rare + 1)
+    calibrator = ProbabilityMap.fit("per_class", answers.probabilities, truths, enough=rare + 1)
 
     assert calibrator.per_class[3] is None
     assert calibrator.per_class[0] is not None
@@ -86,14 +83,14 @@ def test_a_table_counts_and_backs_off_to_what_it_has_seen():
     second = np.array([0, 1] * 100)
     human = np.where((first == 0) & (second == 0), 0, 2)
     answers = [Answers(first), Answers(second)]
-    table = GradeTable.fit(answers, human, SIZE, judges=2)
+    table = GradeTable.fit(answers, human, SIZE)
 
     both = table.posterior([Answers(np.array([0, 0])), Answers(np.array([0, 1]))])
     assert both[0, 0] > 0.9
     assert both[1, 2] > 0.9
     # A first grade that never occurred: what the second one alone says.
     unseen = table.posterior([Answers(np.array([3])), Answers(np.array([1]))])
-    alone = GradeTable.fit(answers, human, SIZE, judges=1).posterior([Answers(np.array([1]))])
+    alone = GradeTable.fit(answers[1:], human, SIZE).posterior([Answers(np.array([1]))])
     np.testing.assert_allclose(unseen, alone)
     np.testing.assert_allclose(both.sum(axis=1), 1)
 
@@ -103,12 +100,11 @@ def test_every_calibrator_survives_json():
     sure = overconfident(truths)
     plain = Answers(sure.places)
     made = [
-        (fit_probability_map("none", sure.probabilities, truths), [sure]),
-        (fit_probability_map("single", sure.probabilities, truths), [sure]),
-        (fit_probability_map("per_class", sure.probabilities, truths), [sure]),
-        (GradeTable.fit([plain, plain], truths, SIZE, 2), [plain, plain]),
-        (GradeRegression.fit([sure, plain], truths, SIZE, products=False), [sure, plain]),
-        (GradeRegression.fit([sure, plain], truths, SIZE, products=True), [sure, plain]),
+        (ProbabilityMap.fit("none", sure.probabilities, truths), [sure]),
+        (ProbabilityMap.fit("single", sure.probabilities, truths), [sure]),
+        (ProbabilityMap.fit("per_class", sure.probabilities, truths), [sure]),
+        (GradeTable.fit([plain], truths, SIZE), [plain]),
+        (GradeTable.fit([sure, plain], truths, SIZE), [sure, plain]),
     ]
     for calibrator, answers in made:
         again = calibrator_from_state(json.loads(json.dumps(calibrator.to_state())))
@@ -116,37 +112,33 @@ def test_every_calibrator_survives_json():
         np.testing.assert_allclose(
             again.posterior(answers), calibrator.posterior(answers), atol=1e-9
         )
+    with pytest.raises(UserError, match="a calibrator 'regression', which this release"):
+        calibrator_from_state({"kind": "regression"})
 
 
-def test_regression_with_two_grades_in_sight_agrees_with_their_shares():
-    human = np.array([0] * 90 + [2] * 10)
-    found = GradeRegression.fit([Answers(np.zeros(100, int))], human, SIZE, products=False)
-    posterior = found.posterior([Answers(np.zeros(1, int))])[0]
-
-    assert posterior[0] == pytest.approx(0.9, abs=0.03)
-    assert posterior[[1, 3]].max() < 1e-6
-
-
-def test_the_simplest_calibrator_is_kept_unless_a_richer_one_earns_its_place():
+def test_a_judge_without_probabilities_is_read_beside_those_before_it():
     rng = np.random.default_rng(0)
     human = truths_of(2000)
-    queries = np.arange(2000) % 40
-    folds = query_folds(queries, 5, 0)
+    folds = query_folds(np.arange(2000) % 40, 5, 0)
     noise = Answers(rng.integers(SIZE, size=2000))
     good = Answers(np.where(rng.random(2000) < 0.8, human, rng.integers(SIZE, size=2000)))
 
-    useless = calibrate([noise, good], human, queries, folds, SIZE, "per_class", 50)
-    assert useless.calibrator.kind == "own_grade"
-    useful = calibrate([good, noise], human, queries, folds, SIZE, "per_class", 50)
-    assert useful.calibrator.kind != "own_grade"
-    assert useful.losses[useful.calibrator.kind] < useful.losses["own_grade"] - 0.1
+    first = cross_fit([good], human, folds, SIZE, "per_class", 50)
+    useless = cross_fit([noise, good], human, folds, SIZE, "per_class", 50)
+    useful = cross_fit([good, noise], human, folds, SIZE, "per_class", 50)
+    noise_alone = cross_fit([noise], human, folds, SIZE, "per_class", 50)
+    assert (first.calibrator.kind, useful.calibrator.kind) == ("own_grade", "all_grades")
+    assert useless.log_loss == pytest.approx(first.log_loss, abs=0.02)
+    assert useful.log_loss < noise_alone.log_loss - 0.3
+    sure = overconfident(human)
+    assert cross_fit([good, sure], human, folds, SIZE, "single", 50).calibrator.kind == "single"
 
 
 def test_a_pair_is_never_judged_by_a_calibrator_that_saw_its_query():
     queries = np.repeat(np.arange(4), 50)
     human = np.repeat([0, 0, 0, 2], 50)
     folds = query_folds(queries, 4, 0)
-    found = calibrate([Answers(np.zeros(200, int))], human, queries, folds, SIZE, "none", 50)
+    found = cross_fit([Answers(np.zeros(200, int))], human, folds, SIZE, "none", 50)
 
     # The fourth query is the only one with grade 2: from the others nothing can be known of it.
     assert found.held_out[queries == 3][:, 2].max() == 0
@@ -156,6 +148,6 @@ def test_a_pair_is_never_judged_by_a_calibrator_that_saw_its_query():
 
 def test_a_calibration_set_without_a_grade_is_one_line():
     with pytest.raises(UserError, match=r"calibration set mine has no pair with grade 1, 3: ") as e:
-        check_calibration_grades(np.array([0, 2, 0]), DEFAULT_SCALE, "mine")
+        check_calibration_set("mine", np.array([0, 2, 0, 2]), np.arange(4), DEFAULT_SCALE)
     assert "\n" not in str(e.value)
-    check_calibration_grades(np.arange(4), DEFAULT_SCALE, "mine")
+    check_calibration_set("mine", np.arange(4), np.arange(4), DEFAULT_SCALE)

@@ -1,84 +1,32 @@
-"""What judges that are made of other judges share: subsets of pairs, answers, joint tables."""
+"""From the labelings of several judges to one table of labels, failures and disagreement."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.confidence import Answers
-from relevance_distillery.judges.labeling import Labeling
-from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
+from relevance_distillery.judges.composites.answers import KEY, Answers, numbered
+from relevance_distillery.schemas import Difficulty, JudgeLabels
 
 NOT_ASKED = ("budget", "pending", "unanswered")
-"""Failures of a judge that never answered: the pair waits for it, nobody else is asked."""
-
-KEY = ["query_id", "passage_id"]
-
-
-class Subset(Pairs):
-    """Some of the pairs of another table, joined when they are read."""
-
-    def __init__(self, pairs: Pairs, chosen: np.ndarray) -> None:
-        """Choose.
-
-        Args:
-            pairs: All pairs.
-            chosen: True for those to keep, shape (pairs,).
-        """
-        self._all = pairs
-        self._places = np.flatnonzero(chosen)
-        self.keys = pairs.keys.iloc[self._places].reset_index(drop=True)
-
-    def _join(self, places: np.ndarray) -> pd.DataFrame:
-        table = self._all._join(self._places[places])
-        table.index = pd.Index(places)
-        return table
+"""Failures of a judge that never answered: the pair waits for it, no other judge is asked."""
 
 
 @dataclass(frozen=True)
-class CompositeLabeling(Labeling):
-    """What became of pairs, with what every judge said about them.
-
-    Attributes:
-        judge_labels: Schema `JudgeLabels`: the answers of all judges side by side.
-        difficulty: Schema `Difficulty`: how far the judges disagree.
-        facts: For the labeling report, plain JSON values.
-    """
-
-    judge_labels: pd.DataFrame
-    difficulty: pd.DataFrame
-    facts: dict[str, Any]
-
-
-def side_by_side(result: Labeling) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """What a labeling knows of several judges.
-
-    Returns:
-        Answers of all judges (schema `JudgeLabels`), their disagreement (schema `Difficulty`),
-        both without rows for a judge that is not made of others, and facts for the report.
-    """
-    if isinstance(result, CompositeLabeling):
-        return result.judge_labels, result.difficulty, result.facts
-    return empty(JudgeLabels), empty(Difficulty), {}
-
-
-@dataclass(frozen=True)
-class Answered:
+class InnerLabeling:
     """One judge's labeling of some pairs, aligned with all pairs.
 
     Attributes:
         name: The judge's name among its fellows.
         answers: Of all pairs; -1 for those that it did not grade or was not asked about.
-        labels: Its labels, the index being each pair's place among all pairs.
-        failures: Its failures, the same.
+        labels, failures: Its labels and failures, the index being each pair's number.
     """
 
     name: str
@@ -94,45 +42,20 @@ class Answered:
         failures: pd.DataFrame,
         keys: pd.DataFrame,
         scale: GradeScale,
-    ) -> Answered:
-        """Align a labeling.
-
-        Args:
-            name: The judge's name among its fellows.
-            labels: Its labels of some of the pairs.
-            failures: Its failures of others.
-            keys: Columns query_id and passage_id of all pairs.
-            scale: The grades.
-        """
-        index = pd.MultiIndex.from_frame(keys[KEY].astype(str))
-        labels, failures = (
-            table.set_axis(index.get_indexer(pd.MultiIndex.from_frame(table[KEY])), axis=0)
-            for table in (labels, failures)
+    ) -> Self:
+        """Align a labeling with all pairs, whose ids are `keys`."""
+        labels = numbered(labels, keys)
+        return cls(
+            name, Answers.of_labels(labels, len(keys), scale), labels, numbered(failures, keys)
         )
-        places = np.full(len(keys), -1, dtype=np.int64)
-        places[labels.index] = scale.positions(labels["grade"].to_numpy())
-        known = labels["probabilities"].notna()
-        probabilities = None
-        if known.any():
-            probabilities = np.full((len(keys), scale.size), np.nan)
-            probabilities[labels.index[known]] = np.stack(labels["probabilities"][known].tolist())
-        return cls(name, Answers(places, probabilities), labels, failures)
 
     @property
     def waits(self) -> np.ndarray:
-        """Places of pairs about which this judge was never asked."""
+        """Numbers of the pairs about which this judge was never asked."""
         return self.failures.index[self.failures["status"].isin(NOT_ASKED)].to_numpy()
 
 
-def distinct_names(judges: Sequence[Judge]) -> list[str]:
-    """The judges' names, with their models where two of them have the same name."""
-    names = [judge.name for judge in judges]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{judge.name}:{judge.model}" for judge in judges]
-
-
-def judge_labels(parts: Sequence[Answered]) -> pd.DataFrame:
+def judge_labels(parts: Sequence[InnerLabeling]) -> pd.DataFrame:
     """The answers of all judges side by side.
 
     Returns:
@@ -143,7 +66,9 @@ def judge_labels(parts: Sequence[Answered]) -> pd.DataFrame:
     return JudgeLabels.validate(pd.concat(tables, ignore_index=True))
 
 
-def difficulty(keys: pd.DataFrame, parts: Sequence[Answered], scale: GradeScale) -> pd.DataFrame:
+def difficulty(
+    keys: pd.DataFrame, parts: Sequence[InnerLabeling], scale: GradeScale
+) -> pd.DataFrame:
     """How far judges disagree about each pair.
 
     Args:
@@ -159,8 +84,8 @@ def difficulty(keys: pd.DataFrame, parts: Sequence[Answered], scale: GradeScale)
     places = np.stack([part.answers.places for part in parts])
     given = places >= 0
     answers = given.sum(axis=0)
-    shares = np.stack([(places == place).sum(axis=0) for place in range(scale.size)], axis=1)
-    shares = shares / np.maximum(answers, 1)[:, None]
+    votes = np.sum([part.answers.votes(scale.size) for part in parts], axis=0)
+    shares = votes / np.maximum(answers, 1)[:, None]
     logs = np.log(np.where(shares > 0, shares, 1.0))
     highest = np.where(given, places, -1).max(axis=0)
     lowest = np.where(given, places, scale.size).min(axis=0)
@@ -173,7 +98,7 @@ def difficulty(keys: pd.DataFrame, parts: Sequence[Answered], scale: GradeScale)
 
 def joint_labels(
     keys: pd.DataFrame,
-    parts: Sequence[Answered],
+    parts: Sequence[InnerLabeling],
     places: np.ndarray,
     probabilities: np.ndarray,
     judge: Judge,
@@ -191,8 +116,10 @@ def joint_labels(
         Schema `Labels`, in the order of the pairs.
     """
     labelled = np.flatnonzero(places >= 0)
-    sums = {name: np.zeros(len(keys)) for name in ("input_tokens", "output_tokens")}
-    sums |= {name: np.zeros(len(keys)) for name in ("cost_usd", "seconds")}
+    sums = {
+        name: np.zeros(len(keys))
+        for name in ("input_tokens", "output_tokens", "cost_usd", "seconds")
+    }
     created = pd.Series("", index=range(len(keys)), dtype="str")
     hashes = [[judge.prompt_hash] for _ in range(len(keys))]
     for part in parts:
@@ -203,11 +130,11 @@ def joint_labels(
         created = created.where(created >= times, times)
         for place, request in zip(at, part.labels["request_hash"], strict=True):
             hashes[place].append(request)
-    table = keys[KEY].reset_index(drop=True).astype(str).iloc[labelled]
     known = np.isfinite(probabilities).all(axis=1)
     cells = np.empty(len(keys), dtype=object)
     for place in labelled:
         cells[place] = probabilities[place] if known[place] else None
+    table = keys[KEY].reset_index(drop=True).astype(str).iloc[labelled]
     table = table.assign(
         grade=judge.scale.values[places[labelled]],
         probabilities=cells[labelled],
@@ -226,7 +153,7 @@ def joint_labels(
 
 
 def joint_failures(
-    keys: pd.DataFrame, parts: Sequence[Answered], failed: np.ndarray, judge: Judge
+    keys: pd.DataFrame, parts: Sequence[InnerLabeling], failed: np.ndarray, judge: Judge
 ) -> pd.DataFrame:
     """Failures of a composite judge: a pair has the last judge's reason.
 
@@ -244,12 +171,12 @@ def joint_failures(
         judge=judge.name, status="unanswered", reason="too few judges gave a grade", attempts=0
     )
     for part in parts:
-        at = part.failures.index.to_numpy()
-        if len(at):
-            rows.loc[at, "status"] = part.failures["status"].to_numpy()
+        if len(part.failures):
             reasons = part.name + ": " + part.failures["reason"].astype(str)
-            rows.loc[at, "reason"] = reasons.to_numpy()
-            rows.loc[at, "attempts"] = part.failures["attempts"].to_numpy()
+            found = part.failures.assign(reason=reasons)
+            columns = ["status", "reason", "attempts"]
+            rows.loc[found.index, columns] = found[columns].to_numpy()
+    rows["attempts"] = rows["attempts"].astype(np.int64)
     return rows[failed].reset_index(drop=True)
 
 

@@ -1,0 +1,110 @@
+"""A cascade's report: one page without script, and the frontier as a figure for Kedro-Viz."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relevance_distillery.reporting.charts import (
+    Axis,
+    linear_axis,
+    linear_ticks,
+    plotly_figure,
+    whiskers,
+)
+from relevance_distillery.reporting.formats import figure
+from relevance_distillery.reporting.pages import fill
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_CASCADE, _OTHERS, _TRAIN_SET = "#0b6e6e", "#8a5a00", "#7a7f87"
+_MEASURES = {
+    "quadratic_kappa": "quadratic κ",
+    "kappa": "κ",
+    "binary_kappa": "binary κ",
+    "accuracy": "accuracy",
+    "bias": "bias",
+}
+
+
+def draw_frontier(report: dict[str, Any]) -> go.Figure:
+    """Quadratic kappa on the benchmark against cost, for the frontier and all single systems.
+
+    Args:
+        report: The cascade_report.
+    """
+    drawn = plotly_figure("Cost and agreement")
+    points = _frontier(report)
+    drawn.add_scatter(
+        name="cascades chosen on the train set",
+        x=[point["cost"] for point in points],
+        y=[point["quadratic_kappa"]["estimate"] for point in points],
+        mode="lines+markers",
+        line={"color": _CASCADE},
+        error_y=whiskers(point["quadratic_kappa"] for point in points) | {"thickness": 0.7},
+    )
+    drawn.add_scatter(
+        name="the same on the train set",
+        x=[point["chosen_on"]["cost"] for point in points],
+        y=[point["chosen_on"]["quadratic_kappa"] for point in points],
+        mode="lines",
+        line={"color": _TRAIN_SET, "dash": "dot"},
+    )
+    for name, row in report["systems"].items():
+        marker = {"size": 10, "symbol": "circle", "color": _OTHERS}
+        if name == "cascade":
+            marker = {"size": 14, "symbol": "star", "color": _CASCADE}
+        drawn.add_scatter(
+            name=name,
+            x=[row["cost"]],
+            y=[row["quadratic_kappa"]["estimate"]],
+            mode="markers",
+            marker=marker,
+        )
+    drawn.update_xaxes(title=f"cost of a pair ({report['cost_unit']})")
+    drawn.update_yaxes(title=f"quadratic kappa on {report['benchmark']['name']}")
+    return drawn
+
+
+def _frontier(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        point for point in report["frontier"] if point["quadratic_kappa"]["estimate"] is not None
+    ]
+
+
+def fill_page(report: dict[str, Any]) -> str:
+    """The page; names in the report may be hostile, they are escaped.
+
+    Args:
+        report: The cascade_report.
+    """
+    return fill("cascade.html.jinja2", report=report, measures=_MEASURES, drawing=_drawing(report))
+
+
+def _drawing(report: dict[str, Any]) -> dict[str, Any]:
+    """Coordinates of the frontier, of single systems and of the axes' ticks."""
+    line = [(point["cost"], point["quadratic_kappa"]["estimate"]) for point in _frontier(report)]
+    systems = [
+        (name, row["cost"], row["quadratic_kappa"]["estimate"])
+        for name, row in report["systems"].items()
+        if row["quadratic_kappa"]["estimate"] is not None
+    ]
+    costs = [0.0, 1.0, *(cost for cost, _ in line), *(cost for _, cost, _ in systems)]
+    kappas = [0.0, 0.1, *(kappa for _, kappa in line), *(kappa for _, _, kappa in systems)]
+    x, y = linear_axis(costs, 60, 740), linear_axis(kappas, 330, 20)
+    return {
+        "width": 760,
+        "height": 380,
+        "left": x.start,
+        "bottom": y.start,
+        "line": " ".join(f"{x.at(cost)},{y.at(kappa)}" for cost, kappa in line),
+        "marks": [
+            {"name": name, "x": x.at(cost), "y": y.at(kappa)} for name, cost, kappa in systems
+        ],
+        "x_ticks": _ticks(x),
+        "y_ticks": _ticks(y),
+    }
+
+
+def _ticks(axis: Axis) -> list[dict[str, Any]]:
+    return [{"at": axis.at(value), "text": figure(value, 2)} for value in linear_ticks(axis)]
