@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from relevance_distillery.labeler.observing import by_group, tally_grades
+from relevance_distillery.labeler.profiling import pair_reader
+from relevance_distillery.labeler.vocabulary import Vocabulary
 
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.evaluation.drift.settings import DriftSettings
@@ -25,12 +28,9 @@ from relevance_distillery.evaluation.drift.verdict import compare
 from relevance_distillery.evaluation.drift.watch import watch_over
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
-from relevance_distillery.labeler.observing import by_group, tally_grades
 from relevance_distillery.labeler.profile import HeldOut, TrainingProfile
-from relevance_distillery.labeler.profiling import pair_reader
-from relevance_distillery.labeler.vocabulary import Vocabulary
 from relevance_distillery.learning.labelled_pairs import join_texts
-from relevance_distillery.scoring.grading_job import GradedShard, PairShard
+from relevance_distillery.scoring.shards import GradedShard, PairShard
 
 SEED = 20260121
 SIZES = (200, 500, 1000, 1900)

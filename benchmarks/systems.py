@@ -23,8 +23,12 @@ from system_runs import Judged, systems, write_runs
 
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
-from relevance_distillery.evaluation.systems.measures import as_qrels, parse_measures, per_query
-from relevance_distillery.evaluation.systems.runs import read_runs
+from relevance_distillery.evaluation.systems.system_measures import (
+    as_qrels,
+    parse_measures,
+    per_query,
+)
+from relevance_distillery.evaluation.systems.system_runs import read_runs
 from relevance_distillery.grading import DEFAULT_SCALE
 
 WORK = ROOT / "build" / "benchmarks" / "systems"

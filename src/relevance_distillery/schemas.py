@@ -60,6 +60,19 @@ class Queries(_Table):
     prompt_hash: Series[str]
 
 
+class Runs(_Table):
+    """What each retrieval channel returned for a query, from rank 1; 0 where it does not rank."""
+
+    query_id: Series[str]
+    passage_id: Series[str]
+    channel: Series[str]
+    rank: Series[int] = pa.Field(ge=0)
+    score: Series[float]
+
+    class Config:
+        unique: ClassVar[list[str]] = ["query_id", "passage_id", "channel"]
+
+
 class Candidates(_Table):
     """Pairs to grade: one row for each channel that returned the passage for the query."""
 

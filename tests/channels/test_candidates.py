@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pandas as pd
 import pytest
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.candidates import gather
-from relevance_distillery.channels.random_channel import RandomChannel
-from relevance_distillery.channels.recorded import RecordedChannel
-from relevance_distillery.channels.sampling import Band, sample_bands
+from relevance_distillery.channels.candidates import Band, choose_candidates, sample_bands
+from relevance_distillery.channels.random_passages import random_passages
+from relevance_distillery.channels.recorded import recorded_passages
+from relevance_distillery.channels.registry import (
+    CHANNELS,
+    ChannelName,
+    ChannelSources,
+    search_channels,
+)
 from relevance_distillery.errors import UserError
-from relevance_distillery.schemas import Candidates
+from relevance_distillery.schemas import Candidates, Runs
 
 BANDS = (Band(1, 5, 4), Band(6, 20, 3), Band(21, 100, 2))
 
@@ -49,18 +56,20 @@ def asked(**seeds: str) -> pd.DataFrame:
     )
 
 
-def mine(queries, passages, recorded=None, **options):
-    settings = {
-        "channels": ("bm25", "random"),
-        "depth": 100,
-        "bands": BANDS,
-        "random_passages": 2,
-        "seed": 1,
-    }
+def searched(queries, passages, recorded=None, *, channels=("bm25", "random"), **options):
+    settings = {"depth": 500, "random_passages": 2, "seed": 1}
     if recorded is None:
         recorded = pd.DataFrame({"query_id": [], "document_id": []}, dtype="str")
     index = BM25Channel.build(passages, "en")
-    return gather(queries, passages, index, recorded, **(settings | options))
+    sources = ChannelSources(passages, index, recorded, **(settings | options))
+    return search_channels(queries, sources, channels)
+
+
+def mine(queries, passages, recorded=None, *, depth=100, bands=BANDS, seed=1, **options):
+    runs, counts = searched(queries, passages, recorded, seed=seed, **options)
+    return choose_candidates(
+        queries, passages, Runs.validate(runs), counts, depth=depth, bands=bands, seed=seed
+    )
 
 
 def test_every_band_gives_its_share():
@@ -86,9 +95,9 @@ def test_draws_of_a_query_do_not_depend_on_other_queries():
 
 
 def test_random_passages_are_drawn_without_repetition_and_clipped():
-    channel = RandomChannel(["a", "b", "c"], seed=0)
+    run = random_passages(asked(q=""), ["a", "b", "c"], 10, seed=0)
 
-    assert sorted(channel.search(asked(q=""), 10)["passage_id"]) == ["a", "b", "c"]
+    assert sorted(run["passage_id"]) == ["a", "b", "c"]
 
 
 def test_candidates_satisfy_the_schema_and_hold_every_seed_once():
@@ -156,7 +165,7 @@ def test_a_recorded_document_stands_with_all_its_passages():
     passages = pd.DataFrame({"passage_id": ["d#0", "d#1"], "document_id": ["d", "d"]})
     grades = pd.DataFrame({"query_id": ["q"], "document_id": ["d"]})
 
-    found = RecordedChannel(grades, passages).search(asked(q=""), k=10)
+    found, _ = recorded_passages(asked(q=""), grades, passages)
     assert found["passage_id"].tolist() == ["d#0", "d#1"]
 
 
@@ -175,3 +184,29 @@ def test_unknown_channels_and_fruitless_mining_are_refused():
     elsewhere = pd.DataFrame({"query_id": ["q"], "document_id": ["nowhere"]})
     with pytest.raises(UserError, match="No candidate"):
         mine(asked(q=""), corpus(), elsewhere, channels=("recorded",))
+
+
+def test_runs_hold_whole_rankings_of_every_channel():
+    recorded = pd.DataFrame({"query_id": ["q"], "document_id": ["d1"]})
+    runs, _ = searched(asked(q="d0#0", r=""), corpus(), recorded, channels=tuple(CHANNELS))
+
+    assert set(get_args(ChannelName)) == set(CHANNELS)
+    assert runs["channel"].drop_duplicates().tolist() == list(CHANNELS)
+    bm25 = runs[runs["channel"] == "bm25"]
+    assert bm25.groupby("query_id")["rank"].agg(list).tolist() == [list(range(1, 41))] * 2
+    others = runs[runs["channel"] != "bm25"]
+    assert set(others["rank"]) == {0}
+    short, _ = searched(asked(q="d0#0"), corpus(), depth=7, channels=("bm25",))
+    assert short["rank"].max() == 7
+
+
+def test_runs_deeper_than_the_bands_change_no_candidate():
+    queries = asked(q0="d0#0", q1="d39#0", q2="")
+    deep, report = mine(queries, corpus(), depth=20, bands=BANDS[:2])
+    runs, counts = searched(queries, corpus(), depth=20)
+    shallow, same = choose_candidates(
+        queries, corpus(), runs, counts, depth=20, bands=BANDS[:2], seed=1
+    )
+
+    pd.testing.assert_frame_equal(deep, shallow)
+    assert report == same

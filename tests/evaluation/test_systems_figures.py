@@ -17,24 +17,32 @@ from scipy.stats import kendalltau
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.ranking import ranking_metrics
-from relevance_distillery.evaluation.systems.conclusions import differences, judged_like_people
-from relevance_distillery.evaluation.systems.estimates import Options, Values, powered
-from relevance_distillery.evaluation.systems.measures import as_qrels, parse_measures, per_query
 from relevance_distillery.evaluation.systems.rank_correlation import (
     ap_correlation,
     correlations,
     kendall_tau,
 )
-from relevance_distillery.evaluation.systems.runs import Runs, read_runs
-from relevance_distillery.evaluation.systems.significance import pairwise_tests, survival
-from relevance_distillery.evaluation.systems.summary import measure_systems
+from relevance_distillery.evaluation.systems.system_comparison import (
+    differences,
+    judged_like_people,
+    pairwise_tests,
+    survival,
+)
+from relevance_distillery.evaluation.systems.system_means import Options, Values, powered
+from relevance_distillery.evaluation.systems.system_measures import (
+    as_qrels,
+    parse_measures,
+    per_query,
+)
+from relevance_distillery.evaluation.systems.system_report import measure_systems
+from relevance_distillery.evaluation.systems.system_runs import SystemRuns, read_runs
 from relevance_distillery.grading import DEFAULT_SCALE
 
 NAMES = ["nDCG@10", "AP(rel=R)", "P(rel=R)@10", "RR(rel=R)@10", "nDCG"]
 FAST = Options(resamples=200, permutations=200)
 
 
-def random_runs(folder: Path, seed: int = 0, queries: int = 12, systems: int = 3) -> Runs:
+def random_runs(folder: Path, seed: int = 0, queries: int = 12, systems: int = 3) -> SystemRuns:
     rng = np.random.default_rng(seed)
     folder.mkdir(exist_ok=True)
     for system in range(systems):
@@ -56,7 +64,7 @@ def random_grades(seed: int = 1, queries: int = 12) -> dict[str, dict[str, int]]
     } | {"q3": {"d1": 0, "d2": 0}}
 
 
-def as_dict(runs: Runs, system: str) -> dict[str, dict[str, float]]:
+def as_dict(runs: SystemRuns, system: str) -> dict[str, dict[str, float]]:
     own = runs.ranked[runs.ranked["system"] == system]
     found: dict[str, dict[str, float]] = {}
     for row in own.itertuples():
@@ -207,9 +215,10 @@ def test_survivors_flips_and_inventions_are_counted() -> None:
     base = rng.normal(size=40) * 0.1
     people = np.stack([base, base + 1, base + 2, base + 2 + rng.normal(size=40) * 0.01])
     machine = np.stack([base + 1, base, base + 2, base + 3])
-    found = survival(pairwise_tests(people), pairwise_tests(machine))
-    assert (found.pairs, found.people, found.machine) == (6, 5, 6)
-    assert (found.survive, found.flip, found.machine_alone) == (4, 1, 1)
+    found = survival(pairwise_tests(people), pairwise_tests(machine), 0.95)
+    assert (found["pairs"], found["people"], found["machine"]) == (6, 5, 6)
+    assert (found["survive"], found["flip"], found["machine_alone"]) == (4, 1, 1)
+    assert (found["lost"], found["survive_share"], found["flip_share"]) == (0, 0.8, 0.2)
 
 
 def values(seed: int = 0, systems: int = 3, queries: int = 40, human: int = 15) -> Values:
@@ -276,7 +285,7 @@ def test_identical_systems_tie_and_nothing_is_made_up() -> None:
     assert like["conclusions"]["survive_share"] is None
 
 
-def table_of(runs: Runs, grades: dict[str, dict[str, int]], human: int) -> pd.DataFrame:
+def table_of(runs: SystemRuns, grades: dict[str, dict[str, int]], human: int) -> pd.DataFrame:
     rows = [(q, d, g) for q, pairs in grades.items() for d, g in pairs.items()]
     table = pd.DataFrame(rows, columns=["query_id", "document_id", "m_grade"])
     table["pooled"] = True

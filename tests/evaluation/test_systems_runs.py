@@ -13,9 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.matching import match_ids
-from relevance_distillery.evaluation.systems.pool import complete_queries, judged_share, make_pool
-from relevance_distillery.evaluation.systems.runs import ranking, read_runs, reordered
+from relevance_distillery.evaluation.systems.pooling import (
+    complete_queries,
+    judged_share,
+    make_pool,
+)
+from relevance_distillery.evaluation.systems.system_runs import (
+    match_ids,
+    ranking,
+    read_runs,
+    reordered,
+)
 from relevance_distillery.io.run_files import RunRows
 
 

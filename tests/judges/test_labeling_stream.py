@@ -23,7 +23,7 @@ from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.summary import refuse_total_failure
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.schemas import Failures, Labels
-from relevance_distillery.scoring.grading_job import JudgeGrader
+from relevance_distillery.scoring.graders import JudgeGrader
 
 
 class PaidJudge:

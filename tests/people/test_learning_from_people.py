@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.channels.recorded import RecordedChannel
+from relevance_distillery.channels.recorded import recorded_passages
 from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
@@ -29,7 +29,7 @@ def test_each_passage_gets_its_own_grade_and_no_other(stored, tmp_path: Path) ->
     file = tmp_path / "human_grades.parquet"
     pd.DataFrame(rows, columns=columns).to_parquet(file, index=False)
     recorded = read_recorded_grades(str(file), None)
-    pairs = RecordedChannel(recorded.grades, split).search(stored.queries, 10)
+    pairs, _ = recorded_passages(stored.queries, recorded.grades, split)
     judge = RecordedJudge(recorded, SCALE)
     asked = build_pairs(pairs, stored.queries, split)
     labels, failures = label(asked, judge, Ledger(tmp_path / "ledger.sqlite"))

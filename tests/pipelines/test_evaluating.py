@@ -17,8 +17,8 @@ from checkout import Project
 from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.datasets import BenchmarkDataset, HandleDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.runs import read_runs
-from relevance_distillery.evaluation.systems.texts import TextSources
+from relevance_distillery.evaluation.systems.system_runs import read_runs
+from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
@@ -28,7 +28,7 @@ from relevance_distillery.pipelines.evaluating import create_pipeline
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.reporting.system_evaluation import write_page
-from relevance_distillery.scoring.grading_job import JudgeGrader
+from relevance_distillery.scoring.graders import JudgeGrader
 
 QUERIES, DOCUMENTS = 24, 30
 

@@ -11,7 +11,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
-from relevance_distillery.datasets import BM25IndexDataset, HandleDataset
+from relevance_distillery.datasets import BM25IndexDataset, HandleDataset, TableDataset
 from relevance_distillery.judges.recorded import recorded_grades_of
 from relevance_distillery.pipelines.mining import create_pipeline
 from relevance_distillery.pipelines.mining.parameters import (
@@ -19,7 +19,7 @@ from relevance_distillery.pipelines.mining.parameters import (
     BM25Parameters,
     MiningParameters,
 )
-from relevance_distillery.schemas import Candidates
+from relevance_distillery.schemas import Candidates, Runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,17 +60,24 @@ def run(tmp_path: Path, grades: Path | None = None, **parameters: object) -> dic
                 handle=recorded_grades_of, filepath=grades and str(grades)
             ),
             "params:mining": MemoryDataset(MiningParameters(seed=1, **parameters)),
+            "channel_runs": TableDataset(filepath=str(tmp_path / "channel_runs.parquet")),
+            "channel_report": MemoryDataset(),
             "candidates": MemoryDataset(),
             "mining_report": MemoryDataset(),
         }
     )
     SequentialRunner().run(create_pipeline(), catalog)
-    return {name: catalog.load(name) for name in ("candidates", "mining_report")}
+    return {name: catalog.load(name) for name in ("channel_runs", "candidates", "mining_report")}
 
 
 def test_every_query_gets_candidates_from_every_band_and_its_seed(tmp_path):
     found = run(tmp_path)
     candidates = Candidates.validate(found["candidates"])
+    runs = Runs.validate(found["channel_runs"])
+    assert runs[runs["query_id"] == "q1"].groupby("channel").size().to_dict() == {
+        "bm25": 30,
+        "random": 2,
+    }
 
     ranked = candidates[candidates["channel"] == "bm25"]
     assert ranked[ranked["query_id"] == "q1"]["rank"].between(1, 5).sum() == 4

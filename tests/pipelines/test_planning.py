@@ -36,7 +36,11 @@ from relevance_distillery.llm.settings import LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.pipelines.labeling.nodes import grade_candidates
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.pipelines.mining.nodes import build_bm25_index, mine_candidates
+from relevance_distillery.pipelines.mining.nodes import (
+    build_bm25_index,
+    choose_candidates,
+    run_channels,
+)
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning import create_pipeline
 from relevance_distillery.pipelines.planning.expected import belong, stand_in_pairs
@@ -171,7 +175,8 @@ def mined(passages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     index = build_bm25_index(passages, mining)
     recorded = recorded_grades_of(None)
-    return queries, mine_candidates(queries, passages, index, recorded, mining)[0]
+    runs, counts = run_channels(queries, passages, index, recorded, mining)
+    return queries, choose_candidates(queries, passages, runs, counts, mining)[0]
 
 
 def llm_judge(model: str = "teacher", **settings: Any) -> LLMJudge:

@@ -20,7 +20,7 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.pipelines.probing import create_pipeline
 from relevance_distillery.pipelines.probing.nodes import probe_graders
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
-from relevance_distillery.scoring.grading_job import JudgeGrader
+from relevance_distillery.scoring.graders import JudgeGrader
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ROOT / "data" / "01_raw" / "sample" / "hostile.yml"

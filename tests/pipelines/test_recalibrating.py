@@ -20,10 +20,8 @@ import tiny_models
 from checkout import Project
 from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
 from relevance_distillery.datasets import JSONFileDataset, LabelerDataset
-from relevance_distillery.datasets.given_pairs import GivenPairs
-from relevance_distillery.datasets.grader_shelf import GraderShelfDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.texts import TextSources
+from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import flavor
@@ -32,6 +30,8 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.recalibrating import create_pipeline
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.scoring.files import GivenPairs
+from relevance_distillery.scoring.graders import GraderShelf
 
 ROOT = Path(__file__).parents[2]
 NAME = "tiny-travelled"
@@ -112,7 +112,7 @@ def run(
     mlflow.set_tracking_uri(f"sqlite:///{trained.folder}/mlflow.db")
     mlflow.set_experiment("tiny")
     judgments = benchmark or load_benchmark(judged, DEFAULT_SCALE)
-    shelf = GraderShelfDataset(
+    shelf = GraderShelf(
         registered_name=NAME,
         judge_state=str(folder / "judge_state.json"),
         ledger=str(folder / "ledger.sqlite"),
@@ -122,7 +122,7 @@ def run(
     )
     catalog = DataCatalog(
         {
-            "graders": shelf,
+            "graders": MemoryDataset(shelf),
             "recalibration_judgments": MemoryDataset(judgments, copy_mode="assign"),
             "recalibration_pairs": MemoryDataset(GivenPairs(pairs and str(pairs))),
             "evaluation_texts": MemoryDataset(texts or TextSources()),

@@ -7,18 +7,17 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import bm25s
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.text.terms import Analyzer, analyzer, passage_text
 
-# bm25s sets its logger to DEBUG when it is imported.
-logging.getLogger("bm25s").setLevel(logging.WARNING)
+if TYPE_CHECKING:
+    import bm25s
 
-RUN_COLUMNS = ["query_id", "passage_id", "rank", "score"]
 _FORMAT = 1
 _FACTS = "index.json"
 
@@ -75,7 +74,7 @@ class BM25Channel:
         texts = passage_text(passages)
         ids = passages["passage_id"].astype(str).tolist()
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps([_FORMAT, bm25s.__version__, words.language, k1, b]).encode())
+        digest.update(json.dumps([_FORMAT, _bm25s().__version__, words.language, k1, b]).encode())
         # The vocabulary is numbered by first occurrence: bm25s alone would number a set of
         # strings, whose order changes from process to process.
         vocabulary: dict[str, int] = {}
@@ -86,7 +85,7 @@ class BM25Channel:
             corpus.append([vocabulary.setdefault(term, len(vocabulary)) for term in terms])
         index = None
         if vocabulary:
-            index = bm25s.BM25(k1=k1, b=b, method="lucene", backend="numpy")
+            index = _bm25s().BM25(k1=k1, b=b, method="lucene", backend="numpy")
             index.index((corpus, vocabulary), create_empty_token=False, show_progress=False)
         return cls(index, ids, words.language, digest.hexdigest())
 
@@ -106,7 +105,7 @@ class BM25Channel:
             scores = self._all_scores(str(text))
             for rank, row in enumerate(_best(scores, k), start=1):
                 found.append((query_id, self.passage_ids[row], rank, float(scores[row])))
-        run = pd.DataFrame(found, columns=RUN_COLUMNS)
+        run = pd.DataFrame(found, columns=["query_id", "passage_id", "rank", "score"])
         return run.astype(
             {"query_id": "str", "passage_id": "str", "rank": "int64", "score": "float64"}
         )
@@ -163,13 +162,22 @@ class BM25Channel:
             facts = read_facts(folder)
             index = None
             if not facts["empty"]:
-                index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+                index = _bm25s().BM25.load(folder, mmap=True, show_progress=False)
             return cls(index, facts["passage_ids"], facts["language"], facts["fingerprint"])
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f"The BM25 index in {folder} cannot be read ({type(error).__name__}): "
                 "delete that folder and run `kedro run --pipeline=mine`."
             ) from error
+
+
+def _bm25s() -> Any:
+    """The library, imported when it is needed."""
+    import bm25s
+
+    # It sets its logger to DEBUG when it is imported.
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    return bm25s
 
 
 def read_facts(folder: Path) -> dict:

@@ -1,76 +1,67 @@
-"""Candidates from several channels, with what each contributed."""
+"""Candidates out of long rankings: a few from the head, the middle and the tail.
+
+A labeler that saw only the head of a ranking never learns what is irrelevant, and one that
+saw random passages only never learns what is nearly relevant, so both are graded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.random_channel import RandomChannel
-from relevance_distillery.channels.recorded import RecordedChannel
-from relevance_distillery.channels.sampling import (
-    CANDIDATE_COLUMNS,
-    Band,
-    sample_bands,
-    seed_rows,
-)
+from relevance_distillery.channels.random_passages import UNRANKED, query_rng
 from relevance_distillery.errors import UserError
 
-CHANNELS = ("bm25", "random", "recorded")
-"""The channels that `mining.channels` accepts."""
+SEED_CHANNEL = "seed"
+CANDIDATE_COLUMNS = ["query_id", "passage_id", "channel", "rank", "score", "is_seed"]
+_PAIR = ["query_id", "passage_id"]
 
 
-def gather(
+class Band(NamedTuple):
+    """Ranks `first` to `last`, both included, of which `take` are drawn."""
+
+    first: int
+    last: int
+    take: int
+
+
+def choose_candidates(
     queries: pd.DataFrame,
     passages: pd.DataFrame,
-    index: BM25Channel,
-    recorded: pd.DataFrame,
+    runs: pd.DataFrame,
+    counts: Mapping[str, Any],
     *,
-    channels: Sequence[str],
     depth: int,
     bands: Sequence[Band],
-    random_passages: int,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Find the pairs to grade; nothing is assumed irrelevant, every one is graded.
+    """Choose the pairs to grade; nothing is assumed irrelevant, every one is graded.
+
+    Of a channel that ranks, passages are drawn from bands of ranks, and the query's seed is
+    added with its rank. Of one that does not, all are taken; random passages only where no
+    other channel gave them.
 
     Args:
         queries: Schema `Queries`; `passage_id` is the seed.
         passages: Schema `Passages`.
-        index: BM25 over these passages.
-        recorded: Grades given before, columns query_id, document_id.
-        channels: Some of `CHANNELS`.
-        depth: How many passages BM25 returns for a query.
-        bands: Which ranks of them are drawn.
-        random_passages: Passages drawn at random for every query.
-        seed: Of all draws.
+        runs: Schema `Runs`.
+        counts: Of `search_channels`, for the report.
+        depth: How far down rankings are read.
+        bands: Which ranks are drawn.
+        seed: Of the draws.
 
     Returns:
-        Candidates (schema `Candidates`, by query, then in the order of `channels`) and
+        Candidates (schema `Candidates`, by query, then in the order of the runs) and
         counts: `queries`, `passages`, `pairs`, `candidates` by channel,
-        `queries_without_candidates`, `queries_without_bm25_hit`, `seeds`, `seeds_found`
-        (by BM25 within `depth`), `seeds_unknown` (not among the passages) and
-        `recorded_unknown_documents`, `recorded_unknown_queries` (pairs left out).
+        `queries_without_candidates`, `seeds`, `seeds_found` (by a ranking within `depth`),
+        `seeds_unknown` (not among the passages) and those of the channels.
 
     Raises:
-        UserError: An unknown channel, no query, no passage, or no pair at all.
+        UserError: No pair at all.
     """
-    strangers = [name for name in channels if name not in CHANNELS]
-    if strangers or not channels:
-        raise UserError(
-            f"mining.channels names {', '.join(strangers) or 'nothing'}: "
-            f"use some of {', '.join(CHANNELS)}."
-        )
-    if queries.empty or passages.empty:
-        what = "queries" if queries.empty else "passages"
-        raise UserError(f"There are no {what} to mine: run `kedro run --pipeline=synthesize`.")
-    if "recorded" in channels and recorded.empty:
-        raise UserError(
-            "mining.channels has `recorded`, and no grades were given: pass grades=FILE with "
-            "judge=recorded, or train_set=DIR and judge=NAME with --env=recorded."
-        )
     known = queries["passage_id"].isin(passages["passage_id"])
     seeded = queries.assign(passage_id=queries["passage_id"].where(known, ""))
     report: dict[str, Any] = {
@@ -78,54 +69,80 @@ def gather(
         "passages": len(passages),
         "seeds": int(known.sum()),
         "seeds_unknown": int((~known & (queries["passage_id"] != "")).sum()),
+        **counts,
     }
-    parts = []
-    run = None
-    if "bm25" in channels:
-        run = index.search(queries, depth)
-        drawn = sample_bands(run, bands, seed).assign(channel=index.name)
-        parts.append(drawn)
-        report["queries_without_bm25_hit"] = int((~queries["query_id"].isin(run["query_id"])).sum())
-    seeds = seed_rows(seeded, run, index.name)
-    if run is not None:
-        report["seeds_found"] = int((seeds["channel"] == index.name).sum())
+    ranked = runs[runs["rank"].between(UNRANKED + 1, depth)]
+    parts = [sample_bands(run, bands, seed) for _, run in ranked.groupby("channel", sort=False)]
+    seeds = seed_rows(seeded, ranked)
+    if len(ranked):
+        report["seeds_found"] = int((seeds["channel"] != SEED_CHANNEL).sum())
     parts.append(seeds)
-    if "recorded" in channels:
-        channel = RecordedChannel(recorded, passages)
-        # Every recorded pair is wanted, however many a query has.
-        parts.append(channel.search(queries, len(passages)).assign(channel=channel.name))
-        report["recorded_unknown_documents"] = channel.unknown_documents
-        report["recorded_unknown_queries"] = int(
-            (~recorded["query_id"].isin(queries["query_id"])).sum()
-        )
-    if "random" in channels and random_passages:
-        drawn = RandomChannel(passages["passage_id"].tolist(), seed).search(
-            queries, random_passages
-        )
-        taken = pd.concat([part[["query_id", "passage_id"]] for part in parts])
-        fresh = drawn.merge(taken.drop_duplicates(), how="left", indicator="seen")
-        parts.append(drawn[(fresh["seen"] == "left_only").to_numpy()].assign(channel="random"))
+    for name, run in runs[runs["rank"] == UNRANKED].groupby("channel", sort=False):
+        if name == "random":
+            taken = pd.concat([part[_PAIR] for part in parts]).drop_duplicates()
+            fresh = run.merge(taken, on=_PAIR, how="left", indicator="seen")["seen"] == "left_only"
+            run = run[fresh.to_numpy()]
+        parts.append(run)
     candidates = _in_order(pd.concat(parts, ignore_index=True), seeded)
     if candidates.empty:
         raise UserError(
-            f"No candidate was found for {len(queries)} queries by {', '.join(channels)}: "
+            f"No candidate was found for {len(queries)} queries: "
             "check that queries and documents belong together."
         )
-    report["pairs"] = len(candidates[["query_id", "passage_id"]].drop_duplicates())
+    report["pairs"] = len(candidates[_PAIR].drop_duplicates())
     report["queries_without_candidates"] = int(
         (~queries["query_id"].isin(candidates["query_id"])).sum()
     )
-    counts = candidates["channel"].value_counts()
-    report["candidates"] = {str(name): int(counts[name]) for name in sorted(counts.index)}
+    by_channel = candidates["channel"].value_counts()
+    report["candidates"] = {str(name): int(by_channel[name]) for name in sorted(by_channel.index)}
     return candidates, report
 
 
+def sample_bands(run: pd.DataFrame, bands: Sequence[Band], seed: int) -> pd.DataFrame:
+    """Draw from every rank band of every query.
+
+    Args:
+        run: Columns query_id, passage_id, rank, score; of one channel.
+        bands: Rank bands, not overlapping.
+        seed: Draws of a query depend on it and on the query's id alone.
+
+    Returns:
+        Rows of `run`, by query in its order, then by rank.
+    """
+    kept: list[int] = []
+    for query_id, rows in run.groupby("query_id", sort=False):
+        rng = query_rng(seed, str(query_id), "bands")
+        ranks = rows["rank"].to_numpy()
+        for band in bands:
+            inside = np.flatnonzero((ranks >= band.first) & (ranks <= band.last))
+            take = min(band.take, inside.size)
+            chosen = np.sort(rng.choice(inside, size=take, replace=False)) if take else inside[:0]
+            kept.extend(rows.index[chosen])
+    return run.loc[kept].reset_index(drop=True)
+
+
+def seed_rows(queries: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:
+    """The seed of every query that has one, with its rank in the first channel that found it.
+
+    Args:
+        queries: Columns query_id, passage_id (the seed, or empty).
+        ranked: Schema `Runs`: the rankings, complete.
+
+    Returns:
+        The columns of runs; the channel is `seed` and the rank 0 for a seed that was not found.
+    """
+    seeds = queries.loc[queries["passage_id"] != "", _PAIR]
+    found = seeds.merge(ranked.drop_duplicates(_PAIR), on=_PAIR, how="left")
+    found["channel"] = found["channel"].fillna(SEED_CHANNEL)
+    return found.fillna({"rank": UNRANKED, "score": 0.0}).astype({"rank": "int64"})
+
+
 def _in_order(candidates: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
-    """Once each (a drawn seed stands twice), marked as seeds, by query and channel."""
+    """Once each (a seed that was drawn stands twice), marked as seeds, by query and channel."""
     seeds = set(zip(queries["query_id"], queries["passage_id"], strict=True))
     keys = zip(candidates["query_id"], candidates["passage_id"], strict=True)
     candidates = candidates.assign(is_seed=[key in seeds for key in keys])
-    candidates = candidates.drop_duplicates(["query_id", "passage_id", "channel"])
+    candidates = candidates.drop_duplicates([*_PAIR, "channel"])
     order = {query_id: at for at, query_id in enumerate(queries["query_id"])}
     rows = candidates["query_id"].map(order).sort_values(kind="stable").index
     return candidates.loc[rows, CANDIDATE_COLUMNS].reset_index(drop=True)

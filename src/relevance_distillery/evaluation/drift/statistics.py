@@ -12,7 +12,7 @@ import pandas as pd
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import digest_number
 from relevance_distillery.labeler.tallies import PairReader, Tally, tally_grades
-from relevance_distillery.scoring.grading_job import GradedShard
+from relevance_distillery.scoring.shards import GradedShard
 
 _SMALLEST = 256
 _HASHES = 2.0**64

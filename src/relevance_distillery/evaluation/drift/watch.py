@@ -12,7 +12,8 @@ from relevance_distillery.evaluation.drift.verdict import compare, not_known
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import TrainingProfile, pair_reader, read_profile
 from relevance_distillery.labeler.tallies import Vocabulary
-from relevance_distillery.scoring.grading_job import GradedShard, Grader, Unwatched, Watch
+from relevance_distillery.scoring.graders import Grader
+from relevance_distillery.scoring.shards import GradedShard, Unwatched, Watch
 
 
 class DriftWatch:

@@ -11,23 +11,21 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
-from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems import judging
-from relevance_distillery.evaluation.systems.estimates import Options
-from relevance_distillery.evaluation.systems.grading import KNOWN_COLUMNS, Texts, grade_documents
-from relevance_distillery.evaluation.systems.matching import match_ids
-from relevance_distillery.evaluation.systems.measures import parse_measures
-from relevance_distillery.evaluation.systems.pool import make_pool
-from relevance_distillery.evaluation.systems.runs import Runs
-from relevance_distillery.evaluation.systems.summary import measure_systems
-from relevance_distillery.evaluation.systems.texts import TextSources
+from relevance_distillery.evaluation.systems import pool_grading
+from relevance_distillery.evaluation.systems.pooling import make_pool, with_people
+from relevance_distillery.evaluation.systems.system_means import Options
+from relevance_distillery.evaluation.systems.system_measures import parse_measures
+from relevance_distillery.evaluation.systems.system_report import measure_systems
+from relevance_distillery.evaluation.systems.system_runs import SystemRuns, match_ids
+from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.scoring.graders import GraderShelf
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +34,18 @@ NOBODY = "none"
 
 
 def pool_runs(
-    runs: Runs,
+    runs: SystemRuns,
     benchmark: Benchmark,
     files: JudgeFiles,
     texts: TextSources,
     stored_queries: pd.DataFrame,
     parameters: EvaluatingParameters,
-) -> tuple[Runs, pd.DataFrame, dict[str, Any]]:
+) -> tuple[SystemRuns, pd.DataFrame, dict[str, Any]]:
     """Which pairs have to be graded.
 
     Returns:
         evaluation_runs (the runs for the queries that are known), evaluation_pool (see
-        `evaluation.systems.judging.with_people`), evaluation_facts.
+        `evaluation.systems.pooling.with_people`), evaluation_facts.
 
     Raises:
         UserError: None of the runs' queries is known, or a measure is not.
@@ -68,7 +66,7 @@ def pool_runs(
     kept = runs.only(set(asked) - set(unknown))
     if len(unknown):
         logger.warning("%d queries of the runs are not known and left out", len(unknown))
-    pool = judging.with_people(make_pool(kept, parameters.depth), benchmark)
+    pool = with_people(make_pool(kept, parameters.depth), benchmark)
     facts = {
         "benchmark": {
             "name": benchmark.name,
@@ -111,7 +109,7 @@ def grade_pool(
     """Let the machine grade the pool, people's pairs too: they tell how wrong it is.
 
     Returns:
-        evaluation_grades (see `evaluation.systems.judging.lay_together`), evaluation_passages
+        evaluation_grades (see `evaluation.systems.pool_grading.lay_together`), evaluation_passages
         (what a labeler said, for the next run), evaluation_judges (facts by judge).
 
     Raises:
@@ -119,8 +117,8 @@ def grade_pool(
     """
     wanted = pool if parameters.grade_judged else pool[pool["pooled"]]
     name, files = _asked(parameters.judge or "", files, benchmark)
-    judges: list[judging.MachineJudge] = []
-    said = pd.DataFrame(columns=KNOWN_COLUMNS)
+    judges: list[pool_grading.MachineJudge] = []
+    said = pd.DataFrame(columns=pool_grading.KNOWN_COLUMNS)
     if name:
         none = read_recorded_grades(None, None)
         grader = choose_grader(graders.find(name), none, prompt, labeling, scale)
@@ -133,19 +131,19 @@ def grade_pool(
             lambda found: split_documents(found, synthesis.passages.splitter())[0],
             **synthesis.reading.model_dump(),
         )
-        graded = grade_documents(grader, wanted, Texts(queries, passages), known)
+        graded = pool_grading.grade_documents(grader, wanted, queries, passages, known)
         asked = {query: queries[query] for query in pool["query_id"].unique() if query in queries}
-        judges.append(judging.machine_judge(_called(name), grader, graded, asked))
+        judges.append(pool_grading.machine_judge(_called(name), grader, graded, asked))
         said = graded.known
         for reason, count in graded.failures.items():
             logger.warning("%s gave no grade to %d documents: %s", name, count, reason)
     if files.locations:
-        judges += judging.recorded_judges(files, benchmark, wanted)
+        judges += pool_grading.recorded_judges(files, benchmark, wanted)
     twice = {judge.name for judge in judges if [j.name for j in judges].count(judge.name) > 1}
     if twice:
         raise UserError(f"judge and grades both name {sorted(twice)[0]}; rename the file")
     facts = {judge.name: {**judge.facts, "learned": list(judge.learned)} for judge in judges}
-    grades = judging.lay_together(pool, judges)
+    grades = pool_grading.lay_together(pool, judges)
     if grades["grade"].isna().all():
         raise UserError(
             "nobody graded any of the documents: give people's grades by benchmark=DIR, files of "
@@ -155,7 +153,7 @@ def grade_pool(
 
 
 def measure(
-    runs: Runs,
+    runs: SystemRuns,
     grades: pd.DataFrame,
     pool_facts: dict[str, Any],
     judges: dict[str, Any],

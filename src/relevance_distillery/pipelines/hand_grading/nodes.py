@@ -10,7 +10,6 @@ import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
@@ -21,7 +20,7 @@ from relevance_distillery.people.sampling import SAMPLE_COLUMNS
 from relevance_distillery.people.sheets import Sheet, make_sheet
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
-from relevance_distillery.scoring.grading_job import Grader
+from relevance_distillery.scoring.graders import Grader, GraderShelf
 
 logger = logging.getLogger(__name__)
 

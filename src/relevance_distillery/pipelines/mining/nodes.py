@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.candidates import gather
+from relevance_distillery.channels.candidates import choose_candidates as choose
+from relevance_distillery.channels.registry import ChannelSources, search_channels
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 
@@ -26,11 +27,41 @@ def build_bm25_index(passages: pd.DataFrame, parameters: MiningParameters) -> BM
     return BM25Channel.build(passages, parameters.language, k1=settings.k1, b=settings.b)
 
 
-def mine_candidates(
+def run_channels(
     queries: pd.DataFrame,
     passages: pd.DataFrame,
     index: BM25Channel,
     recorded: RecordedGrades,
+    parameters: MiningParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Ask every channel for its ranking of the passages.
+
+    Args:
+        queries: Schema `Queries`.
+        passages: Schema `Passages`.
+        index: BM25 over the passages.
+        recorded: Grades given before, for the channel `recorded`.
+        parameters: Which channels, how far down, seed.
+
+    Returns:
+        Runs (schema `Runs`) and counts of the channels.
+    """
+    sources = ChannelSources(
+        passages,
+        index,
+        recorded.grades,
+        depth=max(parameters.depth, parameters.bm25.depth),
+        random_passages=parameters.random_passages,
+        seed=parameters.seed,
+    )
+    return search_channels(queries, sources, parameters.channels)
+
+
+def choose_candidates(
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    runs: pd.DataFrame,
+    counts: dict[str, Any],
     parameters: MiningParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Choose the passages that are graded for each query.
@@ -38,22 +69,20 @@ def mine_candidates(
     Args:
         queries: Schema `Queries`.
         passages: Schema `Passages`.
-        index: BM25 over the passages.
-        recorded: Grades given before, for the channel `recorded`.
-        parameters: Channels, rank bands, seed.
+        runs: Schema `Runs`.
+        counts: Of the channels.
+        parameters: Rank bands, seed.
 
     Returns:
         Candidates (schema `Candidates`) and the mining report.
     """
-    candidates, report = gather(
+    candidates, report = choose(
         queries,
         passages,
-        index,
-        recorded.grades,
-        channels=parameters.channels,
+        runs,
+        counts,
         depth=parameters.bm25.depth,
         bands=parameters.bm25.as_bands(),
-        random_passages=parameters.random_passages,
         seed=parameters.seed,
     )
     logger.info(

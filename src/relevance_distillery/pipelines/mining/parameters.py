@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
-from relevance_distillery.channels.sampling import Band
+from relevance_distillery.channels.candidates import Band
+from relevance_distillery.channels.registry import ChannelName
 from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import StemmerLanguage
 
@@ -35,7 +34,9 @@ class BM25Parameters(StrictModel):
         0.75, ge=0, le=1, description="Length penalty; lower where long passages are good ones."
     )
     depth: int = Field(
-        100, ge=1, description="How far down a ranking is read; the tail band ends here."
+        100,
+        ge=1,
+        description="How far down a ranking is read for candidates; the tail band ends here.",
     )
     bands: tuple[BandParameters, ...] = Field(
         (
@@ -66,8 +67,14 @@ class BM25Parameters(StrictModel):
 class MiningParameters(StrictModel):
     """Everything about how candidates are found."""
 
-    channels: tuple[Literal["bm25", "random", "recorded"], ...] = Field(
+    channels: tuple[ChannelName, ...] = Field(
         ("bm25", "random"), min_length=1, description="Which ways of finding candidates to use."
+    )
+    depth: int = Field(
+        500,
+        ge=1,
+        description="How many passages of every ranking `channel_runs` keeps for a query, at "
+        "least `bm25.depth`; candidates are drawn from the first `bm25.depth` alone.",
     )
     language: StemmerLanguage = Field(
         "english", description="Stemmer of the index: ISO code or name; none for no stemming."

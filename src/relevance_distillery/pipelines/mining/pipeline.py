@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.mining.nodes import build_bm25_index, mine_candidates
+from relevance_distillery.pipelines.mining.nodes import (
+    build_bm25_index,
+    choose_candidates,
+    run_channels,
+)
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -19,10 +23,17 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 tags=["mining"],
             ),
             Node(
-                func=mine_candidates,
+                func=run_channels,
                 inputs=["queries", "passages", "bm25_index", "recorded_grades", "params:mining"],
+                outputs=["channel_runs", "channel_report"],
+                name="run_channels",
+                tags=["mining"],
+            ),
+            Node(
+                func=choose_candidates,
+                inputs=["queries", "passages", "channel_runs", "channel_report", "params:mining"],
                 outputs=["candidates", "mining_report"],
-                name="mine_candidates",
+                name="choose_candidates",
                 tags=["mining"],
             ),
         ]

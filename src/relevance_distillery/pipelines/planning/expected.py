@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.candidates import gather
+from relevance_distillery.channels.candidates import choose_candidates
+from relevance_distillery.channels.registry import ChannelSources, search_channels
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.prompted.llm import public_model
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
@@ -141,15 +142,22 @@ def stand_in_pairs(
     share = min(1.0, planning.sample_queries / (synthetic + logged))
     written = _stand_ins(sample, math.ceil(synthetic * share), synthesis)
     queries = pd.concat([real.head(math.ceil(logged * share)), written], ignore_index=True)
-    candidates, _ = gather(
-        queries,
+    sources = ChannelSources(
         sample,
         BM25Channel.build(sample, mining.language, k1=mining.bm25.k1, b=mining.bm25.b),
         pd.DataFrame(columns=["query_id", "document_id", "grade"]),
-        channels=channels,
+        depth=mining.bm25.depth,
+        random_passages=mining.random_passages,
+        seed=mining.seed,
+    )
+    runs, _ = search_channels(queries, sources, channels)
+    candidates, _ = choose_candidates(
+        queries,
+        sample,
+        runs,
+        {},
         depth=mining.bm25.depth,
         bands=mining.bm25.as_bands(),
-        random_passages=mining.random_passages,
         seed=mining.seed,
     )
     # Just above 1 even for a corpus of which all queries could be stood in for.

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.probing.hostile import Attacks, choose_pairs
 from relevance_distillery.evaluation.probing.robustness import as_lines, probe
@@ -18,6 +17,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
+from relevance_distillery.scoring.graders import GraderShelf
 
 logger = logging.getLogger(__name__)
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from kedro.io import DatasetError
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.datasets.given_pairs import GivenPairs
-from relevance_distillery.datasets.grader_shelf import GraderShelf
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.texts import TextSources
+from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.scoring.files import GivenPairs
+from relevance_distillery.scoring.graders import GraderShelf
 
 if TYPE_CHECKING:
     from relevance_distillery.labeler.inference import Labeler
@@ -174,7 +173,7 @@ def _by_shares(
 
     assert parameters.prior is not None
     shares = parse_shares(parameters.prior, labeler.scale)
-    source = pairs.open()
+    source = pairs.open("pairs=FILE,prior=…")
     logger.info("scoring up to %d of about %d pairs", parameters.most_pairs, source.rows)
     scores, probabilities = score_sample(
         labeler,
@@ -191,11 +190,9 @@ def _labeler(graders: GraderShelf, name: str) -> Labeler:
 
     try:
         found = graders.find(name)
-    except DatasetError as error:
-        if not isinstance(error.__cause__, UserError):
-            raise
+    except UserError as error:
         # The shelf knows graders as judges; this user typed labeler=.
-        said = str(error.__cause__).removeprefix(f"judge={name}: ")
+        said = str(error).removeprefix(f"judge={name}: ")
         raise UserError(f"labeler={name}: {said}") from error
     if not isinstance(found, Labeler):
         raise UserError(

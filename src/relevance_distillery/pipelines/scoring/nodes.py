@@ -1,36 +1,30 @@
-"""Pairs and a grader become a grading job, which the catalog carries out as it writes."""
+"""Steps of scoring: choose what grades, grade a file of pairs."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import ValidationError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.datasets.grader import AskedJudge
-from relevance_distillery.datasets.scored import ScoredFile
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.drift.verdict import not_known
-from relevance_distillery.evaluation.drift.watch import watch_over
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.kinds import KINDS, parse_judge
-from relevance_distillery.judges.registry import is_prepared, prepare_judge
-from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prompts import Prompt
-from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
-from relevance_distillery.scoring.grading_job import Grader, GradingJob, JudgeGrader, PairSource
+from relevance_distillery.scoring.files import GivenPairs, ScoringOutput
+from relevance_distillery.scoring.graders import Grader, JudgeGrader, NamedJudge
+
+if TYPE_CHECKING:
+    from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 
 
 def choose_grader(
-    grader: Grader | AskedJudge,
+    grader: Grader | NamedJudge,
     recorded: RecordedGrades,
     prompt: Prompt,
     labeling: dict[str, Any],
     scale: GradeScale,
 ) -> Grader:
-    """Prepare the judge that is asked for; a labeler is ready as it is.
+    """Prepare the judge that is named; a labeler is ready as it is.
 
     Args:
         grader: From the catalog.
@@ -43,8 +37,12 @@ def choose_grader(
     Returns:
         What grades the pairs; a judge's answers go through the ledger.
     """
-    if not isinstance(grader, AskedJudge):
+    if not isinstance(grader, NamedJudge):
         return grader
+    from relevance_distillery.judges.kinds import KINDS, parse_judge
+    from relevance_distillery.judges.registry import is_prepared, prepare_judge
+    from relevance_distillery.judges.sources import JudgeSources
+
     asked = parse_judge(grader.name)
     if KINDS[asked.kind].from_corpus:
         return grader.as_prepared()
@@ -62,6 +60,10 @@ def choose_grader(
 
 
 def _parameters(labeling: dict[str, Any], judge: str) -> LabelingParameters:
+    from pydantic import ValidationError
+
+    from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+
     try:
         return LabelingParameters.model_validate({**dict(labeling), "judge": judge})
     except ValidationError as error:
@@ -70,32 +72,30 @@ def _parameters(labeling: dict[str, Any], judge: str) -> LabelingParameters:
         raise UserError(f"labeling.{where}: {first['msg']}") from error
 
 
-def score_pairs(pairs: PairSource, grader: Grader, parameters: ScoringParameters) -> GradingJob:
-    """Say what is to be graded by whom.
-
-    Nothing is graded here: the file may be larger than memory, so grading happens shard by
-    shard while the dataset `scored` writes, which is also what can resume.
+def score_pairs(
+    pairs: GivenPairs, grader: Grader, output: ScoringOutput, parameters: ScoringParameters
+) -> tuple[Path, dict[str, Any]]:
+    """Grade every pair of a file, shard by shard, and compare the batch with training.
 
     Args:
         pairs: Columns query, text and, where there are any, title, heading, path, author,
             modified, query_id, document_id.
         grader: A labeler or a judge.
+        output: Where the graded pairs go.
         parameters: The group `scoring`.
 
     Returns:
-        The job; its rows are those of `pairs` with the columns grade, expected_grade,
-        confidence, probabilities.
+        The file with the rows of `pairs` and the columns grade, expected_grade, confidence,
+        probabilities; and how far the batch is from the labeler's training: verdict, line,
+        comparisons and more, see `evaluation.drift.verdict.compare`.
     """
+    from relevance_distillery.evaluation.drift.watch import watch_over
+    from relevance_distillery.labeler.inference import Labeler
+    from relevance_distillery.scoring.job import score_file
+
+    file = pairs.open()
     if isinstance(grader, Labeler):
         grader.batch_size = parameters.batch_size
-    watch = watch_over(grader, pairs.rows, parameters.drift, parameters.seed)
-    return GradingJob(source=pairs, grader=grader, watch=watch)
-
-
-def report_drift(scored: ScoredFile) -> dict[str, Any]:
-    """How far the batch is from the labeler's training, as it was found while grading.
-
-    Returns:
-        verdict, line, comparisons and more; see `evaluation.drift.verdict.compare`.
-    """
-    return scored.conclusion or not_known("the file was graded by another run; score it again")
+    watch = watch_over(grader, file.rows, parameters.drift, parameters.seed)
+    drift = score_file(file, grader, output, watch)
+    return output.path, drift

@@ -6,11 +6,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.scoring.nodes import (
-    choose_grader,
-    report_drift,
-    score_pairs,
-)
+from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -31,15 +27,9 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
             ),
             Node(
                 func=score_pairs,
-                inputs=["pairs", "ready_grader", "params:scoring"],
-                outputs="scored",
+                inputs=["pairs", "ready_grader", "scoring_output", "params:scoring"],
+                outputs=["scored", "drift"],
                 name="score_pairs",
-            ),
-            Node(
-                func=report_drift,
-                inputs="scored",
-                outputs="drift",
-                name="report_drift",
             ),
         ]
     )

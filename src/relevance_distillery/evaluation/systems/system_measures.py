@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.runs import Runs
+from relevance_distillery.evaluation.systems.system_runs import SystemRuns
 from relevance_distillery.grading import GradeScale
 
 Floats = NDArray[np.float64]
@@ -89,7 +89,10 @@ def _with_gains(name: str, measure: Any, scale: GradeScale) -> Measure:
 
 
 def per_query(
-    runs: Runs, grades: Mapping[str, Mapping[str, int]], measures: list[Measure], queries: list[str]
+    runs: SystemRuns,
+    grades: Mapping[str, Mapping[str, int]],
+    measures: list[Measure],
+    queries: list[str],
 ) -> Floats:
     """One value for each measure, system and query.
 
@@ -120,7 +123,7 @@ def per_query(
     return values
 
 
-def _rankings(runs: Runs, graded: Qrels) -> list[dict[str, dict[str, float]]]:
+def _rankings(runs: SystemRuns, graded: Qrels) -> list[dict[str, dict[str, float]]]:
     """By system, query and document: a score that falls by one with each rank."""
     kept = runs.ranked[runs.ranked["query_id"].isin(graded)]
     by_system: dict[str, dict[str, dict[str, float]]] = {name: {} for name in runs.systems}

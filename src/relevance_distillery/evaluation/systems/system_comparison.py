@@ -1,7 +1,8 @@
-"""What one would conclude about systems, and whether a machine's grades lead to the same."""
+"""Which systems differ significantly, and whether a machine's grades lead to the same."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,18 @@ from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 from relevance_distillery.evaluation.statistics.randomization import holm
-from relevance_distillery.evaluation.systems.estimates import Options, Values, powered
 from relevance_distillery.evaluation.systems.rank_correlation import CORRELATIONS, correlations
-from relevance_distillery.evaluation.systems.significance import (
-    PairwiseTests,
-    pairwise_tests,
-    survival,
-)
+from relevance_distillery.evaluation.systems.system_means import Options, Values, powered
 
 Floats = NDArray[np.float64]
 
 _SAME = 1e-12
 _ONE_SYSTEM = "one system only: there is no ranking"
 _NO_QUERY = "no query that people graded completely has grades of this judge"
+_CELLS = 4_000_000
+_MOST_SWAPS = 200_000
+_SWAPS_FOR_SMALLEST = 10
+"""The smallest p-value, times the number of pairs, stays this many times below the level."""
 
 
 def ranking(systems: tuple[str, ...], means: Floats) -> list[list[str]]:
@@ -69,30 +69,108 @@ def judged_like_people(values: Values, judge: str, options: Options) -> dict[str
     found |= {name: interval_json(limits[name], tied, loose) for name in CORRELATIONS}
     true = pairwise_tests(people, options.permutations, options.seed, options.level)
     seen = pairwise_tests(machine, options.permutations, options.seed, options.level)
-    found["conclusions"] = _survival_json(true, seen, options.level)
+    found["conclusions"] = survival(true, seen, options.level)
     return found
 
 
-def _survival_json(people: PairwiseTests, machine: PairwiseTests, level: float) -> dict[str, Any]:
-    found = survival(people, machine, level)
-    share: dict[str, Any] = {"survive_share": None, "flip_share": None}
-    if found.people:
-        share = {
-            "survive_share": number(found.survive / found.people),
-            "flip_share": number(found.flip / found.people),
-        }
-    else:
-        share["reason"] = "no difference is significant under people's grades"
-    return {
-        "pairs": found.pairs,
-        "people": found.people,
-        "machine": found.machine,
-        "survive": found.survive,
-        "flip": found.flip,
-        "lost": found.people - found.survive - found.flip,
-        "machine_alone": found.machine_alone,
+@dataclass(frozen=True)
+class PairwiseTests:
+    """Every pair of systems compared by query.
+
+    Attributes:
+        first, second: Numbers of the systems, shape (pairs,).
+        difference: Mean of the first minus mean of the second, shape (pairs,).
+        p: Two-sided p-values of the randomisation test, shape (pairs,).
+        p_holm: The same, corrected for the number of pairs (Holm, 1979).
+        swaps: How many random swaps were made.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    difference: Floats
+    p: Floats
+    p_holm: Floats
+    swaps: int
+
+    def significant(self, level: float = 0.95) -> NDArray[np.bool_]:
+        """Pairs whose corrected p-value is below 1 − level, shape (pairs,)."""
+        return self.p_holm < 1.0 - level
+
+
+def pairwise_tests(
+    values: Floats, permutations: int = 2000, seed: int = 0, level: float = 0.95
+) -> PairwiseTests:
+    """Paired randomisation test with queries as units, for every pair of systems.
+
+    Under the null hypothesis it does not matter which of two systems has which value of a query
+    (Smucker, Allan and Carterette, 2007). All pairs see the same swaps.
+
+    Args:
+        values: A measure, shape (systems, queries), no nan.
+        permutations: Random swaps; more are made where Holm's correction for the number of
+            pairs could otherwise never find anything.
+        seed: Of the swaps.
+        level: What corrected p-values will be compared with is 1 − level.
+    """
+    systems, queries = values.shape
+    first, second = np.triu_indices(systems, 1)
+    apart = values[first] - values[second]
+    needed = int(np.ceil(_SWAPS_FOR_SMALLEST * len(first) / (1.0 - level)))
+    swaps = min(max(permutations, needed), max(_MOST_SWAPS, permutations))
+    observed = np.abs(apart.sum(1))
+    as_large = np.zeros(len(first), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    step = max(1, _CELLS // max(1, len(first), queries))
+    for start in range(0, swaps, step):
+        rows = min(step, swaps - start)
+        signs = rng.integers(2, size=(queries, rows)) * 2.0 - 1.0
+        as_large += (np.abs(apart @ signs) >= observed[:, None] - 1e-12).sum(1)
+    p = ((as_large + 1.0) / (swaps + 1.0)).astype(np.float64)
+    corrected = holm({f"{pair:08d}": float(value) for pair, value in enumerate(p)})
+    return PairwiseTests(
+        first=first.astype(np.int64),
+        second=second.astype(np.int64),
+        difference=apart.mean(1) if queries else np.full(len(first), np.nan),
+        p=p,
+        p_holm=np.array([corrected[f"{pair:08d}"] for pair in range(len(p))]),
+        swaps=swaps,
+    )
+
+
+def survival(people: PairwiseTests, machine: PairwiseTests, level: float) -> dict[str, Any]:
+    """What becomes of conclusions drawn from people's grades.
+
+    Args:
+        people: Tests by people's grades.
+        machine: Tests of the same measure by the machine's grades.
+        level: A pair is significant below 1 − level.
+
+    Returns:
+        pairs (of systems), people and machine (significant by either's grades), survive and flip
+        (significant by both, with the same sign and with opposite ones), lost (by people's
+        alone), machine_alone, swaps, and the shares of survive and flip among people's; `reason`
+        where these are null.
+    """
+    true, found = people.significant(level), machine.significant(level)
+    same = np.sign(people.difference) == np.sign(machine.difference)
+    counts: dict[str, Any] = {
+        "pairs": len(true),
+        "people": int(true.sum()),
+        "machine": int(found.sum()),
+        "survive": int((true & found & same).sum()),
+        "flip": int((true & found & ~same).sum()),
+        "lost": int((true & ~found).sum()),
+        "machine_alone": int((found & ~true).sum()),
         "swaps": people.swaps,
-    } | share
+        "survive_share": None,
+        "flip_share": None,
+    }
+    if not counts["people"]:
+        return counts | {"reason": "no difference is significant under people's grades"}
+    return counts | {
+        "survive_share": number(counts["survive"] / counts["people"]),
+        "flip_share": number(counts["flip"] / counts["people"]),
+    }
 
 
 def basis_of(values: Values) -> tuple[str, str]:

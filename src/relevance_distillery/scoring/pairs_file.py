@@ -9,20 +9,19 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from kedro.io import AbstractDataset
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler.inference import SHARD_ROWS
-from relevance_distillery.scoring.grading_job import GRADE_COLUMNS, PairShard
+from relevance_distillery.scoring.graders import GRADE_COLUMNS
+from relevance_distillery.scoring.shards import PairShard, suffix_of
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 _NEEDED = ("query", "text")
 _READ = (
     "query",
@@ -37,18 +36,6 @@ _READ = (
     "passage_id",
 )
 _LONGEST_FIELD = 64 * 1024 * 1024
-
-
-def suffix_of(path: Path) -> str:
-    """The kind of a file of pairs, one of SUFFIXES.
-
-    Raises:
-        UserError: It is none of them.
-    """
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if path.name.lower().endswith(suffix):
-            return suffix
-    raise UserError(f"{path}: give a file that ends with {', '.join(SUFFIXES)}")
 
 
 class PairsFile:
@@ -94,8 +81,11 @@ class PairsFile:
         else:
             self.rows = lines - (1 if self.kind.startswith(".csv") else 0)
 
-    def shards(self, start: int = 0) -> Iterator[PairShard]:
-        """Shards of 2,048 rows from number `start` on; the last one may be shorter.
+    def shards(self, skip: Container[int] = frozenset()) -> Iterator[PairShard]:
+        """Shards of 2,048 rows; the last one may be shorter.
+
+        Args:
+            skip: Numbers of shards that are passed over.
 
         Raises:
             UserError: A row cannot be read; the message names it.
@@ -109,7 +99,7 @@ class PairsFile:
         first = 1
         for number, rows in enumerate(tables):
             size = rows.num_rows if isinstance(rows, pa.Table) else len(rows)
-            if number >= start:
+            if number not in skip:
                 yield PairShard(number, first, _texts(rows), rows)
             first += size
 
@@ -145,7 +135,7 @@ class PairsFile:
                 if len(row) != len(names):
                     raise UserError(
                         f"{self.path}: line {reader.line_num} has {len(row)} fields, the header "
-                        f"{len(names)}; mend the line"
+                        f"{len(names)}; correct the line"
                     )
                 rows.append(row)
                 if len(rows) == SHARD_ROWS:
@@ -163,9 +153,11 @@ class PairsFile:
                 try:
                     row = json.loads(line)
                 except ValueError as error:
-                    raise UserError(f"{self.path}: line {number} is not JSON; mend it") from error
+                    raise UserError(
+                        f"{self.path}: line {number} is not JSON; correct it"
+                    ) from error
                 if not isinstance(row, dict):
-                    raise UserError(f"{self.path}: line {number} is no JSON object; mend it")
+                    raise UserError(f"{self.path}: line {number} is no JSON object; correct it")
                 missing = [column for column in _NEEDED if column not in row]
                 if missing:
                     raise UserError(f"{self.path}: line {number} lacks {', '.join(missing)}")
@@ -214,40 +206,6 @@ class PairsFile:
                 lines += block.count(b"\n")
                 last = block
         return digest.hexdigest(), lines + (not last.endswith(b"\n"))
-
-
-class PairsDataset(AbstractDataset[None, PairsFile]):
-    """The file of pairs that `pairs=FILE` names.
-
-    Example:
-        ```yaml
-        pairs:
-          type: relevance_distillery.datasets.pairs.PairsDataset
-          filepath: ${runtime_params:pairs, null}
-        ```
-    """
-
-    def __init__(self, *, filepath: str | None, metadata: dict[str, Any] | None = None) -> None:
-        """See the example; without a file it exists, but loading says what to give."""
-        self._filepath = filepath
-        self.metadata = metadata
-
-    def load(self) -> PairsFile:
-        """The file, looked at but not read."""
-        if self._filepath is None:
-            raise UserError('give a file of pairs: --params="pairs=FILE,scored=FILE"')
-        return PairsFile(Path(str(self._filepath)).expanduser())
-
-    def save(self, data: None) -> None:
-        """Pairs are given, never made."""
-        raise UserError("pairs are read only")
-
-    def _exists(self) -> bool:
-        # What is missing is said better on loading.
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
 
 
 def _string_table(names: list[str], rows: list[list[str]]) -> pa.Table:

@@ -9,11 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.statistics.numbers import number
-from relevance_distillery.evaluation.systems.conclusions import differences, judged_like_people
-from relevance_distillery.evaluation.systems.estimates import Options, Values, system_json
-from relevance_distillery.evaluation.systems.measures import Measure, as_qrels, per_query
-from relevance_distillery.evaluation.systems.pool import KEY, complete_queries, judged_share
-from relevance_distillery.evaluation.systems.runs import Runs, reordered
+from relevance_distillery.evaluation.systems.pooling import KEY, complete_queries, judged_share
+from relevance_distillery.evaluation.systems.system_comparison import (
+    differences,
+    judged_like_people,
+)
+from relevance_distillery.evaluation.systems.system_means import Options, Values, system_json
+from relevance_distillery.evaluation.systems.system_measures import Measure, as_qrels, per_query
+from relevance_distillery.evaluation.systems.system_runs import SystemRuns, reordered
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +27,7 @@ _MANY_UNGRADED = 0.05
 
 
 def measure_systems(
-    runs: Runs,
+    runs: SystemRuns,
     grades: pd.DataFrame,
     judges: list[str],
     measures: list[Measure],
@@ -80,7 +83,7 @@ def measure_systems(
 
 
 def _values(
-    runs: Runs,
+    runs: SystemRuns,
     grades: pd.DataFrame,
     judges: list[str],
     measures: list[Measure],
@@ -144,7 +147,7 @@ def _pool_facts(pool: pd.DataFrame, judges: list[str], depth: int) -> dict[str, 
 
 
 def _systems(
-    runs: Runs,
+    runs: SystemRuns,
     grades: pd.DataFrame,
     by_measure: dict[str, Values],
     measures: list[Measure],
@@ -170,7 +173,7 @@ def _systems(
 
 
 def _tie_ranges(
-    runs: Runs, grades: pd.DataFrame, measures: list[Measure], queries: list[str]
+    runs: SystemRuns, grades: pd.DataFrame, measures: list[Measure], queries: list[str]
 ) -> dict[str, dict[str, Any]]:
     """By system and measure the lowest and highest mean that any order of ties gives."""
     tied = runs.ranked.duplicated(["system", "query_id", "level"], keep=False)
@@ -178,7 +181,7 @@ def _tie_ranges(
     if not systems:
         return {}
     kept = runs.ranked[runs.ranked["system"].isin(systems)].reset_index(drop=True)
-    some = Runs(kept, systems, runs.facts)
+    some = SystemRuns(kept, systems, runs.facts)
     graded = kept.merge(grades[[*KEY, "mixed_grade"]], on=KEY, how="left")["mixed_grade"]
     qrels = as_qrels(grades, "mixed_grade")
     worst, best = (

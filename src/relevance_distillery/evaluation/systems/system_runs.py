@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.identifiers import normalised
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.run_files import RunRows, read_run_file
 
@@ -17,7 +19,7 @@ _NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")
 
 
 @dataclass(frozen=True)
-class Runs:
+class SystemRuns:
     """Ranked documents of several systems.
 
     Attributes:
@@ -31,13 +33,13 @@ class Runs:
     systems: tuple[str, ...]
     facts: dict[str, dict[str, object]]
 
-    def only(self, queries: set[str]) -> Runs:
+    def only(self, queries: set[str]) -> SystemRuns:
         """The same runs for some queries."""
         kept = self.ranked["query_id"].isin(queries)
-        return Runs(self.ranked[kept].reset_index(drop=True), self.systems, self.facts)
+        return replace(self, ranked=self.ranked[kept].reset_index(drop=True))
 
 
-def read_runs(locations: str | Path | None) -> Runs:
+def read_runs(locations: str | Path | None) -> SystemRuns:
     """Read the runs of one or several systems.
 
     Args:
@@ -66,7 +68,7 @@ def read_runs(locations: str | Path | None) -> Runs:
             "tags": sorted(rows.tags)[:5],
         }
     columns = ["system", "query_id", "document_id", "rank", "level"]
-    return Runs(pd.concat(parts, ignore_index=True)[columns], tuple(files), facts)
+    return SystemRuns(pd.concat(parts, ignore_index=True)[columns], tuple(files), facts)
 
 
 def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
@@ -101,7 +103,49 @@ def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
     return ordered.drop(columns="score"), len(table) - len(kept)
 
 
-def reordered(runs: Runs, grades: pd.Series, best: bool) -> Runs:
+def match_ids(
+    runs: SystemRuns, queries: Iterable[str], documents: Iterable[str]
+) -> tuple[SystemRuns, bool]:
+    """Runs with the ids that are known.
+
+    Ids are compared as text. Only where more rows name something known when decimals and leading
+    zeros do not count (7.0 and 007 are 7) are they read like that, for the whole column.
+
+    Args:
+        runs: The systems' rankings.
+        queries: Known query ids.
+        documents: Known document ids; none where it is not known which there are.
+
+    Returns:
+        The runs, and whether ids were read as numbers.
+    """
+    ranked, changed = runs.ranked.copy(), False
+    for column, known in (("query_id", set(queries)), ("document_id", set(documents))):
+        read = _read_as_numbers(ranked[column], known)
+        if read is not None:
+            ranked[column], changed = read, True
+    return (replace(runs, ranked=ranked), True) if changed else (runs, False)
+
+
+def _read_as_numbers(ids: pd.Series, known: set[str]) -> pd.Series | None:
+    """The ids under their known names; None where that finds no more, or two would be one."""
+    plain = ids.isin(known)
+    if not known or plain.all():
+        return None
+    by_number: dict[str, str] = {}
+    for name in sorted(known):
+        if by_number.setdefault(normalised(name), name) != name:
+            return None
+    distinct = {name: normalised(name) for name in ids.unique()}
+    if len(set(distinct.values())) < len(distinct):
+        return None
+    found = ids.map({name: by_number.get(key) for name, key in distinct.items()})
+    if found.notna().sum() <= plain.sum():
+        return None
+    return found.where(found.notna(), ids).astype(ids.dtype)
+
+
+def reordered(runs: SystemRuns, grades: pd.Series, best: bool) -> SystemRuns:
     """The runs with tied documents in another order, to see what the order of ties decides.
 
     Args:
@@ -116,7 +160,7 @@ def reordered(runs: Runs, grades: pd.Series, best: bool) -> Runs:
     )
     order = keys.sort_values(["system", "query", "level", "grade"], kind="stable").index
     ranked = runs.ranked.loc[order].assign(rank=runs.ranked["rank"].to_numpy())
-    return Runs(ranked.reset_index(drop=True), runs.systems, runs.facts)
+    return replace(runs, ranked=ranked.reset_index(drop=True))
 
 
 def _counted_from_one(steps: np.ndarray, same_query: np.ndarray) -> np.ndarray:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from relevance_distillery.evaluation.systems.runs import Runs
+from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.evaluation.systems.system_runs import SystemRuns
 
 KEY = ["query_id", "document_id"]
 
 
-def make_pool(runs: Runs, depth: int) -> pd.DataFrame:
+def make_pool(runs: SystemRuns, depth: int) -> pd.DataFrame:
     """Union of the first documents of all systems.
 
     Args:
@@ -39,7 +40,7 @@ def complete_queries(pool: pd.DataFrame, graded: pd.Series) -> list[str]:
     return [str(query) for query in whole.index[whole]]
 
 
-def judged_share(runs: Runs, depth: int, graded: pd.DataFrame) -> dict[str, float]:
+def judged_share(runs: SystemRuns, depth: int, graded: pd.DataFrame) -> dict[str, float]:
     """Share of each system's first documents that were graded (judged@k).
 
     Args:
@@ -54,3 +55,32 @@ def judged_share(runs: Runs, depth: int, graded: pd.DataFrame) -> dict[str, floa
     known = first.merge(graded[KEY].assign(known=True), on=KEY, how="left")["known"].notna()
     shares = known.groupby(first["system"].to_numpy()).mean()
     return {system: float(shares[system]) for system in runs.systems if system in shares}
+
+
+def with_people(pool: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
+    """The pool and what people graded of its queries.
+
+    Args:
+        pool: From `make_pool`.
+        benchmark: Grades that people did not give are not used.
+
+    Returns:
+        Columns query_id, document_id, pooled, best_rank and systems (missing outside the pool),
+        human (missing where there is none).
+    """
+    graded = benchmark.judgments[benchmark.judgments["annotator"] == ""]
+    if not benchmark.human:
+        graded = graded.iloc[:0]
+    graded = graded[graded["query_id"].isin(set(pool["query_id"]))]
+    graded = graded[[*KEY, "grade"]].rename(columns={"grade": "human"})
+    table = pool.assign(pooled=True).merge(graded, on=KEY, how="outer", sort=False)
+    order = table["query_id"].map(
+        {name: place for place, name in enumerate(pool["query_id"].unique())}
+    )
+    table = table.assign(order=order).sort_values(
+        ["order", "best_rank"], kind="stable", na_position="last", ignore_index=True
+    )
+    table["pooled"] = table["pooled"].eq(True)
+    for column in ("best_rank", "systems", "human"):
+        table[column] = table[column].astype("Int64")
+    return table[[*KEY, "pooled", "best_rank", "systems", "human"]]

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.datasets.pairs import PairsDataset
-from relevance_distillery.datasets.scored import ScoredDataset
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.pipelines.scoring.nodes import report_drift, score_pairs
+from relevance_distillery.pipelines.scoring.nodes import score_pairs
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
+from relevance_distillery.scoring.files import GivenPairs, ScoringOutput
 
 # Fewer texts are read than there are pairs, so that it matters which.
 PARAMETERS = ScoringParameters(drift={"sample": 3000})
@@ -65,7 +64,5 @@ if __name__ == "__main__":
     if folder:
         grader = SlowLabeler.load(folder[0])
         grader.seconds = float(seconds)
-    job = score_pairs(PairsDataset(filepath=pairs).load(), grader, PARAMETERS)
-    dataset = ScoredDataset(filepath=scored)
-    dataset.save(job)
-    Path(f"{log}.drift").write_text(json.dumps(report_drift(dataset.load())))
+    _, drift = score_pairs(GivenPairs(pairs), grader, ScoringOutput(scored), PARAMETERS)
+    Path(f"{log}.drift").write_text(json.dumps(drift))

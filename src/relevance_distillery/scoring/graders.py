@@ -1,0 +1,187 @@
+"""What grades a file of pairs: a registered labeler, or a judge whose answers are remembered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
+from relevance_distillery.io.versions import newest_version
+
+if TYPE_CHECKING:
+    from relevance_distillery.judges.base import Judge
+    from relevance_distillery.judges.ledger.ledger import Ledger
+
+CHAMPION = "champion"
+GRADE_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities")
+
+
+class Grader(Protocol):
+    """A labeler, or a judge as `JudgeGrader`.
+
+    Attributes:
+        name: For people.
+        digest: Changes with anything that could change a grade.
+    """
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        ...
+
+    digest: str
+
+    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Columns grade, expected_grade, confidence, probabilities (and failure for judges)."""
+        ...
+
+
+class JudgeGrader:
+    """A judge as a grader of files.
+
+    Its answers go through the ledger, so that a scoring that was stopped pays for nothing
+    twice, and neither does one that grades what was labelled before.
+    """
+
+    def __init__(self, judge: Judge, ledger: Ledger) -> None:
+        self.judge, self._ledger = judge, ledger
+        self.name = judge.name
+        self.digest = f"{judge.name}/{judge.model}/{judge.prompt_hash}/{judge.scale.digest}"
+
+    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Grade pairs; see `Grader`. Ids that are missing are taken as empty.
+
+        Raises:
+            UserError: The ledger cannot be read or written, or another run uses it.
+        """
+        from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
+        from relevance_distillery.judges.labeling import run_labeling
+
+        asked = pd.DataFrame(index=pairs.index)
+        for column in PAIR_COLUMNS:
+            if column in ("is_seed", "in_seed_document"):
+                asked[column] = False
+            else:
+                asked[column] = pairs[column] if column in pairs.columns else ""
+        # A file may hold a pair twice, or no ids at all: the row tells pairs apart.
+        asked["passage_id"] = [str(row) for row in range(len(asked))]
+        result = run_labeling(asked, self.judge, self._ledger, quiet=True)
+        rows: list[tuple[Any, ...]] = [(None, None, None, None, "")] * len(asked)
+        labels, failures = result.labels, result.failures
+        for place, grade, chances in zip(
+            labels["passage_id"], labels["grade"], labels["probabilities"], strict=True
+        ):
+            rows[int(place)] = self._row(int(grade), chances)
+        for place, status, reason in zip(
+            failures["passage_id"], failures["status"], failures["reason"], strict=True
+        ):
+            rows[int(place)] = (None, None, None, None, f"{status}: {reason}")
+        return pd.DataFrame(rows, index=pairs.index, columns=[*GRADE_COLUMNS, "failure"])
+
+    def _row(self, grade: int, chances: np.ndarray | None) -> tuple[Any, ...]:
+        if chances is None:
+            return grade, float(grade), None, None, ""
+        probabilities = np.round(chances, 6)
+        scale = self.judge.scale
+        place = int(scale.positions([grade])[0])
+        expected = round(float(probabilities @ scale.values), 6)
+        return grade, expected, float(probabilities[place]), probabilities.tolist(), ""
+
+
+@dataclass(frozen=True)
+class NamedJudge:
+    """A judge by name; `pipelines.scoring.nodes.choose_grader` prepares it.
+
+    Attributes:
+        name: `KIND` or `KIND:MODEL`.
+        state: The newest stored state, of any judge; None where none was prepared.
+        ledger: What its answers go through.
+        scale: The grades to give.
+    """
+
+    name: str
+    state: dict[str, Any] | None
+    ledger: Ledger
+    scale: GradeScale
+
+    def as_prepared(self) -> Grader:
+        """The judge as `kedro run --pipeline=label` prepared it.
+
+        Raises:
+            UserError: It was not prepared, or for another scale.
+        """
+        from relevance_distillery.judges.registry import restore_judge
+
+        if self.state is None:
+            raise UserError(
+                f"judge={self.name}: it was not prepared yet; run kedro run --pipeline=label "
+                f'--params="judge={self.name}"'
+            )
+        judge = restore_judge(self.name, self.state, self.scale, ledger=self.ledger)
+        return JudgeGrader(judge, self.ledger)
+
+
+@dataclass(frozen=True)
+class GraderShelf:
+    """Every grader that `score` takes, made when it is asked for.
+
+    Attributes:
+        registered_name: Name of the labeler in the registry.
+        judge_state: The versioned file that prepared judges are read from.
+        ledger: The label ledger's file, which a judge's answers go through.
+        scale: The judge's grade scale, as in globals; the default scale when None.
+    """
+
+    registered_name: str
+    judge_state: str
+    ledger: str
+    scale: dict[str, Any] | None = field(default=None)
+
+    def find(self, name: str) -> Grader | NamedJudge:
+        """A labeler that is ready, or a judge's name with what is needed to prepare it.
+
+        Args:
+            name: `champion`, `challenger` or another alias, a version number, a labeler's
+                folder, or a judge's name (`KIND` or `KIND:MODEL`).
+
+        Raises:
+            UserError: No such labeler or judge.
+        """
+        from relevance_distillery.judges.kinds import JUDGES, parse_judge
+        from relevance_distillery.labeler.inference import Labeler
+
+        folder = Path(name).expanduser()
+        if (folder / "labeler.json").is_file():
+            return Labeler.load(folder)
+        if name.partition(":")[0] in JUDGES:
+            from relevance_distillery.judges.ledger.ledger import Ledger
+
+            scale = DEFAULT_SCALE if not self.scale else GradeScale.model_validate(self.scale)
+            ledger = Ledger(Path(self.ledger))
+            return NamedJudge(str(parse_judge(name)), self._stored_state(), ledger, scale)
+        from relevance_distillery.labeler import flavor
+
+        if name.isdigit() or name == CHAMPION or flavor.get_alias(self.registered_name, name):
+            return Labeler.load(flavor.load_registered(self.registered_name, name))
+        raise UserError(
+            f"judge={name}: neither a judge ({', '.join(JUDGES)}, or KIND:MODEL) nor an alias or "
+            f"version of {self.registered_name} nor a labeler's folder"
+        )
+
+    def _stored_state(self) -> dict[str, Any] | None:
+        newest = newest_version(Path(self.judge_state))
+        if not newest.is_file():
+            return None
+        state: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
+        return state
+
+
+def find_grader(judge: str = CHAMPION, **shelf: Any) -> Grader | NamedJudge:
+    """The grader that `judge=NAME` names; further arguments as of `GraderShelf`."""
+    return GraderShelf(**shelf).find(str(judge))

@@ -1,0 +1,131 @@
+"""Grade a file of pairs: what an interrupted run left is kept, the rest is graded and joined."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.scoring.executors import Executor, local
+from relevance_distillery.scoring.files import ScoringOutput
+from relevance_distillery.scoring.graders import Grader
+from relevance_distillery.scoring.pairs_file import PairsFile
+from relevance_distillery.scoring.parts import ScoredParts
+from relevance_distillery.scoring.shards import Unwatched, Watch, grade_shard
+
+logger = logging.getLogger(__name__)
+_LISTED = 10
+_LOG_EVERY = 60.0
+
+
+def score_file(
+    pairs: PairsFile,
+    grader: Grader,
+    output: ScoringOutput,
+    watch: Watch | None = None,
+    executor: Executor = local,
+) -> dict[str, Any]:
+    """Write the same rows, in order, with their grades.
+
+    Every shard of 2,048 rows becomes a part in `FILE.parts/`, beside a manifest of input and
+    grader. A run that was killed is resumed with the shards that have no part yet, whichever
+    these are; the joined file appears under its name only when it is complete.
+
+    Args:
+        pairs: Columns query, text and, where there are any, title, heading, path, author,
+            modified, query_id, document_id.
+        grader: A labeler or a judge.
+        output: Where graded pairs go, and qrels if any are wanted.
+        watch: Follows the shards; their order says nothing.
+        executor: Grades the shards that are missing.
+
+    Returns:
+        What the watch concludes.
+
+    Raises:
+        UserError: Bad names or columns, or not one pair could be graded.
+    """
+    path, qrels = output.path, output.qrels_path(pairs)
+    watch = watch or Unwatched()
+    parts = ScoredParts(path, pairs, grader)
+    finished = parts.finished()
+    before = sum(fact["rows"] for fact in parts.facts())
+    if finished:
+        logger.info("resuming: %d of %d parts are done", len(finished), parts.expected)
+    started = time.perf_counter()
+    with _Progress(pairs.rows, before) as progress:
+        for graded in executor(partial(grade_shard, grader), pairs.shards(skip=finished)):
+            parts.write(graded, watch.observe(graded))
+            progress.advance(len(graded.grades))
+    seconds = max(time.perf_counter() - started, 1e-9)
+    facts = parts.facts()
+    total = sum(fact["rows"] for fact in facts)
+    failures = {row: why for fact in facts for row, why in fact["failures"].items()}
+    if total and len(failures) == total:
+        raise UserError(
+            f"{pairs.name}: none of {total} pairs could be graded, the first because: "
+            f"{next(iter(failures.values()))}"
+        )
+    if qrels is not None:
+        parts.write_qrels(qrels)
+    conclusion = watch.conclude([fact["watch"] for fact in facts])
+    parts.join()
+    if failures:
+        listed = [f"row {row}: {why}" for row, why in list(failures.items())[:_LISTED]]
+        more = "; …" if len(failures) > _LISTED else ""
+        logger.warning(
+            "%d of %d pairs got no grade: %s%s", len(failures), total, "; ".join(listed), more
+        )
+    if "line" in conclusion:
+        logger.info("%s", conclusion["line"])
+    fresh = total - before
+    resumed = f" ({before} more from before the interruption)" if before else ""
+    logger.info(
+        "scored %d pairs%s in %.1f s, %.1f pairs/s → %s",
+        fresh,
+        resumed,
+        seconds,
+        fresh / seconds,
+        path,
+    )
+    return conclusion
+
+
+class _Progress:
+    """A bar with pairs/s and time left on a terminal, a line a minute without one."""
+
+    def __init__(self, total: int, before: int) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=total, initial=before, desc="scoring", unit=" pairs", disable=not self._terminal
+        )
+        self._total, self._before, self._fresh = total, before, 0
+        self._start = self._logged = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def advance(self, pairs: int) -> None:
+        """Count pairs that were just graded."""
+        self._fresh += pairs
+        self._bar.update(pairs)
+        now = time.monotonic()
+        if not self._terminal and now - self._logged >= _LOG_EVERY:
+            self._logged = now
+            rate = self._fresh / (now - self._start)
+            done = self._before + self._fresh
+            logger.info(
+                "scored %d of about %d pairs, %.1f pairs/s, %.0f min left",
+                done,
+                self._total,
+                rate,
+                max(self._total - done, 0) / rate / 60,
+            )

@@ -1,0 +1,115 @@
+"""Shards of a file of pairs: each is graded for itself, so their order changes no grade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
+
+
+def suffix_of(path: Path) -> str:
+    """The kind of a file of pairs, one of SUFFIXES.
+
+    Raises:
+        UserError: It is none of them.
+    """
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return suffix
+    raise UserError(f"{path}: give a file that ends with {', '.join(SUFFIXES)}")
+
+
+@dataclass(frozen=True)
+class PairShard:
+    """Some rows of a file of pairs.
+
+    Attributes:
+        number: 0 for the first shard.
+        first_row: Row of its first pair in the file, counted from 1.
+        texts: Columns query and text and those of title, heading, path, author, modified,
+            query_id, document_id, passage_id that the file has; all text.
+        rows: The rows as they came, for writing out again.
+    """
+
+    number: int
+    first_row: int
+    texts: pd.DataFrame
+    rows: Any
+
+
+@dataclass(frozen=True)
+class GradedShard:
+    """A shard with its grades.
+
+    Attributes:
+        shard: What was graded.
+        grades: Columns GRADE_COLUMNS, a row a pair; without a grade where there is a failure.
+        failures: Reason by row of the file, counted from 1.
+    """
+
+    shard: PairShard
+    grades: pd.DataFrame
+    failures: dict[int, str]
+
+
+def grade_shard(grader: Grader, shard: PairShard) -> GradedShard:
+    """Grade one shard.
+
+    A row with an empty query, or with neither title nor text, gets no grade and a reason.
+    """
+    texts = shard.texts
+    empty_query = texts["query"].str.strip() == ""
+    empty_passage = texts["text"].str.strip() == ""
+    if "title" in texts.columns:
+        empty_passage &= texts["title"].str.strip() == ""
+    failures: dict[int, str] = {}
+    for reason, rows in (
+        ("empty query", empty_query),
+        ("neither title nor text", empty_passage & ~empty_query),
+    ):
+        for row in np.flatnonzero(rows.to_numpy()):
+            failures[shard.first_row + int(row)] = reason
+    graded = grader.grade(texts[~(empty_query | empty_passage)])
+    if "failure" in graded.columns:
+        reasons = graded.pop("failure")
+        for place, reason in reasons[reasons != ""].items():
+            failures[shard.first_row + int(str(place))] = str(reason)
+    grades = graded.reindex(texts.index)[list(GRADE_COLUMNS)]
+    grades["grade"] = grades["grade"].astype("Int64")
+    return GradedShard(shard, grades, dict(sorted(failures.items())))
+
+
+class Watch(Protocol):
+    """Follows a scoring: counts each shard, concludes at the end."""
+
+    def observe(self, graded: GradedShard) -> dict[str, Any]:
+        """What is kept of a shard, as plain JSON; the same for a resumed scoring."""
+        ...
+
+    def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The conclusion from all shards, in their order; its `line` is for people."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unwatched:
+    """Counts nothing and concludes what it was given."""
+
+    conclusion: dict[str, Any] = field(default_factory=dict)
+
+    def observe(self, graded: GradedShard) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What it was given."""
+        return self.conclusion
