@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.spatial.distance import jensenshannon
 
-from relevance_distillery.evaluation.drift.chance import Chance
-from relevance_distillery.evaluation.drift.comparisons import COMPARISONS
-from relevance_distillery.evaluation.drift.measures import (
+from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics, merge
+from relevance_distillery.evaluation.drift.comparisons import (
+    COMPARISONS,
     jensen_shannon,
     ratio,
     stability_index,
 )
-from relevance_distillery.evaluation.drift.settings import DriftSettings, Limits
-from relevance_distillery.evaluation.drift.statistics import BatchStatistics, merge
-from relevance_distillery.evaluation.drift.verdict import compare, not_known
+from relevance_distillery.evaluation.drift.drift_report import (
+    compare,
+    draw_without_drift,
+    not_known,
+)
+from relevance_distillery.evaluation.drift.drift_settings import DriftSettings, Limits
 from relevance_distillery.labeler.profile import HeldOut, TrainingProfile
 from relevance_distillery.labeler.tallies import FIELDS, Tally
 
@@ -192,9 +195,8 @@ def test_chance_is_wider_for_few_queries_than_for_many() -> None:
 
 def test_a_drawn_batch_has_no_more_pairs_and_no_more_queries() -> None:
     held_out = {n: np.array(rows, float) for n, rows in PROFILE.held_out.tallies.items()}
-    chance = Chance(held_out, 50, 0)
     for queries, each, drawn in ((200, 1, 25), (20, 50, 20)):
-        batch, reference = chance.draws(_batch(queries, each, 0), texts=False)
+        batch, reference = draw_without_drift(held_out, queries, queries * each, 50, 0)
         assert batch["pairs"].ravel().tolist() == [drawn * 8.0] * 50
         assert reference["pairs"].ravel().tolist() == [800.0] * 50
 

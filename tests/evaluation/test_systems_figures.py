@@ -135,7 +135,7 @@ def test_unknown_measures_are_refused() -> None:
     for name in ("nonsense", "nDCG@ten", "RBP(rel=2)"):
         with pytest.raises(UserError, match="no measure that can be computed here"):
             parse_measures([name], DEFAULT_SCALE)
-    with pytest.raises(UserError, match="stands there twice"):
+    with pytest.raises(UserError, match="is given twice"):
         parse_measures(["AP(rel=R)", "AP(rel=2)"], DEFAULT_SCALE)
 
 

@@ -123,9 +123,9 @@ class BM25Channel:
         Raises:
             ValueError: A passage is not in the index.
         """
-        strangers = [name for name in passage_ids if name not in self._positions]
-        if strangers:
-            raise ValueError(f"{len(strangers)} passages are not in the index: {strangers[:3]}")
+        unknown = [name for name in passage_ids if name not in self._positions]
+        if unknown:
+            raise ValueError(f"{len(unknown)} passages are not in the index: {unknown[:3]}")
         rows = np.array([self._positions[name] for name in passage_ids], dtype=np.int64)
         return self._all_scores(query)[rows].astype(np.float64)
 
@@ -181,7 +181,7 @@ def _bm25s() -> Any:
 
 
 def read_facts(folder: Path) -> dict:
-    """The facts written beside a saved index.
+    """The facts of a saved index.
 
     Raises:
         OSError: There is no saved index in the folder.

@@ -1,6 +1,6 @@
 """Retrieval channels by name: what `mining.channels` chooses from.
 
-A new channel is a file beside this one and an entry in `CHANNELS`.
+A new channel is a file in this package and an entry in `CHANNELS` and `ChannelName`.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class ScoredParts:
         """TREC qrels; a document that occurs twice for a query gets its best grade.
 
         Raises:
-            UserError: An id cannot stand in qrels.
+            UserError: An id is empty or has blanks.
         """
         # On disk, since the pairs of a large file do not fit in memory.
         store = self.folder / "qrels.sqlite"

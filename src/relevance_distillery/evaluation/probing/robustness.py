@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,23 +18,11 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
 )
 from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.scoring.graders import Grader
 
 logger = logging.getLogger(__name__)
 
 _SHARD = 1024
-
-
-class Grader(Protocol):
-    """Whatever grades pairs: a labeler, or a judge behind the ledger."""
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        ...
-
-    def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
-        """Columns grade, expected_grade, and failure where it can fail."""
-        ...
 
 
 def probe(

@@ -1,4 +1,4 @@
-"""Grades of the pool: a labeler's or a judge's, made now or read from files, beside people's."""
+"""Grades of the pool: by a labeler or a judge, now or from files, merged with people's."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def machine_judge(
     return MachineJudge(name, graded.grades, seen if profile.people else (), facts)
 
 
-def lay_together(pool: pd.DataFrame, judges: list[MachineJudge]) -> pd.DataFrame:
+def merge_grades(pool: pd.DataFrame, judges: list[MachineJudge]) -> pd.DataFrame:
     """All grades, and for each pair the one that counts.
 
     Args:

@@ -117,7 +117,7 @@ def powered(values: Values, judge: str, rows: Floats, level: float) -> Predictio
 
 
 def powered_json(found: PredictionPowered) -> dict[str, Any]:
-    """A prediction-powered mean, and beside it what people's queries alone would say.
+    """A prediction-powered mean, and what people's queries alone would say.
 
     Returns:
         Keys estimate, low, high, `people_alone` (estimate, low, high), machine (its own mean),

@@ -50,7 +50,7 @@ def parse_measures(names: Sequence[str], scale: GradeScale) -> list[Measure]:
         scale: The grades.
 
     Raises:
-        UserError: A name is not known, cannot be computed here, or stands there twice.
+        UserError: A name is not known, cannot be computed here, or is given twice.
     """
     found: list[Measure] = []
     for written in names:
@@ -59,13 +59,13 @@ def parse_measures(names: Sequence[str], scale: GradeScale) -> list[Measure]:
             measure = ir_measures.parse_measure(name)
             list(ir_measures.evaluator([measure], {"q": {"d": 1}}).iter_calc({"q": {"d": 1.0}}))
         except Exception as error:
-            # Its parser raises whatever it comes across.
+            # Its parser raises exceptions of any kind.
             raise UserError(
                 f"evaluating.measures: {name[:60]!r} is no measure that can be computed here; "
                 "write for example nDCG@10, AP(rel=R), P(rel=R)@10, RR(rel=R)@10"
             ) from error
         if any(other.name == name for other in found):
-            raise UserError(f"evaluating.measures: {name} stands there twice; keep one")
+            raise UserError(f"evaluating.measures: {name} is given twice; keep one")
         found.append(_with_gains(name, measure, scale))
     if not found:
         raise UserError("evaluating.measures: names no measure; keep at least nDCG@10")

@@ -15,7 +15,7 @@ from relevance_distillery.io.run_files import RunRows, read_run_file
 
 _RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
 _NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")
-"""What lies beside runs in a folder and is none."""
+"""Files of a folder that are no runs."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_runs(locations: str | Path | None) -> SystemRuns:
 def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
     """Documents of each query in the order in which trec_eval reads a run.
 
-    The order of the lines and a column of ranks beside one of scores say nothing: scores
+    Neither the order of the lines nor a column of ranks counts where there are scores: scores
     descend, and of equal ones the document whose id is larger as text stands first. trec_eval
     keeps scores as 32-bit numbers, and so they are compared here.
 

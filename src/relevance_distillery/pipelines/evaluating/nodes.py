@@ -56,7 +56,7 @@ def pool_runs(
     known = set(queries) | set(people["query_id"])
     runs, as_numbers = match_ids(runs, known, people["document_id"])
     asked = runs.ranked["query_id"].drop_duplicates()
-    # Recorded judges may know queries that nobody else does, and need no texts.
+    # Recorded judges may know queries that are unknown otherwise, and need no texts.
     unknown = asked.iloc[:0] if files.locations else asked[~asked.isin(known)]
     if len(unknown) == len(asked):
         raise UserError(
@@ -109,7 +109,7 @@ def grade_pool(
     """Let the machine grade the pool, people's pairs too: they tell how wrong it is.
 
     Returns:
-        evaluation_grades (see `evaluation.systems.pool_grading.lay_together`), evaluation_passages
+        evaluation_grades (see `evaluation.systems.pool_grading.merge_grades`), evaluation_passages
         (what a labeler said, for the next run), evaluation_judges (facts by judge).
 
     Raises:
@@ -143,7 +143,7 @@ def grade_pool(
     if twice:
         raise UserError(f"judge and grades both name {sorted(twice)[0]}; rename the file")
     facts = {judge.name: {**judge.facts, "learned": list(judge.learned)} for judge in judges}
-    grades = pool_grading.lay_together(pool, judges)
+    grades = pool_grading.merge_grades(pool, judges)
     if grades["grade"].isna().all():
         raise UserError(
             "nobody graded any of the documents: give people's grades by benchmark=DIR, files of "
@@ -178,11 +178,11 @@ def measure(
         pool_facts["weights"],
     )
     shown = {key: value for key, value in pool_facts.items() if key != "weights"}
-    told = {
+    who = {
         name: {key: value for key, value in facts.items() if key != "learned"}
         for name, facts in judges.items()
     }
-    found |= {"source": shown, "who": told, "options": vars(options)}
+    found |= {"source": shown, "who": who, "options": vars(options)}
     if pool_facts["people_graded_passages"]:
         found["warnings"].append(
             "People graded passages and the runs name documents: their grades could not be used."

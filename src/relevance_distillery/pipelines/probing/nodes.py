@@ -63,7 +63,7 @@ def probe_graders(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"the file of attacks, {where}: {first['msg']}; mend it") from error
+        raise UserError(f"the file of attacks, {where}: {first['msg']}; correct it") from error
     pairs = choose_pairs(labels, queries, passages, benchmark, parameters.pairs, parameters.seed)
     if pairs.empty:
         raise UserError(

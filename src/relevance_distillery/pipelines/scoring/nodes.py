@@ -87,9 +87,9 @@ def score_pairs(
     Returns:
         The file with the rows of `pairs` and the columns grade, expected_grade, confidence,
         probabilities; and how far the batch is from the labeler's training: verdict, line,
-        comparisons and more, see `evaluation.drift.verdict.compare`.
+        comparisons and more, see `evaluation.drift.drift_report.compare`.
     """
-    from relevance_distillery.evaluation.drift.watch import watch_over
+    from relevance_distillery.evaluation.drift.drift_watch import watch_over
     from relevance_distillery.labeler.inference import Labeler
     from relevance_distillery.scoring.job import score_file
 

@@ -1,4 +1,4 @@
-"""A batch beside its labeler's training profile: how far apart, and what to make of it."""
+"""Compares a batch with its labeler's training profile: effect sizes, verdict, advice."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from relevance_distillery.evaluation.drift.chance import Chance, quantile
+from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics
 from relevance_distillery.evaluation.drift.comparisons import (
     COMPARISONS,
     NEW_DOMAIN,
+    Array,
     Comparison,
     field_shares,
+    jensen_shannon,
+    shares,
 )
-from relevance_distillery.evaluation.drift.measures import jensen_shannon, shares
-from relevance_distillery.evaluation.drift.settings import DriftSettings, Limits
-from relevance_distillery.evaluation.drift.statistics import BatchStatistics
+from relevance_distillery.evaluation.drift.drift_settings import DriftSettings, Limits
 from relevance_distillery.labeler.profile import TrainingProfile
 from relevance_distillery.labeler.tallies import FIELDS, QUERY_TOKENS, TEXT_TOKENS, Tally
 
@@ -26,6 +27,47 @@ TOO_FEW, NOT_KNOWN = "too few to tell", "not known"
 _RANK = (OK, WATCH, DISTRUST)
 _NAMED = 3
 _BINS = {"query_tokens": QUERY_TOKENS, "text_tokens": TEXT_TOKENS}
+_MOST_DRAWN = 1_000_000
+
+
+def draw_without_drift(
+    held_out: Tally, queries: int, pairs: int, resamples: int, seed: int
+) -> tuple[Tally, Tally]:
+    """Draw batches and references from the held-out queries of training: what chance does.
+
+    Both are drawn, since the profile is a sample as well. Queries are drawn whole, because the
+    pairs of one query are alike (cluster bootstrap; Davison & Hinkley, 1997, §3.8). A drawn
+    batch has no more pairs than the real one and no more queries, whichever is fewer, so chance
+    is rather over- than understated.
+
+    Args:
+        held_out: Tallies, a row a query.
+        queries: Of the real batch.
+        pairs: Of the real batch.
+        resamples: Draws.
+        seed: Of the draws.
+
+    Returns:
+        Tallies of the drawn batches and of the drawn references, shape (resamples, width).
+    """
+    known = len(held_out["pairs"])
+    each = float(held_out["pairs"].sum()) / known
+    size = int(np.clip(min(queries, pairs / each), 1, _MOST_DRAWN))
+    rng = np.random.default_rng(seed)
+
+    def drawn(count: int) -> Tally:
+        weights = rng.multinomial(count, np.full(known, 1 / known), size=resamples)
+        return {name: weights @ rows for name, rows in held_out.items()}
+
+    batches = drawn(size)
+    return batches, drawn(known)
+
+
+def quantile(comparison: Comparison, drawn: tuple[Tally, Tally], level: float) -> float:
+    """What chance stays below in a share `level` of the draws; 0 where none is defined."""
+    values: Array = comparison.measure(*drawn)
+    values = values[np.isfinite(values)]
+    return float(np.quantile(values, level)) if len(values) else 0.0
 
 
 def compare(
@@ -53,10 +95,12 @@ def compare(
         name: np.asarray(rows, dtype=np.float64) for name, rows in profile.held_out.tallies.items()
     }
     reference: Tally = {name: rows.sum(axis=0) for name, rows in held_out.items()}
-    chance = Chance(held_out, settings.resamples, seed)
     compared: dict[str, Any] = {}
     if not small:
-        drawn = {texts: chance.draws(batch, texts) for texts in (True, False)}
+        drawn = {
+            texts: draw_without_drift(held_out, batch.queries, pairs, settings.resamples, seed)
+            for texts, pairs in ((True, batch.read), (False, batch.pairs))
+        }
         for comparison in COMPARISONS:
             compared[comparison.name] = _compared(
                 comparison, batch.totals, reference, drawn[comparison.texts], settings
@@ -96,7 +140,7 @@ def _rank(verdict: str) -> int:
 
 
 def _too_small(profile: TrainingProfile, batch: BatchStatistics, settings: DriftSettings) -> str:
-    """Why nothing can be told; empty where it can."""
+    """Why the batch cannot be compared; empty where it can."""
     if batch.pairs < settings.fewest_pairs:
         return f"{batch.pairs} graded pairs, at least {settings.fewest_pairs} are needed"
     if batch.queries < settings.fewest_queries:
@@ -207,14 +251,14 @@ def _line(verdict: str, compared: Mapping[str, Any], batch: BatchStatistics) -> 
     found = [c for c in COMPARISONS if compared[c.name]["verdict"] == verdict]
     # How far past its limit: the plainest difference first.
     found.sort(key=lambda c: -compared[c.name]["value"] / max(compared[c.name]["watch"], 1e-9))
-    told = ", ".join(_told(c, compared[c.name]) for c in found[:_NAMED])
+    named = ", ".join(_described(c, compared[c.name]) for c in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     # Where the subject is another one, lengths and fields follow from it.
     advice = next((c.do for c in found if c.do == NEW_DOMAIN), found[0].do)
-    return f"drift: {verdict}: {told}{more}; {advice}"
+    return f"drift: {verdict}: {named}{more}; {advice}"
 
 
-def _told(comparison: Comparison, result: Mapping[str, Any]) -> str:
+def _described(comparison: Comparison, result: Mapping[str, Any]) -> str:
     if comparison.name == "fields":
         moved = max(FIELDS, key=lambda f: abs(result["batch"][f] - result["reference"][f]))
         sides = (result["batch"][moved], result["reference"][moved])

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.drift.settings import DriftSettings
-from relevance_distillery.evaluation.drift.statistics import merge, observe
-from relevance_distillery.evaluation.drift.verdict import compare, not_known
+from relevance_distillery.evaluation.drift.batch_statistics import merge, observe
+from relevance_distillery.evaluation.drift.drift_report import compare, not_known
+from relevance_distillery.evaluation.drift.drift_settings import DriftSettings
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import TrainingProfile, pair_reader, read_profile
 from relevance_distillery.labeler.tallies import Vocabulary
@@ -47,7 +47,7 @@ class DriftWatch:
         return observe(graded, self._reader, self._scale, self._share)
 
     def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The comparison of all shards; see `verdict.compare`."""
+        """The comparison of all shards; see `drift_report.compare`."""
         uncounted = sum(1 for shard in observed if not shard)
         if uncounted:
             return not_known(
