@@ -132,13 +132,11 @@ def test_unknown_parameters_and_channels_are_refused():
         MiningParameters(seed=1, channels=["dense"])
 
 
-def test_the_configuration_states_every_parameter_and_the_docs_explain_it():
+def test_the_configuration_states_every_parameter_and_the_model_explains_it():
     written = yaml.safe_load((ROOT / "conf/base/mining/parameters.yml").read_text())["mining"]
-    text = (ROOT / "docs/pipelines/mining.md").read_text()
 
     assert set(written) == set(MiningParameters.model_fields)
     assert set(written["bm25"]) == set(BM25Parameters.model_fields)
     for model in (MiningParameters, BM25Parameters, BandParameters):
         for name, field in model.model_fields.items():
-            assert f"`{name}`" in text or f".{name}`" in text or f"`{name}." in text, name
-            assert field.description
+            assert field.description, name
