@@ -17,10 +17,9 @@ from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, SHARD,
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.labeling import Labeling, run_labeling
+from relevance_distillery.judges.labeling import Labeling, refuse_total_failure, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.progress import Progress
-from relevance_distillery.judges.summary import refuse_total_failure
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.schemas import Failures, Labels
 from relevance_distillery.scoring.graders import JudgeGrader

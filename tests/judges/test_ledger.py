@@ -12,8 +12,9 @@ import pytest
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger.batches import BatchJob
-from relevance_distillery.judges.ledger.ledger import Completion, Ledger, ObservedTokens, Source
+from relevance_distillery.judges.ledger.batches import LedgerBatchStore
+from relevance_distillery.judges.ledger.ledger import Ledger, ObservedTokens
+from relevance_distillery.judges.ledger.schema import Completion, Source
 
 JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
 
@@ -210,16 +211,20 @@ def test_a_forgotten_document_leaves_no_byte_of_its_texts(path):
 
 
 def test_batches_wait_for_the_run_that_collects_them(path):
-    job = BatchJob("batch_1", "llm", "m", "h", "in_progress", {"input_file": "f1"})
-    Ledger(path).batches.add(job, ["a", "b"])
-    batches = Ledger(path).batches
+    def store(ledger: Ledger) -> LedgerBatchStore:
+        return LedgerBatchStore(ledger, name="llm", model="m", prompt_hash="h")
 
-    assert batches.pending(["a", "b", "c"]) == {"a": "batch_1", "b": "batch_1"}
-    (found,) = batches.open("llm", "m")
-    assert replace(found, created_at="") == job
-    batches.update("batch_1", "completed", {"output_file": "f2"})
-    assert batches.open("llm", "m")[0].details == {"output_file": "f2"}
-    assert batches.open("llm", "other") == []
-    batches.release("batch_1")
-    assert batches.open("llm", "m") == []
-    assert batches.pending(["a"]) == {}
+    store(Ledger(path)).reserve("token", ["a", "b", "d"])
+    waiting = store(Ledger(path))
+
+    assert waiting.waiting(["a", "b", "c"]) == {"a": "token", "b": "token"}
+    assert waiting.batch_id("token") is None
+    waiting.confirm("token", "batch_1")
+    assert waiting.batch_id("token") == "batch_1"
+    assert waiting.batch_id("another") is None
+    waiting.done(["d"])
+    assert waiting.waiting(["a", "d"]) == {"a": "token"}
+    waiting.reserve("second", ["b"])
+    assert waiting.waiting(["a", "b"]) == {"a": "token", "b": "second"}
+    waiting.release("token")
+    assert waiting.waiting(["a", "b"]) == {"b": "second"}

@@ -18,81 +18,34 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger import schema as ledger_schema
-from relevance_distillery.judges.ledger.ledger import Ledger, Source
+from relevance_distillery.judges.ledger.ledger import Ledger
 
 JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
 SOURCE = Path(__file__).parents[2] / "src"
 
+
 # As the first release wrote it.
-FORMAT_1 = """
-CREATE TABLE IF NOT EXISTS verdicts (
-    request_hash TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL,
-    prompt_hash TEXT NOT NULL, scale_hash TEXT NOT NULL, grade INTEGER NOT NULL,
-    probabilities TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-    cost_usd REAL NOT NULL, seconds REAL NOT NULL, created_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS failures (
-    request_hash TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL,
-    status TEXT NOT NULL, reason TEXT NOT NULL, retryable INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-    cost_usd REAL NOT NULL, seconds REAL NOT NULL, updated_at TEXT NOT NULL
-) WITHOUT ROWID;
-"""
-
-
-def write_format_1(path: Path, version: int = 1) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(FORMAT_1)
-        connection.execute(
-            "INSERT INTO verdicts VALUES ('a','j','m','h','s',2,'[0.1, 0.2, 0.6, 0.1]',7,1,0.5,"
-            "0.25,'2026-01-01T00:00:00+00:00')"
-        )
-        connection.execute(
-            "INSERT INTO failures VALUES ('b','j','m','timeout','slow',1,3,0,0,0.125,9,"
-            "'2026-01-02T00:00:00+00:00')"
-        )
-        connection.execute(f"PRAGMA user_version = {version}")
-    connection.close()
-
-
-@pytest.mark.parametrize("version", [1, 0])
-def test_a_ledger_of_the_first_release_is_taken_over_whole(tmp_path, version):
-    # The first release noted the format after it had made the tables: a kill in between left 0.
+def test_a_ledger_whose_making_is_cut_off_is_made_anew(tmp_path, monkeypatch):
     path = tmp_path / "ledger.sqlite"
-    write_format_1(path, version)
-    ledger = Ledger(path)
-
-    entry, failed = ledger.lookup(["a"])["a"], ledger.failures(["b"])["b"]
-    assert entry.verdict == Verdict("a", 2, (0.1, 0.2, 0.6, 0.1), "ok", "", False, 7, 1, 0.5, 0.25)
-    assert entry.created_at == "2026-01-01T00:00:00+00:00"
-    assert (failed.attempts, failed.verdict.status, failed.verdict.cost_usd) == (
-        3,
-        "timeout",
-        0.125,
-    )
-    assert ledger.spent(["a", "b", "c"]) == 0.625
-    ledger.record(JUDGE, [Verdict("b", grade=1)], {"b": Source("q", "d")})
-    ledger.close()
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-        rows = connection.execute("SELECT request_hash, query_id, document_id FROM verdicts")
-        assert rows.fetchall() == [("a", "", ""), ("b", "q", "d")]
-
-
-def test_a_migration_that_is_cut_off_leaves_the_old_ledger(tmp_path, monkeypatch):
-    path = tmp_path / "ledger.sqlite"
-    write_format_1(path)
     monkeypatch.setitem(ledger_schema._SCHEMA, "batch_requests", "not, a (table")
     with pytest.raises(UserError):
         Ledger(path).lookup(["a"])
 
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(verdicts)")]
-    assert "document_id" not in columns
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     monkeypatch.undo()
-    assert Ledger(path).lookup(["a"])
+    assert Ledger(path).lookup(["a"]) == {}
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_ledger_of_another_format_is_left_alone(tmp_path, version):
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).record(JUDGE, [Verdict("a", grade=1)])
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+
+    with pytest.raises(UserError, match=f"has format {version} and this release knows 2"):
+        Ledger(path).lookup(["a"])
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path):

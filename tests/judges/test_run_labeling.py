@@ -16,9 +16,12 @@ from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, build_
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.labeling import label, run_labeling
+from relevance_distillery.judges.labeling import (
+    refuse_total_failure,
+    run_labeling,
+    summarise_labeling,
+)
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.summary import refuse_total_failure, summarise
 
 
 class ScriptedJudge:
@@ -63,7 +66,8 @@ def ledger(tmp_path):
 
 def test_labels_and_failures_are_the_pairs(ledger):
     pairs = table("g1", "drop", "refused", "g3", "odd", "g9")
-    labels, failures = label(pairs, ScriptedJudge(), ledger)
+    result = run_labeling(pairs, ScriptedJudge(), ledger)
+    labels, failures = result.labels, result.failures
 
     assert labels["passage_id"].tolist() == ["p0", "p3"]
     assert labels["grade"].tolist() == [1, 3]
@@ -99,13 +103,13 @@ def test_passing_failures_are_tried_again_and_final_ones_only_on_request(ledger)
     pairs = table("later", "refused")
     for attempt in (1, 2, 3):
         judge = ScriptedJudge()
-        _, failures = label(pairs, judge, ledger, max_attempts=3)
+        failures = run_labeling(pairs, judge, ledger, max_attempts=3).failures
         assert failures["attempts"].tolist() == [attempt, 1]
     judge = ScriptedJudge()
-    label(pairs, judge, ledger, max_attempts=3)
+    run_labeling(pairs, judge, ledger, max_attempts=3)
     assert judge.asked == []
 
-    label(pairs, judge, ledger, max_attempts=3, retry_failures=True)
+    run_labeling(pairs, judge, ledger, max_attempts=3, retry_failures=True)
     assert judge.asked == ["later", "refused"]
 
 
@@ -135,9 +139,9 @@ def test_a_run_without_any_label_says_why(ledger):
 
 
 def test_the_summary_counts_everything(ledger):
-    label(table("g1"), ScriptedJudge(), ledger)
+    run_labeling(table("g1"), ScriptedJudge(), ledger)
     judge = ScriptedJudge()
-    report = summarise(run_labeling(table("g1", "g3", "drop"), judge, ledger), judge, DEFAULT_SCALE)
+    report = summarise_labeling(run_labeling(table("g1", "g3", "drop"), judge, ledger), judge)
 
     assert report["pairs"] == report["labelled"] + report["failed"] == 3
     assert report["grades"] == {"0": 0, "1": 1, "2": 0, "3": 1}

@@ -16,7 +16,8 @@ from relevance_distillery.documents.forgetting import ForgottenDocuments, Stored
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger.ledger import Completion, Ledger, Source
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.ledger.schema import Completion, Source
 from relevance_distillery.pipelines.forgetting.nodes import forget_document
 from relevance_distillery.pipelines.forgetting.parameters import ForgettingParameters
 

@@ -15,7 +15,7 @@ from relevance_distillery.collections.votes import KEY
 from relevance_distillery.evaluation.untrained import ScoreGrades, UntrainedEncoder
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.labeling import label
+from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.learning.document_grades import best_of_passages
@@ -58,8 +58,11 @@ def grade_with_teacher(
     asked = pairs[list(PAIR_COLUMNS)]
     if "corpus_document" in pairs:
         asked = asked.assign(document_id=pairs["corpus_document"])
-    labels, failures = label(asked, judge, ledger)
-    merged = pairs[[*KEY, "passage_id"]].merge(labels, on=["query_id", "passage_id"], how="left")
+    labeling = run_labeling(asked, judge, ledger)
+    failures = labeling.failures
+    merged = pairs[[*KEY, "passage_id"]].merge(
+        labeling.labels, on=["query_id", "passage_id"], how="left"
+    )
     values = judge.scale.values.astype(np.float64)
     merged["expected"] = [
         float(np.dot(row, values)) if isinstance(row, Sequence | np.ndarray) else np.nan

@@ -1,8 +1,8 @@
-"""Derive the misses, judge them, look up: how pairs become labels and failures.
+"""How pairs become labels and failures: find those without an answer, judge them, look up.
 
-The shape is that of a cache in front of calls that cost money: requests without an answer
-in the ledger are judged and committed as they come, then every pair is looked up. A run
-that was killed starts again at the first request that had not been committed.
+The ledger is a cache in front of calls that cost money: requests without an answer in it
+are judged and committed as they come, then every pair is looked up. A run that was killed
+starts again at the first request that had not been committed.
 
 Texts are joined a shard at a time and go to the judge in one stream; what stays in memory
 for each pair is its row in the tables.
@@ -12,20 +12,27 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
+from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.ledger.ledger import Entry, Ledger, Source
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.ledger.schema import Entry, Source
+from relevance_distillery.judges.ledger_lookup import (
+    Requests,
+    Unasked,
+    failures_table,
+    labels_table,
+)
 from relevance_distillery.judges.progress import Progress
-from relevance_distillery.judges.requests import Requests
-from relevance_distillery.judges.tables import Unasked, failures_table, labels_table
 
 logger = logging.getLogger(__name__)
 
@@ -67,21 +74,6 @@ class CompositeJudge(Judge, Protocol):
         ...
 
 
-def label(
-    pairs: Pairs | pd.DataFrame,
-    judge: Judge,
-    ledger: Ledger,
-    *,
-    retry_failures: bool = False,
-    max_attempts: int = MAX_ATTEMPTS,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Labels and failures of pairs; see `run_labeling`."""
-    result = run_labeling(
-        pairs, judge, ledger, retry_failures=retry_failures, max_attempts=max_attempts
-    )
-    return result.labels, result.failures
-
-
 def run_labeling(
     pairs: Pairs | pd.DataFrame,
     judge: Judge,
@@ -94,7 +86,7 @@ def run_labeling(
     """Label pairs through the ledger.
 
     Args:
-        pairs: A table with `judges.base.PAIR_COLUMNS`, or `Pairs`, which are joined as they
+        pairs: A table with `PAIR_COLUMNS`, or `Pairs`, which are joined as they
             are read; (query_id, passage_id) is unique.
         judge: Who grades. A composite judge labels itself, with this function for each of
             the judges that it is made of.
@@ -148,6 +140,64 @@ def run_labeling(
             len(result.failures),
         )
     return result
+
+
+def summarise_labeling(result: Labeling, judge: Judge) -> dict[str, Any]:
+    """Counts, costs and the distribution of grades, as plain JSON values.
+
+    Args:
+        result: From `run_labeling`.
+        judge: Who graded; grades of its scale that no pair got count 0.
+
+    Returns:
+        `judge`, `model`, `pairs`, `labelled`, `from_ledger`, `newly_judged` (requests sent
+        by this run), `failed`, `failures` (count by status), `grades` (count by value),
+        `input_tokens`, `output_tokens` and `cost_usd` of the labels, `cost_usd_this_run`,
+        `seconds`.
+    """
+    labels, failures = result.labels, result.failures
+    counts = labels["grade"].value_counts()
+    return {
+        "judge": judge.name,
+        "model": judge.model,
+        "pairs": result.pairs,
+        "labelled": len(labels),
+        "from_ledger": result.from_ledger,
+        "newly_judged": result.requests,
+        "failed": len(failures),
+        "failures": {
+            str(status): int(count)
+            for status, count in sorted(failures["status"].value_counts().items())
+        },
+        "grades": {str(value): int(counts.get(value, 0)) for value in judge.scale.values.tolist()},
+        "input_tokens": int(labels["input_tokens"].sum()),
+        "output_tokens": int(labels["output_tokens"].sum()),
+        "cost_usd": float(labels["cost_usd"].sum()),
+        "cost_usd_this_run": result.cost_usd,
+        "seconds": result.seconds,
+    }
+
+
+def refuse_total_failure(judge: str, labels: pd.DataFrame, failures: pd.DataFrame) -> None:
+    """Stop a run that has no label at all.
+
+    Args:
+        judge: The judge's name.
+        labels: Schema `Labels`.
+        failures: Schema `Failures`.
+
+    Raises:
+        UserError: There was no pair, or none of them got a label.
+    """
+    if len(labels):
+        return
+    if failures.empty:
+        raise UserError("There is no candidate to label: run `kedro run --pipeline=mine` first.")
+    reasons = Counter(zip(failures["status"], failures["reason"], strict=True))
+    listed = "; ".join(
+        f"{count} {status}: {reason}" for (status, reason), count in reasons.most_common(3)
+    )
+    raise UserError(f"judge {judge} labelled none of {len(failures)} pairs ({listed}).")
 
 
 def is_final(entry: Entry, max_attempts: int) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS, is_final
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.ledger_lookup import Requests
 from relevance_distillery.judges.prompted.llm import LLMJudge
-from relevance_distillery.judges.requests import Requests
 from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.llm.tokens import TokenCounter

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
-from relevance_distillery.judges.ledger.ledger import Completion, Ledger
+from relevance_distillery.judges.ledger.batches import LedgerBatchStore
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.ledger.schema import Completion
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.judges.prompted.llm import public_model
 from relevance_distillery.llm.prices import Budget, Price

@@ -1,104 +1,74 @@
-"""Batches that were handed in and not collected yet, so that another run can collect them."""
+"""Batches that were handed in and not collected yet, kept in the ledger for the next run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import Ledger, utc_now
 
 
-@dataclass(frozen=True)
-class BatchJob:
-    """A batch at a provider.
+class LedgerBatchStore:
+    """The memory of `llm.batch.BatchRunner`: batches of one judge or synthesizer.
 
-    Attributes:
-        job_id: The provider's id.
-        judge: Who asked: a judge's name, or a synthesizer's.
-        model: Who answers.
-        prompt_hash: Of the instructions.
-        status: The provider's word, or `collected`.
-        details: Further ids, such as those of files; never text.
-        created_at: When it was handed in; the ledger's clock where it is empty.
+    A batch is kept under a token of ours, which is there before the server's id is.
     """
 
-    job_id: str
-    judge: str
-    model: str
-    prompt_hash: str
-    status: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-    created_at: str = ""
+    def __init__(self, ledger: Ledger, *, name: str, model: str, prompt_hash: str) -> None:
+        """Name who asks.
 
-
-class BatchJobs:
-    """The batches of one ledger."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        """Keep them in `ledger`."""
-        self._ledger = ledger
-
-    def add(self, job: BatchJob, request_hashes: Iterable[str]) -> None:
-        """Store a batch and its requests in one transaction.
-
-        A request that an earlier batch held now belongs to this one.
+        Args:
+            ledger: Whose lock the run holds.
+            name: A judge's name, or a synthesizer's.
+            model: Who answers.
+            prompt_hash: Of the instructions.
         """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._ledger = ledger
+        self._asker = (name, model, prompt_hash)
+
+    def waiting(self, keys: Sequence[str]) -> dict[str, str]:
+        """Tokens of the batches of those among `keys` that wait in one."""
+        query = "SELECT request_hash, job_id FROM batch_requests WHERE request_hash IN "
+        return dict(self._ledger.select(query, keys))
+
+    def batch_id(self, token: str) -> str | None:
+        """The server's id of a batch; None when it was never confirmed."""
+        found = list(
+            self._ledger.select("SELECT details FROM batch_jobs WHERE job_id IN ", [token])
+        )
+        return json.loads(found[0][0]).get("batch_id") if found else None
+
+    def reserve(self, token: str, keys: Sequence[str]) -> None:
+        """Note, before a batch is made, that these requests go into it and no other."""
+        now = utc_now()
         with self._ledger.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO batch_jobs (job_id, judge, model, prompt_hash, status,"
-                " details, created_at, updated_at) VALUES (?,?,?,?,?,?,?,?)",
-                (
-                    job.job_id,
-                    job.judge,
-                    job.model,
-                    job.prompt_hash,
-                    job.status,
-                    json.dumps(dict(job.details), sort_keys=True),
-                    job.created_at or now,
-                    now,
-                ),
+                " details, created_at, updated_at) VALUES (?,?,?,?,'submitting','{}',?,?)",
+                (token, *self._asker, now, now),
             )
             connection.executemany(
                 "INSERT OR REPLACE INTO batch_requests (request_hash, job_id) VALUES (?,?)",
-                ((request, job.job_id) for request in request_hashes),
+                ((key, token) for key in keys),
             )
 
-    def update(self, job_id: str, status: str, details: Mapping[str, Any] | None = None) -> None:
-        """Note how a batch stands; `details` replace the former ones where given."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        text = None if details is None else json.dumps(dict(details), sort_keys=True)
+    def confirm(self, token: str, batch_id: str) -> None:
+        """Note the server's id."""
         with self._ledger.transaction() as connection:
             connection.execute(
-                "UPDATE batch_jobs SET status = ?, details = coalesce(?, details),"
-                " updated_at = ? WHERE job_id = ?",
-                (status, text, now, job_id),
+                "UPDATE batch_jobs SET status = 'submitted', details = ?, updated_at = ?"
+                " WHERE job_id = ?",
+                (json.dumps({"batch_id": batch_id}), utc_now(), token),
             )
 
-    def open(self, judge: str, model: str) -> list[BatchJob]:
-        """Batches of a judge and model that still hold requests, oldest first."""
+    def done(self, keys: Sequence[str]) -> None:
+        """Forget requests whose results were committed."""
         with self._ledger.transaction() as connection:
-            rows = connection.execute(
-                "SELECT job_id, judge, model, prompt_hash, status, details, created_at"
-                " FROM batch_jobs WHERE judge = ? AND model = ? AND job_id IN"
-                " (SELECT job_id FROM batch_requests) ORDER BY created_at, job_id",
-                (judge, model),
-            ).fetchall()
-        return [
-            BatchJob(job_id, asker, by, prompt_hash, status, json.loads(details), created_at)
-            for job_id, asker, by, prompt_hash, status, details, created_at in rows
-        ]
+            connection.executemany(
+                "DELETE FROM batch_requests WHERE request_hash = ?", ((key,) for key in keys)
+            )
 
-    def pending(self, request_hashes: Sequence[str]) -> dict[str, str]:
-        """The batch of every one among `request_hashes` that waits in one."""
-        query = "SELECT request_hash, job_id FROM batch_requests WHERE request_hash IN "
-        return dict(self._ledger.select(query, request_hashes))
-
-    def release(self, job_id: str) -> None:
-        """Let go of a batch's requests: they are answered, or have to be asked again."""
+    def release(self, token: str) -> None:
+        """Forget a batch's requests: they are answered, or have to be asked again."""
         with self._ledger.transaction() as connection:
-            connection.execute("DELETE FROM batch_requests WHERE job_id = ?", (job_id,))
+            connection.execute("DELETE FROM batch_requests WHERE job_id = ?", (token,))

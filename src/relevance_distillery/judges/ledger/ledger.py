@@ -8,27 +8,44 @@ also the text that it wrote.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.ledger import rows
-from relevance_distillery.judges.ledger.batches import BatchJobs
-from relevance_distillery.judges.ledger.lock import LedgerLock
+from relevance_distillery.judges.ledger import schema
 from relevance_distillery.judges.ledger.recovery import looks_damaged, refuse_damaged
-from relevance_distillery.judges.ledger.rows import Completion, Entry, ObservedTokens, Source
-from relevance_distillery.judges.ledger.schema import open_ledger
-
-__all__ = ["Completion", "Entry", "Ledger", "ObservedTokens", "Source"]
+from relevance_distillery.judges.ledger.schema import Completion, Entry, Source
 
 # SQLite allows more variables a statement, but old builds stop at 999.
 _CHUNK = 500
 _ABOUT_DOCUMENTS = ("verdicts", "failures", "completions")
+
+
+@dataclass(frozen=True)
+class ObservedTokens:
+    """Tokens of the answers that a model gave so far.
+
+    Attributes:
+        requests: How many answers this is known from.
+        input_mean: Tokens read for one answer.
+        output_mean: Tokens written for one answer.
+        output_low, output_high: 5th and 95th percentile of the tokens written.
+    """
+
+    requests: int
+    input_mean: float
+    output_mean: float
+    output_low: int
+    output_high: int
 
 
 class Ledger:
@@ -40,15 +57,20 @@ class Ledger:
 
     Attributes:
         path: The SQLite file.
-        batches: Batches that were handed in and not collected yet.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Name the file; its folder is made on first use."""
         self.path = Path(path)
-        self.batches = BatchJobs(self)
         self._connection: sqlite3.Connection | None = None
-        self._lock = LedgerLock(self.path)
+        # The operating system's lock (`flock`) ends with its process, however that ends.
+        self._lock_file = self.path.with_name(f"{self.path.name}.lock")
+        self._lock = FileLock(
+            self._lock_file,
+            thread_local=False,
+            fallback_to_soft=False,
+            on_acquired=_write_process_id,
+        )
         self._accounted: set[str] = set()
 
     @contextmanager
@@ -58,19 +80,37 @@ class Ledger:
         May be taken again by the same handle, as by a judge that is made of other judges.
 
         Raises:
-            UserError: Another run holds the lock, or the file is damaged.
+            UserError: Another run holds the lock, it cannot be made, or the file is damaged.
         """
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.held() as first:
+        first = not self._lock.is_locked
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            holder = ""
+            with suppress(OSError, ValueError):
+                holder = f" (process {int(self._lock_file.read_text(encoding='ascii'))})"
+            raise UserError(
+                f"The ledger {self.path} is in use by another run{holder}: "
+                "wait until that one has ended, or stop it."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"The ledger {self.path} cannot be locked ({error.strerror}): "
+                "make its folder writable and run again."
+            ) from error
+        try:
             if first:
                 self._check()
             yield
+        finally:
+            self._lock.release()
 
     def lookup(self, request_hashes: Sequence[str]) -> dict[str, Entry]:
         """The answers among `request_hashes`; what was never answered is left out."""
-        query = f"SELECT {rows.ANSWER_COLUMNS} FROM verdicts WHERE request_hash IN "
-        return {row[0]: rows.answer(row) for row in self.select(query, request_hashes)}
+        query = f"SELECT {schema.ANSWER_COLUMNS} FROM verdicts WHERE request_hash IN "
+        return {row[0]: schema.answer_entry(row) for row in self.select(query, request_hashes)}
 
     def answered(self, request_hashes: Sequence[str]) -> set[str]:
         """Which of `request_hashes` have an answer."""
@@ -79,12 +119,12 @@ class Ledger:
 
     def failures(self, request_hashes: Sequence[str]) -> dict[str, Entry]:
         """The failures among `request_hashes` that were not answered since."""
-        query = f"SELECT {rows.FAILURE_COLUMNS} FROM failures WHERE request_hash IN "
-        return {row[0]: rows.failure(row) for row in self.select(query, request_hashes)}
+        query = f"SELECT {schema.FAILURE_COLUMNS} FROM failures WHERE request_hash IN "
+        return {row[0]: schema.failure_entry(row) for row in self.select(query, request_hashes)}
 
     def completions(self, request_hashes: Sequence[str]) -> dict[str, Completion]:
         """The texts among `request_hashes` that were written before."""
-        query = f"SELECT {rows.COMPLETION_COLUMNS} FROM completions WHERE request_hash IN "
+        query = f"SELECT {schema.COMPLETION_COLUMNS} FROM completions WHERE request_hash IN "
         return {row[0]: Completion(*row) for row in self.select(query, request_hashes)}
 
     def record(
@@ -108,31 +148,22 @@ class Ledger:
         Raises:
             UserError: The file cannot be written.
         """
-        now, known, nobody = _now(), sources or {}, Source()
-        asked = [v for v in verdicts if v.asked]
-        answers = [v for v in asked if v.grade is not None]
-        failures = [v for v in asked if v.grade is None]
-        if not asked:
+        now, known = utc_now(), sources or {}
+        answers: list[dict] = []
+        failures: list[dict] = []
+        for verdict in verdicts:
+            if verdict.asked:
+                source = known.get(verdict.request_hash, Source())
+                row = schema.verdict_row(judge, verdict, source, now)
+                (failures if verdict.grade is None else answers).append(row)
+        if not answers and not failures:
             return
         with self.transaction() as connection:
+            connection.executemany(schema.INSERT_ANSWER, answers)
             connection.executemany(
-                rows.INSERT_ANSWER,
-                [
-                    rows.answer_row(judge, v, known.get(v.request_hash, nobody), now)
-                    for v in answers
-                ],
+                "DELETE FROM failures WHERE request_hash = :request_hash", answers
             )
-            connection.executemany(
-                "DELETE FROM failures WHERE request_hash = ?",
-                [(verdict.request_hash,) for verdict in answers],
-            )
-            connection.executemany(
-                rows.INSERT_FAILURE,
-                [
-                    rows.failure_row(judge, v, known.get(v.request_hash, nobody), now)
-                    for v in failures
-                ],
-            )
+            connection.executemany(schema.INSERT_FAILURE, failures)
 
     def record_completions(self, completions: Sequence[Completion]) -> None:
         """Commit texts in one transaction; one that is already there stays as it is.
@@ -140,11 +171,9 @@ class Ledger:
         Raises:
             UserError: The file cannot be written.
         """
-        now = _now()
+        rows = [schema.completion_row(one, utc_now()) for one in completions]
         with self.transaction() as connection:
-            connection.executemany(
-                rows.INSERT_COMPLETION, [rows.completion_row(one, now) for one in completions]
-            )
+            connection.executemany(schema.INSERT_COMPLETION, rows)
 
     def spent(self, request_hashes: Iterable[str]) -> float:
         """Dollars paid so far for requests: answers, failed attempts and texts.
@@ -166,7 +195,7 @@ class Ledger:
         judge that is asked several times in a run counts no dollar twice against its budget.
 
         Args:
-            request_hashes: Each once; to be told before any of them is asked for.
+            request_hashes: Each once, before any of them is asked for.
         """
 
         def unknown() -> Iterator[str]:
@@ -212,8 +241,8 @@ class Ledger:
 
         Args:
             document_id: Rows with this id go.
-            request_hashes: Rows with these keys go too; rows that were written by the first
-                format know no document.
+            request_hashes: Rows with these keys go too: an answer is stored under the first
+                document that was asked about so, and another may read the same.
 
         Returns:
             How many rows were deleted.
@@ -291,7 +320,7 @@ class Ledger:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = open_ledger(self.path)
+            self._connection = schema.open_ledger(self.path)
         return self._connection
 
     def _check(self) -> None:
@@ -329,5 +358,11 @@ def _remedy(error: sqlite3.Error) -> str:
     return "could not do this; what it holds is as it was"
 
 
-def _now() -> str:
+def _write_process_id(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode("ascii"))
+
+
+def utc_now() -> str:
+    """Now, ISO 8601 in UTC with seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,72 +1,40 @@
-"""The tables of the ledger, and how an older file becomes a current one."""
+"""The tables of the ledger, and how verdicts and texts become rows and rows become them."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.judges.base import Judge, Verdict
 
 FORMAT = 2
-"""Kept in the file as `user_version`. Format 1 did not know whose answers it held."""
+"""Kept in the file as `user_version`."""
 
-_IDS = (
-    "query_id TEXT NOT NULL DEFAULT ''",
-    "document_id TEXT NOT NULL DEFAULT ''",
+_IDS = "query_id TEXT NOT NULL DEFAULT '', document_id TEXT NOT NULL DEFAULT ''"
+_USAGE = (
+    "input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL,"
+    " seconds REAL NOT NULL"
 )
-
 _SCHEMA = {
-    "verdicts": f"""
-    request_hash TEXT PRIMARY KEY,
-    judge TEXT NOT NULL,
-    model TEXT NOT NULL,
-    prompt_hash TEXT NOT NULL,
-    scale_hash TEXT NOT NULL,
-    grade INTEGER NOT NULL,
-    probabilities TEXT,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cost_usd REAL NOT NULL,
-    seconds REAL NOT NULL,
-    created_at TEXT NOT NULL,
-    {", ".join(_IDS)}""",
-    "failures": f"""
-    request_hash TEXT PRIMARY KEY,
-    judge TEXT NOT NULL,
-    model TEXT NOT NULL,
-    status TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    retryable INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cost_usd REAL NOT NULL,
-    seconds REAL NOT NULL,
-    updated_at TEXT NOT NULL,
-    {", ".join(_IDS)}""",
-    "completions": """
-    request_hash TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    model TEXT NOT NULL,
-    prompt_hash TEXT NOT NULL,
-    document_id TEXT NOT NULL,
-    text TEXT NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cost_usd REAL NOT NULL,
-    created_at TEXT NOT NULL""",
-    "batch_jobs": """
-    job_id TEXT PRIMARY KEY,
-    judge TEXT NOT NULL,
-    model TEXT NOT NULL,
-    prompt_hash TEXT NOT NULL,
-    status TEXT NOT NULL,
-    details TEXT NOT NULL,
-    created_at TEXT NOT NULL,
-    updated_at TEXT NOT NULL""",
-    "batch_requests": """
-    request_hash TEXT PRIMARY KEY,
-    job_id TEXT NOT NULL""",
+    "verdicts": "request_hash TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL,"
+    " prompt_hash TEXT NOT NULL, scale_hash TEXT NOT NULL, grade INTEGER NOT NULL,"
+    f" probabilities TEXT, {_USAGE}, created_at TEXT NOT NULL, {_IDS}",
+    "failures": "request_hash TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL,"
+    " status TEXT NOT NULL, reason TEXT NOT NULL, retryable INTEGER NOT NULL,"
+    f" attempts INTEGER NOT NULL, {_USAGE}, updated_at TEXT NOT NULL, {_IDS}",
+    "completions": "request_hash TEXT PRIMARY KEY, kind TEXT NOT NULL, model TEXT NOT NULL,"
+    " prompt_hash TEXT NOT NULL, document_id TEXT NOT NULL, text TEXT NOT NULL,"
+    " input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL,"
+    " created_at TEXT NOT NULL",
+    "batch_jobs": "job_id TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL,"
+    " prompt_hash TEXT NOT NULL, status TEXT NOT NULL, details TEXT NOT NULL,"
+    " created_at TEXT NOT NULL, updated_at TEXT NOT NULL",
+    "batch_requests": "request_hash TEXT PRIMARY KEY, job_id TEXT NOT NULL",
 }
 
 TABLES = tuple(_SCHEMA)
@@ -74,7 +42,7 @@ TABLES = tuple(_SCHEMA)
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:
-    """Open a ledger, make it, or bring it to the current format, in one transaction.
+    """Open a ledger, or make it in one transaction.
 
     What a transaction committed is on disk (write-ahead log, full synchronisation).
 
@@ -85,7 +53,7 @@ def open_ledger(path: Path) -> sqlite3.Connection:
         A connection in autocommit mode: transactions begin and end where the caller says.
 
     Raises:
-        UserError: The file belongs to a later release or to another program.
+        UserError: The file has another format or belongs to another program.
         sqlite3.Error: The file is damaged, in use, or cannot be written.
     """
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
@@ -93,7 +61,7 @@ def open_ledger(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if _version(connection) != FORMAT:
-            _bring_up(connection, path)
+            _create(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -104,18 +72,25 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _bring_up(connection: sqlite3.Connection, path: Path) -> None:
+def _create(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another run may have done the work while this one waited for its turn.
+        # Another run may have made the tables while this one waited for its turn.
         version = _version(connection)
-        if version > FORMAT:
+        if version not in (0, FORMAT):
             raise UserError(
                 f"The ledger {path} has format {version} and this release knows "
                 f"{FORMAT}: use the release that wrote it, or move the file away."
             )
-        if version < FORMAT:
-            _migrate(connection, path)
+        if version == 0:
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise UserError(
+                    f"{path} is a database of another program, not a ledger: move it away and run "
+                    "again."
+                )
+            for table, columns in _SCHEMA.items():
+                connection.execute(f"CREATE TABLE {table} ({columns}) WITHOUT ROWID")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -123,22 +98,151 @@ def _bring_up(connection: sqlite3.Connection, path: Path) -> None:
         raise
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    there = {name for (name,) in listed}
-    if there - set(TABLES):
-        raise UserError(
-            f"{path} is a database of another program, not a ledger: move it away and run again."
-        )
-    for table in ("verdicts", "failures"):
-        # Format 1, or a file whose making was interrupted before its format was noted.
-        if table in there and "document_id" not in _columns(connection, table):
-            for column in _IDS:
-                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-    for table, columns in _SCHEMA.items():
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns}) WITHOUT ROWID")
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
+class Source(NamedTuple):
+    """Whose text a request carried, so that a document can be found and forgotten.
+
+    Attributes:
+        query_id: The first query that was asked so.
+        document_id: The first document that was asked about so.
+    """
+
+    query_id: str = ""
+    document_id: str = ""
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger knows about one request.
+
+    Attributes:
+        verdict: The answer, or the last failure; tokens, cost and seconds of a failure are
+            summed over its attempts.
+        created_at: When it was written, ISO 8601 in UTC.
+        attempts: How often the request was tried without success; 0 for an answer.
+    """
+
+    verdict: Verdict
+    created_at: str
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A text that a language model wrote, kept so that it is paid for once.
+
+    Attributes:
+        request_hash: Hash of everything that the model saw and was told.
+        kind: What it was asked for, such as `queries`.
+        model: Who wrote it.
+        prompt_hash: Of the instructions.
+        document_id: The document that it was written from.
+        text: What it wrote.
+        input_tokens, output_tokens: Read and written; 0 when not known.
+        cost_usd: What it cost.
+        created_at: When it was stored; the ledger's clock where it is empty.
+    """
+
+    request_hash: str
+    kind: str
+    model: str
+    prompt_hash: str
+    document_id: str
+    text: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    created_at: str = ""
+
+
+def _names(columns: str) -> list[str]:
+    return [column.split()[0] for column in columns.split(",")]
+
+
+def _insert(table: str, names: Sequence[str], verb: str = "INSERT OR IGNORE") -> str:
+    values = ", ".join(f":{name}" for name in names)
+    return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({values})"
+
+
+ANSWER_COLUMNS = (
+    "request_hash, grade, probabilities, input_tokens, output_tokens, cost_usd, seconds, created_at"
+)
+FAILURE_COLUMNS = (
+    "request_hash, status, reason, retryable, input_tokens, output_tokens, cost_usd, seconds,"
+    " updated_at, attempts"
+)
+COMPLETION_COLUMNS = ", ".join(field.name for field in fields(Completion))
+INSERT_COMPLETION = _insert("completions", _names(COMPLETION_COLUMNS))
+INSERT_ANSWER = _insert("verdicts", _names(_SCHEMA["verdicts"])).replace(
+    ":cost_usd",
+    # What failed attempts had cost would be lost with the failure that the answer replaces.
+    ":cost_usd + coalesce((SELECT cost_usd FROM failures WHERE request_hash = :request_hash), 0)",
+)
+INSERT_FAILURE = _insert("failures", _names(_SCHEMA["failures"]), "INSERT") + (
+    " ON CONFLICT (request_hash) DO UPDATE SET status = excluded.status,"
+    " reason = excluded.reason, retryable = excluded.retryable, attempts = attempts + 1,"
+    " input_tokens = input_tokens + excluded.input_tokens,"
+    " output_tokens = output_tokens + excluded.output_tokens,"
+    " cost_usd = cost_usd + excluded.cost_usd, seconds = seconds + excluded.seconds,"
+    " updated_at = excluded.updated_at"
+)
+
+
+def answer_entry(row: Sequence[Any]) -> Entry:
+    """The entry of a row with `ANSWER_COLUMNS`."""
+    request, grade, probabilities, *usage, created_at = row
+    shares = None if probabilities is None else tuple(json.loads(probabilities))
+    return Entry(_verdict(request, usage, grade=grade, probabilities=shares), created_at)
+
+
+def failure_entry(row: Sequence[Any]) -> Entry:
+    """The entry of a row with `FAILURE_COLUMNS`."""
+    request, status, reason, retryable, *usage, updated_at, attempts = row
+    verdict = _verdict(request, usage, status=status, reason=reason, retryable=bool(retryable))
+    return Entry(verdict, updated_at, attempts)
+
+
+def _verdict(request: str, usage: Sequence[Any], **answer: Any) -> Verdict:
+    read, written, cost, seconds = usage
+    return Verdict(
+        request,
+        input_tokens=read,
+        output_tokens=written,
+        cost_usd=cost,
+        seconds=seconds,
+        **answer,
+    )
+
+
+def verdict_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dict[str, Any]:
+    """Values for `INSERT_ANSWER`, or for `INSERT_FAILURE` where the verdict has no grade."""
+    row = {
+        "request_hash": verdict.request_hash,
+        "judge": judge.name,
+        "model": judge.model,
+        "input_tokens": verdict.input_tokens,
+        "output_tokens": verdict.output_tokens,
+        "cost_usd": verdict.cost_usd,
+        "seconds": verdict.seconds,
+        **source._asdict(),
+    }
+    if verdict.grade is None:
+        return row | {
+            "status": verdict.status,
+            "reason": verdict.reason,
+            "retryable": int(verdict.retryable),
+            "attempts": 1,
+            "updated_at": now,
+        }
+    shares = verdict.probabilities
+    return row | {
+        "prompt_hash": judge.prompt_hash,
+        "scale_hash": judge.scale.digest,
+        "grade": int(verdict.grade),
+        "probabilities": None if shares is None else json.dumps([float(p) for p in shares]),
+        "created_at": now,
+    }
+
+
+def completion_row(completion: Completion, now: str) -> dict[str, Any]:
+    """Values for `INSERT_COMPLETION`."""
+    return asdict(completion) | {"created_at": completion.created_at or now}

@@ -17,7 +17,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger.batch_store import LedgerBatchStore
+from relevance_distillery.judges.ledger.batches import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.grade_answers import (
     answer_schema,

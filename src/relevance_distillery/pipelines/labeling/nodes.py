@@ -13,11 +13,14 @@ from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.panel import side_by_side
-from relevance_distillery.judges.labeling import run_labeling
+from relevance_distillery.judges.labeling import (
+    refuse_total_failure,
+    run_labeling,
+    summarise_labeling,
+)
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import prepare_judge, restore_judge
 from relevance_distillery.judges.sources import JudgeSources
-from relevance_distillery.judges.summary import refuse_total_failure, summarise
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
@@ -99,7 +102,7 @@ def grade_candidates(
         retry_failures=parameters.retry_failures,
         max_attempts=parameters.max_attempts,
     )
-    report = summarise(result, judge, scale)
+    report = summarise_labeling(result, judge)
     judge_labels, difficulty, facts = side_by_side(result)
     report |= facts
     report |= compare_with_plan(plan, result.labels, result.pairs, passages)
@@ -108,7 +111,7 @@ def grade_candidates(
     if report["failed"]:
         listed = ", ".join(f"{count} {status}" for status, count in report["failures"].items())
         logger.warning(
-            "%d of %d pairs got no label (%s); they stand in the failures table",
+            "%d of %d pairs got no label (%s); listed in `failures`",
             report["failed"],
             report["pairs"],
             listed,
