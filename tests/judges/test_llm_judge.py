@@ -26,7 +26,7 @@ from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge
-from relevance_distillery.judges.prompted.rendering import (
+from relevance_distillery.judges.prompted.pair_prompt import (
     PROMPT_ALLOWS,
     PROMPT_REQUIRES,
     PairPrompt,

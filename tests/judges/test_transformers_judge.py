@@ -15,7 +15,7 @@ import tiny_models
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.prompted.rendering import (
+from relevance_distillery.judges.prompted.pair_prompt import (
     PROMPT_ALLOWS,
     PROMPT_REQUIRES,
     PairPrompt,

@@ -15,7 +15,7 @@ from relevance_distillery.collections.recorded_grades import read_recorded_grade
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.prompted.rendering import PROMPT_ALLOWS, PROMPT_REQUIRES
+from relevance_distillery.judges.prompted.pair_prompt import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.judges.registry import state_name
 from relevance_distillery.judges.settings import LLMJudgeSettings
 from relevance_distillery.llm.prices import Budget, Price

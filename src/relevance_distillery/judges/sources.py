@@ -11,8 +11,11 @@ import pandas as pd
 from relevance_distillery.collections.recorded_grades import RecordedGrades, read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.prompted.examples import read_examples, refuse_benchmark
-from relevance_distillery.judges.prompted.rendering import PairPrompt
+from relevance_distillery.judges.prompted.pair_prompt import (
+    PairPrompt,
+    read_examples,
+    refuse_benchmark,
+)
 from relevance_distillery.judges.settings import JudgeSettings
 from relevance_distillery.llm.prompts import Prompt
 

@@ -24,7 +24,7 @@ from relevance_distillery.judges.prompted.grade_answers import (
     grade_probabilities,
     parse_answer,
 )
-from relevance_distillery.judges.prompted.rendering import PairPrompt, request_hash, rows
+from relevance_distillery.judges.prompted.pair_prompt import PairPrompt, request_hash, rows
 from relevance_distillery.judges.registry import RegisteredJudge, State
 from relevance_distillery.judges.settings import LLMJudgeSettings
 from relevance_distillery.judges.sources import JudgeSources

@@ -19,7 +19,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.prompted.rendering import PairPrompt, request_hash
+from relevance_distillery.judges.prompted.pair_prompt import PairPrompt, request_hash
 from relevance_distillery.judges.registry import RegisteredJudge, State
 from relevance_distillery.judges.settings import TransformersSettings
 from relevance_distillery.judges.sources import JudgeSources
