@@ -64,7 +64,7 @@ class ForgottenDocuments:
         except (OSError, ValueError):
             found = None
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            raise UserError(f"{self._path}: not a JSON list of document ids; mend or remove it")
+            raise UserError(f"{self._path}: not a JSON list of document ids; correct or remove it")
         return frozenset(found)
 
     def add(self, document_id: str) -> None:

@@ -55,7 +55,7 @@ class Judge(Protocol):
         scale: The grades that it gives.
         budget: What it may spend and has spent; None for judges that cost nothing.
 
-    A judge that is made of other judges (a cascade, a consensus) has, besides, a method
+    A judge that is made of other judges (a cascade, a consensus) also has a method
     `label`; see `CompositeJudge` in `judges.labeling`.
     """
 

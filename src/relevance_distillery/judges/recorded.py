@@ -80,7 +80,7 @@ class RecordedJudge(RegisteredJudge):
         self._grades = dict(zip(keys, table["grade"].tolist(), strict=True))
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
-        """Hashes of the ids and of the recorded answer, so that a mended file counts."""
+        """Hashes of the ids and of the recorded answer, so that a corrected file is asked again."""
         own = f"recorded\n{self.name}\n{self.scale.digest}\n"
         return [
             hex_digest(own + json.dumps([query_id, document_id, grade]), 16)

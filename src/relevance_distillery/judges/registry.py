@@ -107,7 +107,7 @@ def restore_judge(
     """A judge that is ready to grade, made from its stored state.
 
     Args:
-        name: `KIND` or `KIND:MODEL`, or None for whichever judge the state belongs to.
+        name: `KIND` or `KIND:MODEL`, or None for the judge that the state belongs to.
         state: From `to_state` (the `judge_state` dataset).
         scale: The grades to give; must be the scale that the state was prepared for.
         budget: As `prepare_judge`.

@@ -2,7 +2,7 @@
 
 A label costs money or time, so each answer is committed as soon as it is there and is never
 asked for again. The key is the hash of everything that the judge sees and is. Of documents
-and queries only ids are stored, beside grades and costs; of a synthesizer's language model
+and queries only ids are stored, with grades and costs; of a synthesizer's language model
 also the text that it wrote.
 """
 
@@ -53,7 +53,7 @@ class Ledger:
 
     The file is opened on first use and in write-ahead mode with full synchronisation: what
     `record` returned from is on disk, and what it had not finished is not there at all.
-    Anyone may read at any time; whoever is about to pay for answers holds `lock`.
+    Reading needs no lock; a run that is about to pay for answers holds `lock`.
 
     Attributes:
         path: The SQLite file.

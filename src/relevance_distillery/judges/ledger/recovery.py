@@ -1,4 +1,4 @@
-"""What can still be read of a damaged ledger, copied into a new one beside it."""
+"""What can still be read of a damaged ledger, copied into a new one in the same folder."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def recover(path: Path, target: Path) -> dict[str, int]:
 
     Args:
         path: The damaged ledger.
-        target: The new ledger; stands there whole, or not at all where nothing was read.
+        target: The new ledger; written whole, or not at all where nothing could be read.
 
     Returns:
         Rows copied, by table.

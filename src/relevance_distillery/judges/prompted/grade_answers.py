@@ -32,7 +32,7 @@ class GradeAnswer:
         grade: A value of the scale; None for a failure.
         status: `ok`, `unparseable`, or `invalid` for a grade that the scale does not have.
         reason: A failure's reason, without the answer's words.
-        span: Where the grade's digits stand in the answer; None where they are not unique.
+        span: Start and end of the grade's digits in the answer; None where they are not unique.
     """
 
     grade: int | None
@@ -82,11 +82,11 @@ def grade_probabilities(
     logprobs: Sequence[TokenLogprob] | None,
     scale: GradeScale,
 ) -> tuple[float, ...] | None:
-    """Probabilities of the grades, from those of the token that stands in the grade's place.
+    """Probabilities of the grades, from the log-probabilities of the token that is the grade.
 
     Args:
         text: The answer.
-        span: Where its grade stands.
+        span: Start and end of its grade.
         logprobs: The answer's tokens with their alternatives.
         scale: The grades.
 

@@ -162,7 +162,7 @@ class LLMJudge(RegisteredJudge):
         # Imported here, as few need it.
         from relevance_distillery.llm.batch import BatchRunner
 
-        assert self._ledger is not None, "whoever asks in batches gives the judge its ledger"
+        assert self._ledger is not None, "a judge that asks in batches needs the ledger"
         store = LedgerBatchStore(
             self._ledger, name=self.name, model=self.model, prompt_hash=self.prompt_hash
         )

@@ -84,7 +84,7 @@ class PairPrompt:
         """
         self._prompt, self._redacted_by = prompt, redact
         self._examples = tuple(examples)
-        # A passage stands in the pairs of many queries.
+        # A passage occurs in the pairs of many queries.
         self._redact = lru_cache(maxsize=4096)(load_redactor(redact))
         self._scale = scale.model_dump()
         self._shown = [example.fields(self._redact) for example in self._examples]

@@ -47,21 +47,21 @@ def forget_document(
                 raise UserError(f"document={name}: it was forgotten before; nothing is left of it")
             raise UserError(
                 f"document={name}: nothing that is stored has this id, so nothing was deleted; "
-                "ids stand in the column document_id of the table documents"
+                "ids are in the column document_id of the table documents"
             )
         forgotten.add(name)
         ledger.forget(name, sorted(traces.requests))
         derived = stored.remove(traces)
-    _say(traces, answers)
+    _log_deleted(traces, answers)
     for path in derived:
-        logger.info("deleted %s, which held words of it; the next run makes it anew", path)
+        logger.info("deleted %s, which contained its text; the next run rebuilds it", path)
     logger.info(
         "later runs leave it out; a labeler that was trained on it, figures, backups and files "
         "that you exported are as they were: docs/how-to/forget-a-document.md"
     )
 
 
-def _say(traces: Traces, answers: int) -> None:
+def _log_deleted(traces: Traces, answers: int) -> None:
     logger.info(
         "forgot document %s: %d passages, %d queries written from it, %d rows of the ledger",
         traces.document_id,
