@@ -9,6 +9,7 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.measurement import measure
+from relevance_distillery.reporting.settings import ReportingParameters
 
 _FACTS = ("name", "human", "kind", "digest", "whole_queries")
 
@@ -27,11 +28,23 @@ def of_benchmark(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
     return rows.drop(columns="benchmark").reset_index(drop=True)
 
 
+def options_of(parameters: ReportingParameters) -> Options:
+    """How figures of agreement are computed."""
+    return Options(
+        resamples=parameters.resamples,
+        permutations=parameters.permutations,
+        seed=parameters.seed,
+        level=parameters.confidence,
+        slice_pairs=parameters.slice_pairs,
+        margin=parameters.margin,
+    )
+
+
 def agreement_with(
     benchmark: Benchmark,
     grades: pd.DataFrame,
     facts: dict[str, Any],
-    options: Options,
+    parameters: ReportingParameters,
     roles: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """The content of agreement.json for one benchmark, what was left out of it among the notes.
@@ -40,11 +53,12 @@ def agreement_with(
         benchmark: The benchmark.
         grades: benchmark_grades, rows of all benchmarks.
         facts: Of benchmark_facts: name, human, kind, digest, skipped, perhaps whole_queries.
-        options: How the figures are computed.
+        parameters: How the figures are computed.
         roles: Which judge is the student, the teacher and the base; by their names when None.
     """
     named = {name: facts[name] for name in _FACTS if facts.get(name) is not None}
     own = of_benchmark(grades, benchmark)
+    options = options_of(parameters)
     found = measure(own, benchmark.scale, named, benchmark.annotators, options, roles)
     found["notes"] += benchmark.notes
     found["notes"] += [f"Left out of the benchmark: {reason}." for reason in facts["skipped"]]
@@ -56,7 +70,7 @@ def agreement_of_labeler(
     benchmark: Benchmark,
     benchmark_facts: dict[str, Any],
     grading_facts: dict[str, Any],
-    options: Options,
+    parameters: ReportingParameters,
 ) -> dict[str, Any]:
     """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
 
@@ -67,7 +81,7 @@ def agreement_of_labeler(
     teachers = [grading_facts["teacher"], *grading_facts["other_teachers"]]
     measured = []
     for one, own, teacher in zip(benchmark.everything, facts, teachers, strict=True):
-        found = agreement_with(one, grades, own, options)
+        found = agreement_with(one, grades, own, parameters)
         if teacher["left_out"]:
             found["notes"].append(f"No row for the teacher: {teacher['left_out']}.")
         measured.append(found)

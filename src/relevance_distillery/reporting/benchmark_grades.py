@@ -17,6 +17,7 @@ from relevance_distillery.judges.registry import restore_judge, state_name
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.reporting.benchmark_agreement import of_benchmark
+from relevance_distillery.reporting.settings import ReportingParameters
 from relevance_distillery.schemas import Failures, empty
 
 logger = logging.getLogger(__name__)
@@ -33,12 +34,7 @@ def grade_benchmark(
     splits: pd.DataFrame,
     queries: pd.DataFrame,
     passages: pd.DataFrame,
-    judge: str,
-    base_model: str,
-    language: str,
-    max_cost_usd: float | None,
-    most_calibration_pairs: int,
-    seed: int,
+    parameters: ReportingParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Grades of every judge for every graded document.
 
@@ -53,12 +49,8 @@ def grade_benchmark(
         splits: Columns query_id, passage_id, split.
         queries: The run's queries.
         passages: The run's passages.
-        judge: The teacher's name, `human`, or the name of a recorded judge's file.
-        base_model: The untrained model.
-        language: Stemmer of BM25.
-        max_cost_usd: Cap on the cost of labels and benchmark together.
-        most_calibration_pairs: Labels that fit the base model's cut points.
-        seed: Of their sample.
+        parameters: The teacher's name (`human`, or that of a recorded judge's file), the
+            untrained model, the budget, how many labels calibrate.
 
     Returns:
         benchmark_grades (query_id, document_id, benchmark, human, style, query_words, seen,
@@ -68,21 +60,25 @@ def grade_benchmark(
     """
     student = Labeler.load(labeler)
     # A recorded judge goes by the name of its file, which the benchmark may know too.
-    by_file = judge_state.get("judge") == "recorded" or judge == "human"
-    name = judge if by_file else state_name(judge_state)
+    by_file = judge_state.get("judge") == "recorded" or parameters.judge == "human"
+    name = parameters.judge if by_file else state_name(judge_state)
     # One cap holds for the labels and for all benchmarks.
     spent = float(labeling_report.get("spent_usd", labels["cost_usd"].sum()))
-    budget = Budget(max_cost_usd, spent)
+    budget = Budget(parameters.max_cost_usd, spent)
     calibration = graders.calibration_pairs(
-        labels, splits, queries, passages, most_calibration_pairs, seed
+        labels, splits, queries, passages, parameters.calibration_pairs, parameters.seed
     )
     encoder = None
     if len(calibration):
-        encoder = UntrainedEncoder(base_model, student.facts.template, student.facts.precision)
+        encoder = UntrainedEncoder(
+            parameters.base_model, student.facts.template, student.facts.precision
+        )
     tables, lost, taught = [], [], []
     for one in benchmark.everything:
         own = of_benchmark(pairs, one)
-        teacher, failures, reason = teacher_grades(one, own, judge_state, ledger, judge, budget)
+        teacher, failures, reason = teacher_grades(
+            one, own, judge_state, ledger, parameters.judge, budget
+        )
         base = None
         if encoder is not None:
             base = graders.grade_with_base(encoder, own, calibration, one.scale)
@@ -92,7 +88,7 @@ def grade_benchmark(
                 graders.grade_with_student(student, own),
                 teacher,
                 base,
-                graders.score_with_bm25(one, own, passages, language),
+                graders.score_with_bm25(one, own, passages, parameters.language),
             ],
         )
         tables.append(grades)
@@ -113,7 +109,7 @@ def grade_benchmark(
         },
         "teacher": taught[0],
         "other_teachers": taught[1:],
-        "base": {"model": base_model, "calibrated_on": len(calibration)},
+        "base": {"model": parameters.base_model, "calibrated_on": len(calibration)},
     }
     return pd.concat(tables, ignore_index=True), pd.concat(lost, ignore_index=True), facts
 

@@ -21,7 +21,7 @@ from relevance_distillery.evaluation.cost import (
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prices import Price, price_of
-from relevance_distillery.reporting.cost_settings import CostParameters
+from relevance_distillery.reporting.settings import CostParameters
 
 Assumption = dict[str, Any]
 """Keys name, value, unit, source."""

@@ -18,10 +18,10 @@ from relevance_distillery.collections.judge_files import (
     read_judge,
 )
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.metrics import METRICS
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.reporting.benchmark_agreement import agreement_with
+from relevance_distillery.reporting.settings import ReportingParameters
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def agreement_of_files(
     benchmark: Benchmark,
     benchmark_facts: dict[str, Any],
     grading_facts: dict[str, Any],
-    options: Options,
+    parameters: ReportingParameters,
 ) -> dict[str, Any]:
     """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
 
@@ -102,7 +102,7 @@ def agreement_of_files(
             for name, judge in grading_facts["judges"].items()
             if one.name in judge["benchmarks"]
         }
-        found = agreement_with(one, grades, own, options, roles={})
+        found = agreement_with(one, grades, own, parameters, roles={})
         found["sources"] = {
             name: {key: value for key, value in source.items() if key != "not_graded"}
             for name, source in sources.items()

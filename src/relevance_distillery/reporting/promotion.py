@@ -25,10 +25,13 @@ from relevance_distillery.evaluation.agreement.graded_pairs import (
     weights_of,
 )
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.reporting.benchmark_agreement import options_of
+from relevance_distillery.reporting.settings import ReportingParameters
 
 logger = logging.getLogger(__name__)
 
@@ -44,24 +47,14 @@ class Decision:
     Attributes:
         promote: The version becomes the champion.
         reason: One sentence for people, also a tag of the version.
-        margin: How much worse it might have been.
         rival: The version that it was compared with; empty when there was none.
-        estimate, low, high: Candidate minus rival in quadratic kappa; nan without a rival.
-        conclusion: superior, non-inferior, inferior or open; empty without a comparison.
-        p_non_inferior: One-sided p-value of a loss of the margin or more; nan without one.
-        p: Two-sided p-value of no difference; nan without a rival.
+        comparison: Candidate minus rival in quadratic kappa; None without a comparison.
     """
 
     promote: bool
     reason: str
-    margin: float
     rival: str = ""
-    estimate: float = float("nan")
-    low: float = float("nan")
-    high: float = float("nan")
-    conclusion: str = ""
-    p_non_inferior: float = float("nan")
-    p: float = float("nan")
+    comparison: Difference | None = None
 
 
 def compare_kappa(
@@ -122,20 +115,10 @@ def decide(
         The decision; its reason states the figures that it rests on.
     """
     if comparison is None:
-        known = Decision(False, "the champion could not be compared with it", margin, rival)
+        known = Decision(False, "the champion could not be compared with it", rival)
     else:
-        known = Decision(
-            promote=comparison.conclusion in ("superior", "non-inferior"),
-            reason=_sentence(comparison, rival, margin),
-            margin=margin,
-            rival=rival,
-            estimate=comparison.interval.estimate,
-            low=comparison.interval.low,
-            high=comparison.interval.high,
-            conclusion=comparison.conclusion or "",
-            p_non_inferior=comparison.p_non_inferior,
-            p=comparison.p,
-        )
+        good = comparison.conclusion in ("superior", "non-inferior")
+        known = Decision(good, _sentence(comparison, rival, margin), rival, comparison)
     if mode == "manual":
         return replace(known, promote=False, reason="promotion is manual: a person decides")
     if not has_champion:
@@ -177,8 +160,7 @@ def promote(
     benchmark: Benchmark,
     agreement: dict[str, Any],
     cost: dict[str, Any],
-    mode: Mode,
-    options: Options,
+    parameters: ReportingParameters,
 ) -> dict[str, Any]:
     """Decide, move the alias where the decision says so, tag the version.
 
@@ -192,9 +174,10 @@ def promote(
     name, version = str(registration["name"]), str(registration["version"])
     digest = str(agreement["benchmark"]["digest"])
     champion = flavor.get_alias(name, CHAMPION)
+    mode, margin = parameters.promotion, parameters.margin
     rival = None if mode == "manual" else _rival(name, version, digest, champion)
     if champion == version:
-        decision = Decision(False, "it is the champion already", options.margin)
+        decision = Decision(False, "it is the champion already")
     else:
         earlier = None if rival is None else _grades_of(name, rival, pairs)
         comparison = None
@@ -203,12 +186,13 @@ def promote(
                 _graded(grades, grades["student_grade"]),
                 _graded(grades, earlier),
                 benchmark.scale,
-                options,
+                options_of(parameters),
             )
-        decision = decide(mode, champion is not None, comparison, rival or "", options.margin)
+        decision = decide(mode, champion is not None, comparison, rival or "", margin)
     promoted, reason = decision.promote, decision.reason
     if promoted:
         flavor.set_alias(name, CHAMPION, version)
+    against = decision.comparison or Difference(Interval(np.nan), np.nan, np.nan)
     result = {
         "name": name,
         "version": version,
@@ -216,14 +200,14 @@ def promote(
         "champion": version if promoted else (champion or ""),
         "reason": reason,
         "mode": mode,
-        "margin": decision.margin,
+        "margin": margin,
         "rival": decision.rival,
-        "difference": number(decision.estimate),
-        "low": number(decision.low),
-        "high": number(decision.high),
-        "conclusion": decision.conclusion,
-        "p_non_inferior": number(decision.p_non_inferior),
-        "p": number(decision.p),
+        "difference": number(against.interval.estimate),
+        "low": number(against.interval.low),
+        "high": number(against.interval.high),
+        "conclusion": against.conclusion or "",
+        "p_non_inferior": number(against.p_non_inferior),
+        "p": number(against.p),
         "benchmark_digest": digest,
     }
     flavor.set_version_tags(name, version, _tags(result, agreement, cost))

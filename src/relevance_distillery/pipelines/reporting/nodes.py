@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -21,9 +21,6 @@ from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-
-if TYPE_CHECKING:
-    from relevance_distillery.evaluation.agreement.estimates import Options
 
 logger = logging.getLogger(__name__)
 
@@ -137,12 +134,7 @@ def grade_benchmark(
         splits,
         queries,
         passages,
-        judge=parameters.judge,
-        base_model=parameters.base_model,
-        language=parameters.language,
-        max_cost_usd=parameters.max_cost_usd,
-        most_calibration_pairs=parameters.calibration_pairs,
-        seed=parameters.seed,
+        parameters,
     )
 
 
@@ -165,8 +157,7 @@ def measure_agreement(
     """The content of agreement.json for a trained labeler."""
     from relevance_distillery.reporting.benchmark_agreement import agreement_of_labeler
 
-    options = _options(parameters)
-    return agreement_of_labeler(grades, benchmark, benchmark_facts, grading_facts, options)
+    return agreement_of_labeler(grades, benchmark, benchmark_facts, grading_facts, parameters)
 
 
 def measure_grades(
@@ -179,21 +170,7 @@ def measure_grades(
     """The content of agreement.json for files of grades."""
     from relevance_distillery.reporting.judge_files import agreement_of_files
 
-    options = _options(parameters)
-    return agreement_of_files(grades, benchmark, benchmark_facts, grading_facts, options)
-
-
-def _options(parameters: ReportingParameters) -> Options:
-    from relevance_distillery.evaluation.agreement.estimates import Options
-
-    return Options(
-        resamples=parameters.resamples,
-        permutations=parameters.permutations,
-        seed=parameters.seed,
-        level=parameters.confidence,
-        slice_pairs=parameters.slice_pairs,
-        margin=parameters.margin,
-    )
+    return agreement_of_files(grades, benchmark, benchmark_facts, grading_facts, parameters)
 
 
 def pick_disagreements(
@@ -299,8 +276,7 @@ def promote_labeler(
         benchmark,
         agreement,
         cost,
-        parameters.promotion,
-        _options(parameters),
+        parameters,
     )
 
 
