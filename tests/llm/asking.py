@@ -46,9 +46,9 @@ def prompt(asked: ChatRequest) -> str:
 
 
 def settings(**given: object) -> LLMSettings:
-    """Eight slots and short timeouts."""
+    """Eight slots, and a timeout that only a fault meets, however busy the machine is."""
     return LLMSettings.model_validate(
-        {"model": "teacher", "concurrency": 8, "timeout_seconds": 0.5, "max_tries": 4, **given}
+        {"model": "teacher", "concurrency": 8, "timeout_seconds": 30, "max_tries": 4, **given}
     )
 
 

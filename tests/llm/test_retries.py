@@ -15,14 +15,14 @@ from relevance_distillery.llm.retries import RequestError, RetryPolicy, retry_af
 
 @pytest.fixture(scope="module")
 def server():
-    with FaultServer(FaultPlan(stall=1.0)) as started:
+    with FaultServer(FaultPlan(stall=60)) as started:
         yield started
 
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_that_passes_costs_one_more_try(server: FaultServer, fault: str) -> None:
     asked = request(f"once {fault}", f"[[{fault}]]")
-    seconds = 0.5 if fault == "stall" else 30
+    seconds = 3 if fault == "stall" else 30
     (result,) = all_results(runner(server, timeout_seconds=seconds), [asked]).values()
     assert (result.status, result.reason) == ("ok", "")
     digest = digest_of(prompt(asked))
@@ -82,7 +82,7 @@ def test_a_fault_that_stays_is_named_after_all_tries(
 )
 def test_what_cannot_pass_is_asked_once(server: FaultServer, fault: str, status: str) -> None:
     asked = request(f"final {fault}", f"[[{fault}*0]]")
-    (result,) = all_results(runner(server, timeout_seconds=30), [asked]).values()
+    (result,) = all_results(runner(server), [asked]).values()
     assert (result.status, result.text, result.retryable) == (status, None, False)
     assert server.asked()[digest_of(prompt(asked))] == 1
 
@@ -98,11 +98,11 @@ def test_a_reason_never_repeats_what_the_server_said(server: FaultServer) -> Non
 
 
 def test_a_wait_of_days_is_left_to_a_later_run(server: FaultServer) -> None:
-    found = all_results(runner(server), [request("days", "[[429_days*0]]")])
-    (result,) = found.values()
+    asked = request("days", "[[429_days*0]]")
+    (result,) = all_results(runner(server), [asked]).values()
     assert (result.status, result.retryable) == ("rate_limited", True)
     assert "2880 minutes" in result.reason
-    assert result.seconds < 1
+    assert server.asked()[digest_of(prompt(asked))] == 1
 
 
 def test_retry_after_is_waited_for() -> None:
@@ -157,15 +157,17 @@ def test_a_wait_that_was_asked_for_is_never_cut_short() -> None:
 
 
 def test_many_faults_at_once_leave_no_request_without_a_result(server: FaultServer) -> None:
-    shares = {name: 0.03 for name in (*PASSING, *FINAL) if name != "429_date"}
+    # A stalled request is told by time alone, so it has a test of its own.
+    shares = {name: 0.03 for name in (*PASSING, *FINAL) if name not in ("429_date", "stall")}
     plan = FaultPlan(shares=shares, stall=3.0, latency=0.02, slow_share=0.01, slow=0.2, wait=0.05)
     with FaultServer(plan) as faulty:
-        found = all_results(runner(faulty, concurrency=32, timeout_seconds=1.5), requests(600))
+        found = all_results(runner(faulty, concurrency=32), requests(600))
         assert len(found) == 600
         expected = {"empty", "filtered", "refused", "truncated", "context_length", "ok"}
         assert {result.status for result in found.values()} == expected
         assert not faulty.asked_after_answer()
-        assert 16 < faulty.most_in_flight() <= 64  # the server still counts those that it stalls
+        # The server still counts connections that it keeps half open.
+        assert 1 < faulty.most_in_flight() <= 64
 
 
 def _state(tries: int, error: Exception | None = None) -> RetryCallState:

@@ -29,8 +29,10 @@ from llm.asking import (
 )
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
+from relevance_distillery.llm.capabilities import CapabilityTracker
+from relevance_distillery.llm.client import ChatClient
 from relevance_distillery.llm.prices import Budget
-from relevance_distillery.llm.requests import ChatRequest, ChatResult
+from relevance_distillery.llm.requests import ChatRequest, ChatResult, Exchange
 from relevance_distillery.llm.retries import RetryPolicy
 from relevance_distillery.llm.scheduler import ChatRunner
 from relevance_distillery.llm.settings import Endpoint
@@ -54,8 +56,8 @@ def test_every_request_gets_its_own_answer_with_tokens_and_probabilities() -> No
 
 
 def test_no_more_are_in_flight_than_slots_and_the_first_goes_alone() -> None:
-    with FaultServer(FaultPlan(latency=0.05)) as server:
-        all_results(runner(server, concurrency=6), requests(60))
+    with FaultServer(FaultPlan(latency=0.3)) as server:
+        all_results(runner(server, concurrency=6), requests(19))
         in_flight = [record["in_flight"] for record in server.records()]
     assert in_flight[0] == 1
     assert max(in_flight) == 6
@@ -67,23 +69,22 @@ def test_a_slot_waits_until_its_result_was_committed() -> None:
         committed = len(next(lists))
         for _ in range(5):
             last = next(lists)
-            time.sleep(0.15)
             # What was yielded last is not committed yet, so it still holds its slots.
+            until(lambda sent=committed + 4: len(server.records()) >= sent)
+            time.sleep(0.1)
             assert len(server.records()) == committed + 4
             committed += len(last)
         lists.close()
 
 
 def test_whatever_is_ready_comes_at_once() -> None:
-    with FaultServer() as server:
-        lists = runner(server, concurrency=16).run(requests(17))
-        assert len(next(lists)) == 1
-        given = 1 + len(next(lists))
-        # On a busy machine the answers that are under way take a while to arrive.
-        until(lambda: len(server.records()) == 17)
-        time.sleep(0.5)
-        # A machine that was slow enough has given them all before.
-        assert given == 17 or len(next(lists)) > (17 - given) // 2
+    endpoint, chosen = Endpoint.at("http://127.0.0.1:9/v1", "k"), settings()
+    client = ChatClient(endpoint, chosen, CapabilityTracker(chosen, "host"), RetryPolicy())
+    exchanges = [Exchange(request(number), 0.0) for number in range(3)]
+    for exchange in exchanges:
+        client._done.put(exchange)
+    assert client.collect() == exchanges
+    assert client.collect(timeout=0) == []
 
 
 def test_requests_are_made_as_they_are_needed_and_in_the_callers_thread() -> None:
@@ -128,9 +129,9 @@ def ctrl_c_interrupts() -> Iterator[None]:
 
 @pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_closing_a_run_cancels_what_is_in_flight_and_ends_the_thread() -> None:
-    with FaultServer(FaultPlan(stall=30)) as server:
+    with FaultServer(FaultPlan(stall=300)) as server:
         budget = Budget()
-        lists = runner(server, budget=budget, timeout_seconds=30).run(
+        lists = runner(server, budget=budget, timeout_seconds=300).run(
             request(n, "[[stall]]" if n else "") for n in range(50)
         )
         next(lists)
@@ -140,7 +141,7 @@ def test_closing_a_run_cancels_what_is_in_flight_and_ends_the_thread() -> None:
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             next(lists)
-        # Within a fraction of the 30 seconds for which the server stalls.
+        # Long before the server answers.
         until(lambda: "llm-requests" not in {t.name for t in threading.enumerate()})
 
 
@@ -277,11 +278,8 @@ def test_a_kill_asks_nothing_again_that_was_answered_and_committed(tmp_path: Pat
                 [sys.executable, str(SLOW), server.url, str(committed)],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))},
             )
-            deadline = time.monotonic() + 30
-            before = len(committed.read_text().split())
-            while len(committed.read_text().split()) < before + 30:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            enough = len(committed.read_text().split()) + 30
+            until(lambda enough=enough: len(committed.read_text().split()) >= enough, 120)
             process.kill()
             process.wait()
         done = {digest_of(prompt(request(int(n)))) for n in committed.read_text().split()}
