@@ -23,9 +23,8 @@ from relevance_distillery.labeler.vocabulary import Vocabulary
 
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics
-from relevance_distillery.evaluation.drift.drift_report import compare
+from relevance_distillery.evaluation.drift.drift_report import compare, watch_over
 from relevance_distillery.evaluation.drift.drift_settings import DriftSettings
-from relevance_distillery.evaluation.drift.drift_watch import watch_over
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
 from relevance_distillery.labeler.profile import HeldOut, TrainingProfile

@@ -1,14 +1,15 @@
-"""Compares a batch with its labeler's training profile: effect sizes, verdict, advice."""
+"""Compares a scored batch with its labeler's training profile: effect sizes, verdict, advice."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics
+from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics, merge, observe
 from relevance_distillery.evaluation.drift.comparisons import (
     COMPARISONS,
     NEW_DOMAIN,
@@ -19,8 +20,17 @@ from relevance_distillery.evaluation.drift.comparisons import (
     shares,
 )
 from relevance_distillery.evaluation.drift.drift_settings import DriftSettings, Limits
-from relevance_distillery.labeler.profile import TrainingProfile
-from relevance_distillery.labeler.tallies import FIELDS, QUERY_TOKENS, TEXT_TOKENS, Tally
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.profile import TrainingProfile, pair_reader, read_profile
+from relevance_distillery.labeler.tallies import (
+    FIELDS,
+    QUERY_TOKENS,
+    TEXT_TOKENS,
+    Tally,
+    Vocabulary,
+)
+from relevance_distillery.scoring.graders import Grader
+from relevance_distillery.scoring.shards import GradedShard, Unwatched, Watch
 
 OK, WATCH, DISTRUST = "ok", "watch", "distrust"
 TOO_FEW, NOT_KNOWN = "too few to tell", "not known"
@@ -270,3 +280,64 @@ def _described(comparison: Comparison, result: Mapping[str, Any]) -> str:
 
 def _figure(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
+
+
+class DriftWatch:
+    """Compares a batch with what its labeler was trained on."""
+
+    def __init__(
+        self,
+        labeler: Labeler,
+        profile: TrainingProfile,
+        rows: int,
+        settings: DriftSettings,
+        seed: int,
+    ) -> None:
+        """Watch one file.
+
+        Args:
+            labeler: Grades it.
+            profile: The labeler's.
+            rows: Of the file; decides which share of texts is read.
+            settings: Limits.
+            seed: Of the comparison with chance.
+        """
+        self._profile, self._settings, self._seed = profile, settings, seed
+        self._scale = labeler.scale
+        self._share = min(1.0, settings.sample / max(rows, 1))
+        vocabulary = Vocabulary.from_text(profile.key, profile.vocabulary)
+        self._reader = pair_reader(labeler, vocabulary)
+
+    def observe(self, graded: GradedShard) -> dict[str, Any]:
+        """Counts of one shard, plain JSON."""
+        return observe(graded, self._reader, self._scale, self._share)
+
+    def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The comparison of all shards; see `compare`."""
+        uncounted = sum(1 for shard in observed if not shard)
+        if uncounted:
+            return not_known(
+                f"{uncounted} of {len(observed)} parts were scored before without the comparison; "
+                "score the file afresh to compare it"
+            )
+        return compare(self._profile, merge(observed), self._settings, self._seed)
+
+
+def watch_over(grader: Grader, rows: int, settings: DriftSettings, seed: int) -> Watch:
+    """What watches a scoring by `grader`.
+
+    Args:
+        grader: A labeler, or a judge, which has no training to compare with.
+        rows: Of the file.
+        settings: Limits.
+        seed: Of the comparison with chance.
+    """
+    if settings.sample == 0:
+        return Unwatched(not_known("turned off (scoring.drift.sample=0)"))
+    if not isinstance(grader, Labeler):
+        return Unwatched(not_known(f"{grader.name} was not distilled here"))
+    try:
+        profile = read_profile(grader.folder)
+    except UserError as error:
+        return Unwatched(not_known(str(error)))
+    return DriftWatch(grader, profile, rows, settings, seed)

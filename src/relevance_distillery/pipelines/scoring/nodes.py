@@ -89,7 +89,7 @@ def score_pairs(
         probabilities; and how far the batch is from the labeler's training: verdict, line,
         comparisons and more, see `evaluation.drift.drift_report.compare`.
     """
-    from relevance_distillery.evaluation.drift.drift_watch import watch_over
+    from relevance_distillery.evaluation.drift.drift_report import watch_over
     from relevance_distillery.labeler.inference import Labeler
     from relevance_distillery.scoring.job import score_file
 
