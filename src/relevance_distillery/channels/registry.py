@@ -105,7 +105,8 @@ def search_channels(
     if queries.empty or sources.passages.empty:
         what = "queries" if queries.empty else "passages"
         raise UserError(f"There are no {what} to mine: run `kedro run --pipeline=synthesize`.")
-    runs, counts = [], {}
+    runs: list[pd.DataFrame] = []
+    counts: dict[str, Any] = {}
     for name, search in CHANNELS.items():
         if name in channels:
             run, found = search(queries, sources)
