@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from relevance_distillery.hooks import known_parameters
+from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.judges.kinds import KINDS
 from relevance_distillery.pipeline_registry import PIPELINES
 

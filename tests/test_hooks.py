@@ -10,14 +10,15 @@ from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.datasets import TextFileDataset
-from relevance_distillery.hooks import (
-    ClosingLinesHooks,
+from relevance_distillery.hooks.checks import known_parameters
+from relevance_distillery.hooks.closing import ClosingLinesHooks
+from relevance_distillery.hooks.tracking import (
+    MlflowHook,
     TrackingHooks,
     flat_numbers,
-    known_parameters,
+    logs_text,
     table_digest,
 )
-from relevance_distillery.hooks.tracking import MlflowHook, logs_text
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.hooks import known_parameters
+from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters

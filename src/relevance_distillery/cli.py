@@ -1,4 +1,4 @@
-"""Kedro's `run` command, with one line instead of a traceback for what a user can mend."""
+"""Kedro's `run` command, with one line instead of a traceback for what a user can correct."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def one_line(error: BaseException) -> str | None:
-    """The message for an error that its user can mend; None for a fault of the program.
+    """The message for an error that the user can correct; None for a bug.
 
     Args:
         error: What a run raised; its causes are looked through as well.
@@ -67,7 +67,7 @@ def one_line(error: BaseException) -> str | None:
         # By name: only hooks and flavors import MLflow.
         if type(link).__name__ == "MlflowException":
             said = " ".join(str(link).split())
-            return f"MLflow: {said[:300]} (finished work is kept: mend this and run again)"
+            return f"MLflow: {said[:300]} (finished work is kept: correct this and run again)"
     for link in links:
         if isinstance(link, DatasetError):
             return " ".join(str(link).split())

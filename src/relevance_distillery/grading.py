@@ -69,7 +69,7 @@ class GradeScale(BaseModel):
         return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
 
     def positions(self, grades: Any) -> np.ndarray:
-        """Where each grade stands on the scale, 0 for the lowest.
+        """The position of each grade on the scale, 0 for the lowest.
 
         Args:
             grades: Grade values, shape (n,).

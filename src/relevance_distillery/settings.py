@@ -19,13 +19,11 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A note from one library to the developers of another, on every start.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
-from relevance_distillery.hooks import (  # noqa: E402
-    BenchmarkMemoryHooks,
-    CleanStartHooks,
-    ClosingLinesHooks,
-    TrackingHooks,
-)
+from relevance_distillery.hooks.benchmark_memory import BenchmarkMemoryHooks  # noqa: E402
+from relevance_distillery.hooks.checks import CleanStartHooks  # noqa: E402
+from relevance_distillery.hooks.closing import ClosingLinesHooks  # noqa: E402
 from relevance_distillery.hooks.credentials import CredentialsHooks  # noqa: E402
+from relevance_distillery.hooks.tracking import TrackingHooks  # noqa: E402
 
 # The plugin sets its own level when it is imported; its start and end of a run say nothing new.
 logging.getLogger("kedro_mlflow").setLevel(logging.ERROR)

@@ -6,7 +6,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.datasets import BenchmarkDataset
-from relevance_distillery.hooks import BenchmarkMemoryHooks
+from relevance_distillery.hooks.benchmark_memory import BenchmarkMemoryHooks
 
 
 def _node(inputs: list[str]) -> Node:

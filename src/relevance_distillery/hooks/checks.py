@@ -98,7 +98,7 @@ class CleanStartHooks:
         )
         if not missing:
             return
-        # Kedro shows only the requested pipelines until it is told otherwise.
+        # Kedro shows only the requested pipelines unless the filter is reset.
         pipelines.set_requested(None)
         makers = {
             stage: [name for name in missing if name in pipelines[stage].all_outputs()]

@@ -1,4 +1,4 @@
-"""Says what a run made and where it lies."""
+"""Logs the paths of a run's main results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RESULTS = {
 
 
 class ClosingLinesHooks:
-    """Says what a run made and where it lies."""
+    """Logs the paths of a run's main results."""
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

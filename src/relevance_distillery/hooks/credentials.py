@@ -1,6 +1,6 @@
 """Keys come from the environment or from Kedro's credentials, never from parameters.
 
-Parameters are logged, by MLflow and by whoever pastes a command into a ticket. So a key among
+Parameters are logged, by MLflow and by anybody who pastes a command into a ticket. So a key among
 them is refused before anything reads, logs or tracks them, and its value is not repeated.
 """
 
@@ -44,7 +44,7 @@ def refuse_secrets(parameters: Mapping[str, Any], where: str, keys: tuple[str, .
 
     Args:
         parameters: Names and values, nested or not.
-        where: Where they stand, for the message.
+        where: Where they come from, for the message.
         keys: Keys in use, which no value may hold.
 
     Raises:
@@ -114,7 +114,7 @@ def _credentials(loader: Any) -> Mapping[str, Any]:
     except Exception as error:
         # The parser's message quotes the line, and with it the key.
         raise UserError(
-            f"a credentials file cannot be read ({type(error).__name__}): mend it in "
+            f"a credentials file cannot be read ({type(error).__name__}): correct it in "
             "conf/base, the environment's folder or conf/local"
         ) from None
     if found is None:
@@ -130,13 +130,15 @@ def _credentials(loader: Any) -> Mapping[str, Any]:
 
 
 def _personal(folder: Path) -> Mapping[str, Any]:
-    """What stands in conf/local, which Kedro reads only where no other environment is named."""
+    """The credentials in conf/local, which Kedro reads only where no other environment is named."""
     merged: dict[str, Any] = {}
     for file in sorted(folder.rglob("credentials*.yml")):
         try:
             content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
         except Exception as error:
-            raise UserError(f"{file}: cannot be read ({type(error).__name__}); mend it") from None
+            raise UserError(
+                f"{file}: cannot be read ({type(error).__name__}); correct it"
+            ) from None
         if isinstance(content, dict):
             merged.update({str(name): value for name, value in content.items()})
     return merged
@@ -145,7 +147,7 @@ def _personal(folder: Path) -> Mapping[str, Any]:
 def _fill_environment(credentials: Mapping[str, Any]) -> None:
     for entry, variable in VARIABLES.items():
         value = credentials.get(entry)
-        # What is set for one command stands above what is written in a file.
+        # What is set for one command overrides the file.
         if value and not os.environ.get(variable):
             os.environ[variable] = str(value)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import subprocess
 import warnings
 from pathlib import Path
@@ -21,7 +23,6 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.hooks.digests import flat_numbers, table_digest
 
 # On import the plugin defines a model class without type hints, of which MLflow warns, past
 # every filter. Nobody who types `kedro run` can do anything about it.
@@ -57,6 +58,9 @@ entries, since examples in the second quote documents and queries."""
 
 _BATCH = 1000
 """So many metrics fit into one call of MLflow."""
+
+_LONGEST = 250
+"""Characters that MLflow takes as the name of a metric."""
 
 
 class TrackingHooks(MlflowHook):
@@ -169,7 +173,7 @@ def check_server(uri: str) -> None:
         with urlopen(f"{uri.rstrip('/')}/health", timeout=5):
             return
     except HTTPError:
-        return  # Somebody is there; MLflow says what it does not like.
+        return  # A server answers; MLflow reports what it refuses.
     except (OSError, ValueError) as error:
         raise UserError(
             f"no MLflow server answers at {host}: start it, or correct mlflow_tracking_uri in "
@@ -195,3 +199,41 @@ def _commit_tags(project: Path) -> dict[str, str]:
         return {}
     changed = "yes" if git("status", "--porcelain", "--untracked-files=no") else "no"
     return {"git_commit": commit, "git_uncommitted_changes": changed}
+
+
+def flat_numbers(tree: dict[str, Any], prefix: str) -> dict[str, float]:
+    """Every number of a nested dictionary under its dotted path.
+
+    Args:
+        tree: Dictionaries within dictionaries; lists and texts are passed over.
+        prefix: First part of every name.
+
+    Returns:
+        For example `{"agreement.judges.student.kappa.estimate": 0.41}`.
+    """
+    found: dict[str, float] = {}
+    for key, value in tree.items():
+        name = re.sub(r"[^\w./ -]", "_", f"{prefix}.{key}")[:_LONGEST]
+        if isinstance(value, dict):
+            found.update(flat_numbers(value, name))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = float(value)
+    return found
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """A digest of a table's content, the same for the same rows in the same order.
+
+    Args:
+        table: Any table; lists in cells are compared by their text.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    plain = table.copy()
+    for column in plain.select_dtypes(object):
+        plain[column] = plain[column].map(str)
+    hashes = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    digest = hashlib.blake2b(hashes.tobytes(), digest_size=8)
+    digest.update(",".join(map(str, table.columns)).encode())
+    return digest.hexdigest()
