@@ -43,15 +43,18 @@ from relevance_distillery.pipelines.mining.nodes import (
 )
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning import create_pipeline
-from relevance_distillery.pipelines.planning.expected import belong, stand_in_pairs
-from relevance_distillery.pipelines.planning.judges import paid_judges
+from relevance_distillery.pipelines.planning.nodes import expected_pairs
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.synthesis.nodes import draft_queries, filter_queries
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.planning.comparison import compare_with_plan, corpus_digest
-from relevance_distillery.planning.labeling import plan_judge
-from relevance_distillery.planning.stage import Sent, StagePlan
-from relevance_distillery.planning.summary import closing_lines, summarise
+from relevance_distillery.planning.estimates import Sent, StagePlan, plan_judge
+from relevance_distillery.planning.expected_pairs import paid_judges
+from relevance_distillery.planning.plan_report import (
+    closing_lines,
+    compare_with_plan,
+    corpus_digest,
+    summarise,
+)
 from relevance_distillery.synthesizers.query_log import QueryLog
 
 ROOT = Path(__file__).parents[2]
@@ -264,8 +267,9 @@ def test_a_sample_of_a_large_corpus_stands_for_all_of_it(folder):
     small = PlanningParameters(sample_passages=20, sample_queries=12)
     log = pd.DataFrame(columns=["query_id", "text", "passage_id", "style"])
     mining = MiningParameters(seed=1)
-    few = stand_in_pairs(passages, log, synthesis(), mining, small)
-    all_ = stand_in_pairs(passages, log, synthesis(), mining, PlanningParameters())
+    none = pd.DataFrame()
+    few = expected_pairs(passages, log, none, none, synthesis(), mining, small)
+    all_ = expected_pairs(passages, log, none, none, synthesis(), mining, PlanningParameters())
 
     assert few is not None
     assert all_ is not None
@@ -277,13 +281,21 @@ def test_queries_of_another_run_are_not_taken_for_this_one(folder):
     passages = corpus(folder)
     queries, candidates = mined(passages)
 
-    assert belong(queries, candidates, passages, 0, synthesis())
-    assert not belong(queries, candidates, passages.iloc[1:], 0, synthesis())
-    assert not belong(queries, candidates, passages, 0, synthesis(max_queries=5))
-    assert not belong(queries, candidates, passages, 40, synthesis())
+    def are_taken(passages, real, parameters, stored=(queries, candidates)):
+        log = pd.DataFrame({"query_id": [f"r{number}" for number in range(real)]}).assign(
+            text="a question", passage_id="", frequency=1, style="real"
+        )
+        mining, planning = MiningParameters(seed=1), PlanningParameters(sample_queries=2)
+        found = expected_pairs(passages, log, *stored, parameters, mining, planning)
+        return found is not None and found.weight == 1
+
+    assert are_taken(passages, 0, synthesis())
+    assert not are_taken(passages.iloc[1:], 0, synthesis())
+    assert not are_taken(passages, 0, synthesis(max_queries=5))
+    assert not are_taken(passages, 40, synthesis())
     other = synthesis(synthesizer="llm", llm={"model": "writer"})
-    assert not belong(queries, candidates, passages, 0, other)
-    assert not belong(pd.DataFrame(), pd.DataFrame(), passages, 0, synthesis())
+    assert not are_taken(passages, 0, other)
+    assert not are_taken(passages, 0, synthesis(), (pd.DataFrame(), pd.DataFrame()))
 
 
 def test_the_plan_is_within_fifteen_percent_of_what_a_server_then_bills(
@@ -487,10 +499,9 @@ def test_a_version_that_cannot_be_read_is_passed_over(tmp_path):
     assert read_stored_json(str(tmp_path / "none.json")) == {}
 
 
-def test_the_configuration_states_every_parameter_and_the_docs_explain_it():
+def test_the_configuration_states_every_parameter_and_each_is_explained():
     written = yaml.safe_load((ROOT / "conf/base/planning/parameters.yml").read_text())
-    text = (ROOT / "docs/pipelines/planning.md").read_text(encoding="utf-8")
 
     assert PlanningParameters.model_validate(written["planning"]) == PlanningParameters()
     assert set(written["planning"]) == set(PlanningParameters.model_fields)
-    assert all(f"`{name}`" in text for name in PlanningParameters.model_fields)
+    assert all(field.description for field in PlanningParameters.model_fields.values())

@@ -24,7 +24,7 @@ from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-from relevance_distillery.planning.comparison import compare_with_plan
+from relevance_distillery.planning.plan_report import compare_with_plan
 
 logger = logging.getLogger(__name__)
 

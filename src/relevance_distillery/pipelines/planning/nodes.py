@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,19 +14,9 @@ from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.kinds import parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.prompted.llm import LLMJudge
-from relevance_distillery.judges.registry import prepare_judge
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
-from relevance_distillery.pipelines.planning.expected import (
-    ExpectedPairs,
-    belong,
-    stand_in_pairs,
-    stored_pairs,
-)
-from relevance_distillery.pipelines.planning.judges import paid_judges
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.synthesis.nodes import (
     llm_synthesizer,
@@ -35,12 +25,12 @@ from relevance_distillery.pipelines.synthesis.nodes import (
     split_into_passages,
 )
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.planning.comparison import corpus_digest
-from relevance_distillery.planning.labeling import plan_judge
-from relevance_distillery.planning.stage import StagePlan
-from relevance_distillery.planning.summary import closing_lines, summarise
-from relevance_distillery.planning.synthesis import plan_synthesizer
+from relevance_distillery.planning.plan_report import closing_lines, corpus_digest, summarise
 from relevance_distillery.synthesizers.query_log import QueryLog
+
+if TYPE_CHECKING:
+    from relevance_distillery.planning.estimates import StagePlan
+    from relevance_distillery.planning.expected_pairs import ExpectedPairs, ExpectedQueries
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +79,8 @@ def plan_queries(
     """
     if synthesis.synthesizer != "llm":
         return []
+    from relevance_distillery.planning.estimates import plan_synthesizer
+
     writer = llm_synthesizer(prompt, ledger, synthesis)
     withheld = writer.requests.withheld(passages)
     plan = plan_synthesizer(
@@ -140,16 +132,18 @@ def plan_labels(
     Raises:
         UserError: No model, or a cap without a price.
     """
+    from relevance_distillery.judges.prompted.llm import LLMJudge
+    from relevance_distillery.judges.registry import prepare_judge
+    from relevance_distillery.judges.sources import JudgeSources
+    from relevance_distillery.planning.estimates import plan_judge
+    from relevance_distillery.planning.expected_pairs import paid_judges, stored_pairs
+
     names = paid_judges(labeling, cascade_report)
     if not names:
         return []
     real, _ = query_log.read()
     known = stored_pairs(queries, candidates, passages)
-    expected: ExpectedPairs | None
-    if known is not None and belong(queries, candidates, passages, len(real), synthesis):
-        expected = ExpectedPairs(known)
-    else:
-        expected = stand_in_pairs(passages, real, synthesis, mining, planning)
+    expected = expected_pairs(passages, real, queries, candidates, synthesis, mining, planning)
     if expected is None:
         return []
     sources = JudgeSources(
@@ -179,6 +173,107 @@ def plan_labels(
             )
         )
     return plans
+
+
+def expected_pairs(
+    passages: pd.DataFrame,
+    real: pd.DataFrame,
+    queries: pd.DataFrame,
+    candidates: pd.DataFrame,
+    synthesis: SynthesisParameters,
+    mining: MiningParameters,
+    planning: PlanningParameters,
+) -> ExpectedPairs | None:
+    """The stored pairs where a run would use them, else stand-ins.
+
+    Args:
+        passages: The passages now.
+        real: People's queries.
+        queries: Stored queries, or no rows.
+        candidates: Stored candidates, or no rows.
+        synthesis: `params:synthesis`.
+        mining: `params:mining`.
+        planning: How large the sample of stand-ins is.
+
+    Returns:
+        None where only recorded grades are looked up, or no query is to be expected.
+    """
+    from relevance_distillery.judges.prompted.llm import public_model
+    from relevance_distillery.planning.expected_pairs import (
+        ExpectedPairs,
+        are_current,
+        stand_in_pairs,
+        stored_pairs,
+    )
+    from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
+
+    expected = expected_queries(passages, len(real), synthesis)
+    known = stored_pairs(queries, candidates, passages)
+    generator = {
+        "extractive": "extractive",
+        "llm": f"llm:{public_model(synthesis.llm.model or '')}",
+    }.get(synthesis.synthesizer, "")
+    if known is not None and are_current(queries, candidates, passages, expected, generator):
+        return ExpectedPairs(known)
+    channels = [name for name in mining.channels if name != "recorded"]
+    if not channels:
+        return None
+
+    def mine(queries: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
+        from relevance_distillery.channels.bm25 import BM25Channel
+        from relevance_distillery.channels.candidates import choose_candidates
+        from relevance_distillery.channels.registry import ChannelSources, search_channels
+
+        sources = ChannelSources(
+            sample,
+            BM25Channel.build(sample, mining.language, k1=mining.bm25.k1, b=mining.bm25.b),
+            pd.DataFrame(columns=["query_id", "document_id", "grade"]),
+            depth=mining.bm25.depth,
+            random_passages=mining.random_passages,
+            seed=mining.seed,
+        )
+        runs, _ = search_channels(queries, sources, channels)
+        candidates, _ = choose_candidates(
+            queries,
+            sample,
+            runs,
+            {},
+            depth=mining.bm25.depth,
+            bands=mining.bm25.as_bands(),
+            seed=mining.seed,
+        )
+        return candidates
+
+    return stand_in_pairs(
+        passages,
+        real,
+        expected,
+        ExtractiveSynthesizer(synthesis.language, synthesis.styles, 0.0),
+        mine,
+        sample_passages=planning.sample_passages,
+        sample_queries=planning.sample_queries,
+        seed=synthesis.seed,
+    )
+
+
+def expected_queries(
+    passages: pd.DataFrame, real: int, synthesis: SynthesisParameters
+) -> ExpectedQueries:
+    """How many queries a run would keep.
+
+    Args:
+        passages: The passages now.
+        real: How many people's queries there are.
+        synthesis: `params:synthesis`.
+    """
+    from relevance_distillery.planning.expected_pairs import ExpectedQueries
+
+    drafts = 0
+    if synthesis.synthesizer != "log":
+        drafts = len(seed_passages(passages, synthesis)) * synthesis.queries_per_passage
+    return ExpectedQueries.of(
+        drafts, real, synthesis.max_queries, synthesis.max_real_queries, synthesis.limit
+    )
 
 
 def report_plan(

@@ -1,11 +1,16 @@
-"""A plan for people: one file, and a small table at the end of the log."""
+"""How a plan is shown: one file, the last lines of the log, and what labels then used."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from relevance_distillery.planning.stage import StagePlan
+import pandas as pd
+
+from relevance_distillery.io.digests import hex_digest
+
+if TYPE_CHECKING:
+    from relevance_distillery.planning.estimates import StagePlan
 
 
 def summarise(
@@ -69,40 +74,62 @@ def closing_lines(plan: dict[str, Any]) -> list[str]:
     if plan["stages"]:
         lines.append(_row("stage", "by", "calls", "input tokens", "output tokens", "USD", "hours"))
     for row in plan["stages"]:
-        output = row["output_tokens"]
-        lines.append(
-            _row(
-                row["stage"],
-                row["who"],
-                f"{row['calls']:,}",
-                f"{row['input_tokens']:,}",
-                f"{output['low']:,}–{output['high']:,}",
-                _dollars(row["usd"]["low"], row["usd"]["high"]),
-                _hours(row["hours"]),
-            )
-        )
-        lines.append(f"  {_basis(row)}")
+        lines += [_figures(row["stage"], row["who"], row), f"  {_basis(row)}"]
     if len(plan["stages"]) > 1:
-        total = plan["total"]
-        output = total["output_tokens"]
-        lines.append(
-            _row(
-                "together",
-                "",
-                f"{total['calls']:,}",
-                f"{total['input_tokens']:,}",
-                f"{output['low']:,}–{output['high']:,}",
-                _dollars(total["usd"]["low"], total["usd"]["high"]),
-                _hours(total["hours"]),
-            )
-        )
+        lines.append(_figures("together", "", plan["total"]))
     lines.extend(plan["notes"])
     if plan["within_cap"] is False:
         lines.append(
             f"max_cost_usd={plan['max_cost_usd']:g} may stop the run before its end; what was "
-            "paid for is kept, and a later run goes on"
+            "paid for is kept, and a later run resumes"
         )
     return lines
+
+
+def corpus_digest(passages: pd.DataFrame) -> str:
+    """Twelve hexadecimal digits of what the passages say, in any order.
+
+    Args:
+        passages: Columns passage_id, text.
+    """
+    rows = sorted(zip(passages["passage_id"], passages["text"], strict=True))
+    return hex_digest("".join(f"{len(name)}:{name}{text}" for name, text in rows))
+
+
+def compare_with_plan(
+    plan: Mapping[str, Any], labels: pd.DataFrame, pairs: int, passages: pd.DataFrame
+) -> dict[str, float]:
+    """Input tokens that were planned for these labels, and how many more or less were read.
+
+    Failed pairs are left out of both: the plan is scaled to the share that got a label.
+
+    Args:
+        plan: `plan.json`; empty where nobody planned.
+        labels: Schema `Labels`, of one judge.
+        pairs: How many pairs were to be labelled.
+        passages: The corpus.
+
+    Returns:
+        `planned_input_tokens` and `actual_over_planned`; nothing where there is no plan for
+        this judge, model and prompt, on the same corpus or of the same number of pairs.
+    """
+    if labels.empty or not pairs:
+        return {}
+    first = labels.iloc[0]
+    asked = (first["judge"], first["model"], first["prompt_hash"])
+    for row in plan.get("stages", ()):
+        same = row["stage"] == "labeling" and asked == (
+            row["who"],
+            row["model"],
+            row["prompt_hash"],
+        )
+        known = row["units"] == pairs or plan["corpus"]["digest"] == corpus_digest(passages)
+        planned = row["input_tokens"] + row["input_tokens_in_ledger"]
+        if same and known and planned:
+            scaled = planned * len(labels) / pairs
+            actual = float(labels["input_tokens"].sum())
+            return {"planned_input_tokens": scaled, "actual_over_planned": actual / scaled}
+    return {}
 
 
 def _hosts(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
@@ -137,19 +164,25 @@ def _basis(row: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _figures(stage: str, who: str, row: Mapping[str, Any]) -> str:
+    output, usd, hours = row["output_tokens"], row["usd"], row["hours"]
+    dollars = "not known"
+    if usd["low"] is not None and usd["high"] is not None:
+        digits = 2 if usd["high"] >= 1 else 4
+        dollars = f"{usd['low']:,.{digits}f}–{usd['high']:,.{digits}f}"
+    return _row(
+        stage,
+        who,
+        f"{row['calls']:,}",
+        f"{row['input_tokens']:,}",
+        f"{output['low']:,}–{output['high']:,}",
+        dollars,
+        f"{hours:.1f}" if hours >= 0.1 or not hours else f"{hours:.2f}",
+    )
+
+
 def _row(*cells: str) -> str:
     widths = (10, 24, 9, 14, 21, 15, 7)
     left = [f"{cell:<{width}}" for cell, width in zip(cells[:2], widths[:2], strict=True)]
     right = [f"{cell:>{width}}" for cell, width in zip(cells[2:], widths[2:], strict=True)]
     return " ".join([*left, *right]).rstrip()
-
-
-def _dollars(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return "not known"
-    digits = 2 if high >= 1 else 4
-    return f"{low:,.{digits}f}–{high:,.{digits}f}"
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:.1f}" if hours >= 0.1 or not hours else f"{hours:.2f}"
