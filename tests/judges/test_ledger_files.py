@@ -24,7 +24,6 @@ JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCAL
 SOURCE = Path(__file__).parents[2] / "src"
 
 
-# As the first release wrote it.
 def test_a_ledger_whose_making_is_cut_off_is_made_anew(tmp_path, monkeypatch):
     path = tmp_path / "ledger.sqlite"
     monkeypatch.setitem(ledger_schema._SCHEMA, "batch_requests", "not, a (table")

