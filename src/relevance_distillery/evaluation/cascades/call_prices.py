@@ -7,34 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from pydantic import Field
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.cascades.settings import MeasurementSettings
 from relevance_distillery.llm.prices import Price
-from relevance_distillery.strict import StrictModel
-
-
-class PriceAssumptions(StrictModel):
-    """Given prices, and what is assumed where nothing was counted."""
-
-    judges_usd_per_1000: str | None = Field(
-        None,
-        description="Dollars for 1,000 answers of a judge that has no price here, as "
-        "`NAME:USD;NAME:USD`; the report names them as assumptions.",
-    )
-    usd_per_hour: float = Field(
-        0.1, ge=0, description="Price of this machine, for judges that run on it."
-    )
-    prompt_tokens: int = Field(
-        300,
-        ge=0,
-        description="Tokens of the instructions, where a judge with a token price has not "
-        "counted them.",
-    )
-    output_tokens: int = Field(10, ge=0, description="Tokens of an answer, likewise.")
-    characters_per_token: float = Field(
-        4.0, gt=0, description="Turns the length of query and document into tokens, likewise."
-    )
 
 
 @dataclass(frozen=True)
@@ -83,7 +59,7 @@ def call_prices(
     labels: pd.DataFrame,
     characters: float,
     prices: Mapping[str, Price],
-    assumed: PriceAssumptions,
+    assumed: MeasurementSettings,
 ) -> list[CallPrice]:
     """The price of each judge's calls.
 
@@ -142,7 +118,7 @@ def _price(
     characters: float,
     given: Mapping[str, float],
     prices: Mapping[str, Price],
-    assumed: PriceAssumptions,
+    assumed: MeasurementSettings,
 ) -> CallPrice:
     name = str(judge["name_in_cascade"])
     for key in (str(judge["judge"]), name):

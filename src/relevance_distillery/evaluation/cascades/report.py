@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
@@ -18,32 +17,19 @@ from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
 from relevance_distillery.evaluation.cascades.asking import BENCHMARK, TRAIN
 from relevance_distillery.evaluation.cascades.call_prices import CallPrice, in_last_judges_calls
 from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet, confusion_of
+from relevance_distillery.evaluation.cascades.settings import MeasurementSettings
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.answers import Mask, Places, majority
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, grade_and_confidence
 from relevance_distillery.judges.composites.settings import CascadeSettings
-from relevance_distillery.strict import StrictModel
 
 MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 """What is reported of every way to grade, the primary metric first."""
 
 MOST_POINTS = 40
 """So many points of the frontier are measured."""
-
-
-class Resampling(StrictModel):
-    """How intervals and p-values are computed."""
-
-    resamples: int = Field(1000, ge=100, description="Resamples of queries for each interval.")
-    permutations: int = Field(
-        2000, ge=100, description="Swaps for each p-value; 1 / (permutations + 1) is the smallest."
-    )
-    confidence: float = Field(
-        0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
-    )
-    seed: int = Field(0, ge=0, description="Of folds, resamples and swaps.")
 
 
 @dataclass(frozen=True)
@@ -81,7 +67,7 @@ class Measurement:
     scale: GradeScale
     names: Sequence[str]
     prices: Sequence[CallPrice]
-    options: Resampling
+    options: MeasurementSettings
 
     @cached_property
     def units(self) -> tuple[float, ...]:

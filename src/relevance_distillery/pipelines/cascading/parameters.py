@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from relevance_distillery.evaluation.cascades.call_prices import PriceAssumptions
-from relevance_distillery.evaluation.cascades.report import Resampling
+from relevance_distillery.evaluation.cascades.settings import MeasurementSettings
 
 
-class CascadingParameters(PriceAssumptions, Resampling):
+class CascadingParameters(MeasurementSettings):
     """How a cascade is priced and measured; its judges are set under labeling.cascade."""

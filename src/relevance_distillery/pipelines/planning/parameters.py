@@ -31,6 +31,6 @@ class PlanningParameters(StrictModel):
     sample_queries: int = Field(
         200,
         ge=1,
-        description="Where the run's queries do not exist yet, so many stand in for them; more is "
+        description="Where the run's queries do not exist yet, so many are made up; more is "
         "closer and slower.",
     )
