@@ -17,9 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from relevance_distillery.labeler.observing import by_group, tally_grades
-from relevance_distillery.labeler.profiling import pair_reader
-from relevance_distillery.labeler.vocabulary import Vocabulary
 
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics
@@ -27,7 +24,8 @@ from relevance_distillery.evaluation.drift.drift_report import compare, watch_ov
 from relevance_distillery.evaluation.drift.drift_settings import DriftSettings
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
-from relevance_distillery.labeler.profile import HeldOut, TrainingProfile
+from relevance_distillery.labeler.profile import HeldOut, TrainingProfile, pair_reader
+from relevance_distillery.labeler.tallies import Vocabulary, by_group, tally_grades
 from relevance_distillery.learning.labelled_pairs import join_texts
 from relevance_distillery.scoring.shards import GradedShard, PairShard
 
