@@ -30,14 +30,11 @@ class BM25Channel:
     passages table, and passages that share no term with the query are not returned.
 
     Attributes:
-        name: `bm25`.
         passage_ids: The indexed passages, in the order of the table.
         language: Name of the stemmer, or `none`.
         fingerprint: Changes with the text of any passage, their order, the stemmer or
             BM25's constants.
     """
-
-    name = "bm25"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -141,7 +141,7 @@ class GraderShelf:
     registered_name: str
     judge_state: str
     ledger: str
-    scale: dict[str, Any] | None = field(default=None)
+    scale: dict[str, Any] | None = None
 
     def find(self, name: str) -> Grader | NamedJudge:
         """A labeler that is ready, or a judge's name with what is needed to prepare it.
