@@ -10,7 +10,7 @@ import pytest
 
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.records import iter_jsonl
+from relevance_distillery.io.tables import iter_jsonl
 
 
 def jsonl(path, *records):

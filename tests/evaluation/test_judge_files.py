@@ -13,21 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
-from relevance_distillery.collections.documents import folders, judged_pairs
-from relevance_distillery.collections.identifiers import (
+from relevance_distillery.collections.benchmark_pairs import folders, judged_pairs
+from relevance_distillery.collections.id_matching import (
     NothingInCommonError,
     normalised,
 )
 from relevance_distillery.collections.judge_files import (
     JudgeFiles,
     JudgeGrades,
-    lay_beside,
+    join_judges,
     named_files,
     read_judge,
 )
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.io.grade_rows import distinct_names, stem_of
+from relevance_distillery.io.tables import distinct_names, stem_of
 
 QRELS = "q1 0 d1 3\nq1 0 d2 0\nq2 0 d1 1\nq2 0 d3 2\n"
 HEADER = "query-id\tcorpus-id\tscore\n"
@@ -124,7 +124,7 @@ def test_parquet_with_probabilities_prices_and_times(tmp_path: Path, benchmark: 
         "left out: 1 lists of probabilities that are not 4 numbers of 0 to 1 that sum to 1",
         "left out: 1 confidences that are not between 0 and 1",
     ]
-    table = lay_beside(judged_pairs(benchmark)[0], {"ours": found})
+    table = join_judges(judged_pairs(benchmark)[0], {"ours": found})
     assert table["ours_grade"].isna().tolist() == [False, False, True, False]
     assert str(table["ours_grade"].dtype) == "Int64"
     assert table["ours_probabilities"].tolist() == [[0.1, 0.1, 0.2, 0.6], None, None, None]
@@ -193,7 +193,7 @@ def test_what_is_no_grade_of_the_scale_is_a_score(
     assert not found.graded
     assert reason in found.reason
     assert len(found.table) == 4
-    table = lay_beside(judged_pairs(benchmark)[0], {"a": found})
+    table = join_judges(judged_pairs(benchmark)[0], {"a": found})
     assert table["a_score"].tolist() == [3.0, 0.0, 1.0, float(last)]
     assert "a_grade" not in table
 

@@ -24,7 +24,7 @@ from relevance_distillery.evaluation.systems.system_runs import (
     read_runs,
     reordered,
 )
-from relevance_distillery.io.run_files import RunRows
+from relevance_distillery.io.trec import RunRows
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -87,7 +87,7 @@ def test_duplicates_count_once_where_they_stand_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "lines", "said"),
     [
-        ("a.run", ["q Q0 d 1 2.0 t", "q Q0 e 2"], "row 2: 4 cells where a TREC run has 6"),
+        ("a.run", ["q Q0 d 1 2.0 t", "q Q0 e 2"], "row 2: 4 cells where TREC runs have 6"),
         ("a.run", ["q Q0 d 1 high t"], "row 1: the score 'high' is no finite number"),
         ("a.run", ["q Q0 d 1 nan t"], "row 1: the score 'nan'"),
         ("a.csv", ["query_id,document_id", "q,d"], "needs the column score"),

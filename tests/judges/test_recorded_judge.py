@@ -46,11 +46,11 @@ def test_tsv_csv_and_parquet_read_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("1\ta\t1\n1\tb\t2\n1\ta\t2\n", r"rows 2 and 4.*two different grades"),
+        ("1\ta\t1\n1\tb\t2\n1\ta\t2\n", r"rows 2 and 4: grades 1 and 2 for the same pair"),
         ("1\ta\tgood\n", r"row 2.*not a whole number"),
         ("1\ta\t1.5\n", r"row 2.*not a whole number"),
-        ("1\ta\t1\n\tb\t1\n", r"row 3: the query_id is empty"),
-        ("1\ta\t1\n2\t\t1\n", r"row 3: the document_id is empty"),
+        ("1\ta\t1\n\tb\t1\n", r"row 3: empty query id"),
+        ("1\ta\t1\n2\t\t1\n", r"row 3: empty document id"),
     ],
 )
 def test_bad_rows_are_named(tmp_path, body, message):
@@ -61,14 +61,14 @@ def test_bad_rows_are_named(tmp_path, body, message):
 
 
 def test_missing_columns_wrong_kinds_and_broken_files(tmp_path):
-    with pytest.raises(UserError, match=r"no column corpus-id or document_id \(found: query-id"):
+    with pytest.raises(UserError, match=r"needs the column document_id; has query-id"):
         read_grade_file(write(tmp_path / "a.tsv", "query-id\tscore\n1\t2\n"))
-    with pytest.raises(UserError, match=r"read from \.tsv, \.csv"):
+    with pytest.raises(UserError, match=r"has the kind|unknown kind|cells where TREC"):
         read_grade_file(write(tmp_path / "a.xlsx", "x"))
     (tmp_path / "b.tsv").write_bytes(b"query-id\tcorpus-id\tscore\n\xff\xfe\t1\t1\n")
     with pytest.raises(UserError, match="UTF-8"):
         read_grade_file(tmp_path / "b.tsv")
-    with pytest.raises(UserError, match="cannot be read as"):
+    with pytest.raises(UserError, match="is not a Parquet file"):
         read_grade_file(write(tmp_path / "c.parquet", "not parquet"))
 
 
@@ -131,7 +131,7 @@ def test_the_state_is_json_and_makes_the_same_judge(tmp_path):
 
 def test_grades_outside_the_scale_and_no_grades_are_refused(tmp_path):
     path = write(tmp_path / "gpt.tsv", BEIR + "1\ta\t1\n1\tb\t7\n")
-    with pytest.raises(UserError, match=r"row 3\) the grade 7.*scale \[0, 1, 2, 3\]"):
+    with pytest.raises(UserError, match=r"the grade 7.*scale \[0, 1, 2, 3\]"):
         RecordedJudge(read_recorded_grades(str(path), None), DEFAULT_SCALE)
     with pytest.raises(UserError, match="grades=FILE"):
         RecordedJudge(read_recorded_grades(None, None), DEFAULT_SCALE)

@@ -12,9 +12,8 @@ import pytest
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.people.frame import draw_sample, sampling_frame
-from relevance_distillery.people.importing import import_sheets
-from relevance_distillery.people.sampling import Plan
+from relevance_distillery.people.import_sheets import import_sheets
+from relevance_distillery.people.sampling import Plan, draw_sample, sampling_frame
 from relevance_distillery.people.sheets import make_sheet
 from relevance_distillery.schemas import HumanGrades
 

@@ -11,9 +11,8 @@ import pytest
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.people.doubt import doubts
-from relevance_distillery.people.frame import draw_sample, sampling_frame
-from relevance_distillery.people.sampling import Plan, allocate, draw
+from relevance_distillery.people.sampling import Plan, allocate, draw, draw_sample, sampling_frame
+from relevance_distillery.people.uncertainty import uncertainties
 
 RANDOM = Plan("random", "pair", 60, (), "equal", seed=1)
 BY_GRADE = replace(RANDOM, design="stratified", strata=("grade",))
@@ -124,7 +123,7 @@ def test_the_order_says_nothing_about_the_judge(stored) -> None:
     assert not sample.groupby("query_id")["passage_id"].apply(lambda p: list(p) == sorted(p)).all()
 
 
-def test_active_takes_what_the_judge_doubts_and_gives_it_no_probability(stored) -> None:
+def test_active_takes_what_the_judge_is_uncertain_about_and_gives_it_no_probability(stored) -> None:
     sample = sample_of(stored, replace(ACTIVE, size=20))
     chances = stored.labels.set_index(["query_id", "passage_id"])["probabilities"]
     entropy = chances.map(lambda p: -(p * np.log(p)).sum())
@@ -147,9 +146,9 @@ def test_judges_who_contradict_each_other_are_doubted() -> None:
         columns=["query_id", "passage_id", "judge", "grade"],
     ).assign(probabilities=None)
     for measure in ("entropy", "confidence", "disagreement"):
-        found = doubts(labels, SCALE, measure).set_index("passage_id")["doubt"]
+        found = uncertainties(labels, SCALE, measure).set_index("passage_id")["uncertainty"]
         assert found["far"] > found["same"] == 0
-    assert doubts(labels, SCALE, "disagreement")["doubt"].max() == 3
+    assert uncertainties(labels, SCALE, "disagreement")["uncertainty"].max() == 3
 
 
 @pytest.mark.parametrize("measure", ["entropy", "confidence", "disagreement"])

@@ -15,10 +15,8 @@ from kedro.io import DatasetError
 from relevance_distillery.datasets import SheetDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.people.cells import LONGEST, escape, unescape
-from relevance_distillery.people.frame import draw_sample, sampling_frame
-from relevance_distillery.people.sampling import Plan
-from relevance_distillery.people.sheets import Sheet, make_sheet
+from relevance_distillery.people.sampling import Plan, draw_sample, sampling_frame
+from relevance_distillery.people.sheets import LONGEST, Sheet, escape, make_sheet, unescape
 
 PLAN = Plan("stratified", "pair", 30, ("grade",), "equal", seed=1)
 

@@ -114,7 +114,7 @@ def test_bad_input_is_one_line(project: Project, tmp_path: Path) -> None:
     assert "no runs were given" in said("judge=none")
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "a.run").write_text("q1 Q0 d1 1 2.0 t\nq1 Q0 d2 2\n")
-    assert "a.run, row 2: 4 cells where a TREC run has 6" in said(f"runs={tmp_path / 'r'}")
+    assert "a.run, row 2: 4 cells where TREC runs have 6" in said(f"runs={tmp_path / 'r'}")
 
 
 class Overlap:

@@ -14,13 +14,12 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from relevance_distillery.collections.benchmark import load_benchmark
-from relevance_distillery.collections.documents import benchmark_documents
-from relevance_distillery.collections.selection import select_pairs
+from relevance_distillery.collections.benchmark_pairs import benchmark_documents, select_pairs
 from relevance_distillery.datasets import HandleDataset, SheetDataset, TableDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.versions import read_stored_table
-from relevance_distillery.people.returned import returned_files
+from relevance_distillery.people.returned_sheets import returned_files
 from relevance_distillery.pipelines.hand_grading import (
     create_export_pipeline,
     create_import_pipeline,

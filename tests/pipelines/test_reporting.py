@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.collections.benchmark import held_out, load_benchmark
+from relevance_distillery.collections.benchmark_pairs import select_pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.collections.selection import select_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.judges.ledger.ledger import Ledger

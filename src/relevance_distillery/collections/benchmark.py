@@ -9,22 +9,29 @@ from typing import Literal
 import pandas as pd
 
 from relevance_distillery.collections import irdatasets
-from relevance_distillery.collections.inclusion import RowFacts, Sampled, sampled
-from relevance_distillery.collections.judgments import GradeFile, read_grades
+from relevance_distillery.collections.judgments import (
+    KEY,
+    Contradictions,
+    GradeFile,
+    RowFacts,
+    Sampled,
+    consensus,
+    read_grades,
+    sampled,
+)
 from relevance_distillery.collections.queries import query_table, read_queries
-from relevance_distillery.collections.votes import KEY, consensus
-from relevance_distillery.documents.source import DOCUMENT_COLUMNS, DocumentSource, table_at
-from relevance_distillery.documents.tables import TableReader
+from relevance_distillery.documents.source import (
+    DOCUMENT_COLUMNS,
+    DocumentSource,
+    TableReader,
+    table_at,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.io.grade_rows import (
-    Columns,
-    distinct_names,
-    newest_version,
-    stem_of,
-)
-from relevance_distillery.io.records import table_kind
+from relevance_distillery.io.grade_files import Columns
+from relevance_distillery.io.tables import distinct_names, stem_of, table_kind
+from relevance_distillery.io.versions import newest_table
 from relevance_distillery.schemas import HumanJudgments, empty
 
 _QRELS = ("human", "authored", "test", "dev", "validation")
@@ -124,7 +131,7 @@ def load_benchmark(
     queries: str | Path | None = None,
     columns: Columns | None = None,
     texts_needed: bool = True,
-    contradictions: Literal["refuse", "leave out"] = "leave out",
+    contradictions: Contradictions = "leave out",
 ) -> Benchmark:
     """Read a benchmark, or several.
 
@@ -168,7 +175,7 @@ class _Loader:
     query_file: Path | None
     columns: Columns | None
     texts_needed: bool
-    contradictions: Literal["refuse", "leave out"]
+    contradictions: Contradictions
 
     def load(self, location: str) -> Benchmark:
         identifier = irdatasets.identifier(location)
@@ -177,7 +184,7 @@ class _Loader:
         path = Path(location).expanduser()
         if not path.exists():
             raise UserError(f"{path}: no such benchmark; check the path")
-        path = newest_version(path)
+        path = newest_table(path)
         return self._from_folder(path) if path.is_dir() else self._from_file(path)
 
     def _grades(self, path: Path, columns: Columns | None = None) -> GradeFile:

@@ -1,4 +1,4 @@
-"""Any judge, by the file that it left: its grades or scores, laid beside people's.
+"""Any judge, by the file that it left: its grades or scores, compared with people's.
 
 A judge's file is never refused for single rows: what cannot be used is left out and counted, so
 that what the judge itself did wrong can be read in the report.
@@ -17,18 +17,14 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.identifiers import KEY, matched
-from relevance_distillery.collections.votes import lower_median
+from relevance_distillery.collections.id_matching import matched
+from relevance_distillery.collections.judgments import KEY, lower_median
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.grade_rows import (
-    Columns,
-    cell_text,
-    distinct_names,
-    grade_rows,
-    is_number,
-    newest_version,
-)
+from relevance_distillery.io.columns import cell_text, is_number
+from relevance_distillery.io.grade_files import Columns, grade_rows
+from relevance_distillery.io.tables import distinct_names
+from relevance_distillery.io.versions import newest_table
 
 _MISSING = ("", "nan", "none", "null", "na", "n/a")
 _SUM_TOLERANCE = 0.02
@@ -102,7 +98,7 @@ def named_files(files: JudgeFiles, benchmark: Benchmark) -> dict[str, Path | str
     known = {judge for one in benchmark.everything for judge in one.judge_files}
     places: list[Path | str] = []
     for location in files.locations:
-        path = newest_version(Path(location).expanduser())
+        path = newest_table(Path(location).expanduser())
         if path.is_file():
             places.append(path)
         elif location in known:
@@ -127,7 +123,7 @@ def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) ->
 
     Args:
         name: The judge's.
-        path: Its file: as `rows.grade_rows` reads it, TREC runs too.
+        path: Its file: as `grade_files.grade_rows` reads it, TREC runs too.
         benchmark: Whose pairs and scale.
         columns: What the file calls its columns.
 
@@ -309,7 +305,7 @@ def _numbers(rows: pd.DataFrame, column: str) -> np.ndarray:
     return numbers[np.isfinite(numbers) & (numbers >= 0)]
 
 
-def lay_beside(documents: pd.DataFrame, judges: Mapping[str, JudgeGrades]) -> pd.DataFrame:
+def join_judges(documents: pd.DataFrame, judges: Mapping[str, JudgeGrades]) -> pd.DataFrame:
     """The table of grades: one row a judged document, a few columns a judge.
 
     Args:

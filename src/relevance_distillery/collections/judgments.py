@@ -1,4 +1,9 @@
-"""Files of people's grades: BEIR's and TREC's qrels, CSV, Parquet, under any column names."""
+"""People's grades: read from files, joined over annotators, weighted where they are a sample.
+
+A pair that was drawn with inclusion probability π stands for 1 / π pairs (Horvitz and
+Thompson, 1952). Pairs that were picked because judges were uncertain were not drawn at random:
+they have no such probability and say nothing about the rest, so they never evaluate.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,60 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from relevance_distillery.collections.inclusion import RowFacts, probability_of
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.grade_rows import (
-    Columns,
-    cell_text,
-    grade_rows,
-    is_number,
-)
-from relevance_distillery.io.records import table_kind
+from relevance_distillery.io.columns import cell_text, is_number
+from relevance_distillery.io.digests import hex_digest
+from relevance_distillery.io.grade_files import Columns, grade_rows
+from relevance_distillery.io.tables import table_kind
+
+KEY = ["query_id", "document_id"]
+"""Columns that name a judged pair."""
 
 Contradictions = Literal["refuse", "leave out"]
 
 _FACTS = {"inclusion_probability", "design", "unit", "text_digest"}
 _SHOWN = 5
+
+ACTIVE = "active"
+"""The design of pairs that were picked where judges were uncertain."""
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """What a file of grades says about one pair besides its grade.
+
+    Attributes:
+        document_id: The document of a graded passage; empty where documents were graded.
+        design: How the pair was chosen; empty where the file does not say.
+        unit: `query` where whole queries were drawn, `pair` for single pairs.
+        probability: Its inclusion probability, nan where there is none.
+        digest: Of the text that was graded, empty where the file does not say.
+    """
+
+    document_id: str = ""
+    design: str = ""
+    unit: str = ""
+    probability: float = math.nan
+    digest: str = ""
+
+    @property
+    def estimates(self) -> bool:
+        """The pair may stand for others."""
+        return self.design != ACTIVE and math.isfinite(self.probability)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """How graded pairs were drawn.
+
+    Attributes:
+        weights: Columns query_id, document_id, weight: 1 / inclusion probability.
+        whole_queries: Queries were drawn with all their pairs.
+    """
+
+    weights: pd.DataFrame
+    whole_queries: bool
 
 
 @dataclass(frozen=True)
@@ -59,7 +103,7 @@ class GradeFile:
 
 def read_grades(
     path: Path,
-    scale: GradeScale,
+    scale: GradeScale | None,
     columns: Columns | None = None,
     contradictions: Contradictions = "refuse",
 ) -> GradeFile:
@@ -67,10 +111,11 @@ def read_grades(
 
     Args:
         path: TREC qrels (query, iteration, document, grade, no header), or a `.tsv`, `.csv`,
-            `.jsonl` (each also `.gz`) or `.parquet` table with the columns of `rows.ALIASES`;
+            `.jsonl` (each also `.gz`) or `.parquet` table with the columns of `columns.GRADES`;
             query_id may be absent where the query's text is given.
         scale: The grades that are allowed, as numbers or by their names. TREC marks junk by
-            -1 and -2: in qrels these are the lowest grade, unless the scale has them.
+            -1 and -2: in qrels these are the lowest grade, unless the scale has them. None for
+            any whole number.
         columns: What the file calls its columns.
         contradictions: What happens to a pair with two different grades by the same person.
 
@@ -85,11 +130,11 @@ def read_grades(
 def collect(
     where: Path | str,
     rows: Iterable[tuple[int, dict[str, Any]]],
-    scale: GradeScale,
+    scale: GradeScale | None,
     contradictions: Contradictions = "refuse",
     junk: bool = False,
 ) -> GradeFile:
-    """Grades of rows as `rows.grade_rows` gives them.
+    """Grades of rows as `grade_files.grade_rows` gives them.
 
     Args:
         where: What messages call the place that they come from.
@@ -111,12 +156,17 @@ class _Grades:
     """Collects rows and refuses what does not fit the scale."""
 
     def __init__(
-        self, where: Path | str, scale: GradeScale, contradictions: Contradictions, junk: bool
+        self,
+        where: Path | str,
+        scale: GradeScale | None,
+        contradictions: Contradictions,
+        junk: bool,
     ) -> None:
-        self.where, self.scale, self.contradictions = where, scale, contradictions
-        self.names = {grade.name.casefold(): grade.value for grade in scale.grades}
-        self.allowed = set(scale.values.tolist())
-        self.junk_allowed = junk and min(self.allowed) >= 0
+        self.where, self.contradictions = where, contradictions
+        grades = () if scale is None else scale.grades
+        self.names = {grade.name.casefold(): grade.value for grade in grades}
+        self.allowed = {grade.value for grade in grades}
+        self.junk_allowed = junk and scale is not None and min(self.allowed) >= 0
         self.junk = 0
         self.seen: dict[tuple[str, str, str], tuple[int, int]] = {}
         self.contradicting: dict[tuple[str, str, str], None] = {}
@@ -177,7 +227,7 @@ class _Grades:
         if not told and not self.passages:
             return
         self.drawn = self.drawn or bool({"inclusion_probability", "design"} & told)
-        probability = probability_of(row.get("inclusion_probability"))
+        probability = _probability_of(row.get("inclusion_probability"))
         if probability is None:
             raise UserError(
                 f"{self.where}, row {number}: the inclusion probability is no number above 0 and "
@@ -196,13 +246,18 @@ class _Grades:
         if word.casefold() in self.names:
             return self.names[word.casefold()]
         grade = float(word) if is_number(word) else math.nan
-        if grade in self.allowed:
+        if grade in self.allowed or (not self.allowed and grade.is_integer()):
             return int(grade)
+        if not self.allowed:
+            raise UserError(
+                f"{self.where}, row {number}: the grade {word[:20]!r} is not a whole number; "
+                "correct it"
+            )
         if self.junk_allowed and grade < 0 and grade.is_integer():
             self.junk += 1
-            return int(self.scale.values[0])
-        self.off_scale.append((number, word))
-        return int(self.scale.values[0])  # never used: `result` refuses
+        else:
+            self.off_scale.append((number, word))  # `result` refuses
+        return min(self.allowed)
 
     def _refuse_off_scale(self) -> None:
         if not self.off_scale:
@@ -243,3 +298,59 @@ class _Grades:
             contradicting=tuple(dict.fromkeys(key[:2] for key in self.contradicting)),
             junk=self.junk,
         )
+
+
+def _probability_of(value: Any) -> float | None:
+    """An inclusion probability from a cell; nan for an empty one, None for nonsense."""
+    text = "" if value is None else str(value).strip()
+    if text.casefold() in ("", "nan", "none"):
+        return math.nan
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return number if 0.0 < number <= 1.0 else None
+
+
+def sampled(facts: dict[tuple[str, str], RowFacts]) -> Sampled:
+    """Weights of the pairs that may stand for others.
+
+    Args:
+        facts: By query and document.
+    """
+    rows = [(*key, 1.0 / row.probability) for key, row in facts.items() if row.estimates]
+    units = {row.unit for row in facts.values() if row.estimates}
+    table = pd.DataFrame(rows, columns=["query_id", "document_id", "weight"])
+    return Sampled(
+        table.astype({"query_id": str, "document_id": str, "weight": "float64"}),
+        units == {"query"},
+    )
+
+
+def lower_median(grades: pd.DataFrame) -> pd.DataFrame:
+    """The lower median of each pair's grades.
+
+    Args:
+        grades: Columns query_id, document_id, grade; several rows a pair.
+
+    Returns:
+        The same columns, a row a pair, in order of first appearance.
+    """
+    ranked = grades.sort_values("grade", kind="stable")
+    groups = ranked.groupby(KEY, sort=False)["grade"]
+    place, count = groups.cumcount(), groups.transform("size")
+    median = ranked[place == (count - 1) // 2][[*KEY, "grade"]]
+    order = grades[KEY].drop_duplicates()
+    return order.merge(median, on=KEY, how="left", validate="one_to_one")
+
+
+def consensus(grades: pd.DataFrame) -> pd.DataFrame:
+    """The consensus rows (annotator empty); for pairs without one, the raters' lower median."""
+    agreed = grades[grades["annotator"] == ""]
+    both = pd.concat([agreed, lower_median(grades).assign(annotator="")], ignore_index=True)
+    return both.drop_duplicates(KEY).reset_index(drop=True)
+
+
+def graded_text_digest(title: str, heading: str, text: str) -> str:
+    """Twelve hexadecimal digits of what a grader read, to notice that it changed since."""
+    return hex_digest("\x1f".join((title, heading, text)))

@@ -1,4 +1,4 @@
-"""Reading grades that a judge, or people, left in a file."""
+"""Grades that a judge, or people, left in files, as a teacher gives them again."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from relevance_distillery.collections.judgments import lower_median, read_grades
 from relevance_distillery.documents.source import set_prefixes
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.tables import stem_of
 
 HUMAN = "human"
-GRADE_COLUMNS = ["query_id", "document_id", "grade"]
-_NAMES = {
-    "query_id": ("query-id", "query_id", "qid"),
-    "document_id": ("corpus-id", "document_id", "doc_id", "passage_id"),
-    "grade": ("score", "grade", "label"),
-}
 
 
 @dataclass(frozen=True)
@@ -54,75 +50,36 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
         UserError: A file is missing, unreadable, lacks columns or ids, holds a grade that is
             no whole number, or grades a pair twice in two ways.
     """
-    if not locations:
-        return RecordedGrades("", _no_grades())
-    paths = [Path(part.strip()).expanduser() for part in locations.split(";") if part.strip()]
+    parts = [part.strip() for part in (locations or "").split(";")]
+    paths = [Path(part).expanduser() for part in parts if part]
+    if not paths:
+        none = pd.DataFrame({"query_id": [], "document_id": [], "grade": []})
+        types = {"query_id": "str", "document_id": "str", "grade": "int64"}
+        return RecordedGrades("", none.astype(types), locations or None)
     tables, names = [], []
-    for path, prefix in zip(paths, set_prefixes(paths) if paths else [], strict=True):
+    for path, prefix in zip(paths, set_prefixes(paths), strict=True):
         file = _grade_file(path, judge)
         table = read_grade_file(file)
         table["query_id"] = prefix + table["query_id"]
         table["document_id"] = prefix + table["document_id"]
         tables.append(table)
-        names.append(judge if path.is_dir() and judge else _stem(file))
-    grades = pd.concat(tables, ignore_index=True) if tables else _no_grades()
+        names.append(judge if path.is_dir() and judge else stem_of(file))
+    grades = pd.concat(tables, ignore_index=True)
     return RecordedGrades("+".join(dict.fromkeys(names)), grades, locations)
 
 
 def read_grade_file(path: Path) -> pd.DataFrame:
-    """One file of grades.
-
-    Args:
-        path: TSV, CSV (each also `.gz`) or Parquet with columns query-id, corpus-id, score
-            or query_id, document_id, grade. With a column passage_id passages were graded, and
-            their ids stand in document_id. Of several annotators the lower median counts.
+    """One file of grades, as `judgments.read_grades` reads it, grades being whole numbers.
 
     Returns:
-        Columns `GRADE_COLUMNS`, in the file's order, repeated rows merged.
+        Columns query_id, document_id, grade, in the file's order, repeated rows merged; of
+        several annotators the lower median counts. With a column passage_id passages were
+        graded, and their ids stand in document_id.
 
     Raises:
         UserError: As `read_recorded_grades`.
     """
-    raw = _read_table(path)
-    columns = {}
-    for column, names in _NAMES.items():
-        found = [name for name in names if name in raw.columns]
-        if not found:
-            raise UserError(
-                f"{path}: no column {names[0]} or {names[1]} (found: "
-                f"{', '.join(map(str, raw.columns[:8]))}); give query-id, corpus-id, score."
-            )
-        graded = "passage_id" if column == "document_id" and "passage_id" in found else found[0]
-        columns[column] = raw[graded].fillna("").astype(str).str.strip()
-    table = pd.DataFrame(columns, dtype="str")
-    for column in ("query_id", "document_id"):
-        empty = table[column] == ""
-        if empty.any():
-            raise UserError(f"{path}, row {_row(empty)}: the {column} is empty; fill it in.")
-    numbers = pd.to_numeric(table["grade"], errors="coerce")
-    odd = numbers.isna() | (numbers != numbers.round())
-    if odd.any():
-        value = table["grade"][odd].iloc[0]
-        raise UserError(
-            f"{path}, row {_row(odd)}: the grade {value[:20]!r} is not a whole number; mend it."
-        )
-    table["grade"] = numbers.astype("int64")
-    if "annotator" in raw.columns:
-        ranked = table.sort_values("grade", kind="stable").groupby(["query_id", "document_id"])
-        table["grade"] = ranked["grade"].transform(lambda votes: votes.iloc[(len(votes) - 1) // 2])
-    distinct = table.drop_duplicates()
-    twice = distinct.duplicated(["query_id", "document_id"], keep=False)
-    if twice.any():
-        first = distinct[twice].iloc[0]
-        same = (distinct["query_id"] == first["query_id"]) & (
-            distinct["document_id"] == first["document_id"]
-        )
-        rows = " and ".join(str(row + 2) for row in distinct.index[same][:2])
-        raise UserError(
-            f"{path}, rows {rows}: query {first['query_id']!r} and document "
-            f"{first['document_id']!r} have two different grades; keep one."
-        )
-    return distinct.reset_index(drop=True)
+    return lower_median(read_grades(path, None).grades)
 
 
 def check_scale(recorded: RecordedGrades, scale: GradeScale) -> None:
@@ -136,8 +93,8 @@ def check_scale(recorded: RecordedGrades, scale: GradeScale) -> None:
         row = recorded.grades[strange].iloc[0]
         raise UserError(
             f"The recorded judge {recorded.name} gives query {row['query_id']!r} and document "
-            f"{row['document_id']!r} (row {_row(strange)}) the grade {row['grade']}, which is "
-            f"not on the scale {scale.values.tolist()}: mend the file or set `scale`."
+            f"{row['document_id']!r} the grade {row['grade']}, which is not on the scale "
+            f"{scale.values.tolist()}: correct the file or set `scale`."
         )
 
 
@@ -158,46 +115,4 @@ def _grade_file(path: Path, judge: str | None) -> Path:
     raise UserError(
         f"{path} has no judge {judge!r} ({wanted.relative_to(path)} is missing): "
         f"use one of {', '.join(known) or 'none that it has'}."
-    )
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
-    try:
-        if kind == ".parquet":
-            return pd.read_parquet(path)
-        if kind not in (".tsv", ".csv"):
-            raise UserError(f"{path}: grades are read from .tsv, .csv (also .gz) or .parquet.")
-        return pd.read_csv(
-            path,
-            sep="\t" if kind == ".tsv" else ",",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-        )
-    except (OSError, ValueError) as error:
-        # A parser's message may quote the file's content, which is confidential.
-        raise UserError(
-            f"{path}: cannot be read as {kind or 'a table'} ({type(error).__name__}); "
-            "check that it is UTF-8 and complete."
-        ) from error
-
-
-def _row(mask: pd.Series) -> int:
-    """Line of the first true row in a file with a header."""
-    return int(mask.to_numpy().argmax()) + 2
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
-
-
-def _no_grades() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "query_id": pd.Series(dtype="str"),
-            "document_id": pd.Series(dtype="str"),
-            "grade": pd.Series(dtype="int64"),
-        }
     )

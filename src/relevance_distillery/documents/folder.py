@@ -16,7 +16,7 @@ import pathspec
 
 from relevance_distillery.documents.formats import PARSERS, Parsed, UnreadableError, decode
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.records import MEGABYTE
+from relevance_distillery.io.tables import MEGABYTE
 
 _CONTAINERS = (".pdf", ".docx")
 _CONTAINER_FACTOR = 10

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from relevance_distillery.documents.folder import FolderReader
-from relevance_distillery.documents.tables import TableReader
+from relevance_distillery.documents.formats import iso_date, names
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.records import table_kind
+from relevance_distillery.io.columns import DOCUMENTS, cell_text, first_cell, listed_columns
+from relevance_distillery.io.tables import iter_records, table_kind
 
 DOCUMENT_COLUMNS = ("document_id", "title", "text", "path", "author", "modified", "metadata")
 SKIPPED_COLUMNS = ("path", "where", "reason")
@@ -116,6 +120,132 @@ class DocumentSource:
         if limit is not None and len(documents) > limit:
             documents = documents.sample(limit, random_state=seed).sort_index(ignore_index=True)
         return Reading(documents, pd.DataFrame(skipped, columns=list(SKIPPED_COLUMNS)).astype(str))
+
+
+class TableReader:
+    """Reads one document a row.
+
+    Attributes:
+        skipped: (path, where, reason) of everything that was left out, as found.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_document_mb: float = 5.0,
+        max_unpacked_mb: float = 4_000.0,
+    ) -> None:
+        """Remember the file.
+
+        Args:
+            path: `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet`.
+            max_document_mb: Longest row in megabytes.
+            max_unpacked_mb: Largest file after unpacking.
+        """
+        self.path = path
+        self.max_document_mb = max_document_mb
+        self.max_unpacked_mb = max_unpacked_mb
+        self.skipped: list[tuple[str, str, str]] = []
+
+    def read(
+        self, limit: int | None = None, seed: int = 0, only: Set[str] | None = None
+    ) -> list[dict[str, str]]:
+        """Documents in the order of the file.
+
+        Args:
+            limit: At most so many documents, a uniform sample (reservoir sampling).
+            seed: Seed of that sample.
+            only: Ids of the documents that are wanted; the others are passed over.
+
+        Returns:
+            Rows of the `documents` table.
+
+        Raises:
+            UserError: Needed columns are missing, or an id is empty or given twice.
+        """
+        rng = np.random.default_rng(seed)
+        kept: list[tuple[int, dict[str, str]]] = []
+        seen: dict[str, int] = {}
+        usable = 0
+        for number, record in iter_records(
+            self.path, self._skip, self.max_document_mb, self.max_unpacked_mb
+        ):
+            if not seen:
+                self._check_columns(record)
+            if only is not None and _id(record) not in only:
+                continue
+            row = self._row(number, record)
+            first = seen.setdefault(row["document_id"], number)
+            if first != number:
+                raise UserError(
+                    f"{self.path}, rows {first} and {number}: the same document id "
+                    f"'{row['document_id'][:80]}' twice; give every document its own id"
+                )
+            if not row["title"] and not row["text"]:
+                self._skip(number, "title and text are both empty")
+                continue
+            if len(row["text"]) > self.max_document_mb * 1_000_000:
+                self._skip(number, f"larger than {self.max_document_mb:g} MB")
+                continue
+            usable += 1
+            if limit is None or len(kept) < limit:
+                kept.append((number, row))
+            elif (place := int(rng.integers(usable))) < limit:
+                kept[place] = (number, row)
+        return [row for _, row in sorted(kept, key=lambda item: item[0])]
+
+    def _skip(self, number: int, reason: str) -> None:
+        self.skipped.append((str(self.path), f"row {number}", reason))
+
+    def _check_columns(self, record: dict[str, Any]) -> None:
+        has = {target: any(name in record for name in DOCUMENTS[target]) for target in DOCUMENTS}
+        missing = [] if has["document_id"] else ["document_id (or _id, id)"]
+        if not has["title"] and not has["text"]:
+            missing.append("text (or body, content) or title")
+        if missing:
+            raise UserError(
+                f"{self.path}: needs the column {' and '.join(missing)}; "
+                f"has {listed_columns(record)}"
+            )
+
+    def _row(self, number: int, record: dict[str, Any]) -> dict[str, str]:
+        metadata = _metadata(record.get("metadata"))
+        identifier = _id(record)
+        if not identifier:
+            raise UserError(f"{self.path}, row {number}: empty document id; give every row an id")
+        cells = {
+            name: first_cell(record, aliases)
+            if first_cell(record, aliases) is not None
+            else first_cell(metadata, aliases)
+            for name, aliases in DOCUMENTS.items()
+        }
+        known = {name for aliases in DOCUMENTS.values() for name in aliases} | {"metadata"}
+        extra = {key: value for key, value in record.items() if key not in known}
+        return {
+            "document_id": identifier,
+            "title": " ".join(cell_text(cells["title"]).split()),
+            "text": cell_text(first_cell(record, DOCUMENTS["text"])),
+            "path": cell_text(cells["path"]),
+            "author": names(cells["author"]),
+            "modified": iso_date(cells["modified"]),
+            "metadata": json.dumps(
+                {**extra, **metadata}, ensure_ascii=False, sort_keys=True, default=str
+            ),
+        }
+
+
+def _id(record: dict[str, Any]) -> str:
+    return cell_text(first_cell(record, DOCUMENTS["document_id"]))
+
+
+def _metadata(value: Any) -> dict[str, Any]:
+    if isinstance(value, str) and value.strip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {}
+    return value if isinstance(value, dict) else {}
 
 
 def set_prefixes(locations: Sequence[Path]) -> list[str]:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, build_pairs
-from relevance_distillery.collections.votes import KEY
 from relevance_distillery.evaluation.untrained import ScoreGrades, UntrainedEncoder
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge

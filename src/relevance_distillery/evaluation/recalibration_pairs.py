@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.selection import select_pairs
+from relevance_distillery.collections.benchmark_pairs import select_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.text_sources import Split, TextSources
 from relevance_distillery.labeler.inference import Labeler

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from relevance_distillery.errors import UserError
+
 
 def versions(path: Path) -> list[Path]:
     """All versions of a versioned file or folder, the newest first; empty where none is."""
@@ -21,6 +23,19 @@ def versions(path: Path) -> list[Path]:
 def newest_version(path: Path) -> Path:
     """The newest version of a versioned file; `path` itself where it has no versions."""
     return next(iter(versions(path)), path)
+
+
+def newest_table(path: Path) -> Path:
+    """The newest version of a versioned table, which is a folder; any other path as it is.
+
+    Raises:
+        UserError: The folder holds no version.
+    """
+    if not (path.is_dir() and path.suffix == ".parquet"):
+        return path
+    if not versions(path):
+        raise UserError(f"{path}: holds no version of the table; run the stage that makes it")
+    return newest_version(path)
 
 
 def read_stored_table(filepath: str | Path) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Which pairs people grade, and how probable it was that each one was drawn.
 
 A random or stratified sample says something about all pairs, each drawn pair weighing 1 / its
-inclusion probability (Horvitz and Thompson, 1952). Pairs picked where judges doubt teach more
-but say nothing about the rest: they carry no probability.
+inclusion probability (Horvitz and Thompson, 1952). Pairs picked where judges are uncertain
+teach more but say nothing about the rest: they carry no probability.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.judgments import graded_text_digest
+from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.errors import UserError
+from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.people.doubt import KEY
+from relevance_distillery.people.uncertainty import KEY, uncertainties
 
 Design = Literal["random", "stratified", "active"]
 Unit = Literal["pair", "query"]
@@ -43,7 +46,7 @@ class Plan:
     """How a sample is drawn.
 
     Attributes:
-        design: `random`, `stratified`, or `active` (the most doubtful ones).
+        design: `random`, `stratified`, or `active` (the most uncertain ones).
         unit: Single pairs, or queries with all their pairs.
         size: How many units.
         strata: Columns of the frame whose values make the strata.
@@ -60,12 +63,94 @@ class Plan:
     seed: int
 
 
+def sampling_frame(
+    candidates: pd.DataFrame, queries: pd.DataFrame, labels: pd.DataFrame
+) -> pd.DataFrame:
+    """Every pair that was mined, once.
+
+    Args:
+        candidates: Columns query_id, passage_id.
+        queries: Columns query_id, style.
+        labels: Columns query_id, passage_id, judge, grade; may hold several judges, of which
+            the first makes the strata.
+
+    Returns:
+        Columns query_id, passage_id, style, grade (missing without a label: people's grades
+        of pairs that the judge could not grade count, too, and make a stratum of their own).
+    """
+    frame = candidates[KEY].drop_duplicates().merge(queries[["query_id", "style"]], on="query_id")
+    first = labels[labels["judge"] == labels["judge"].iloc[0]] if len(labels) else labels
+    frame = frame.merge(first[[*KEY, "grade"]], on=KEY, how="left")
+    frame["grade"] = frame["grade"].astype("Int64")
+    return frame
+
+
+def draw_sample(
+    frame: pd.DataFrame,
+    labels: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    earlier: pd.DataFrame,
+    plan: Plan,
+    measure: str,
+    scale: GradeScale,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw pairs and join what a grader reads.
+
+    Args:
+        frame: From `sampling_frame`.
+        labels: Of all judges whose uncertainty counts; needed for the active design only.
+        queries: Schema `Queries`.
+        passages: Schema `Passages`.
+        earlier: Rows handed out before, columns `SAMPLE_COLUMNS`; what an earlier sample
+            holds is not picked actively again.
+        plan: How to draw.
+        measure: The measure of uncertainty, see `people.uncertainty.uncertainties`.
+        scale: The grades.
+
+    Returns:
+        The sample, columns `SAMPLE_COLUMNS` and stratum, in the order of the sheet; and what
+        graders read, columns row_id, query, title, heading, text, path, author, modified.
+
+    Raises:
+        UserError: Nothing to draw from, fewer places than strata, or nothing measures
+            uncertainty.
+    """
+    if plan.design == "active":
+        frame = frame.merge(uncertainties(labels, scale, measure), on=KEY)
+        if len(earlier):
+            seen = set(zip(earlier["query_id"], earlier["passage_id"], strict=True))
+            rows = zip(frame["query_id"], frame["passage_id"], strict=True)
+            frame = frame[[row not in seen for row in rows]]
+    drawn = draw(frame, plan)
+    sample = sample_id(drawn, plan)
+    pairs = build_pairs(drawn, queries, passages)
+    drawn = drawn.assign(
+        sample_id=sample,
+        row_id=[
+            row_id(sample, query_id, passage_id)
+            for query_id, passage_id in zip(drawn["query_id"], drawn["passage_id"], strict=True)
+        ],
+        document_id=pairs["document_id"].to_numpy(),
+        query=pairs["query"].to_numpy(),
+        text_digest=[
+            graded_text_digest(title, heading, text)
+            for title, heading, text in zip(
+                pairs["title"], pairs["heading"], pairs["text"], strict=True
+            )
+        ],
+    )
+    read = pairs[["query", "title", "heading", "text", "path", "author", "modified"]]
+    read.insert(0, "row_id", drawn["row_id"].to_numpy())
+    return drawn[[*SAMPLE_COLUMNS, "stratum"]], read
+
+
 def draw(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Draw a sample.
 
     Args:
         frame: One row a pair: query_id, passage_id, the columns of `plan.strata` (of a query
-            the highest value counts), and doubt for the active design (of a query the mean).
+            the highest value counts), and uncertainty for the active design (of a query the mean).
         plan: How.
 
     Returns:
@@ -85,7 +170,7 @@ def draw(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     units = units.sort_values(KEY[:1] if plan.unit == "query" else KEY, ignore_index=True)
     stratum = _strata(units, plan)
     if plan.design == "active":
-        chosen = _most_doubtful(units, plan.size)
+        chosen = _most_uncertain(units, plan.size)
         chance = np.full(len(chosen), np.nan)
     else:
         chosen, chance = _random(stratum, plan, rng)
@@ -142,8 +227,8 @@ def row_id(sample: str, query_id: str, passage_id: str) -> str:
 def _queries(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     groups = frame.groupby("query_id", sort=False)
     rows = {name: groups[name].max() for name in plan.strata}
-    if "doubt" in frame:
-        rows["doubt"] = groups["doubt"].mean()
+    if "uncertainty" in frame:
+        rows["uncertainty"] = groups["uncertainty"].mean()
     if not rows:
         return pd.DataFrame({"query_id": list(groups.groups)})
     return pd.DataFrame(rows).reset_index()
@@ -156,8 +241,8 @@ def _strata(units: pd.DataFrame, plan: Plan) -> NDArray[np.str_]:
     return np.array([" / ".join(map(str, values)) for values in zip(*parts, strict=True)])
 
 
-def _most_doubtful(units: pd.DataFrame, size: int) -> NDArray[np.int64]:
-    order = np.argsort(-units["doubt"].to_numpy(dtype=np.float64), kind="stable")
+def _most_uncertain(units: pd.DataFrame, size: int) -> NDArray[np.int64]:
+    order = np.argsort(-units["uncertainty"].to_numpy(dtype=np.float64), kind="stable")
     return np.sort(order[:size])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,8 +14,6 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.people.cells import escape
-from relevance_distillery.people.instructions import instructions
 
 Format = Literal["csv", "quepid", "trec"]
 
@@ -25,6 +24,28 @@ SHEET_COLUMNS = (*TEXT_COLUMNS[:4], "grade", *TEXT_COLUMNS[4:], "annotator", *ID
 
 UNJUDGED = "-1"
 """Grade of a pair in TREC qrels that nobody has graded yet."""
+
+
+SKIP = "?"
+"""Typed where a grader cannot tell: counted, never a grade."""
+
+_WHERE = {
+    "csv": "Put one number into the column `grade` of every row; the grade's name does as well. "
+    f"Where you cannot tell, put `{SKIP}`. Put your name into `annotator` if several people grade. "
+    "You may hide the columns right of `annotator`, sort and filter; change nothing in them. "
+    "Save as *CSV UTF-8*.",
+    "quepid": "Give every document of every query one of these numbers as its rating.",
+    "trec": "Replace -1 in the last column by one of these numbers. The files beside this one "
+    "hold the texts of queries and passages.",
+}
+
+_DANGEROUS = re.compile(r"^'*[=+\-@\t\r\n＝＋－＠]")
+_ESCAPED = re.compile(r"^'+[=+\-@\t\r\n＝＋－＠]")
+
+LONGEST = 32_000
+"""Characters; a spreadsheet's cell holds 32,767."""
+
+_CUT = " […]"
 
 
 @dataclass(frozen=True)
@@ -44,7 +65,7 @@ def make_sheet(
     """A sheet with everything that goes beside it.
 
     Args:
-        sample: From `people.frame.draw_sample`.
+        sample: From `people.sampling.draw_sample`.
         read: What graders read, in the same order.
         form: `csv`, `quepid` or `trec`.
         scale: The grades, for the instructions.
@@ -159,3 +180,56 @@ def _trec(sample: pd.DataFrame, read: pd.DataFrame) -> dict[str, str]:
             for row in passages.itertuples()
         ),
     }
+
+
+def instructions(scale: GradeScale, form: str) -> str:
+    """One page for graders, as Markdown.
+
+    Args:
+        scale: The grades and what they mean.
+        form: The sheet's format, `csv`, `quepid` or `trec`.
+    """
+    rows = [
+        f"| {grade.value} | {grade.name} | {grade.definition} |" for grade in reversed(scale.grades)
+    ]
+    lowest, highest = scale.grades[0], scale.grades[-1]
+    return "\n".join(
+        [
+            "# How to grade",
+            "",
+            "Somebody typed the query. How useful is the passage to that person?",
+            "",
+            "| grade | name | when |",
+            "|---|---|---|",
+            *rows,
+            "",
+            _WHERE[form],
+            "",
+            "- Grade each row by itself: the same words in query and passage are no merit, and a "
+            "passage that says the same in other words is as good.",
+            "- Title, path, author and date belong to the passage: an outdated page is no answer "
+            "to a question about today.",
+            f"- Text that tells you how to grade it is part of the passage, not of these rules; "
+            f"if that is all it has, it is {lowest.value} ({lowest.name}).",
+            f"- In doubt between two grades, take the lower one; {highest.value} "
+            f"({highest.name}) is for passages that leave nothing to ask.",
+            "- Rows stand in random order. Do not look up what a machine said.",
+            "",
+        ]
+    )
+
+
+def escape(text: str) -> str:
+    """Text as a cell: an apostrophe goes before what a spreadsheet would take for a formula.
+
+    Cells that begin with `= + - @`, a tab or a line break are formulas, or become some when
+    the file is saved again (OWASP, CSV injection). Reversible by `unescape`, but for what is
+    cut off after `LONGEST` characters.
+    """
+    cell = f"'{text}" if _DANGEROUS.match(text) else text
+    return cell if len(cell) <= LONGEST else cell[: LONGEST - len(_CUT)] + _CUT
+
+
+def unescape(cell: str) -> str:
+    """The text of a cell that `escape` wrote."""
+    return cell[1:] if _ESCAPED.match(cell) else cell

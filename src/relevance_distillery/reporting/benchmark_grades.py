@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.documents import benchmark_documents
+from relevance_distillery.collections.benchmark_pairs import benchmark_documents
 from relevance_distillery.evaluation import graders
 from relevance_distillery.evaluation.untrained import UntrainedEncoder
 from relevance_distillery.judges.ledger.ledger import Ledger

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.documents import judged_pairs
-from relevance_distillery.collections.identifiers import NothingInCommonError
+from relevance_distillery.collections.benchmark_pairs import judged_pairs
+from relevance_distillery.collections.id_matching import NothingInCommonError
 from relevance_distillery.collections.judge_files import (
     JudgeFiles,
     JudgeGrades,
-    lay_beside,
+    join_judges,
     named_files,
     read_judge,
 )
@@ -63,7 +63,7 @@ def collect_grades(
             except NothingInCommonError as error:
                 unmatched.setdefault(name, error)
         documents, own_texts = judged_pairs(one)
-        tables.append(lay_beside(documents, read).assign(benchmark=one.name))
+        tables.append(join_judges(documents, read).assign(benchmark=one.name))
         texts.append(own_texts.assign(benchmark=one.name))
         facts.append(_benchmark_facts(one))
         for name, judge in read.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,10 @@ import pandas as pd
 
 from relevance_distillery.documents.source import set_prefixes, table_at
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.records import iter_lines, iter_records
+from relevance_distillery.io.columns import QUERY_LOG, cell_text, first_cell, listed_columns
+from relevance_distillery.io.tables import iter_lines, iter_records
 from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest
 
-_TEXT = ("query", "text", "q")
-_FREQUENCY = ("frequency", "count", "freq", "hits")
-_ID = ("query_id", "_id", "id", "qid")
 _MAX_LENGTH = 1_000
 
 
@@ -112,23 +109,21 @@ def _rows(path: Path) -> Any:
     column = ""
     for row, record in iter_records(path):
         if not column:
-            column = next((name for name in _TEXT if name in record), "")
+            column = next((name for name in QUERY_LOG["text"] if name in record), "")
         if not column:
-            columns = ", ".join(str(name)[:40] for name in list(record)[:20])
-            raise UserError(f"{path}: needs the column query (or text); has {columns}")
-        value = record.get(column)
-        text = "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
-        identifier = next((record[name] for name in _ID if record.get(name) not in (None, "")), "")
-        yield row, str(text), _frequency(path, row, record), str(identifier).strip()
+            has = listed_columns(record)
+            raise UserError(f"{path}: needs the column query (or text); has {has}")
+        identifier = cell_text(first_cell(record, QUERY_LOG["query_id"]))
+        yield row, cell_text(record.get(column)), _frequency(path, row, record), identifier
 
 
 def _frequency(path: Path, row: int, record: dict[str, Any]) -> int:
-    name = next((name for name in _FREQUENCY if name in record), None)
-    value = record.get(name) if name else None
-    if value is None or str(value).strip() in ("", "nan"):
+    name = next((name for name in QUERY_LOG["frequency"] if name in record), "")
+    value = record.get(name)
+    if cell_text(value) in ("", "nan"):
         return 1
     try:
-        number = float(value)
+        number = float(str(value))
     except (TypeError, ValueError):
         number = 0.0
     if not (number >= 1 and number.is_integer()):

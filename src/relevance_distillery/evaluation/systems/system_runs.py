@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.collections.identifiers import normalised
+from relevance_distillery.collections.id_matching import normalised
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.run_files import RunRows, read_run_file
+from relevance_distillery.io.trec import RunRows, read_run
 
 _RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
 _NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")
@@ -56,7 +56,7 @@ def read_runs(locations: str | Path | None) -> SystemRuns:
     files = _files(str(locations))
     parts, facts = [], {}
     for name, path in files.items():
-        rows = read_run_file(path)
+        rows = read_run(path)
         table, duplicates = ranking(rows)
         parts.append(table.assign(system=name))
         facts[name] = {

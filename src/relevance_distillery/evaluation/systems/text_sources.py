@@ -11,8 +11,12 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.queries import read_queries
-from relevance_distillery.documents.source import DOCUMENT_COLUMNS, DocumentSource, table_at
-from relevance_distillery.documents.tables import TableReader
+from relevance_distillery.documents.source import (
+    DOCUMENT_COLUMNS,
+    DocumentSource,
+    TableReader,
+    table_at,
+)
 
 Split = Callable[[pd.DataFrame], pd.DataFrame]
 """Documents table in, passages table out."""

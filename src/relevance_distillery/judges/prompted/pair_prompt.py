@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest, json_digest
-from relevance_distillery.io.records import iter_records
+from relevance_distillery.io.tables import iter_records
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
 from relevance_distillery.text.terms import Analyzer

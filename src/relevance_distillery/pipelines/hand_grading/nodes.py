@@ -13,11 +13,10 @@ from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
-from relevance_distillery.people.doubt import KEY
-from relevance_distillery.people.frame import draw_sample, sampling_frame
-from relevance_distillery.people.importing import import_sheets
-from relevance_distillery.people.sampling import SAMPLE_COLUMNS
+from relevance_distillery.people.import_sheets import import_sheets
+from relevance_distillery.people.sampling import SAMPLE_COLUMNS, draw_sample, sampling_frame
 from relevance_distillery.people.sheets import Sheet, make_sheet
+from relevance_distillery.people.uncertainty import KEY
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
 from relevance_distillery.scoring.graders import Grader, GraderShelf
@@ -44,7 +43,7 @@ def draw_sheet(
         candidates: Schema `Candidates`: the pairs from which is drawn.
         queries: Schema `Queries`.
         passages: Schema `Passages`.
-        labels: Schema `Labels`; the judge's grades make strata and doubts.
+        labels: Schema `Labels`; the judge's grades make strata and measure uncertainty.
         earlier: Rows handed out before.
         graders: For the further judges of the active design.
         recorded: For judges that are made of it.
@@ -58,7 +57,8 @@ def draw_sheet(
         sample was drawn.
 
     Raises:
-        UserError: Nothing to draw from, fewer places than strata, or nobody doubts.
+        UserError: Nothing to draw from, fewer places than strata, or nothing measures
+            uncertainty.
     """
     frame = sampling_frame(candidates, queries, labels)
     if parameters.design == "active" and parameters.doubters:
@@ -126,7 +126,7 @@ def read_sheets(
         Schema `HumanGrades`, and counts.
 
     Raises:
-        UserError: Nothing was handed out, or as `people.importing.import_sheets`.
+        UserError: Nothing was handed out, or as `people.import_sheets.import_sheets`.
     """
     if samples.empty:
         raise UserError(

@@ -49,7 +49,7 @@ def select_benchmark_pairs(
         benchmark_pairs and benchmark_facts, see `collections.selection.select_pairs`;
         the pairs have a column benchmark, the facts a list `others`.
     """
-    from relevance_distillery.collections.selection import select_pairs
+    from relevance_distillery.collections.benchmark_pairs import select_pairs
     from relevance_distillery.documents.passages import split_documents
 
     def split(documents: pd.DataFrame) -> pd.DataFrame:

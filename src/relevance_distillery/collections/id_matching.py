@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.votes import KEY
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.errors import UserError
 
 _DECIMALS = re.compile(r"([+-]?\d+)\.0*")

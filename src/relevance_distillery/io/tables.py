@@ -22,6 +22,7 @@ Skip = Callable[[int, str], None]
 MEGABYTE = 1_000_000
 DEFAULT_ROW_MB = 5.0
 DEFAULT_UNPACKED_MB = 4_000.0
+_STEMS = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet", ".txt", ".qrels", ".qrel", ".run")
 
 
 class _Bounded(io.RawIOBase):
@@ -226,3 +227,33 @@ def table_kind(path: Path) -> str:
         if name.endswith(suffixes):
             return kind
     return ""
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without `.gz` and without the suffix of its format."""
+    name = path.name.removesuffix(".gz")
+    return next((name[: -len(end)] for end in _STEMS if name.lower().endswith(end)), name)
+
+
+def distinct_names(paths: list[Path]) -> list[str]:
+    """A name for each of several files or folders, none twice.
+
+    A file's own without its suffix; where two agree, with the name of the nearest folder in
+    which they differ in front.
+    """
+    names = [stem_of(path) for path in paths]
+    for name in {name for name in names if names.count(name) > 1}:
+        alike = [place for place, given in enumerate(names) if given == name]
+        parents = [[part.name for part in paths[place].absolute().parents] for place in alike]
+        for folders in zip(*parents, strict=False):
+            if len(set(folders)) == len(alike):
+                for place, folder in zip(alike, folders, strict=True):
+                    names[place] = f"{folder}-{name}"
+                break
+    found: list[str] = []
+    for name in names:
+        number, fresh = 2, name
+        while fresh in found:
+            fresh, number = f"{name}-{number}", number + 1
+        found.append(fresh)
+    return found

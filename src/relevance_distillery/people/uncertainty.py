@@ -1,4 +1,4 @@
-"""How much judges doubt a pair: where a person's grade teaches most."""
+"""How uncertain judges are about a pair: where a person's grade teaches most."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 KEY = ["query_id", "passage_id"]
 
 
-def doubts(labels: pd.DataFrame, scale: GradeScale, measure: str) -> pd.DataFrame:
-    """Doubt about every labelled pair, from all judges that graded it.
+def uncertainties(labels: pd.DataFrame, scale: GradeScale, measure: str) -> pd.DataFrame:
+    """Uncertainty about every labelled pair, from all judges that graded it.
 
     Each judge gives a distribution over the grades: its probabilities where there are any,
     else all of it on its grade. The measures are
@@ -33,10 +33,10 @@ def doubts(labels: pd.DataFrame, scale: GradeScale, measure: str) -> pd.DataFram
         measure: `entropy`, `confidence` or `disagreement`.
 
     Returns:
-        Columns query_id, passage_id, doubt; 0 where there is no doubt.
+        Columns query_id, passage_id, uncertainty; 0 where judges are certain and agree.
 
     Raises:
-        UserError: Nothing here can doubt: a single judge without probabilities, or
+        UserError: Uncertainty cannot be measured: a single judge without probabilities, or
             `disagreement` with a single judge.
     """
     judges = labels["judge"].nunique()
@@ -56,12 +56,12 @@ def doubts(labels: pd.DataFrame, scale: GradeScale, measure: str) -> pd.DataFram
     return _per_pair(labels, lambda rows: _entropy(spread[rows].mean(0)))
 
 
-def _per_pair(labels: pd.DataFrame, doubt: Callable[[NDArray[np.int64]], float]) -> pd.DataFrame:
+def _per_pair(labels: pd.DataFrame, measure: Callable[[NDArray[np.int64]], float]) -> pd.DataFrame:
     number = labels.groupby(KEY, sort=False).ngroup().to_numpy()
     order = np.argsort(number, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
     pairs = labels[KEY].iloc[[int(rows[0]) for rows in groups]].reset_index(drop=True)
-    return pairs.assign(doubt=[round(doubt(rows), 9) for rows in groups])
+    return pairs.assign(uncertainty=[round(measure(rows), 9) for rows in groups])
 
 
 def _distributions(labels: pd.DataFrame, places: NDArray[np.int64], size: int) -> Floats:

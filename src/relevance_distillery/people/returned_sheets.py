@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.records import iter_lines
-from relevance_distillery.people.cells import unescape
+from relevance_distillery.io.tables import iter_lines
+from relevance_distillery.people.sheets import unescape
 
 _DELIMITERS = ",;\t"
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.collections.inclusion import ACTIVE
+from relevance_distillery.collections.judgments import ACTIVE
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.people.instructions import SKIP
-from relevance_distillery.people.returned import Row, read_rows
-from relevance_distillery.people.sheets import UNJUDGED, quepid_query
+from relevance_distillery.people.returned_sheets import Row, read_rows
+from relevance_distillery.people.sheets import SKIP, UNJUDGED, quepid_query
 
 _LISTED = 50
 
