@@ -10,7 +10,7 @@ from relevance_distillery.channels.recorded import recorded_passages
 from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.judges.labeling import label
+from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import RecordedJudge
 
@@ -32,7 +32,8 @@ def test_each_passage_gets_its_own_grade_and_no_other(stored, tmp_path: Path) ->
     pairs, _ = recorded_passages(stored.queries, recorded.grades, split)
     judge = RecordedJudge(recorded, SCALE)
     asked = build_pairs(pairs, stored.queries, split)
-    labels, failures = label(asked, judge, Ledger(tmp_path / "ledger.sqlite"))
+    found = run_labeling(asked, judge, Ledger(tmp_path / "ledger.sqlite"))
+    labels, failures = found.labels, found.failures
     assert failures.empty
     assert labels.set_index(["query_id", "passage_id"])["grade"].to_dict() == {
         ("q000", "guide/page 0.md#0"): 1,
