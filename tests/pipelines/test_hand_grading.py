@@ -218,13 +218,11 @@ def test_no_text_reaches_the_log_or_the_report(tmp_path: Path, caplog) -> None:
     assert "came back without a grade" in caplog.text
 
 
-def test_the_configuration_states_every_parameter_and_the_docs_explain_it() -> None:
+def test_the_configuration_states_every_parameter() -> None:
     written = yaml.safe_load((ROOT / "conf/base/hand_grading/parameters.yml").read_text())
-    text = (ROOT / "docs/pipelines/hand_grading.md").read_text()
     assert set(written["hand_grading"]) == set(HandGradingParameters.model_fields)
     for name, field in HandGradingParameters.model_fields.items():
-        assert f"`{name}`" in text, name
-        assert field.description
+        assert field.description, name
         value = written["hand_grading"][name]
         if "runtime_params" not in str(value):
             assert value == field.default

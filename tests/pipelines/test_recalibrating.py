@@ -375,12 +375,11 @@ def test_the_command_line_says_what_is_missing(project: Project) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_the_configuration_states_every_parameter_and_the_docs_explain_it() -> None:
+def test_the_configuration_states_every_parameter() -> None:
     written = yaml.safe_load((ROOT / "conf/base/recalibrating/parameters.yml").read_text())
     values = written["recalibrating"]
-    text = (ROOT / "docs/pipelines/recalibrating.md").read_text()
     assert set(values) == set(RecalibratingParameters.model_fields)
     for name, known in RecalibratingParameters.model_fields.items():
-        assert f"`{name}`" in text, name
+        assert known.description, name
         if "${" not in str(values[name]):
             assert values[name] == known.default
