@@ -8,7 +8,11 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
-from relevance_distillery.collections.recorded_grades import read_grade_file, read_recorded_grades
+from relevance_distillery.collections.recorded_grades import (
+    RecordedGrades,
+    read_grade_file,
+    read_recorded_grades,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.recorded import RecordedJudge
@@ -76,6 +80,12 @@ def test_repeated_equal_rows_are_merged(tmp_path):
     assert len(read_grade_file(write(tmp_path / "j.tsv", BEIR + "1\ta\t1\n1\ta\t1\n"))) == 1
 
 
+def test_every_row_of_an_annotator_is_a_vote_and_the_lower_median_counts(tmp_path):
+    text = "query_id,document_id,annotator,grade\n1,a,ann,0\n1,a,ann,2\n1,a,bob,3\n1,b,ann,3\n"
+    table = read_grade_file(write(tmp_path / "j.csv", text + "1,b,ann,1\n"))
+    assert list(table.itertuples(index=False, name=None)) == [("1", "a", 2), ("1", "b", 1)]
+
+
 def test_folders_name_their_judges_and_prefix_their_ids(tmp_path):
     for name in ("one", "two"):
         write(tmp_path / name / "judges" / "gpt.tsv", BEIR + "1\ta\t1\n")
@@ -130,8 +140,12 @@ def test_the_state_is_json_and_makes_the_same_judge(tmp_path):
 
 
 def test_grades_outside_the_scale_and_no_grades_are_refused(tmp_path):
-    path = write(tmp_path / "gpt.tsv", BEIR + "1\ta\t1\n1\tb\t7\n")
-    with pytest.raises(UserError, match=r"the grade 7.*scale \[0, 1, 2, 3\]"):
+    path = write(tmp_path / "gpt.tsv", BEIR + "1\ta\t1\n1\tb\t7\n1\tc\t-1\n")
+    message = r"gpt\.tsv, rows 3, 4: grades '7', '-1' are not on the scale \[0, 1, 2, 3\]"
+    with pytest.raises(UserError, match=message):
         RecordedJudge(read_recorded_grades(str(path), None), DEFAULT_SCALE)
+    table = pd.DataFrame({"query_id": ["1"], "document_id": ["b"], "grade": [7]})
+    with pytest.raises(UserError, match=r"document 'b' the grade 7.*scale \[0, 1, 2, 3\]"):
+        RecordedJudge(RecordedGrades("gpt", table), DEFAULT_SCALE)
     with pytest.raises(UserError, match="grades=FILE"):
         RecordedJudge(read_recorded_grades(None, None), DEFAULT_SCALE)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.collections.judgments import lower_median, read_grades
+from relevance_distillery.collections.judgments import GradeFile, collect, lower_median
 from relevance_distillery.documents.source import set_prefixes
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.grade_files import grade_rows
 from relevance_distillery.io.tables import stem_of
 
 HUMAN = "human"
@@ -26,11 +27,13 @@ class RecordedGrades:
             file was given.
         locations: Where they were read from, so that another judge of the same folders can be
             read too; None where no file was given.
+        files: The files at `locations` that hold this judge's grades, for messages.
     """
 
     name: str
     grades: pd.DataFrame
     locations: str | None = None
+    files: tuple[Path, ...] = ()
 
 
 def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGrades:
@@ -56,40 +59,51 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
         none = pd.DataFrame({"query_id": [], "document_id": [], "grade": []})
         types = {"query_id": "str", "document_id": "str", "grade": "int64"}
         return RecordedGrades("", none.astype(types), locations or None)
+    files = tuple(_grade_file(path, judge) for path in paths)
     tables, names = [], []
-    for path, prefix in zip(paths, set_prefixes(paths), strict=True):
-        file = _grade_file(path, judge)
+    for path, file, prefix in zip(paths, files, set_prefixes(paths), strict=True):
         table = read_grade_file(file)
         table["query_id"] = prefix + table["query_id"]
         table["document_id"] = prefix + table["document_id"]
         tables.append(table)
         names.append(judge if path.is_dir() and judge else stem_of(file))
     grades = pd.concat(tables, ignore_index=True)
-    return RecordedGrades("+".join(dict.fromkeys(names)), grades, locations)
+    return RecordedGrades("+".join(dict.fromkeys(names)), grades, locations, files)
 
 
 def read_grade_file(path: Path) -> pd.DataFrame:
     """One file of grades, as `judgments.read_grades` reads it, grades being whole numbers.
 
     Returns:
-        Columns query_id, document_id, grade, in the file's order, repeated rows merged; of
-        several annotators the lower median counts. With a column passage_id passages were
-        graded, and their ids stand in document_id.
+        Columns query_id, document_id, grade, in the file's order, repeated rows merged. In a
+        file with a column annotator every row is a vote and the lower median counts. With a
+        column passage_id passages were graded, and their ids stand in document_id.
 
     Raises:
         UserError: As `read_recorded_grades`.
     """
-    return lower_median(read_grades(path, None).grades)
+    return lower_median(_votes(path, None).grades)
+
+
+def _votes(path: Path, scale: GradeScale | None) -> GradeFile:
+    # A row is an annotator of its own: one who graded a pair twice has two votes.
+    rows = (
+        (number, {**row, "annotator": number} if "annotator" in row else row)
+        for number, row in grade_rows(path)
+    )
+    return collect(path, rows, scale)
 
 
 def check_scale(recorded: RecordedGrades, scale: GradeScale) -> None:
     """Refuse grades that the scale does not have.
 
     Raises:
-        UserError: Names the first such pair.
+        UserError: Names the rows of the file, or a pair where the grades are of no file.
     """
     strange = ~recorded.grades["grade"].isin(scale.values.tolist())
     if strange.any():
+        for file in recorded.files:
+            _votes(file, scale)
         row = recorded.grades[strange].iloc[0]
         raise UserError(
             f"The recorded judge {recorded.name} gives query {row['query_id']!r} and document "
