@@ -9,12 +9,12 @@ import pytest
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.candidates import Band, choose_candidates, sample_bands
-from relevance_distillery.channels.random_passages import random_passages
-from relevance_distillery.channels.recorded import recorded_passages
 from relevance_distillery.channels.registry import (
     CHANNELS,
     ChannelName,
     ChannelSources,
+    random_passages,
+    recorded_passages,
     search_channels,
 )
 from relevance_distillery.errors import UserError

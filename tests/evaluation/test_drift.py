@@ -14,6 +14,8 @@ from scipy.spatial.distance import jensenshannon
 from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics, merge
 from relevance_distillery.evaluation.drift.comparisons import (
     COMPARISONS,
+    DriftSettings,
+    Limits,
     jensen_shannon,
     ratio,
     stability_index,
@@ -23,7 +25,6 @@ from relevance_distillery.evaluation.drift.drift_report import (
     draw_without_drift,
     not_known,
 )
-from relevance_distillery.evaluation.drift.drift_settings import DriftSettings, Limits
 from relevance_distillery.labeler.profile import HeldOut, TrainingProfile
 from relevance_distillery.labeler.tallies import FIELDS, Tally
 

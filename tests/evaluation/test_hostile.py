@@ -13,12 +13,13 @@ import yaml
 from pydantic import ValidationError
 
 from relevance_distillery.collections.benchmark import held_out
-from relevance_distillery.evaluation.probing.hostile import (
+from relevance_distillery.evaluation.robustness import (
     Attacks,
+    as_lines,
     choose_pairs,
     hostile_versions,
+    probe,
 )
-from relevance_distillery.evaluation.probing.robustness import as_lines, probe
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 BUNDLED = Path(__file__).parents[2] / "data" / "01_raw" / "sample" / "hostile.yml"

@@ -13,12 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.pooling import (
+from relevance_distillery.evaluation.systems.system_runs import (
     complete_queries,
     judged_share,
     make_pool,
-)
-from relevance_distillery.evaluation.systems.system_runs import (
     match_ids,
     ranking,
     read_runs,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.channels.recorded import recorded_passages
+from relevance_distillery.channels.registry import recorded_passages
 from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE

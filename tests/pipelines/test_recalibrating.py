@@ -30,8 +30,8 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.recalibrating import create_pipeline
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.scoring.files import GivenPairs
 from relevance_distillery.scoring.graders import GraderShelf
+from relevance_distillery.scoring.pairs_file import GivenPairs
 
 ROOT = Path(__file__).parents[2]
 NAME = "tiny-travelled"

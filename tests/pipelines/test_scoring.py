@@ -33,8 +33,8 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
-from relevance_distillery.scoring.files import GivenPairs, ScoringOutput
 from relevance_distillery.scoring.graders import Grader, JudgeGrader, NamedJudge, find_grader
+from relevance_distillery.scoring.pairs_file import GivenPairs, ScoringOutput
 
 SCORING = Path(__file__).parents[1] / "scoring"
 sys.path.insert(0, str(SCORING))

@@ -16,7 +16,7 @@ import pandas as pd
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.scoring.nodes import score_pairs
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
-from relevance_distillery.scoring.files import GivenPairs, ScoringOutput
+from relevance_distillery.scoring.pairs_file import GivenPairs, ScoringOutput
 
 # Fewer texts are read than there are pairs, so that it matters which.
 PARAMETERS = ScoringParameters(drift={"sample": 3000})

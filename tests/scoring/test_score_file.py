@@ -20,12 +20,10 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.scoring.executors import Executor, local
-from relevance_distillery.scoring.files import GivenPairs, ScoringOutput
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, JudgeGrader
 from relevance_distillery.scoring.job import score_file
-from relevance_distillery.scoring.pairs_file import PairsFile
-from relevance_distillery.scoring.shards import SUFFIXES, GradedShard, PairShard
+from relevance_distillery.scoring.pairs_file import SUFFIXES, GivenPairs, PairsFile, ScoringOutput
+from relevance_distillery.scoring.shards import Executor, GradedShard, PairShard
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -38,7 +36,7 @@ def _score(
     scored: Path,
     grader: Any = None,
     qrels: Path | None = None,
-    executor: Executor = local,
+    executor: Executor = map,
 ) -> None:
     output = ScoringOutput(str(scored), str(qrels) if qrels else None)
     score_file(PairsFile(pairs), grader or LengthGrader(), output, executor=executor)

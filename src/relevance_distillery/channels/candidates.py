@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.channels.random_passages import UNRANKED, query_rng
+from relevance_distillery.channels.registry import UNRANKED, query_rng
 from relevance_distillery.errors import UserError
 
 SEED_CHANNEL = "seed"

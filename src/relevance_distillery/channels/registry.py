@@ -9,14 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from relevance_distillery.channels.random_passages import random_passages
-from relevance_distillery.channels.recorded import recorded_passages
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import digest_number
 
 if TYPE_CHECKING:
     from relevance_distillery.channels.bm25 import BM25Channel
+
+UNRANKED = 0
+"""Rank of a passage that was not found by ranking."""
 
 RUN_COLUMNS = ["query_id", "passage_id", "channel", "rank", "score"]
 
@@ -49,6 +52,70 @@ A run has the columns query_id, passage_id, rank, score, by query in the order g
 the best; a channel that does not rank gives rank 0 (`UNRANKED`) to all. A query that matches
 nothing has no rows.
 """
+
+
+def query_rng(seed: int, query_id: str, purpose: str) -> np.random.Generator:
+    """Draws of one query, the same whatever other queries there are.
+
+    So a new document or query changes no draw of the others, and their labels in the
+    ledger are found again.
+    """
+    return np.random.default_rng([seed, digest_number(f"{purpose}\n{query_id}")])
+
+
+def random_passages(
+    queries: pd.DataFrame, passage_ids: Sequence[str], count: int, seed: int
+) -> pd.DataFrame:
+    """`count` passages for every query, or all when there are fewer, without replacement.
+
+    Args:
+        queries: Column query_id.
+        passage_ids: What is drawn from.
+        count: Passages a query.
+        seed: Draws of a query depend on it and on the query's id alone.
+
+    Returns:
+        Columns query_id, passage_id, rank (0: there is none), score (0).
+    """
+    size = min(count, len(passage_ids))
+    rows = []
+    for query_id in queries["query_id"]:
+        rng = query_rng(seed, query_id, "random")
+        drawn = rng.choice(len(passage_ids), size=size, replace=False)
+        rows += [(query_id, passage_ids[at], UNRANKED, 0.0) for at in drawn]
+    return pd.DataFrame(rows, columns=["query_id", "passage_id", "rank", "score"])
+
+
+def recorded_passages(
+    queries: pd.DataFrame, grades: pd.DataFrame, passages: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The passages of the documents that were graded for each query.
+
+    Args:
+        queries: Column query_id.
+        grades: Columns query_id, document_id; where a passage was graded, its id.
+        passages: Columns passage_id, document_id; a document that was split stands with all
+            its passages.
+
+    Returns:
+        Columns query_id, passage_id, rank (0: there is none), score (0), in the order of the
+        grades; and how many graded pairs are left out: `recorded_unknown_documents` (neither a
+        document nor a passage is there), `recorded_unknown_queries`.
+    """
+    pairs = grades[["query_id", "document_id"]].drop_duplicates()
+    whole = pairs["document_id"].isin(passages["document_id"])
+    single = ~whole & pairs["document_id"].isin(passages["passage_id"])
+    documents = pairs[whole].merge(
+        passages[["passage_id", "document_id"]], on="document_id", how="left"
+    )
+    alone = pairs[single].assign(passage_id=pairs.loc[single, "document_id"])
+    known = pd.concat([documents, alone], ignore_index=True)
+    run = queries[["query_id"]].merge(known, on="query_id")[["query_id", "passage_id"]]
+    counts = {
+        "recorded_unknown_documents": int((~whole & ~single).sum()),
+        "recorded_unknown_queries": int((~grades["query_id"].isin(queries["query_id"])).sum()),
+    }
+    return run.assign(rank=UNRANKED, score=0.0), counts
 
 
 def _bm25(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:

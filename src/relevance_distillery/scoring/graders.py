@@ -23,12 +23,7 @@ GRADE_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities")
 
 
 class Grader(Protocol):
-    """A labeler, or a judge as `JudgeGrader`.
-
-    Attributes:
-        name: For people.
-        digest: Changes with anything that could change a grade.
-    """
+    """A labeler, or a judge as `JudgeGrader`; its digest changes with whatever changes a grade."""
 
     @property
     def name(self) -> str:
@@ -78,10 +73,9 @@ class JudgeGrader:
             labels["passage_id"], labels["grade"], labels["probabilities"], strict=True
         ):
             rows[int(place)] = self._row(int(grade), chances)
-        for place, status, reason in zip(
-            failures["passage_id"], failures["status"], failures["reason"], strict=True
-        ):
-            rows[int(place)] = (None, None, None, None, f"{status}: {reason}")
+        reasons = failures["status"] + ": " + failures["reason"]
+        for place, reason in zip(failures["passage_id"], reasons, strict=True):
+            rows[int(place)] = (None, None, None, None, reason)
         return pd.DataFrame(rows, index=pairs.index, columns=[*GRADE_COLUMNS, "failure"])
 
     def _row(self, grade: int, chances: np.ndarray | None) -> tuple[Any, ...]:

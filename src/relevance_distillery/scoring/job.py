@@ -6,17 +6,16 @@ import logging
 import sys
 import time
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.scoring.executors import Executor, local
-from relevance_distillery.scoring.files import ScoringOutput
 from relevance_distillery.scoring.graders import Grader
-from relevance_distillery.scoring.pairs_file import PairsFile
+from relevance_distillery.scoring.pairs_file import PairsFile, ScoringOutput
 from relevance_distillery.scoring.parts import ScoredParts
-from relevance_distillery.scoring.shards import Unwatched, Watch, grade_shard
+from relevance_distillery.scoring.shards import Executor, Unwatched, Watch, grade_shard
 
 logger = logging.getLogger(__name__)
 _LISTED = 10
@@ -28,7 +27,7 @@ def score_file(
     grader: Grader,
     output: ScoringOutput,
     watch: Watch | None = None,
-    executor: Executor = local,
+    executor: Executor = map,
 ) -> dict[str, Any]:
     """Write the same rows, in order, with their grades.
 
@@ -76,23 +75,15 @@ def score_file(
     conclusion = watch.conclude([fact["watch"] for fact in facts])
     parts.join()
     if failures:
-        listed = [f"row {row}: {why}" for row, why in list(failures.items())[:_LISTED]]
+        listed = "; ".join(f"row {row}: {why}" for row, why in islice(failures.items(), _LISTED))
         more = "; …" if len(failures) > _LISTED else ""
-        logger.warning(
-            "%d of %d pairs got no grade: %s%s", len(failures), total, "; ".join(listed), more
-        )
+        logger.warning("%d of %d pairs got no grade: %s%s", len(failures), total, listed, more)
     if "line" in conclusion:
         logger.info("%s", conclusion["line"])
     fresh = total - before
     resumed = f" ({before} more from before the interruption)" if before else ""
-    logger.info(
-        "scored %d pairs%s in %.1f s, %.1f pairs/s → %s",
-        fresh,
-        resumed,
-        seconds,
-        fresh / seconds,
-        path,
-    )
+    speed = f"{seconds:.1f} s, {fresh / seconds:.1f} pairs/s"
+    logger.info("scored %d pairs%s in %s → %s", fresh, resumed, speed, path)
     return conclusion
 
 

@@ -1,4 +1,4 @@
-"""A file of pairs to grade, of any size, read in fixed shards."""
+"""Files of pairs: where they are, and their content in fixed shards, whatever their size."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import itertools
 import json
 import sys
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,24 +19,87 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.inference import SHARD_ROWS
 from relevance_distillery.scoring.graders import GRADE_COLUMNS
-from relevance_distillery.scoring.shards import PairShard, suffix_of
+from relevance_distillery.scoring.shards import PairShard
 
+SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 _NEEDED = ("query", "text")
-_READ = (
-    "query",
-    "text",
-    "title",
-    "heading",
-    "path",
-    "author",
-    "modified",
-    "query_id",
-    "document_id",
-    "passage_id",
-)
+_FIELDS = ("title", "heading", "path", "author", "modified")
+_READ = (*_NEEDED, *_FIELDS, "query_id", "document_id", "passage_id")
 _LONGEST_FIELD = 64 * 1024 * 1024
+
+
+def suffix_of(path: Path) -> str:
+    """The kind of a file of pairs, one of SUFFIXES.
+
+    Raises:
+        UserError: It is none of them.
+    """
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return suffix
+    raise UserError(f"{path}: give a file that ends with {', '.join(SUFFIXES)}")
+
+
+@dataclass(frozen=True)
+class GivenPairs:
+    """A file of pairs that may have been named; nothing is read yet."""
+
+    path: str | None = None
+
+    def open(self, command: str = "pairs=FILE,scored=FILE") -> PairsFile:
+        """The file, looked at but not read.
+
+        Args:
+            command: What to type where none was named.
+
+        Raises:
+            UserError: None was named, or as `PairsFile`.
+        """
+        if not self.path:
+            raise UserError(f'give a file of pairs: --params="{command}"')
+        return PairsFile(Path(str(self.path)).expanduser())
+
+
+@dataclass(frozen=True)
+class ScoringOutput:
+    """Where graded pairs go; nothing is written yet.
+
+    Attributes:
+        filepath: The file; its ending chooses Parquet, CSV or JSON lines, `.gz` included.
+        qrels: TREC qrels to write besides; needs query_id and document_id.
+    """
+
+    filepath: str | None = None
+    qrels: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file of graded pairs.
+
+        Raises:
+            UserError: None was named, or its ending is not known.
+        """
+        if self.filepath is None:
+            raise UserError('say where to write: --params="pairs=FILE,scored=FILE"')
+        path = Path(str(self.filepath)).expanduser()
+        suffix_of(path)
+        return path
+
+    def qrels_path(self, pairs: PairsFile) -> Path | None:
+        """The file of qrels; None where none was named.
+
+        Raises:
+            UserError: The pairs lack the ids that qrels name.
+        """
+        if self.qrels is None:
+            return None
+        missing = [name for name in ("query_id", "document_id") if name not in pairs.columns]
+        if missing:
+            raise UserError(
+                f"qrels={self.qrels}: {pairs.name} lacks {', '.join(missing)}, which qrels name"
+            )
+        return Path(str(self.qrels)).expanduser()
 
 
 class PairsFile:
@@ -59,7 +123,10 @@ class PairsFile:
             raise UserError(f"pairs={path}: no such file; check the path")
         self.kind = suffix_of(path)
         if self.kind == ".parquet":
-            self._parquet = self._open_parquet()
+            try:
+                self._parquet = pq.ParquetFile(path)
+            except (OSError, pa.ArrowInvalid) as error:
+                raise UserError(f"{path}: not a Parquet file; check it") from error
             self.columns = list(self._parquet.schema_arrow.names)
         else:
             self.columns = self._first_line()
@@ -90,12 +157,16 @@ class PairsFile:
         Raises:
             UserError: A row cannot be read; the message names it.
         """
+        # Here, since the labeler loads torch.
+        from relevance_distillery.labeler.inference import SHARD_ROWS
+
         if self.kind == ".parquet":
-            tables: Iterator[Any] = self._parquet_tables()
+            tables: Iterator[Any] = self._parquet_tables(SHARD_ROWS)
         elif self.kind.startswith(".csv"):
-            tables = self._csv_tables()
+            chunks = _chunks(self._csv_rows(), SHARD_ROWS)
+            tables = (_string_table(self.columns, rows) for rows in chunks)
         else:
-            tables = self._json_rows()
+            tables = _chunks(self._json_rows(), SHARD_ROWS)
         first = 1
         for number, rows in enumerate(tables):
             size = rows.num_rows if isinstance(rows, pa.Table) else len(rows)
@@ -103,32 +174,21 @@ class PairsFile:
                 yield PairShard(number, first, _texts(rows), rows)
             first += size
 
-    def _open_parquet(self) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(self.path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise UserError(f"{self.path}: not a Parquet file; check it") from error
+    def _parquet_tables(self, size: int) -> Iterator[pa.Table]:
+        waiting = self._parquet.schema_arrow.empty_table()
+        # Batches end at row groups, shards must not: resuming relies on their numbers.
+        for batch in self._parquet.iter_batches(batch_size=size):
+            waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+            while waiting.num_rows >= size:
+                yield waiting.slice(0, size)
+                waiting = waiting.slice(size)
+        if waiting.num_rows:
+            yield waiting
 
-    def _parquet_tables(self) -> Iterator[pa.Table]:
-        waiting: list[pa.Table] = []
-        held = 0
-        # Batches end at row groups, shards must not: they decide nothing, resuming relies on them.
-        for batch in self._parquet.iter_batches(batch_size=SHARD_ROWS):
-            waiting.append(pa.Table.from_batches([batch]))
-            held += batch.num_rows
-            while held >= SHARD_ROWS:
-                table = pa.concat_tables(waiting)
-                yield table.slice(0, SHARD_ROWS)
-                waiting = [table.slice(SHARD_ROWS)]
-                held -= SHARD_ROWS
-        if held:
-            yield pa.concat_tables(waiting)
-
-    def _csv_tables(self) -> Iterator[pa.Table]:
+    def _csv_rows(self) -> Iterator[list[str]]:
         with self._open() as stream:
             reader = csv.reader(stream)
             names = next(reader)
-            rows: list[list[str]] = []
             for row in self._guarded(reader):
                 if not row:
                     continue
@@ -137,16 +197,10 @@ class PairsFile:
                         f"{self.path}: line {reader.line_num} has {len(row)} fields, the header "
                         f"{len(names)}; correct the line"
                     )
-                rows.append(row)
-                if len(rows) == SHARD_ROWS:
-                    yield _string_table(names, rows)
-                    rows = []
-            if rows:
-                yield _string_table(names, rows)
+                yield row
 
-    def _json_rows(self) -> Iterator[list[dict[str, Any]]]:
+    def _json_rows(self) -> Iterator[dict[str, Any]]:
         with self._open() as stream:
-            rows: list[dict[str, Any]] = []
             for number, line in enumerate(self._guarded(stream), start=1):
                 if not line.strip():
                     continue
@@ -161,12 +215,7 @@ class PairsFile:
                 missing = [column for column in _NEEDED if column not in row]
                 if missing:
                     raise UserError(f"{self.path}: line {number} lacks {', '.join(missing)}")
-                rows.append(row)
-                if len(rows) == SHARD_ROWS:
-                    yield rows
-                    rows = []
-            if rows:
-                yield rows
+                yield row
 
     def _guarded(self, lines: Iterator[Any] | IO[str]) -> Iterator[Any]:
         try:
@@ -206,6 +255,11 @@ class PairsFile:
                 lines += block.count(b"\n")
                 last = block
         return digest.hexdigest(), lines + (not last.endswith(b"\n"))
+
+
+def _chunks(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk
 
 
 def _string_table(names: list[str], rows: list[list[str]]) -> pa.Table:

@@ -17,8 +17,8 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.io.atomic import replacing, write_text
 from relevance_distillery.labeler.inference import SHARD_ROWS
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
-from relevance_distillery.scoring.pairs_file import PairsFile, text_writer
-from relevance_distillery.scoring.shards import SUFFIXES, GradedShard, suffix_of
+from relevance_distillery.scoring.pairs_file import SUFFIXES, PairsFile, suffix_of, text_writer
+from relevance_distillery.scoring.shards import GradedShard
 
 _FORMAT = 1
 _IDS = ("query_id", "document_id")
@@ -32,13 +32,7 @@ class ScoredParts:
     """
 
     def __init__(self, path: Path, pairs: PairsFile, grader: Grader) -> None:
-        """Keep the parts of an earlier run of the same input and grader, drop others.
-
-        Args:
-            path: Where the joined file is wanted.
-            pairs: What is graded.
-            grader: What grades it.
-        """
+        """Keep the parts of an earlier run of the same input and grader, drop others."""
         self.path, self.kind = path, suffix_of(path)
         self.folder = path.with_name(path.name + ".parts")
         self.columns = [*pairs.columns, *GRADE_COLUMNS]
@@ -49,7 +43,11 @@ class ScoredParts:
             "grader": grader.digest,
             "shard_rows": SHARD_ROWS,
         }
-        if self._manifest() != manifest:
+        try:
+            found = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if found != manifest:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             write_text(self.folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
@@ -155,13 +153,10 @@ class ScoredParts:
                         f"row {graded.shard.first_row + number} has the key {unknown[0]}, which "
                         f"the first row lacks; write .jsonl instead of {self.path.name}"
                     )
-                writer.writerow([_cell(row.get(name)) for name in self.columns])
-
-    def _manifest(self) -> Any:
-        try:
-            return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+                cells = (row.get(name) for name in self.columns)
+                writer.writerow(
+                    [json.dumps(cell) if isinstance(cell, (list, dict)) else cell for cell in cells]
+                )
 
     def _facts(self, number: int) -> Path:
         return self.folder / f"facts-{number:08d}.json"
@@ -209,12 +204,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    return json.dumps(value) if isinstance(value, (list, dict)) else value
-
-
 def _join_parquet(parts: list[Path], target: Path) -> None:
     try:
         schema = pa.unify_schemas(
@@ -222,12 +211,9 @@ def _join_parquet(parts: list[Path], target: Path) -> None:
         )
         with pq.ParquetWriter(target, schema) as writer:
             for part in parts:
-                table = pq.read_table(part)
-                for field in schema:
-                    if field.name not in table.column_names:
-                        nothing = pa.nulls(table.num_rows, field.type)
-                        table = table.append_column(field, nothing)
-                writer.write_table(table.select(schema.names).cast(schema))
+                tables = [schema.empty_table(), pq.read_table(part)]
+                table = pa.concat_tables(tables, promote_options="permissive")
+                writer.write_table(table.cast(schema))
     except pa.ArrowException as error:
         raise UserError(
             "the rows hold values of several types in one column, which Parquet cannot; write "

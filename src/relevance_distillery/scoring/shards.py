@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.errors import UserError
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
-
-SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
-
-
-def suffix_of(path: Path) -> str:
-    """The kind of a file of pairs, one of SUFFIXES.
-
-    Raises:
-        UserError: It is none of them.
-    """
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if path.name.lower().endswith(suffix):
-            return suffix
-    raise UserError(f"{path}: give a file that ends with {', '.join(SUFFIXES)}")
 
 
 @dataclass(frozen=True)
@@ -86,6 +70,15 @@ def grade_shard(grader: Grader, shard: PairShard) -> GradedShard:
     grades = graded.reindex(texts.index)[list(GRADE_COLUMNS)]
     grades["grade"] = grades["grade"].astype("Int64")
     return GradedShard(shard, grades, dict(sorted(failures.items())))
+
+
+Grade = Callable[[PairShard], GradedShard]
+Executor = Callable[[Grade, Iterable[PairShard]], Iterable[GradedShard]]
+"""Grades shards wherever it likes and yields each as soon as it is ready, in any order.
+
+`map` does it in this process. Results do not depend on it: each shard is graded for itself, and
+written under its number. The function can be pickled where the grader can.
+"""
 
 
 class Watch(Protocol):

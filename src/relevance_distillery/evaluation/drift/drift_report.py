@@ -15,11 +15,12 @@ from relevance_distillery.evaluation.drift.comparisons import (
     NEW_DOMAIN,
     Array,
     Comparison,
+    DriftSettings,
+    Limits,
     field_shares,
     jensen_shannon,
     shares,
 )
-from relevance_distillery.evaluation.drift.drift_settings import DriftSettings, Limits
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import TrainingProfile, pair_reader, read_profile
 from relevance_distillery.labeler.tallies import (

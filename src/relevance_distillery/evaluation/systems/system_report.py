@@ -9,14 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.statistics.numbers import number
-from relevance_distillery.evaluation.systems.pooling import KEY, complete_queries, judged_share
 from relevance_distillery.evaluation.systems.system_comparison import (
     differences,
     judged_like_people,
 )
 from relevance_distillery.evaluation.systems.system_means import Options, Values, system_json
 from relevance_distillery.evaluation.systems.system_measures import Measure, as_qrels, per_query
-from relevance_distillery.evaluation.systems.system_runs import SystemRuns, reordered
+from relevance_distillery.evaluation.systems.system_runs import (
+    KEY,
+    SystemRuns,
+    complete_queries,
+    judged_share,
+    reordered,
+)
 
 Floats = NDArray[np.float64]
 

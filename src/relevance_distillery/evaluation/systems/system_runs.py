@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.id_matching import normalised
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.trec import RunRows, read_run
 
+KEY = ["query_id", "document_id"]
 _RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
 _NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")
 """Files of a folder that are no runs."""
@@ -198,3 +200,79 @@ def _name(path: Path) -> str:
     name = path.name.removesuffix(".gz")
     stem, dot, suffix = name.rpartition(".")
     return stem if stem and f"{dot}{suffix}".lower() in _RUN_SUFFIXES else name
+
+
+def make_pool(runs: SystemRuns, depth: int) -> pd.DataFrame:
+    """Union of the first documents of all systems.
+
+    Args:
+        runs: The systems' rankings.
+        depth: How many documents of each ranking are pooled.
+
+    Returns:
+        Columns query_id, document_id, best_rank (over systems), systems (how many have it
+        among their first), a row a pair, in order of query and best rank.
+    """
+    first = runs.ranked[runs.ranked["rank"] <= depth]
+    groups = first.groupby(KEY, sort=False)["rank"]
+    pool = groups.agg(best_rank="min", systems="size").reset_index()
+    order = pd.factorize(pool["query_id"])[0]
+    pool = pool.assign(order=order).sort_values(["order", "best_rank"], kind="stable")
+    return pool.drop(columns="order").reset_index(drop=True)
+
+
+def complete_queries(pool: pd.DataFrame, graded: pd.Series) -> list[str]:
+    """Queries of which every pooled document was graded.
+
+    Args:
+        pool: From `make_pool`.
+        graded: Whether each row has a grade.
+    """
+    whole = graded.groupby(pool["query_id"], sort=False).all()
+    return [str(query) for query in whole.index[whole]]
+
+
+def judged_share(runs: SystemRuns, depth: int, graded: pd.DataFrame) -> dict[str, float]:
+    """Share of each system's first documents that were graded (judged@k).
+
+    Args:
+        runs: The systems' rankings.
+        depth: k.
+        graded: Columns query_id, document_id, one row a graded pair.
+
+    Returns:
+        By system, pooled over queries; a system without documents is left out.
+    """
+    first = runs.ranked[runs.ranked["rank"] <= depth]
+    known = first.merge(graded[KEY].assign(known=True), on=KEY, how="left")["known"].notna()
+    shares = known.groupby(first["system"].to_numpy()).mean()
+    return {system: float(shares[system]) for system in runs.systems if system in shares}
+
+
+def with_people(pool: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
+    """The pool and what people graded of its queries.
+
+    Args:
+        pool: From `make_pool`.
+        benchmark: Grades that people did not give are not used.
+
+    Returns:
+        Columns query_id, document_id, pooled, best_rank and systems (missing outside the pool),
+        human (missing where there is none).
+    """
+    graded = benchmark.judgments[benchmark.judgments["annotator"] == ""]
+    if not benchmark.human:
+        graded = graded.iloc[:0]
+    graded = graded[graded["query_id"].isin(set(pool["query_id"]))]
+    graded = graded[[*KEY, "grade"]].rename(columns={"grade": "human"})
+    table = pool.assign(pooled=True).merge(graded, on=KEY, how="outer", sort=False)
+    order = table["query_id"].map(
+        {name: place for place, name in enumerate(pool["query_id"].unique())}
+    )
+    table = table.assign(order=order).sort_values(
+        ["order", "best_rank"], kind="stable", na_position="last", ignore_index=True
+    )
+    table["pooled"] = table["pooled"].eq(True)
+    for column in ("best_rank", "systems", "human"):
+        table[column] = table[column].astype("Int64")
+    return table[[*KEY, "pooled", "best_rank", "systems", "human"]]

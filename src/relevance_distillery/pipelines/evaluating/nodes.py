@@ -14,11 +14,15 @@ from relevance_distillery.collections.recorded_grades import read_recorded_grade
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems import pool_grading
-from relevance_distillery.evaluation.systems.pooling import make_pool, with_people
 from relevance_distillery.evaluation.systems.system_means import Options
 from relevance_distillery.evaluation.systems.system_measures import parse_measures
 from relevance_distillery.evaluation.systems.system_report import measure_systems
-from relevance_distillery.evaluation.systems.system_runs import SystemRuns, match_ids
+from relevance_distillery.evaluation.systems.system_runs import (
+    SystemRuns,
+    make_pool,
+    match_ids,
+    with_people,
+)
 from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
@@ -45,7 +49,7 @@ def pool_runs(
 
     Returns:
         evaluation_runs (the runs for the queries that are known), evaluation_pool (see
-        `evaluation.systems.pooling.with_people`), evaluation_facts.
+        `evaluation.systems.system_runs.with_people`), evaluation_facts.
 
     Raises:
         UserError: None of the runs' queries is known, or a measure is not.

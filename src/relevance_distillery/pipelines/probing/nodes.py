@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.probing.hostile import Attacks, choose_pairs
-from relevance_distillery.evaluation.probing.robustness import as_lines, probe
+from relevance_distillery.evaluation.robustness import Attacks, as_lines, choose_pairs, probe
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
@@ -52,7 +51,7 @@ def probe_graders(
 
     Returns:
         The content of robustness.json: attacks_digest, pairs by origin, and by judge what
-        `evaluation.probing.robustness.probe` gives.
+        `evaluation.robustness.probe` gives.
 
     Raises:
         UserError: The attacks are not understood, nothing is irrelevant, or a judge cannot

@@ -13,8 +13,8 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.scoring.files import GivenPairs
 from relevance_distillery.scoring.graders import GraderShelf
+from relevance_distillery.scoring.pairs_file import GivenPairs
 
 if TYPE_CHECKING:
     from relevance_distillery.labeler.inference import Labeler

@@ -10,8 +10,8 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
-from relevance_distillery.scoring.files import GivenPairs, ScoringOutput
 from relevance_distillery.scoring.graders import Grader, JudgeGrader, NamedJudge
+from relevance_distillery.scoring.pairs_file import GivenPairs, ScoringOutput
 
 if TYPE_CHECKING:
     from relevance_distillery.pipelines.labeling.parameters import LabelingParameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from relevance_distillery.evaluation.drift.drift_settings import DriftSettings
+from relevance_distillery.evaluation.drift.comparisons import DriftSettings
 from relevance_distillery.strict import StrictModel
 
 
