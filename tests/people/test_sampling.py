@@ -11,8 +11,14 @@ import pytest
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.people.sampling import Plan, allocate, draw, draw_sample, sampling_frame
-from relevance_distillery.people.uncertainty import uncertainties
+from relevance_distillery.people.sampling import (
+    Plan,
+    allocate,
+    draw,
+    draw_sample,
+    sampling_frame,
+    uncertainties,
+)
 
 RANDOM = Plan("random", "pair", 60, (), "equal", seed=1)
 BY_GRADE = replace(RANDOM, design="stratified", strata=("grade",))

@@ -19,7 +19,7 @@ from relevance_distillery.datasets import HandleDataset, SheetDataset, TableData
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.versions import read_stored_table
-from relevance_distillery.people.returned_sheets import returned_files
+from relevance_distillery.people.import_sheets import returned_files
 from relevance_distillery.pipelines.hand_grading import (
     create_export_pipeline,
     create_import_pipeline,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,13 @@ import pandas as pd
 from relevance_distillery.collections.judgments import ACTIVE
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.people.returned_sheets import Row, read_rows
-from relevance_distillery.people.sheets import SKIP, UNJUDGED, quepid_query
+from relevance_distillery.io.columns import is_number
+from relevance_distillery.io.tables import iter_lines
+from relevance_distillery.io.trec import iter_qrels
+from relevance_distillery.people.sheets import SKIP, UNJUDGED, quepid_query, unescape
 
 _LISTED = 50
+_DELIMITERS = ",;\t"
 
 GRADE_COLUMNS = (
     "query_id",
@@ -30,6 +36,99 @@ GRADE_COLUMNS = (
     "style",
     "text_digest",
 )
+
+
+def returned_files(filepath: str) -> list[Path]:
+    """The files of sheets that came back, separated by `;`, in the order given, each once.
+
+    Raises:
+        UserError: None was given.
+    """
+    parts = [part.strip() for part in str(filepath).split(";")]
+    files = [Path(part).expanduser() for part in parts if part]
+    if not files:
+        raise UserError('no sheet was given; name it with --params="sheet=FILE"')
+    return list(dict.fromkeys(files))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One graded row.
+
+    Attributes:
+        where: File and row, as a spreadsheet counts rows (the header is the first), for messages.
+        grade: As typed, without blanks around.
+        annotator: Who graded; empty when one person or nobody in particular did.
+        row_id: Its name in a spreadsheet, empty in the other formats.
+        query: The query's text in Quepid's files, else empty.
+        query_id, passage_id: As the file has them.
+    """
+
+    where: str
+    grade: str
+    annotator: str
+    row_id: str = ""
+    query: str = ""
+    query_id: str = ""
+    passage_id: str = ""
+
+
+def read_rows(file: Path, annotator: str) -> Iterator[Row]:
+    """Rows of a sheet that came back.
+
+    Args:
+        file: A spreadsheet saved as CSV (with commas, semicolons or tabs), Quepid's ratings of
+            a case (`query,docid,rating`) or judgements of a book (`query,docid,RATER,…`), or
+            TREC qrels.
+        annotator: Who graded, where the file does not say.
+
+    Raises:
+        UserError: No such file, not UTF-8, or none of these formats.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such sheet; check the path")
+    lines = [line for _, line in iter_lines(file, max_row_mb=20)]
+    if not any(line.strip() for line in lines):
+        raise UserError(f"{file}: is empty; give the sheet that was graded")
+    words = lines[0].split()
+    # Ids in qrels may hold commas; no CSV's header has a lone 0 as its second word.
+    if len(words) == 4 and (words[1] == "0" or not set(lines[0]) & set(_DELIMITERS[:2])):
+        for number, pair in iter_qrels(file):
+            ids = {"query_id": pair["query_id"], "passage_id": pair["document_id"]}
+            yield Row(f"{file}, row {number}", pair["grade"], annotator, **ids)
+        return
+    reader = csv.reader(
+        io.StringIO("\n".join(lines)), delimiter=max(_DELIMITERS, key=lines[0].count), strict=True
+    )
+    try:
+        # Rows, not lines: a cell may hold line breaks, and people look rows up in a spreadsheet.
+        (_, titles), *rows = enumerate(([cell.strip() for cell in row] for row in reader), start=1)
+    except csv.Error as error:
+        raise UserError(f"{file}: is broken CSV; save it as CSV UTF-8 again") from error
+    header = [title.casefold() for title in titles]
+    table = [(f"{file}, row {number}", cells) for number, cells in rows if any(cells)]
+    for where, cells in table:
+        if any(cells[len(header) :]):
+            raise UserError(f"{where}: has more cells than the header; correct the row")
+        cells += [""] * (len(header) - len(cells))
+    if {"row_id", "grade"} <= set(header):
+        names = ("row_id", "query_id", "passage_id")
+        for where, cells in table:
+            row = {name: unescape(cell).strip() for name, cell in zip(header, cells, strict=False)}
+            ids = {name: row.get(name, "") for name in names}
+            yield Row(where, row["grade"], row.get("annotator") or annotator, **ids)
+    elif header[:2] == ["query", "docid"] and len(header) > 2:
+        raters = [annotator] if header[2:] == ["rating"] else titles[2:]
+        for where, (query, passage_id, *grades) in table:
+            text = " ".join(query.split())
+            for rater, grade in zip(raters, grades, strict=False):
+                yield Row(where, grade, rater, query=text, passage_id=passage_id)
+    else:
+        lacking = [name for name in ("row_id", "grade") if name not in header]
+        raise UserError(
+            f"{file}: lacks the column {' and '.join(lacking)}; give a sheet of "
+            "`kedro run --pipeline=export_sheet`, Quepid's query,docid,rating, or TREC qrels"
+        )
 
 
 def import_sheets(
@@ -53,57 +152,50 @@ def import_sheets(
             grades by one annotator for one pair, two random samples at once, or no grade.
     """
     files = list(files)
-    book = _Book(sample, scale)
-    for file, name in zip(files, _annotators(files), strict=True):
-        book.add_file(list(read_rows(file, name)))
-    return book.result(files)
-
-
-def _annotators(files: list[Path]) -> list[str]:
-    """Nobody in particular for one file; else the files' names, with folders where alike."""
-    if len(files) < 2:
-        return [""] * len(files)
     names = [file.stem for file in files]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{file.parent.name}/{file.stem}" for file in files]
+    if len(files) == 1:
+        names = [""]
+    elif len(set(names)) < len(names):
+        names = [f"{file.parent.name}/{file.stem}" for file in files]
+    collected = _CollectedGrades(sample, scale)
+    for file, name in zip(files, names, strict=True):
+        collected.add_file(list(read_rows(file, name)))
+    return collected.result(files)
 
 
-class _Book:
+class _CollectedGrades:
     """Collects grades by pair and annotator, and counts what is not a grade."""
 
     def __init__(self, sample: pd.DataFrame, scale: GradeScale) -> None:
         self.sample, self.scale = sample.set_index("row_id"), scale
         self.names = {grade.name.casefold(): grade.value for grade in scale.grades}
         self.allowed = set(scale.values.tolist())
-        self.by_ids: dict[tuple[str, str], list[str]] = {}
-        self.by_text: dict[tuple[str, str], list[str]] = {}
-        for row in sample.itertuples():
-            passage = str(row.passage_id)
-            self.by_ids.setdefault((str(row.query_id), passage), []).append(str(row.row_id))
-            text = " ".join(quepid_query(str(row.query)).split())
-            self.by_text.setdefault((text, passage), []).append(str(row.row_id))
+        self.by_ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self.by_text: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in sample.astype(str).itertuples():
+            self.by_ids[row.query_id, row.passage_id].append(row.row_id)
+            text = " ".join(quepid_query(row.query).split())
+            self.by_text[text, row.passage_id].append(row.row_id)
         self.grades: dict[tuple[str, str, str], tuple[int, Row, set[str]]] = {}
         self.counts: Counter[str] = Counter()
-        self.open: dict[str, str] = {}
+        self.ungraded: dict[str, str] = {}
         self.touched: set[str] = set()
 
     def add_file(self, rows: list[Row]) -> None:
         """Rows of one sheet; without row ids it belongs to the newest sample that fits it all."""
         found = [self._handed_out(row) for row in rows]
         if not any(row.row_id for row in rows):
-            holds: set[str] | None = None
+            fitting = set(self.sample["sample_id"])
             for row, ids in zip(rows, found, strict=True):
-                samples = set(self.sample.loc[ids, "sample_id"])
-                holds = samples if holds is None else holds & samples
-                if not holds:
+                fitting &= set(self.sample.loc[ids, "sample_id"])
+                if not fitting:
                     raise UserError(
-                        f"{row.file}, row {row.number}: belongs to another sample than the rows "
-                        "before; give each sheet as a file of its own"
+                        f"{row.where}: belongs to another sample than the rows before; give each "
+                        "sheet as a file of its own"
                     )
-            newest = [one for one in self.sample["sample_id"] if one in (holds or ())][-1:]
-            own = self.sample["sample_id"].isin(newest)
-            found = [[name for name in ids if own[name]] for ids in found]
+            fits = self.sample["sample_id"].isin(fitting)
+            newest = self.sample["sample_id"] == self.sample.loc[fits, "sample_id"].iloc[-1]
+            found = [[name for name in ids if newest[name]] for ids in found]
         for row, ids in zip(rows, found, strict=True):
             self._add(row, ids)
 
@@ -111,69 +203,59 @@ class _Book:
         self.counts["rows"] += 1
         self.touched.update(self.sample.loc[ids, "sample_id"])
         if row.grade in ("", SKIP) or (row.grade == UNJUDGED and -1 not in self.allowed):
-            kind = "not graded" if row.grade != SKIP else "skipped by the grader"
-            self.counts[kind] += 1
+            reason = "not graded" if row.grade != SKIP else "skipped by the grader"
             for name in ids:
-                self.open.setdefault(name, kind)
+                self.ungraded.setdefault(name, reason)
             return
         grade = self._grade(row)
         for name in ids:
             pair = self.sample.loc[name]
             key = (str(pair["query_id"]), str(pair["passage_id"]), row.annotator)
-            before = self.grades.setdefault(key, (grade, row, set()))
-            if before[0] != grade:
+            known, first, handed_out = self.grades.setdefault(key, (grade, row, set()))
+            if known != grade:
                 raise UserError(
-                    f"{row.file}, row {row.number}: grade {grade}, but {before[1].file}, row "
-                    f"{before[1].number} has {before[0]} for the same pair by the same annotator; "
-                    "keep one of them, or name the annotators"
+                    f"{row.where}: grade {grade}, but {first.where} has {known} for the same pair "
+                    "by the same annotator; keep one of them, or name the annotators"
                 )
-            if before[1] is not row:
-                self.counts["repeated"] += 1
-            before[2].add(name)
+            self.counts["repeated"] += first is not row
+            handed_out.add(name)
 
     def _handed_out(self, row: Row) -> list[str]:
         """Ids of the handed-out rows that this one is about."""
-        if row.row_id:
-            if row.row_id not in self.sample.index:
+        if not row.row_id:
+            by = self.by_text if row.query else self.by_ids
+            found = by.get((row.query or row.query_id, row.passage_id))
+            if not found:
                 raise UserError(
-                    f"{row.file}, row {row.number}: the row_id was never handed out; restore it, "
-                    "or import where the sheet was exported"
+                    f"{row.where}: this query and document were never handed out together; remove "
+                    "the row, or import where the sheet was exported"
                 )
-            pair = self.sample.loc[row.row_id]
-            for name in ("query_id", "passage_id"):
-                given = getattr(row, name)
-                if given and not _same(given, str(pair[name])):
-                    raise UserError(
-                        f"{row.file}, row {row.number}: {name} and row_id do not belong together; "
-                        "an id was edited or columns were sorted apart: restore them"
-                    )
-            return [row.row_id]
-        found = (
-            self.by_text.get((row.query, row.passage_id))
-            if row.query
-            else self.by_ids.get((row.query_id, row.passage_id))
-        )
-        if not found:
+            return found
+        if row.row_id not in self.sample.index:
             raise UserError(
-                f"{row.file}, row {row.number}: this query and document were never handed out "
-                "together; remove the row, or import where the sheet was exported"
+                f"{row.where}: the row_id was never handed out; restore it, or import where the "
+                "sheet was exported"
             )
-        return found
+        pair = self.sample.loc[row.row_id]
+        for name, given in (("query_id", row.query_id), ("passage_id", row.passage_id)):
+            if given and not _same(given, str(pair[name])):
+                raise UserError(
+                    f"{row.where}: {name} and row_id do not belong together; an id was edited or "
+                    "columns were sorted apart: restore them"
+                )
+        return [row.row_id]
 
     def _grade(self, row: Row) -> int:
         if row.grade.casefold() in self.names:
             return self.names[row.grade.casefold()]
-        try:
-            number = float(row.grade.replace(",", "."))
-        except ValueError:
-            number = float("nan")
-        if number not in self.allowed:
+        number = row.grade.replace(",", ".")
+        if not is_number(number) or float(number) not in self.allowed:
             names = ", ".join(f"{grade.value} ({grade.name})" for grade in self.scale.grades)
             raise UserError(
-                f"{row.file}, row {row.number}: grade '{row.grade[:20]}' is not on the scale: "
-                f"give {names}, or {SKIP} where you cannot tell"
+                f"{row.where}: grade '{row.grade[:20]}' is not on the scale: give {names}, or "
+                f"{SKIP} where you cannot tell"
             )
-        return int(number)
+        return int(float(number))
 
     def result(self, files: list[Path]) -> tuple[pd.DataFrame, dict[str, Any]]:
         if not self.grades:
@@ -181,33 +263,27 @@ class _Book:
                 f"{'; '.join(map(str, files))}: holds no grade in {self.counts['rows']} rows; fill "
                 "in the column grade"
             )
-        drawn = pd.DataFrame([self._drawn(sorted(names)) for _, _, names in self.grades.values()])
+        # Where a pair was both drawn and picked, the draw counts.
+        order = self.sample.sort_values("design", key=lambda d: d == ACTIVE, kind="stable")
+        place = dict(zip(order.index, range(len(order)), strict=True))
+        chosen = [min(names, key=place.__getitem__) for _, _, names in self.grades.values()]
+        drawn = self.sample.loc[chosen].reset_index()
         drawn["annotator"] = [annotator for _, _, annotator in self.grades]
         drawn["grade"] = [grade for grade, _, _ in self.grades.values()]
-        table = drawn.reset_index(drop=True)[list(GRADE_COLUMNS)]
-        self._one_random_sample(drawn)
+        samples = drawn.loc[drawn["design"] != ACTIVE, "sample_id"].nunique()
+        if samples > 1:
+            raise UserError(
+                f"the sheets belong to {samples} random samples, whose inclusion probabilities do "
+                "not add up; import one of them, with any active ones"
+            )
+        table = drawn[list(GRADE_COLUMNS)]
         return table, self._report(files, table)
 
-    def _drawn(self, names: list[str]) -> pd.Series:
-        """How the pair was drawn; where it was both drawn and picked, the draw counts."""
-        rows = self.sample.loc[names].reset_index()
-        return rows.sort_values("design", key=lambda design: design == ACTIVE, kind="stable").iloc[
-            0
-        ]
-
-    def _one_random_sample(self, drawn: pd.DataFrame) -> None:
-        samples = drawn.loc[drawn["design"] != ACTIVE, "sample_id"].drop_duplicates()
-        if len(samples) > 1:
-            raise UserError(
-                f"the sheets belong to {len(samples)} random samples, whose inclusion "
-                "probabilities do not add up; import one of them, with any active ones"
-            )
-
     def _report(self, files: list[Path], table: pd.DataFrame) -> dict[str, Any]:
-        handed = self.sample[self.sample["sample_id"].isin(self.touched)]
+        handed_out = self.sample.index[self.sample["sample_id"].isin(self.touched)]
         graded = {name for _, _, names in self.grades.values() for name in names}
-        missing = [str(name) for name in handed.index if name not in graded]
-        reasons = Counter(self.open.get(name, "row removed from the sheet") for name in missing)
+        missing = [str(name) for name in handed_out if name not in graded]
+        reasons = Counter(self.ungraded.get(name, "row removed from the sheet") for name in missing)
         return {
             "files": [str(file) for file in files],
             "rows": self.counts["rows"],
@@ -219,7 +295,7 @@ class _Book:
                 str(value): int((table["grade"] == value).sum()) for value in sorted(self.allowed)
             },
             "repeated_rows": self.counts["repeated"],
-            "handed_out": len(handed),
+            "handed_out": len(handed_out),
             "without_a_grade": len(missing),
             "without_a_grade_by_reason": dict(sorted(reasons.items())),
             "without_a_grade_rows": missing[:_LISTED],

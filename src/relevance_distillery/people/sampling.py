@@ -19,7 +19,8 @@ from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.people.uncertainty import KEY, uncertainties
+
+KEY = ["query_id", "passage_id"]
 
 Design = Literal["random", "stratified", "active"]
 Unit = Literal["pair", "query"]
@@ -85,6 +86,60 @@ def sampling_frame(
     return frame
 
 
+def uncertainties(labels: pd.DataFrame, scale: GradeScale, measure: str) -> pd.DataFrame:
+    """Uncertainty about every labelled pair, from all judges that graded it.
+
+    Each judge gives a distribution over the grades: its probabilities where there are any,
+    else all of it on its grade. The measures are
+
+    - `entropy` of the mean distribution: high where one judge is unsure and where sure judges
+      contradict each other (consensus entropy; McCallum and Nigam, 1998);
+    - `confidence`: 1 minus the highest mean probability (least confidence; Lewis and Gale, 1994);
+    - `disagreement`: mean distance of two judges' grades, in grades, over all couples.
+
+    Args:
+        labels: Columns query_id, passage_id, judge, grade, probabilities.
+        scale: The grades.
+        measure: `entropy`, `confidence` or `disagreement`.
+
+    Returns:
+        Columns query_id, passage_id, uncertainty; 0 where judges are certain and agree.
+
+    Raises:
+        UserError: Uncertainty cannot be measured: a single judge without probabilities, or
+            `disagreement` with a single judge.
+    """
+    judges = labels["judge"].nunique()
+    has_probabilities = labels["probabilities"].notna().any()
+    if judges < 2 and (measure == "disagreement" or not has_probabilities):
+        lack = "probabilities" if measure != "disagreement" else "a second judge to differ from"
+        raise UserError(
+            f"design=active: the labels are of one judge without {lack}; label with a judge that "
+            "gives probabilities, or name further judges with hand_grading.doubters"
+        )
+    pair = labels.groupby(KEY, sort=False).ngroup().to_numpy()
+    places = scale.positions(labels["grade"].to_numpy())
+    if measure == "disagreement":
+        found = pd.Series(places).groupby(pair).agg(_mean_distance).to_numpy()
+    else:
+        given = np.eye(scale.size)[places]
+        for row, own in enumerate(labels["probabilities"]):
+            if isinstance(own, list | tuple | np.ndarray) and len(own) == scale.size:
+                given[row] = own
+        mean = pd.DataFrame(given).groupby(pair).mean().to_numpy()
+        if measure == "confidence":
+            found = 1.0 - mean.max(axis=1)
+        else:
+            found = -(mean * np.log(np.where(mean > 0, mean, 1.0))).sum(axis=1)
+    return labels[KEY].drop_duplicates(ignore_index=True).assign(uncertainty=found.round(9))
+
+
+def _mean_distance(places: pd.Series) -> float:
+    """Mean distance of two of some grades, 0 for a single one."""
+    couples = len(places) * (len(places) - 1)
+    return float(np.abs(np.subtract.outer(*[places.to_numpy()] * 2)).sum() / max(couples, 1))
+
+
 def draw_sample(
     frame: pd.DataFrame,
     labels: pd.DataFrame,
@@ -105,7 +160,7 @@ def draw_sample(
         earlier: Rows handed out before, columns `SAMPLE_COLUMNS`; what an earlier sample
             holds is not picked actively again.
         plan: How to draw.
-        measure: The measure of uncertainty, see `people.uncertainty.uncertainties`.
+        measure: See `uncertainties`.
         scale: The grades.
 
     Returns:
@@ -119,25 +174,19 @@ def draw_sample(
     if plan.design == "active":
         frame = frame.merge(uncertainties(labels, scale, measure), on=KEY)
         if len(earlier):
-            seen = set(zip(earlier["query_id"], earlier["passage_id"], strict=True))
-            rows = zip(frame["query_id"], frame["passage_id"], strict=True)
-            frame = frame[[row not in seen for row in rows]]
+            seen = pd.MultiIndex.from_frame(earlier[KEY])
+            frame = frame[~pd.MultiIndex.from_frame(frame[KEY]).isin(seen)]
     drawn = draw(frame, plan)
     sample = sample_id(drawn, plan)
     pairs = build_pairs(drawn, queries, passages)
     drawn = drawn.assign(
         sample_id=sample,
-        row_id=[
-            row_id(sample, query_id, passage_id)
-            for query_id, passage_id in zip(drawn["query_id"], drawn["passage_id"], strict=True)
-        ],
+        row_id=[row_id(sample, *pair) for pair in drawn[KEY].itertuples(index=False)],
         document_id=pairs["document_id"].to_numpy(),
         query=pairs["query"].to_numpy(),
         text_digest=[
-            graded_text_digest(title, heading, text)
-            for title, heading, text in zip(
-                pairs["title"], pairs["heading"], pairs["text"], strict=True
-            )
+            graded_text_digest(*texts)
+            for texts in pairs[["title", "heading", "text"]].itertuples(index=False)
         ],
     )
     read = pairs[["query", "title", "heading", "text", "path", "author", "modified"]]
@@ -165,19 +214,29 @@ def draw(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             "there is no pair to hand out: run `kedro run --pipeline=label` first, or choose "
             "another design (active leaves out what was handed out before)"
         )
-    units = frame if plan.unit == "pair" else _queries(frame, plan)
     rng = np.random.default_rng(plan.seed)
-    units = units.sort_values(KEY[:1] if plan.unit == "query" else KEY, ignore_index=True)
-    stratum = _strata(units, plan)
+    key, units = KEY, frame
+    if plan.unit == "query":
+        key = KEY[:1]
+        measures = dict.fromkeys(plan.strata, "max")
+        if "uncertainty" in frame:
+            measures["uncertainty"] = "mean"
+        units = frame[key].drop_duplicates()
+        if measures:
+            units = frame.groupby("query_id", sort=False).agg(measures).reset_index()
+    units = units.sort_values(key, ignore_index=True)
+    stratum = np.full(len(units), "all")
+    if plan.design == "stratified":
+        parts = [units[name].astype(object).fillna("none") for name in plan.strata]
+        stratum = np.array([" / ".join(map(str, row)) for row in zip(*parts, strict=True)])
     if plan.design == "active":
-        chosen = _most_uncertain(units, plan.size)
+        doubt = units["uncertainty"].to_numpy(dtype=np.float64)
+        chosen = np.sort(np.argsort(-doubt, kind="stable")[: plan.size])
         chance = np.full(len(chosen), np.nan)
     else:
         chosen, chance = _random(stratum, plan, rng)
-    drawn = units.loc[chosen, KEY[:1] if plan.unit == "query" else KEY].assign(
-        stratum=stratum[chosen], inclusion_probability=chance
-    )
-    rows = frame.merge(drawn, on=list(drawn.columns[:-2]), how="inner")
+    drawn = units.loc[chosen, key].assign(stratum=stratum[chosen], inclusion_probability=chance)
+    rows = frame.merge(drawn, on=key, how="inner")
     return _shuffled(rows.assign(design=plan.design, unit=plan.unit), rng)
 
 
@@ -222,28 +281,6 @@ def sample_id(rows: pd.DataFrame, plan: Plan) -> str:
 def row_id(sample: str, query_id: str, passage_id: str) -> str:
     """Names a row of a sheet; begins with letters, so that no spreadsheet takes it for a number."""
     return "row-" + hex_digest(f"{sample}\x1f{query_id}\x1f{passage_id}")
-
-
-def _queries(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    groups = frame.groupby("query_id", sort=False)
-    rows = {name: groups[name].max() for name in plan.strata}
-    if "uncertainty" in frame:
-        rows["uncertainty"] = groups["uncertainty"].mean()
-    if not rows:
-        return pd.DataFrame({"query_id": list(groups.groups)})
-    return pd.DataFrame(rows).reset_index()
-
-
-def _strata(units: pd.DataFrame, plan: Plan) -> NDArray[np.str_]:
-    if plan.design != "stratified":
-        return np.full(len(units), "all")
-    parts = [units[name].astype(object).where(units[name].notna(), "none") for name in plan.strata]
-    return np.array([" / ".join(map(str, values)) for values in zip(*parts, strict=True)])
-
-
-def _most_uncertain(units: pd.DataFrame, size: int) -> NDArray[np.int64]:
-    order = np.argsort(-units["uncertainty"].to_numpy(dtype=np.float64), kind="stable")
-    return np.sort(order[:size])
 
 
 def _random(

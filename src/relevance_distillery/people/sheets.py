@@ -25,7 +25,6 @@ SHEET_COLUMNS = (*TEXT_COLUMNS[:4], "grade", *TEXT_COLUMNS[4:], "annotator", *ID
 UNJUDGED = "-1"
 """Grade of a pair in TREC qrels that nobody has graded yet."""
 
-
 SKIP = "?"
 """Typed where a grader cannot tell: counted, never a grade."""
 
@@ -67,7 +66,7 @@ def make_sheet(
     Args:
         sample: From `people.sampling.draw_sample`.
         read: What graders read, in the same order.
-        form: `csv`, `quepid` or `trec`.
+        form: The sheet's format.
         scale: The grades, for the instructions.
         by_grade: The inclusion probability depends on the judge's grade. Then the sheet does
             not show it: whoever sees it knows what the judge thought.
@@ -151,44 +150,25 @@ def _trec(sample: pd.DataFrame, read: pd.DataFrame) -> dict[str, str]:
             "format=trec: an id has blanks in it, which qrels cannot hold; use format=csv or "
             "change the ids"
         )
-    queries = sample.drop_duplicates("query_id")
-    passages = sample[["passage_id"]].join(read).drop_duplicates("passage_id")
+    qrels = [f"{row.query_id} 0 {row.passage_id} {UNJUDGED}\n" for row in sample.itertuples()]
+    queries = ["query_id\ttext\n"] + [
+        f"{row.query_id}\t{' '.join(str(row.query).split())}\n"
+        for row in sample.drop_duplicates("query_id").itertuples()
+    ]
+    passages = []
+    for row in sample[["passage_id"]].join(read).drop_duplicates("passage_id").itertuples():
+        metadata = {name: getattr(row, name) for name in ("heading", "path", "author", "modified")}
+        record = {"_id": row.passage_id, "title": row.title, "text": row.text, "metadata": metadata}
+        passages.append(json.dumps(record, ensure_ascii=False) + "\n")
     return {
-        "": "".join(
-            f"{row.query_id} 0 {row.passage_id} {UNJUDGED}\n" for row in sample.itertuples()
-        ),
-        ".queries.tsv": "query_id\ttext\n"
-        + "".join(
-            f"{row.query_id}\t{' '.join(str(row.query).split())}\n" for row in queries.itertuples()
-        ),
-        ".passages.jsonl": "".join(
-            json.dumps(
-                {
-                    "_id": row.passage_id,
-                    "title": row.title,
-                    "text": row.text,
-                    "metadata": {
-                        "heading": row.heading,
-                        "path": row.path,
-                        "author": row.author,
-                        "modified": row.modified,
-                    },
-                },
-                ensure_ascii=False,
-            )
-            + "\n"
-            for row in passages.itertuples()
-        ),
+        "": "".join(qrels),
+        ".queries.tsv": "".join(queries),
+        ".passages.jsonl": "".join(passages),
     }
 
 
 def instructions(scale: GradeScale, form: str) -> str:
-    """One page for graders, as Markdown.
-
-    Args:
-        scale: The grades and what they mean.
-        form: The sheet's format, `csv`, `quepid` or `trec`.
-    """
+    """One page for graders, as Markdown."""
     rows = [
         f"| {grade.value} | {grade.name} | {grade.definition} |" for grade in reversed(scale.grades)
     ]

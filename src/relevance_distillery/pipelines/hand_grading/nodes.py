@@ -14,12 +14,16 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.people.import_sheets import import_sheets
-from relevance_distillery.people.sampling import SAMPLE_COLUMNS, draw_sample, sampling_frame
+from relevance_distillery.people.sampling import (
+    KEY,
+    SAMPLE_COLUMNS,
+    draw_sample,
+    sampling_frame,
+)
 from relevance_distillery.people.sheets import Sheet, make_sheet
-from relevance_distillery.people.uncertainty import KEY
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
-from relevance_distillery.scoring.graders import Grader, GraderShelf
+from relevance_distillery.scoring.graders import GraderShelf
 
 logger = logging.getLogger(__name__)
 
@@ -39,18 +43,9 @@ def draw_sheet(
 ) -> tuple[Sheet, pd.DataFrame, dict[str, Any]]:
     """Draw pairs for people and write them down.
 
-    Args:
-        candidates: Schema `Candidates`: the pairs from which is drawn.
-        queries: Schema `Queries`.
-        passages: Schema `Passages`.
-        labels: Schema `Labels`; the judge's grades make strata and measure uncertainty.
-        earlier: Rows handed out before.
-        graders: For the further judges of the active design.
-        recorded: For judges that are made of it.
-        prompt: For judges that read instructions.
-        parameters: How to draw.
-        labeling: The group `labeling`, settings of judges.
-        scale: The grades.
+    Candidates are drawn that were not in `earlier`, the rows handed out before; the judge's
+    grades in `labels` make strata and measure uncertainty. Of the active design, further judges
+    are among `graders`, or made of `recorded`, `prompt` and the parameters `labeling`.
 
     Returns:
         The sheet, everything that was ever handed out (schema `GradingSamples`), and how the
@@ -63,13 +58,16 @@ def draw_sheet(
     frame = sampling_frame(candidates, queries, labels)
     if parameters.design == "active" and parameters.doubters:
         pairs = build_pairs(frame, queries, passages)
-        others = [part.strip() for part in parameters.doubters.split(";") if part.strip()]
-        chosen = {
-            name: choose_grader(graders.find(name), recorded, prompt, labeling, scale)
-            for name in others
-        }
-        further = [_labels_of(name, grader, pairs) for name, grader in chosen.items()]
-        labels = pd.concat([labels, *further])
+        names = [part.strip() for part in parameters.doubters.split(";") if part.strip()]
+        # All judges are found before the first one is asked, which may cost money.
+        chosen = [
+            choose_grader(graders.find(name), recorded, prompt, labeling, scale) for name in names
+        ]
+        for name, grader in zip(names, chosen, strict=True):
+            graded = grader.grade(pairs)[["grade", "probabilities"]]
+            further = pairs[KEY].assign(judge=name, **graded)
+            further = further[further["grade"].notna()].astype({"grade": "int64"})
+            labels = pd.concat([labels, further])
     sample, read = draw_sample(
         frame, labels, queries, passages, earlier, parameters.plan, parameters.doubt, scale
     )
@@ -103,24 +101,10 @@ def draw_sheet(
     return sheet, all_samples.drop_duplicates("row_id", ignore_index=True), report
 
 
-def _labels_of(name: str, grader: Grader, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Grades of a further judge, as labels."""
-    graded = grader.grade(pairs)
-    table = pairs[KEY].assign(
-        judge=name, grade=graded["grade"], probabilities=graded["probabilities"]
-    )
-    return table[table["grade"].notna()].astype({"grade": "int64"})
-
-
 def read_sheets(
     files: list[Path], samples: pd.DataFrame, scale: GradeScale
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Grades of sheets that came back.
-
-    Args:
-        files: The sheets.
-        samples: Everything that was ever handed out.
-        scale: The grades.
 
     Returns:
         Schema `HumanGrades`, and counts.
