@@ -18,7 +18,7 @@ from relevance_distillery.collections.benchmark_pairs import benchmark_documents
 from relevance_distillery.datasets import HandleDataset, SheetDataset, TableDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.io.versions import read_stored_table
+from relevance_distillery.io.files import read_stored_table
 from relevance_distillery.people.import_sheets import returned_files
 from relevance_distillery.pipelines.hand_grading import (
     create_export_pipeline,

@@ -21,7 +21,7 @@ from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.io.versions import read_stored_json, read_stored_table
+from relevance_distillery.io.files import read_stored_json, read_stored_table
 from relevance_distillery.judges.composites.calibration import ProbabilityMap
 from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, Stage
 from relevance_distillery.judges.labeling import run_labeling

@@ -19,7 +19,7 @@ import pytest
 
 import tiny_models
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
-from relevance_distillery.datasets.scored import ScoredDataset
+from relevance_distillery.datasets.files import ScoredDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.settings import ConsensusSettings

@@ -15,7 +15,7 @@ from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.io.versions import read_stored_table
+from relevance_distillery.io.files import read_stored_table
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt

@@ -29,9 +29,9 @@ from relevance_distillery.documents.source import (
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.io.grade_files import Columns
+from relevance_distillery.io.files import newest_table
 from relevance_distillery.io.tables import distinct_names, stem_of, table_kind
-from relevance_distillery.io.versions import newest_table
+from relevance_distillery.io.trec import Columns
 from relevance_distillery.schemas import HumanJudgments, empty
 
 _QRELS = ("human", "authored", "test", "dev", "validation")

@@ -21,10 +21,9 @@ from relevance_distillery.collections.id_matching import matched
 from relevance_distillery.collections.judgments import KEY, lower_median
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.columns import cell_text, is_number
-from relevance_distillery.io.grade_files import Columns, grade_rows
-from relevance_distillery.io.tables import distinct_names
-from relevance_distillery.io.versions import newest_table
+from relevance_distillery.io.files import newest_table
+from relevance_distillery.io.tables import cell_text, distinct_names, is_number
+from relevance_distillery.io.trec import Columns, grade_rows
 
 _MISSING = ("", "nan", "none", "null", "na", "n/a")
 _SUM_TOLERANCE = 0.02
@@ -123,7 +122,7 @@ def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) ->
 
     Args:
         name: The judge's.
-        path: Its file: as `grade_files.grade_rows` reads it, TREC runs too.
+        path: Its file: as `trec.grade_rows` reads it, TREC runs too.
         benchmark: Whose pairs and scale.
         columns: What the file calls its columns.
 

@@ -17,10 +17,9 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.columns import cell_text, is_number
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.io.grade_files import Columns, grade_rows
-from relevance_distillery.io.tables import table_kind
+from relevance_distillery.io.tables import cell_text, is_number, table_kind
+from relevance_distillery.io.trec import Columns, grade_rows
 
 KEY = ["query_id", "document_id"]
 """Columns that name a judged pair."""
@@ -111,7 +110,7 @@ def read_grades(
 
     Args:
         path: TREC qrels (query, iteration, document, grade, no header), or a `.tsv`, `.csv`,
-            `.jsonl` (each also `.gz`) or `.parquet` table with the columns of `columns.GRADES`;
+            `.jsonl` (each also `.gz`) or `.parquet` table with the columns of `tables.GRADES`;
             query_id may be absent where the query's text is given.
         scale: The grades that are allowed, as numbers or by their names. TREC marks junk by
             -1 and -2: in qrels these are the lowest grade, unless the scale has them. None for
@@ -134,7 +133,7 @@ def collect(
     contradictions: Contradictions = "refuse",
     junk: bool = False,
 ) -> GradeFile:
-    """Grades of rows as `grade_files.grade_rows` gives them.
+    """Grades of rows as `trec.grade_rows` gives them.
 
     Args:
         where: What messages call the place that they come from.

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.columns import QUERIES, cell_text, first_cell
-from relevance_distillery.io.tables import iter_records, table_kind
+from relevance_distillery.io.tables import QUERIES, cell_text, first_cell, iter_records, table_kind
 from relevance_distillery.io.trec import has_header, iter_topics
 
 

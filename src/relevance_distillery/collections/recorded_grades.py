@@ -11,8 +11,8 @@ from relevance_distillery.collections.judgments import GradeFile, collect, lower
 from relevance_distillery.documents.source import set_prefixes
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.grade_files import grade_rows
 from relevance_distillery.io.tables import stem_of
+from relevance_distillery.io.trec import grade_rows
 
 HUMAN = "human"
 

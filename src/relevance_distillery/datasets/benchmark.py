@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kedro.io import AbstractDataset, DatasetError
 
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
-from relevance_distillery.io.atomic import write_text
+from relevance_distillery.io.files import write_text
 
 if TYPE_CHECKING:
     from relevance_distillery.collections.benchmark import Benchmark

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io.core import AbstractDataset, AbstractVersionedDataset, DatasetError, Version
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.atomic import replacing
+from relevance_distillery.io.files import replacing
 
 if TYPE_CHECKING:
     from relevance_distillery.channels.bm25 import BM25Channel

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.atomic import replacing, write_text
+from relevance_distillery.io.files import replacing, write_text
 
 _SEEDED = {"query_id", "text", "passage_id", "generator"}
 """Columns by which a table of queries is known; its `passage_id` is the query's seed."""

@@ -14,8 +14,14 @@ import pandas as pd
 from relevance_distillery.documents.folder import FolderReader
 from relevance_distillery.documents.formats import iso_date, names
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.columns import DOCUMENTS, cell_text, first_cell, listed_columns
-from relevance_distillery.io.tables import iter_records, table_kind
+from relevance_distillery.io.tables import (
+    DOCUMENTS,
+    cell_text,
+    first_cell,
+    iter_records,
+    listed_columns,
+    table_kind,
+)
 
 DOCUMENT_COLUMNS = ("document_id", "title", "text", "path", "author", "modified", "metadata")
 SKIPPED_COLUMNS = ("path", "where", "reason")

@@ -1,18 +1,30 @@
-"""TREC's files, which have no header: qrels, runs and topics; and runs as tables."""
+"""Qrels, runs and topics: TREC's files, which have no header, or tables in any column names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.columns import RUNS, Aliases, cell_text, is_number, listed_columns
-from relevance_distillery.io.tables import iter_lines, iter_records, table_kind
+from relevance_distillery.io.tables import (
+    GRADES,
+    RUNS,
+    Aliases,
+    cell_text,
+    is_number,
+    iter_lines,
+    iter_records,
+    listed_columns,
+    table_kind,
+)
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
 """Row number and cells by column."""
+
+Columns = Mapping[str, str]
+"""What a column means (a key of `tables.GRADES`) and what a file calls it."""
 
 
 def trec_kind(path: Path) -> Literal["qrels", "run", ""]:
@@ -78,6 +90,83 @@ def iter_run(path: Path) -> Rows:
             )
 
 
+def grade_rows(
+    path: Path, columns: Columns | None = None, runs: bool = False, option: str = "columns"
+) -> Rows:
+    """Rows of a file of grades under the names of `tables.GRADES`.
+
+    Args:
+        path: TREC qrels (query, iteration, document, grade, no header), or a `.tsv`, `.csv`,
+            `.jsonl` (each also `.gz`) or `.parquet` table.
+        columns: What the file calls its columns; the known names for those not named.
+        runs: TREC runs (query, Q0, document, rank, score, tag) are read as well, their scores
+            as grades.
+        option: The parameter by which a user gives `columns`, for messages.
+
+    Yields:
+        The row's number, and its cells as they are.
+
+    Raises:
+        UserError: No such file, a column is missing, or a row is torn.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of grades; check the path")
+    kind = trec_kind(path)
+    if kind == "qrels":
+        yield from iter_qrels(path)
+        return
+    if kind == "run":
+        if not runs:
+            raise UserError(f"{path}: is a TREC run, and a run holds no grades; give qrels")
+        for number, row in iter_run(path):
+            ids = {name: row[name] for name in ("query_id", "document_id")}
+            yield number, {**ids, "grade": row.get("score", "")}
+        return
+    places: dict[str, str] | None = None
+    for number, record in iter_records(path):
+        if places is None or not set(places.values()) <= set(record):
+            places = _grade_columns(path, record, columns or {}, option)
+        yield number, {name: record.get(given) for name, given in places.items()}
+
+
+def _grade_columns(
+    path: Path, record: dict[str, Any], columns: Columns, option: str
+) -> dict[str, str]:
+    """What the file calls each column that it has."""
+    has = listed_columns(record)
+    unknown = sorted(set(columns) - set(GRADES))
+    if unknown:
+        raise UserError(
+            f"{', '.join(f'{option}.{name}' for name in unknown)}: no such column of grades; "
+            f"known: {', '.join(GRADES)}"
+        )
+    absent = sorted(str(given) for given in columns.values() if str(given) not in record)
+    if absent:
+        raise UserError(f"{path}: has no column {' or '.join(absent)}; has {has}")
+    given = {name: str(column) for name, column in columns.items()}
+    found = _columns(set(record) - set(given.values()), GRADES) | given
+    missing = [name for name in ("document_id", "grade") if name not in found]
+    if "passage_id" in found and "document_id" in missing:
+        missing.remove("document_id")
+    if "query_id" not in found and "query" not in found:
+        missing.append("query (or query_id)")
+    if missing:
+        raise UserError(
+            f"{path}: needs the column {' and '.join(missing)}; has {has}; other names can be "
+            f'given, such as --params="{option}.{missing[0].split()[0]}=NAME"'
+        )
+    return found
+
+
+def _columns(record: Collection[str], aliases: Aliases) -> dict[str, str]:
+    """The first name of each column that a record has."""
+    return {
+        name: next(alias for alias in names if alias in record)
+        for name, names in aliases.items()
+        if not set(names).isdisjoint(record)
+    }
+
+
 def iter_topics(path: Path) -> Rows:
     """Rows of topics (id and text, a tab between): query_id and text."""
     for number, line in iter_lines(path):
@@ -140,21 +229,14 @@ def read_run(path: Path) -> RunRows:
 def _table_rows(path: Path) -> Rows:
     names: dict[str, str] = {}
     for number, record in iter_records(path):
-        names = names or _run_columns(path, record)
+        if not names:
+            names = _columns(record, RUNS)
+            missing = [name for name in ("query_id", "document_id") if name not in names]
+            if names.keys().isdisjoint({"score", "rank"}):
+                missing.append("score (or rank)")
+            if missing:
+                raise UserError(
+                    f"{path}: needs the column {' and '.join(missing)}; "
+                    f"has {listed_columns(record)}"
+                )
         yield number, {name: record.get(given) for name, given in names.items()}
-
-
-def _run_columns(path: Path, record: dict[str, Any]) -> dict[str, str]:
-    found = {
-        name: next(alias for alias in aliases if alias in record)
-        for name, aliases in RUNS.items()
-        if any(alias in record for alias in aliases)
-    }
-    missing = [name for name in ("query_id", "document_id") if name not in found]
-    if not {"score", "rank"} & set(found):
-        missing.append("score (or rank)")
-    if missing:
-        raise UserError(
-            f"{path}: needs the column {' and '.join(missing)}; has {listed_columns(record)}"
-        )
-    return found

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from relevance_distillery.encoders.base_model import quiet
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.atomic import replacing, write_text
+from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.labeler.calibration import Link
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import Architecture, Decision

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.atomic import write_text
+from relevance_distillery.io.files import write_text
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.tallies import (
     PairReader,

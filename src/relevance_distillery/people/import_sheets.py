@@ -15,8 +15,7 @@ import pandas as pd
 from relevance_distillery.collections.judgments import ACTIVE
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.columns import is_number
-from relevance_distillery.io.tables import iter_lines
+from relevance_distillery.io.tables import is_number, iter_lines
 from relevance_distillery.io.trec import iter_qrels
 from relevance_distillery.people.sheets import SKIP, UNJUDGED, quepid_query, unescape
 
@@ -172,10 +171,11 @@ class _CollectedGrades:
         self.allowed = set(scale.values.tolist())
         self.by_ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self.by_text: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        for row in sample.astype(str).itertuples():
-            self.by_ids[row.query_id, row.passage_id].append(row.row_id)
-            text = " ".join(quepid_query(row.query).split())
-            self.by_text[text, row.passage_id].append(row.row_id)
+        names = ("row_id", "query_id", "passage_id", "query")
+        cells = (sample[name].astype(str).tolist() for name in names)
+        for row_id, query_id, passage_id, query in zip(*cells, strict=True):
+            self.by_ids[query_id, passage_id].append(row_id)
+            self.by_text[" ".join(quepid_query(query).split()), passage_id].append(row_id)
         self.grades: dict[tuple[str, str, str], tuple[int, Row, set[str]]] = {}
         self.counts: Counter[str] = Counter()
         self.ungraded: dict[str, str] = {}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
-from relevance_distillery.io.versions import newest_version
+from relevance_distillery.io.files import newest_version
 
 if TYPE_CHECKING:
     from relevance_distillery.judges.base import Judge

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.atomic import replacing, write_text
+from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.labeler.inference import SHARD_ROWS
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
 from relevance_distillery.scoring.pairs_file import SUFFIXES, PairsFile, suffix_of, text_writer

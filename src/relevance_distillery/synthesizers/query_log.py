@@ -10,8 +10,14 @@ import pandas as pd
 
 from relevance_distillery.documents.source import set_prefixes, table_at
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.columns import QUERY_LOG, cell_text, first_cell, listed_columns
-from relevance_distillery.io.tables import iter_lines, iter_records
+from relevance_distillery.io.tables import (
+    QUERY_LOG,
+    cell_text,
+    first_cell,
+    iter_lines,
+    iter_records,
+    listed_columns,
+)
 from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest
 
 _MAX_LENGTH = 1_000

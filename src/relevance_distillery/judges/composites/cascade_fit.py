@@ -18,7 +18,7 @@ import numpy as np
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
-from relevance_distillery.io.versions import newest_version
+from relevance_distillery.io.files import newest_version
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.answers import (
     Answers,

@@ -43,9 +43,9 @@ def draw_sheet(
 ) -> tuple[Sheet, pd.DataFrame, dict[str, Any]]:
     """Draw pairs for people and write them down.
 
-    Candidates are drawn that were not in `earlier`, the rows handed out before; the judge's
-    grades in `labels` make strata and measure uncertainty. Of the active design, further judges
-    are among `graders`, or made of `recorded`, `prompt` and the parameters `labeling`.
+    `earlier` holds the rows handed out before. The judge's grades in `labels` make strata and
+    measure uncertainty; further judges of the active design are found in `graders`, or made of
+    `recorded`, `prompt` and the parameters `labeling`.
 
     Returns:
         The sheet, everything that was ever handed out (schema `GradingSamples`), and how the

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from relevance_distillery.cli import one_line
-from relevance_distillery.io.atomic import replacing, write_text
+from relevance_distillery.io.files import replacing, write_text
 
 
 def test_a_write_that_breaks_leaves_the_old_file(tmp_path: Path) -> None:
