@@ -159,7 +159,7 @@ def test_no_module_is_left_over() -> None:
         if _room(name) not in started
     }
     # Imported by name when needed, as `embedding.embedded:EmbeddedJudge`.
-    lazily = set(re.findall(r"\"([a-z_.]+):[A-Z]\w+\"", (SOURCE / "judges/kinds.py").read_text()))
+    lazily = set(re.findall(r"\"([a-z_.]+):[A-Z]\w+\"", (SOURCE / "judges/base.py").read_text()))
     assert unused == {f"relevance_distillery.judges.{name}" for name in lazily} & unused
 
 

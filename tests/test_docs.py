@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from relevance_distillery.hooks.checks import known_parameters
-from relevance_distillery.judges.kinds import KINDS
+from relevance_distillery.judges.base import KINDS
 from relevance_distillery.pipeline_registry import PIPELINES
 
 ROOT = Path(__file__).parents[1]

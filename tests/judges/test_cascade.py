@@ -26,9 +26,9 @@ from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.composites.answers import Answers, majority
 from relevance_distillery.judges.composites.cascade import CascadeJudge
 from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity
-from relevance_distillery.judges.composites.settings import CascadeSettings, judge_names
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.settings import CascadeSettings, judge_names
 
 USD = {"cheap": 0.001, "middle": 0.01, "expensive": 0.1}
 PRICES = (0.01, 0.1, 1.0)

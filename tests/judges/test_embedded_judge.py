@@ -12,19 +12,18 @@ from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.encoders.sentence_encoder import sentence_encoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
-from relevance_distillery.judges.embedding.coverage import TermStatistics
-from relevance_distillery.judges.embedding.embedded import EmbeddedJudge
-from relevance_distillery.judges.embedding.spelling import nearest_known
-from relevance_distillery.judges.embedding.thresholds import (
+from relevance_distillery.judges.embedding.anchors import (
     choose_thresholds,
     grade_probabilities,
     median_position,
     noise_scale,
+    random_pairs,
+    seed_pairs,
 )
-from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.embedding.coverage import TermStatistics, nearest_known
+from relevance_distillery.judges.embedding.embedded import EmbeddedJudge
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge, restore_judge
 from relevance_distillery.judges.settings import EmbeddedSettings
-from relevance_distillery.judges.sources import JudgeSources
 
 TOPICS = {
     "vacation": "Employees take twenty five days of annual leave, agreed with their manager.",

@@ -14,8 +14,7 @@ import tiny_models
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
-from relevance_distillery.judges.registry import prepare_judge, restore_judge
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge, restore_judge
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 

@@ -31,9 +31,8 @@ from relevance_distillery.judges.prompted.pair_prompt import (
     PROMPT_REQUIRES,
     PairPrompt,
 )
-from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge, restore_judge
 from relevance_distillery.judges.settings import JudgeSettings, LLMJudgeSettings
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.llm.settings import Endpoint
@@ -204,7 +203,7 @@ def test_the_state_makes_the_same_judge_and_holds_no_key(monkeypatch: pytest.Mon
     assert SECRET not in json.dumps(state)
     again = restore_judge("llm:other", state, DEFAULT_SCALE)
     assert (again.name, again.model) == ("llm:other", "other")
-    first = LLMJudge.restore(state, DEFAULT_SCALE)
+    first = restore_judge(None, state, DEFAULT_SCALE)
     assert again.request_hashes(pairs("a")) == first.request_hashes(pairs("a"))
     assert first.price == price["other"]
     with pytest.raises(UserError, match="judge=llm:third was not prepared"):

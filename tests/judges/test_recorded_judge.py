@@ -16,6 +16,7 @@ from relevance_distillery.collections.recorded_grades import (
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.recorded import RecordedJudge
+from relevance_distillery.judges.registry import restore_judge
 
 BEIR = "query-id\tcorpus-id\tscore\n"
 
@@ -131,7 +132,7 @@ def test_a_mended_grade_is_another_request(tmp_path):
 def test_the_state_is_json_and_makes_the_same_judge(tmp_path):
     path = write(tmp_path / "gpt.tsv", BEIR + "1\ta\t1\n1\tb\t3\n2\ta\t0\n")
     judge = RecordedJudge(read_recorded_grades(str(path), None), DEFAULT_SCALE)
-    again = RecordedJudge.restore(json.loads(json.dumps(judge.to_state())), DEFAULT_SCALE)
+    again = restore_judge(None, json.loads(json.dumps(judge.to_state())), DEFAULT_SCALE)
     asked = pairs(("1", "a"), ("2", "a"), ("9", "z"))
 
     assert str(tmp_path) not in json.dumps(judge.to_state())

@@ -9,11 +9,14 @@ from pydantic import ValidationError
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.composites.settings import ConsensusSettings
-from relevance_distillery.judges.kinds import JudgeName, parse_judge
-from relevance_distillery.judges.registry import is_prepared, prepare_judge, restore_judge
-from relevance_distillery.judges.settings import JudgeSettings
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.base import JudgeName, parse_judge
+from relevance_distillery.judges.registry import (
+    JudgeSources,
+    is_prepared,
+    prepare_judge,
+    restore_judge,
+)
+from relevance_distillery.judges.settings import ConsensusSettings, JudgeSettings
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 

@@ -21,9 +21,8 @@ from relevance_distillery.judges.prompted.pair_prompt import (
     PairPrompt,
 )
 from relevance_distillery.judges.prompted.transformers_judge import TransformersJudge
-from relevance_distillery.judges.registry import prepare_judge, restore_judge
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge, restore_judge
 from relevance_distillery.judges.settings import TransformersSettings
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prompts import Prompt
 
 PROMPT = Prompt(

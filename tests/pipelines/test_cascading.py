@@ -18,12 +18,10 @@ from relevance_distillery.evaluation.cascades.asking import graded_pairs
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.cascade_fit import read_fitted
 from relevance_distillery.judges.composites.panel import side_by_side
-from relevance_distillery.judges.composites.settings import CascadeSettings, ConsensusSettings
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import prepare_judge, restore_judge
-from relevance_distillery.judges.settings import JudgeSettings
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge, restore_judge
+from relevance_distillery.judges.settings import CascadeSettings, ConsensusSettings, JudgeSettings
 from relevance_distillery.pipelines.cascading import nodes
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters

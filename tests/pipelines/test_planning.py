@@ -28,8 +28,7 @@ from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.recorded import recorded_grades_of
-from relevance_distillery.judges.registry import prepare_judge
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.llm.settings import LLMSettings

@@ -22,11 +22,9 @@ from relevance_distillery.collections.recorded_grades import read_recorded_grade
 from relevance_distillery.datasets.files import ScoredDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.composites.settings import ConsensusSettings
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import prepare_judge
-from relevance_distillery.judges.settings import JudgeSettings
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge
+from relevance_distillery.judges.settings import ConsensusSettings, JudgeSettings
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler

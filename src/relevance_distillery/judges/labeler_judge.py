@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import RegisteredJudge, State
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.llm.prices import Budget
 
 
@@ -88,13 +87,7 @@ class LabelerJudge(RegisteredJudge):
             ]
 
     @classmethod
-    def prepare(
-        cls,
-        model: str,
-        sources: JudgeSources,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
-    ) -> Self:
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Find a labeler by folder, or by alias or version in the registry."""
         which = model or "champion"
         folder = Path(which).expanduser()
@@ -122,11 +115,7 @@ class LabelerJudge(RegisteredJudge):
 
     @classmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The judge that wrote `state`.
 

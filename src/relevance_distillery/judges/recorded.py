@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import pandas as pd
 
@@ -17,11 +17,9 @@ from relevance_distillery.collections.recorded_grades import (
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.kinds import KINDS
+from relevance_distillery.judges.base import KINDS, Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import RegisteredJudge, State
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.llm.prices import Budget
 
 
@@ -116,15 +114,16 @@ class RecordedJudge(RegisteredJudge):
         return passage if own else document
 
     @classmethod
-    def prepare(
-        cls,
-        model: str,
-        sources: JudgeSources,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
-    ) -> Self:
-        """Take the grades of the recorded judge `model`, or of the configured one."""
-        return cls(sources.recorded_grades(model), sources.scale)
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
+        """Take the grades of the recorded judge `model`, or of the configured one.
+
+        Raises:
+            UserError: There are no files of grades, or they have no such judge.
+        """
+        found = sources.recorded or read_recorded_grades(None, None)
+        if model and model != found.name:
+            found = read_recorded_grades(found.locations, model)
+        return cls(found, sources.scale)
 
     def to_state(self) -> State:
         """Name and grades as plain JSON values: no path, so the state can travel."""
@@ -141,11 +140,7 @@ class RecordedJudge(RegisteredJudge):
 
     @classmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The judge that wrote `state`."""
         rows = [

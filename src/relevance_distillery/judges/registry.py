@@ -3,19 +3,69 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Self
 
+import pandas as pd
+
+from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.kinds import KINDS, JudgeName, parse_judge
+from relevance_distillery.judges.base import KINDS, Judge, JudgeName, parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.prompted.pair_prompt import (
+    PairPrompt,
+    read_examples,
+    refuse_benchmark,
+)
+from relevance_distillery.judges.settings import JudgeSettings
 from relevance_distillery.llm.prices import Budget
+from relevance_distillery.llm.prompts import Prompt
 
 State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class JudgeSources:
+    """What judges are prepared from; each kind takes the few things that it needs.
+
+    Attributes:
+        scale: The grades to give.
+        settings: Settings of all kinds of judge.
+        passages, queries: Schemas `Passages` and `Queries`; None where there are none, as when
+            a file of pairs is graded.
+        recorded: Grades of the recorded judge that is configured.
+        prompt: The grading prompt.
+        benchmark_queries: Texts of the benchmark's queries, which no few-shot example may ask.
+        budget: What the judge may spend together with others; its own when None.
+        ledger: Where jobs of the Batch API are remembered.
+    """
+
+    scale: GradeScale
+    settings: JudgeSettings = field(default_factory=JudgeSettings)
+    passages: pd.DataFrame | None = None
+    queries: pd.DataFrame | None = None
+    recorded: RecordedGrades | None = None
+    prompt: Prompt | None = None
+    benchmark_queries: Sequence[str] = ()
+    budget: Budget | None = None
+    ledger: Ledger | None = None
+
+    def pair_prompt(self, *, redact: str | None = None) -> PairPrompt:
+        """The grading prompt with scale, examples and redaction.
+
+        Raises:
+            UserError: The prompt or an example is wrong, or an example is the benchmark's.
+        """
+        assert self.prompt is not None, "judges that read instructions need the grading prompt"
+        examples = []
+        if self.settings.llm.examples:
+            examples = read_examples(Path(self.settings.llm.examples).expanduser(), self.scale)
+            refuse_benchmark(examples, self.benchmark_queries, self.settings.language)
+        return PairPrompt(self.prompt, self.scale, examples, redact)
 
 
 class RegisteredJudge(Judge, ABC):
@@ -25,16 +75,12 @@ class RegisteredJudge(Judge, ABC):
 
     @classmethod
     @abstractmethod
-    def prepare(
-        cls, model: str, sources: JudgeSources, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Make the judge from settings, tables and files.
 
         Args:
             model: What follows the colon of its name, empty for the kind's default.
             sources: What it may be prepared from.
-            budget: What it may spend together with others; its own when None.
-            ledger: Where jobs of the Batch API are remembered.
 
         Raises:
             UserError: The judge cannot work on this.
@@ -52,11 +98,7 @@ class RegisteredJudge(Judge, ABC):
     @classmethod
     @abstractmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None,
-        ledger: Ledger | None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The judge that wrote `state`.
 
@@ -74,31 +116,19 @@ def judge_class(kind: str) -> type[RegisteredJudge]:
     return found
 
 
-def prepare_judge(
-    name: str,
-    sources: JudgeSources,
-    *,
-    budget: Budget | None = None,
-    ledger: Ledger | None = None,
-) -> RegisteredJudge:
-    """A judge that is ready to grade, made from settings, tables and files.
-
-    Args:
-        name: `KIND` or `KIND:MODEL`.
-        sources: What it may be prepared from.
-        budget: What it may spend together with others; its own when None.
-        ledger: Where jobs of the Batch API are remembered.
+def prepare_judge(name: str, sources: JudgeSources) -> RegisteredJudge:
+    """The judge `KIND` or `KIND:MODEL`, ready to grade.
 
     Raises:
-        UserError: Unknown name, or the judge cannot work on this.
+        UserError: Unknown name, or the judge cannot work on these sources.
     """
     asked = parse_judge(name)
-    return judge_class(asked.kind).prepare(asked.model, sources, budget, ledger)
+    return judge_class(asked.kind).prepare(asked.model, sources)
 
 
 def restore_judge(
     name: str | None,
-    state: Mapping[str, Any],
+    state: State,
     scale: GradeScale,
     *,
     budget: Budget | None = None,
@@ -110,8 +140,8 @@ def restore_judge(
         name: `KIND` or `KIND:MODEL`, or None for the judge that the state belongs to.
         state: From `to_state` (the `judge_state` dataset).
         scale: The grades to give; must be the scale that the state was prepared for.
-        budget: As `prepare_judge`.
-        ledger: As `prepare_judge`.
+        budget: What it may spend together with others; its own when None.
+        ledger: Where jobs of the Batch API are remembered.
 
     Raises:
         UserError: Unknown name, or a state that belongs to another judge or scale.
@@ -130,13 +160,14 @@ def restore_judge(
     return judge_class(asked.kind).restore(state, scale, budget, ledger)
 
 
-def state_name(state: Mapping[str, Any]) -> str:
+def state_name(state: State) -> str:
     """The name of the judge that a state belongs to."""
-    model = next((state[key] for key in ("asked", "name") if state.get(key)), "")
-    return str(JudgeName(str(state.get("judge")), str(model)))
+    return str(
+        JudgeName(str(state.get("judge")), str(state.get("asked") or state.get("name") or ""))
+    )
 
 
-def is_prepared(asked: JudgeName, state: Mapping[str, Any]) -> bool:
+def is_prepared(asked: JudgeName, state: State) -> bool:
     """Whether a state is of the judge that is asked for; a kind alone takes any model."""
     if asked.kind != state.get("judge"):
         return False

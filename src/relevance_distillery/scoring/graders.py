@@ -147,7 +147,7 @@ class GraderShelf:
         Raises:
             UserError: No such labeler or judge.
         """
-        from relevance_distillery.judges.kinds import JUDGES, parse_judge
+        from relevance_distillery.judges.base import JUDGES, parse_judge
         from relevance_distillery.labeler.inference import Labeler
 
         folder = Path(name).expanduser()

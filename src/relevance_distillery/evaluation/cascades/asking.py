@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,13 @@ from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.cascades.fitting import GradedSet, check_calibration_set
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.base import Judge
+from relevance_distillery.judges.base import JUDGES, KINDS, Judge, parse_judge
 from relevance_distillery.judges.composites.answers import Answers, numbered
 from relevance_distillery.judges.composites.panel import distinct_names
-from relevance_distillery.judges.kinds import JUDGES, KINDS, parse_judge
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import RecordedJudge
-from relevance_distillery.judges.registry import prepare_judge
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge
 from relevance_distillery.llm.prices import Budget
 
 TRAIN, BENCHMARK = "train_set", "benchmark"
@@ -70,10 +69,10 @@ def ask_judges(
     train = tables[TRAIN]
     human, (queries, _) = train["human"].to_numpy(), pd.factorize(train["query_id"])
     check_calibration_set(sets[TRAIN].name, sources.scale.positions(human), queries, sources.scale)
-    budget = Budget(sources.settings.llm.max_cost_usd)
+    sources = replace(sources, budget=Budget(sources.settings.llm.max_cost_usd), ledger=ledger)
     # All judges of both sets are there before one is asked: answers may cost money.
     ready = {
-        place: [judge_of_set(name, graded, sources, ledger, budget) for name in names]
+        place: [judge_of_set(name, graded, sources) for name in names]
         for place, graded in sets.items()
     }
     pairs, labels = [], []
@@ -165,9 +164,7 @@ def graded_pairs(benchmark: Benchmark) -> pd.DataFrame:
     return pairs[[*PAIR_COLUMNS, "human"]].reset_index(drop=True)
 
 
-def judge_of_set(
-    name: str, benchmark: Benchmark, sources: JudgeSources, ledger: Ledger, budget: Budget
-) -> Judge:
+def judge_of_set(name: str, benchmark: Benchmark, sources: JudgeSources) -> Judge:
     """The judge of that name for a graded set.
 
     Args:
@@ -175,8 +172,6 @@ def judge_of_set(
             recorded judge of the set's folder.
         benchmark: The set.
         sources: What other judges are prepared from.
-        ledger: Where jobs of the Batch API are remembered.
-        budget: What all judges may spend together.
 
     Raises:
         UserError: No such judge; or it reads documents and the set has none; or it is itself
@@ -207,4 +202,4 @@ def judge_of_set(
             f"judge {name} reads documents and {benchmark.name} brings none: give a folder in "
             "BEIR's layout with corpus.jsonl"
         )
-    return prepare_judge(name, sources, budget=budget, ledger=ledger)
+    return prepare_judge(name, sources)

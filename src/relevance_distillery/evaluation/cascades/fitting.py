@@ -36,7 +36,7 @@ from relevance_distillery.judges.composites.cascade_fit import (
     Stage,
     grade_and_confidence,
 )
-from relevance_distillery.judges.composites.settings import CascadeSettings
+from relevance_distillery.judges.settings import CascadeSettings
 
 FEWEST_QUERIES = 4
 """Folds of fewer queries would say nothing."""

@@ -23,7 +23,7 @@ from relevance_distillery.evaluation.statistics.numbers import interval_json, nu
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.answers import Mask, Places, majority
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, grade_and_confidence
-from relevance_distillery.judges.composites.settings import CascadeSettings
+from relevance_distillery.judges.settings import CascadeSettings
 
 MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 """What is reported of every way to grade, the primary metric first."""

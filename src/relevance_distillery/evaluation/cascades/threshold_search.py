@@ -15,7 +15,7 @@ import numpy as np
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.judges.composites.answers import Floats, Places
 from relevance_distillery.judges.composites.cascade_fit import EDGE, NEVER, Decision
-from relevance_distillery.judges.composites.settings import Target
+from relevance_distillery.judges.settings import Target
 
 _COMBINATIONS = 200_000
 _MOST_CANDIDATES = 60

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import hex_digest
+from relevance_distillery.judges.base import Judge
+from relevance_distillery.schemas import Difficulty, JudgeLabels
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -100,3 +103,173 @@ def majority(answers: Sequence[Answers], size: int) -> Places:
         counts = answer.given & leading[np.arange(len(votes)), place]
         found = np.where(counts, place, found)
     return found
+
+
+NOT_ASKED = ("budget", "pending", "unanswered")
+"""Failures of a judge that never answered: the pair waits for it, no other judge is asked."""
+
+
+@dataclass(frozen=True)
+class InnerLabeling:
+    """One judge's labeling of some pairs, aligned with all pairs.
+
+    Attributes:
+        name: The judge's name among its fellows.
+        answers: Of all pairs; -1 for those that it did not grade or was not asked about.
+        labels, failures: Its labels and failures, the index being each pair's number.
+    """
+
+    name: str
+    answers: Answers
+    labels: pd.DataFrame
+    failures: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        labels: pd.DataFrame,
+        failures: pd.DataFrame,
+        keys: pd.DataFrame,
+        scale: GradeScale,
+    ) -> Self:
+        """Align a labeling with all pairs, whose ids are `keys`."""
+        labels = numbered(labels, keys)
+        return cls(
+            name, Answers.of_labels(labels, len(keys), scale), labels, numbered(failures, keys)
+        )
+
+    @property
+    def waits(self) -> np.ndarray:
+        """Numbers of the pairs about which this judge was never asked."""
+        return self.failures.index[self.failures["status"].isin(NOT_ASKED)].to_numpy()
+
+
+def judge_labels(parts: Sequence[InnerLabeling]) -> pd.DataFrame:
+    """The answers of all judges side by side.
+
+    Returns:
+        Schema `JudgeLabels`, judge by judge.
+    """
+    columns = list(JudgeLabels.to_schema().columns)
+    tables = [part.labels.assign(judge=part.name)[columns] for part in parts]
+    return JudgeLabels.validate(pd.concat(tables, ignore_index=True))
+
+
+def difficulty(
+    keys: pd.DataFrame, parts: Sequence[InnerLabeling], scale: GradeScale
+) -> pd.DataFrame:
+    """How far judges disagree about each pair.
+
+    Args:
+        keys: Columns query_id and passage_id of all pairs.
+        parts: The judges' answers.
+        scale: The grades.
+
+    Returns:
+        Schema `Difficulty`: entropy of the votes, 0 where all agree and 1 where every grade
+        has as many, and spread, the distance between highest and lowest grade in grades.
+        Both are 0 where fewer than two judges answered, which `answers` tells.
+    """
+    places = np.stack([part.answers.places for part in parts])
+    given = places >= 0
+    answers = given.sum(axis=0)
+    votes = np.sum([part.answers.votes(scale.size) for part in parts], axis=0)
+    shares = votes / np.maximum(answers, 1)[:, None]
+    logs = np.log(np.where(shares > 0, shares, 1.0))
+    highest = np.where(given, places, -1).max(axis=0)
+    lowest = np.where(given, places, scale.size).min(axis=0)
+    table = keys[KEY].reset_index(drop=True).astype(str)
+    table["answers"] = answers
+    table["entropy"] = np.abs(-(shares * logs).sum(axis=1) / np.log(scale.size))
+    table["spread"] = np.where(answers > 0, highest - lowest, 0)
+    return Difficulty.validate(table)
+
+
+def joint_labels(
+    keys: pd.DataFrame,
+    parts: Sequence[InnerLabeling],
+    places: np.ndarray,
+    probabilities: np.ndarray,
+    judge: Judge,
+) -> pd.DataFrame:
+    """Labels of a composite judge.
+
+    Args:
+        keys: Columns query_id and passage_id of all pairs.
+        parts: Every judge's answers; a pair's tokens, cost and seconds are summed over them.
+        places: The joint grade's place on the scale, shape (pairs,), -1 for none.
+        probabilities: Shape (pairs, grades), rows of nan where there are none.
+        judge: The composite judge.
+
+    Returns:
+        Schema `Labels`, in the order of the pairs.
+    """
+    labelled = np.flatnonzero(places >= 0)
+    sums = {
+        name: np.zeros(len(keys))
+        for name in ("input_tokens", "output_tokens", "cost_usd", "seconds")
+    }
+    created = pd.Series("", index=range(len(keys)), dtype="str")
+    hashes = [[judge.prompt_hash] for _ in range(len(keys))]
+    for part in parts:
+        at = part.labels.index.to_numpy()
+        for name, total in sums.items():
+            total[at] += part.labels[name].to_numpy()
+        times = part.labels["created_at"].reindex(created.index, fill_value="")
+        created = created.where(created >= times, times)
+        for place, request in zip(at, part.labels["request_hash"], strict=True):
+            hashes[place].append(request)
+    known = np.isfinite(probabilities).all(axis=1)
+    cells = np.empty(len(keys), dtype=object)
+    for place in labelled:
+        cells[place] = probabilities[place] if known[place] else None
+    table = keys[KEY].reset_index(drop=True).astype(str).iloc[labelled]
+    table = table.assign(
+        grade=judge.scale.values[places[labelled]],
+        probabilities=cells[labelled],
+        judge=judge.name,
+        model=judge.model,
+        request_hash=[joint_hash(hashes[place]) for place in labelled],
+        prompt_hash=judge.prompt_hash,
+        scale_hash=judge.scale.digest,
+        input_tokens=sums["input_tokens"][labelled].astype(np.int64),
+        output_tokens=sums["output_tokens"][labelled].astype(np.int64),
+        cost_usd=sums["cost_usd"][labelled],
+        seconds=sums["seconds"][labelled],
+        created_at=created.iloc[labelled].to_numpy(),
+    )
+    return table.reset_index(drop=True)
+
+
+def joint_failures(
+    keys: pd.DataFrame, parts: Sequence[InnerLabeling], failed: np.ndarray, judge: Judge
+) -> pd.DataFrame:
+    """Failures of a composite judge: a pair has the last judge's reason.
+
+    Args:
+        keys: Columns query_id and passage_id of all pairs.
+        parts: Every judge's answers.
+        failed: True for pairs without a joint grade, shape (pairs,).
+        judge: The composite judge.
+
+    Returns:
+        Schema `Failures`, in the order of the pairs.
+    """
+    rows = keys[KEY].reset_index(drop=True).astype(str)
+    rows = rows.assign(
+        judge=judge.name, status="unanswered", reason="too few judges gave a grade", attempts=0
+    )
+    for part in parts:
+        if len(part.failures):
+            reasons = part.name + ": " + part.failures["reason"].astype(str)
+            found = part.failures.assign(reason=reasons)
+            columns = ["status", "reason", "attempts"]
+            rows.loc[found.index, columns] = found[columns].to_numpy()
+    rows["attempts"] = rows["attempts"].astype(np.int64)
+    return rows[failed].reset_index(drop=True)
+
+
+def joint_hash(parts: Sequence[str]) -> str:
+    """A key that changes with any of the parts."""
+    return hex_digest("\n".join(parts), 16)

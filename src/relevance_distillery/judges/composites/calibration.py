@@ -16,7 +16,7 @@ import numpy as np
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.composites.answers import Answers, Floats, Mask, Places
-from relevance_distillery.judges.composites.settings import ENOUGH_EXAMPLES, MapKind
+from relevance_distillery.judges.settings import ENOUGH_EXAMPLES, MapKind
 
 PSEUDO_COUNT = 10.0
 """So many pairs are added to each combination of grades, spread as its back-off says."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.answers import Answers, Mask, Places
+from relevance_distillery.judges.composites.answers import Answers, InnerLabeling, Mask, Places
 from relevance_distillery.judges.composites.cascade_fit import CascadeFit, Identity, read_fitted
-from relevance_distillery.judges.composites.joint_tables import InnerLabeling
 from relevance_distillery.judges.composites.panel import (
     CompositeLabeling,
     Panel,
@@ -22,8 +21,7 @@ from relevance_distillery.judges.composites.panel import (
 )
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import State
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, State
 from relevance_distillery.llm.prices import Budget
 
 
@@ -62,17 +60,11 @@ class CascadeJudge(Panel):
         self.prompt_hash = fit.digest
 
     @classmethod
-    def prepare(
-        cls,
-        model: str,
-        sources: JudgeSources,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
-    ) -> Self:
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Read the fitted cascade and prepare its judges."""
         fit = read_fitted(sources.settings.cascade.fitted)
         names = [stage.identity.judge for stage in fit.stages]
-        judges = prepare_inner(names, cls.name, sources, budget, ledger)
+        judges = prepare_inner(names, cls.name, sources)
         return cls(fit, judges, sources.scale)
 
     def to_state(self) -> State:
@@ -87,11 +79,7 @@ class CascadeJudge(Panel):
 
     @classmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The cascade that wrote `state`."""
         judges = restore_inner(state["stages"], scale, budget, ledger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,8 +12,13 @@ from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.answers import Answers, Floats, Places, majority
-from relevance_distillery.judges.composites.joint_tables import joint_hash
+from relevance_distillery.judges.composites.answers import (
+    Answers,
+    Floats,
+    Places,
+    joint_hash,
+    majority,
+)
 from relevance_distillery.judges.composites.panel import (
     CompositeLabeling,
     Panel,
@@ -22,15 +27,14 @@ from relevance_distillery.judges.composites.panel import (
     prepare_inner,
     restore_inner,
 )
-from relevance_distillery.judges.composites.settings import (
+from relevance_distillery.judges.labeling import MAX_ATTEMPTS
+from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.registry import JudgeSources, State
+from relevance_distillery.judges.settings import (
     ConsensusSettings,
     Method,
     judge_names,
 )
-from relevance_distillery.judges.labeling import MAX_ATTEMPTS
-from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import State
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
 
 _ITERATIONS = 500
@@ -76,17 +80,11 @@ class ConsensusJudge(Panel):
         )[:16]
 
     @classmethod
-    def prepare(
-        cls,
-        model: str,
-        sources: JudgeSources,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
-    ) -> Self:
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Prepare the judges that the settings name."""
         settings = sources.settings.consensus
         names = judge_names(settings.judges, "judge=consensus")
-        judges = prepare_inner(names, cls.name, sources, budget, ledger)
+        judges = prepare_inner(names, cls.name, sources)
         return cls(judges, settings, sources.scale)
 
     def to_state(self) -> State:
@@ -100,11 +98,7 @@ class ConsensusJudge(Panel):
 
     @classmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The consensus that wrote `state`."""
         judges = restore_inner(state["stages"], scale, budget, ledger)

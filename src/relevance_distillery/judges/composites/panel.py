@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,8 +13,8 @@ import pandas as pd
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.base import Judge, Verdict
-from relevance_distillery.judges.composites.joint_tables import (
+from relevance_distillery.judges.base import JUDGES, Judge, Verdict, inner_judge
+from relevance_distillery.judges.composites.answers import (
     InnerLabeling,
     difficulty,
     joint_failures,
@@ -22,16 +22,15 @@ from relevance_distillery.judges.composites.joint_tables import (
     joint_labels,
     judge_labels,
 )
-from relevance_distillery.judges.kinds import JUDGES, inner_judge
 from relevance_distillery.judges.labeling import Labeling, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import (
+    JudgeSources,
     RegisteredJudge,
     State,
     prepare_judge,
     restore_judge,
 )
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
 
@@ -98,13 +97,7 @@ class Panel(RegisteredJudge):
         raise NotImplementedError(f"a {self.name} labels through the ledger: use run_labeling")
 
 
-def prepare_inner(
-    names: Sequence[str],
-    outer: str,
-    sources: JudgeSources,
-    budget: Budget | None,
-    ledger: Ledger | None,
-) -> list[RegisteredJudge]:
+def prepare_inner(names: Sequence[str], outer: str, sources: JudgeSources) -> list[RegisteredJudge]:
     """The judges that a panel is made of; without a budget they share one with the LLM's cap."""
     inner = [inner_judge(name, outer) for name in names]
     has_grades = sources.recorded is not None and sources.recorded.locations is not None
@@ -116,8 +109,9 @@ def prepare_inner(
                 'name needs its grades, --params="grades=FOLDER"'
             )
     cap = sources.settings.llm.max_cost_usd
-    shared = budget or (None if cap is None else Budget(cap))
-    return [prepare_judge(str(judge), sources, budget=shared, ledger=ledger) for judge in inner]
+    if sources.budget is None and cap is not None:
+        sources = replace(sources, budget=Budget(cap))
+    return [prepare_judge(str(judge), sources) for judge in inner]
 
 
 def inner_states(judges: Sequence[Judge]) -> list[State]:
@@ -126,10 +120,7 @@ def inner_states(judges: Sequence[Judge]) -> list[State]:
 
 
 def restore_inner(
-    states: Sequence[Mapping[str, Any]],
-    scale: GradeScale,
-    budget: Budget | None,
-    ledger: Ledger | None,
+    states: Sequence[State], scale: GradeScale, budget: Budget | None, ledger: Ledger | None
 ) -> list[RegisteredJudge]:
     """The judges of `inner_states`; without a budget they share one with the lowest cap."""
     caps = [(state.get("settings") or {}).get("max_cost_usd") for state in states]

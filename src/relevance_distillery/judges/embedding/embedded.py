@@ -23,18 +23,18 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.embedding.anchors import random_pairs, seed_pairs
-from relevance_distillery.judges.embedding.coverage import TermStatistics
-from relevance_distillery.judges.embedding.thresholds import (
+from relevance_distillery.judges.embedding.anchors import (
     choose_thresholds,
     grade_probabilities,
     median_position,
     noise_scale,
+    random_pairs,
+    seed_pairs,
 )
+from relevance_distillery.judges.embedding.coverage import TermStatistics
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import EmbeddedSettings
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.text.terms import passage_text
 
@@ -211,19 +211,17 @@ class EmbeddedJudge(RegisteredJudge):
             ]
 
     @classmethod
-    def prepare(
-        cls,
-        model: str,
-        sources: JudgeSources,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
-    ) -> Self:
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Fit the judge on the documents; see `fit`."""
-        passages, queries = sources.corpus(cls.name)
+        if sources.passages is None or sources.queries is None:
+            raise UserError(
+                f"judge={cls.name} learns from your documents: run `kedro run --pipeline=label "
+                f'--params="judge={cls.name}"` first'
+            )
         settings = sources.settings
         return cls.fit(
-            passages,
-            queries,
+            sources.passages,
+            sources.queries,
             sources.scale,
             settings.embedded,
             language=settings.language,
@@ -247,11 +245,7 @@ class EmbeddedJudge(RegisteredJudge):
 
     @classmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The judge that wrote `state`.
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -25,9 +25,8 @@ from relevance_distillery.judges.prompted.grade_answers import (
     parse_answer,
 )
 from relevance_distillery.judges.prompted.pair_prompt import PairPrompt, request_hash, rows
-from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import LLMJudgeSettings
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget, Price, price_or_warning
 from relevance_distillery.llm.prompts import Messages
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
@@ -207,17 +206,11 @@ class LLMJudge(RegisteredJudge):
         return count
 
     @classmethod
-    def prepare(
-        cls,
-        model: str,
-        sources: JudgeSources,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
-    ) -> Self:
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Take the model `model`, or the configured one, with its price."""
         settings = sources.settings.llm.model_copy(update={"model": model} if model else {})
         prompt = sources.pair_prompt(redact=settings.redact)
-        judge = cls(prompt, settings, sources.scale, budget=budget, ledger=ledger)
+        judge = cls(prompt, settings, sources.scale, budget=sources.budget, ledger=sources.ledger)
         judge.price = price_or_warning(judge.model, sources.settings.prices, settings.max_cost_usd)
         return judge
 
@@ -235,11 +228,7 @@ class LLMJudge(RegisteredJudge):
 
     @classmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The judge that wrote `state`."""
         return cls(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Iterator
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,8 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.pair_prompt import PairPrompt, request_hash
-from relevance_distillery.judges.registry import RegisteredJudge, State
+from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import TransformersSettings
-from relevance_distillery.judges.sources import JudgeSources
 from relevance_distillery.llm.prices import Budget
 
 OPENING = '{"grade": '
@@ -125,13 +124,7 @@ class TransformersJudge(RegisteredJudge):
         ]
 
     @classmethod
-    def prepare(
-        cls,
-        model: str,
-        sources: JudgeSources,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
-    ) -> Self:
+    def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Load the model `model`, or the configured one."""
         settings = sources.settings.transformers.model_copy(
             update={"model": model} if model else {}
@@ -151,11 +144,7 @@ class TransformersJudge(RegisteredJudge):
 
     @classmethod
     def restore(
-        cls,
-        state: Mapping[str, Any],
-        scale: GradeScale,
-        budget: Budget | None = None,
-        ledger: Ledger | None = None,
+        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
     ) -> Self:
         """The judge that wrote `state`.
 

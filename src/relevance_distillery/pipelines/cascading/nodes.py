@@ -10,8 +10,8 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.composites.settings import judge_names
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.settings import judge_names
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
@@ -50,7 +50,7 @@ def ask_judges(
             queries; all of it before a judge is asked.
     """
     from relevance_distillery.evaluation.cascades import asking
-    from relevance_distillery.judges.sources import JudgeSources
+    from relevance_distillery.judges.registry import JudgeSources
 
     return asking.ask_judges(
         judge_names(parameters.cascade.judges, "the pipeline cascade"),

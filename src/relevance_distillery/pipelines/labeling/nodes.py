@@ -19,8 +19,7 @@ from relevance_distillery.judges.labeling import (
     summarise_labeling,
 )
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.registry import prepare_judge, restore_judge
-from relevance_distillery.judges.sources import JudgeSources
+from relevance_distillery.judges.registry import JudgeSources, prepare_judge, restore_judge
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters

@@ -12,7 +12,7 @@ from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.kinds import parse_judge
+from relevance_distillery.judges.base import parse_judge
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
@@ -133,8 +133,7 @@ def plan_labels(
         UserError: No model, or a cap without a price.
     """
     from relevance_distillery.judges.prompted.llm import LLMJudge
-    from relevance_distillery.judges.registry import prepare_judge
-    from relevance_distillery.judges.sources import JudgeSources
+    from relevance_distillery.judges.registry import JudgeSources, prepare_judge
     from relevance_distillery.planning.estimates import plan_judge
     from relevance_distillery.planning.expected_pairs import paid_judges, stored_pairs
 

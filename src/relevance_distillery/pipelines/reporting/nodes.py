@@ -88,9 +88,8 @@ def choose_teacher(
     Returns:
         `judge_state`, unless another judge is asked for by its kind, which is then prepared.
     """
-    from relevance_distillery.judges.kinds import KINDS, parse_judge
-    from relevance_distillery.judges.registry import is_prepared, prepare_judge
-    from relevance_distillery.judges.sources import JudgeSources
+    from relevance_distillery.judges.base import KINDS, parse_judge
+    from relevance_distillery.judges.registry import JudgeSources, is_prepared, prepare_judge
 
     if parameters.judge.partition(":")[0] not in KINDS:
         return judge_state  # a recorded judge goes by the name of its file

@@ -39,9 +39,8 @@ def choose_grader(
     """
     if not isinstance(grader, NamedJudge):
         return grader
-    from relevance_distillery.judges.kinds import KINDS, parse_judge
-    from relevance_distillery.judges.registry import is_prepared, prepare_judge
-    from relevance_distillery.judges.sources import JudgeSources
+    from relevance_distillery.judges.base import KINDS, parse_judge
+    from relevance_distillery.judges.registry import JudgeSources, is_prepared, prepare_judge
 
     asked = parse_judge(grader.name)
     if KINDS[asked.kind].from_corpus:
@@ -54,8 +53,10 @@ def choose_grader(
     kept = kept or (asked.kind == "recorded" and recorded.locations is None)
     if kept and grader.state is not None and is_prepared(asked, grader.state):
         return grader.as_prepared()
-    sources = JudgeSources(scale, parameters, recorded=recorded, prompt=prompt)
-    judge = prepare_judge(grader.name, sources, ledger=grader.ledger)
+    sources = JudgeSources(
+        scale, parameters, recorded=recorded, prompt=prompt, ledger=grader.ledger
+    )
+    judge = prepare_judge(grader.name, sources)
     return JudgeGrader(judge, grader.ledger)
 
 
