@@ -1,4 +1,7 @@
-"""What a judge is: pairs go in, a verdict comes out for each of them."""
+"""What a judge is, and how people name one: `KIND` or `KIND:MODEL`.
+
+A new kind is one line of `KINDS` and the module with its class.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import pandas as pd
-
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from relevance_distillery.llm.prices import Budget
 
 

@@ -1,4 +1,9 @@
-"""Pairs that anchor the embedded judge: seed pairs, and random ones."""
+"""Where one grade ends and the next begins, chosen without a single human grade.
+
+Two samples of pairs anchor the scale: random pairs, nearly all of which are irrelevant, and
+seed pairs, a query with the passage that it was written from, nearly all of which are
+relevant. A grade's threshold is a quantile of one of them.
+"""
 
 from __future__ import annotations
 
