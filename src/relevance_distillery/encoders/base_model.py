@@ -49,7 +49,7 @@ def resolve_model(name: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and its report on fresh layers off the screen."""
+    """Hide transformers' progress bars and its report on fresh layers."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -64,7 +64,7 @@ def quiet() -> Iterator[None]:
 
 
 def is_decoder(config: Any) -> bool:
-    """True for a model that reads left to right, whose last token stands for the text.
+    """True for a model that reads left to right, whose last token represents the text.
 
     Args:
         config: A transformers model configuration.
@@ -75,7 +75,7 @@ def is_decoder(config: Any) -> bool:
         return True
     from transformers.models.auto import modeling_auto
 
-    # BERT and its kin stand in both mappings, since they can be run as decoders.
+    # Both mappings list BERT and its relatives, since they can be run as decoders.
     return (
         config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
         and config.model_type not in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES

@@ -45,11 +45,8 @@ class GradeHead(nn.Module):
         levels: int = 1,
     ) -> None:
         super().__init__()
-        self.grades, self.uses_classifier, self.uses_features = (
-            grades,
-            uses_classifier,
-            uses_features,
-        )
+        self.grades = grades
+        self.uses_classifier, self.uses_features = uses_classifier, uses_features
         features = feature_count(levels) if uses_features else 0
         width = (grades if uses_classifier else 0) + features
         self.linear = nn.Linear(width, 1, bias=False)

@@ -43,7 +43,7 @@ class Labeler:
         name: Base model and digest, for people.
         digest: Changes with any file of its folder.
         batch_size: Pairs that are read at once; changes speed and memory, no grade.
-        folder: Where it was read from; None for one that stands in no folder.
+        folder: Where it was read from; None while it is trained.
     """
 
     def __init__(

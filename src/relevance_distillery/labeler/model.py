@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,26 +14,13 @@ from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_los
 from relevance_distillery.labeler.settings import Architecture
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the network says about a batch.
-
-    Attributes:
-        scores: Relevance scores, shape (pairs,).
-        logits: The classifier's logits, shape (pairs, grades); None without a classifier pass.
-    """
-
-    scores: Tensor
-    logits: Tensor | None
-
-
 class PairModel(nn.Module):
-    """A Hugging Face sequence classifier whose encoder also compares the texts read alone.
+    """A Hugging Face sequence classifier whose encoder also compares separately encoded texts.
 
     Args:
         backbone: A sequence classifier over the grades, plain or wrapped by peft.
-        architecture: `cross_encoder` reads the pair joint, `late_interaction` compares
-            query and passage read alone, `combined` does both with one encoder.
+        architecture: `cross_encoder` encodes query and passage jointly, `late_interaction`
+            separately and compares them, `combined` does both with one encoder.
         grades: Number of grades.
         classifier_weight: Weight of the classifier's own cross-entropy in the loss, so that
             the plain Hugging Face model is of use without the head.
@@ -56,12 +42,9 @@ class PairModel(nn.Module):
         dropout: bool = False,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.architecture, self.levels = backbone, architecture, levels
+        self.classifier_weight, self.ranking_weight = classifier_weight, ranking_weight
         self.dropout = dropout
-        self.architecture = architecture
-        self.classifier_weight = classifier_weight
-        self.ranking_weight = ranking_weight
-        self.levels = levels
         self.head = GradeHead(
             grades,
             uses_classifier=architecture != "late_interaction",
@@ -81,21 +64,21 @@ class PairModel(nn.Module):
 
     @property
     def encodes_jointly(self) -> bool:
-        """Query and passage are read as one input."""
+        """Query and passage are one input."""
         return self.head.uses_classifier
 
     @property
     def encodes_separately(self) -> bool:
-        """Query and passage are read apart and compared."""
+        """Query and passage are two inputs, whose token states are compared."""
         return self.head.uses_features
 
     def classify(self, joint: Tokens) -> Tensor:
         """The classifier's logits, shape (pairs, grades), float32."""
         return self.backbone(**joint).logits.float()
 
-    def encode(self, alone: Tokens) -> Encoded:
-        """Token states of texts read alone; `alone` carries their special_tokens_mask too."""
-        tokens = {key: value for key, value in alone.items() if key != "special_tokens_mask"}
+    def encode(self, texts: Tokens) -> Encoded:
+        """Token states of queries or passages; `texts` has their special_tokens_mask too."""
+        tokens = {key: value for key, value in texts.items() if key != "special_tokens_mask"}
         plain = getattr(self.backbone, "get_base_model", lambda: self.backbone)()
         output = plain.base_model(**tokens, output_hidden_states=self.levels > 1)
         layers = [output.last_hidden_state]
@@ -104,10 +87,10 @@ class PairModel(nn.Module):
             # From below the last layer down to the embeddings, evenly.
             places = torch.linspace(len(lower) - 1, 0, self.levels - 1).round().long().tolist()
             layers += [lower[place] for place in places]
-        attended = alone["attention_mask"]
-        words = attended * (1 - alone["special_tokens_mask"])
+        attended = texts["attention_mask"]
+        words = attended * (1 - texts["special_tokens_mask"])
         with torch.autocast(attended.device.type, enabled=False):
-            return Encoded.of(torch.stack(layers, dim=1), alone["input_ids"], attended, words)
+            return Encoded.of(torch.stack(layers, dim=1), texts["input_ids"], attended, words)
 
     def compare(self, queries: Encoded, passages: Encoded) -> Tensor:
         """Pair features of aligned rows, in float32 whatever the precision around."""
@@ -121,15 +104,18 @@ class PairModel(nn.Module):
         passages: Tokens | None = None,
         query_index: Tensor | None = None,
         passage_index: Tensor | None = None,
-    ) -> Prediction:
-        """Scores of a batch.
+    ) -> tuple[Tensor, Tensor | None]:
+        """Relevance scores of a batch, and the classifier's logits.
 
         Args:
-            joint: Tokens of the pairs, where the architecture reads them joint.
+            joint: Tokens of the pairs, where the architecture encodes them jointly.
             queries: Tokens of the batch's different queries.
             passages: Tokens of the batch's different passages.
             query_index: The query of each pair, a row of `queries`, shape (pairs,).
             passage_index: The passage of each pair, a row of `passages`, shape (pairs,).
+
+        Returns:
+            Shapes (pairs,) and (pairs, grades); no logits without `joint`.
         """
         logits = self.classify(joint) if joint is not None else None
         features = None
@@ -141,20 +127,11 @@ class PairModel(nn.Module):
                 self.encode(queries).select(query_index),
                 self.encode(passages).select(passage_index),
             )
-        device = (features if features is not None else logits).device.type  # type: ignore[union-attr]
-        with torch.autocast(device, enabled=False):
-            return Prediction(self.head(logits, features), logits)
+        with torch.autocast(self.head.linear.weight.device.type, enabled=False):
+            return self.head(logits, features), logits
 
     def forward(
-        self,
-        targets: Tensor,
-        weights: Tensor,
-        groups: Tensor,
-        joint: Tokens | None = None,
-        queries: Tokens | None = None,
-        passages: Tokens | None = None,
-        query_index: Tensor | None = None,
-        passage_index: Tensor | None = None,
+        self, targets: Tensor, weights: Tensor, groups: Tensor, **pairs: Any
     ) -> dict[str, Tensor]:
         """Loss and scores of a batch.
 
@@ -162,21 +139,16 @@ class PairModel(nn.Module):
             targets: The judge's probabilities of the grades, shape (pairs, grades).
             weights: Weight of each pair, shape (pairs,).
             groups: Number of each pair's query, shape (pairs,).
-            joint: This and the following as for `predict`.
-            queries: Tokens of the different queries.
-            passages: Tokens of the different passages.
-            query_index: The query of each pair.
-            passage_index: The passage of each pair.
+            **pairs: As for `predict`.
         """
-        prediction = self.predict(joint, queries, passages, query_index, passage_index)
-        with torch.autocast(prediction.scores.device.type, enabled=False):
-            loss = ordinal_loss(self.head.cumulative_logits(prediction.scores), targets, weights)
+        scores, logits = self.predict(**pairs)
+        with torch.autocast(scores.device.type, enabled=False):
+            loss = ordinal_loss(self.head.cumulative_logits(scores), targets, weights)
             if self.ranking_weight > 0:
-                loss = loss + self.ranking_weight * ranking_loss(
-                    prediction.scores, couples_of(targets, groups)
-                )
-            if prediction.logits is not None and self.classifier_weight > 0:
-                losses = cross_entropy(prediction.logits, targets, reduction="none")
+                couples = couples_of(targets, groups)
+                loss = loss + self.ranking_weight * ranking_loss(scores, couples)
+            if logits is not None and self.classifier_weight > 0:
+                losses = cross_entropy(logits, targets, reduction="none")
                 share = (losses * weights).sum() / weights.sum().clamp(min=1e-6)
                 loss = loss + self.classifier_weight * share
-        return {"loss": loss, "scores": prediction.scores}
+        return {"loss": loss, "scores": scores}

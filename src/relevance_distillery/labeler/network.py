@@ -146,7 +146,7 @@ def resolve_architecture(architecture: Architecture, config: Any) -> Architectur
     """`auto` becomes `late_interaction` for encoders and `cross_encoder` for decoders.
 
     Raises:
-        UserError: A decoder is asked to compare texts read alone.
+        UserError: A decoder is asked to compare separately encoded texts.
     """
     decoder = is_decoder(config)
     if architecture == "auto":

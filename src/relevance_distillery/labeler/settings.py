@@ -38,7 +38,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 _LEARNING_RATES = {"full": 5e-5, "lora": 2e-4}
-# Texts read alone share a query's states, so that many of its passages fit in a batch.
+# Encoded separately, passages of a query share its states, so that many fit in a batch.
 _BATCHES: dict[bool, dict[str, int]] = {
     True: {"batch_size": 24, "gradient_accumulation": 1},
     False: {"batch_size": 8, "gradient_accumulation": 2},
@@ -67,9 +67,9 @@ class TrainingSettings(StrictModel):
     )
     architecture: Architecture = Field(
         default="auto",
-        description="`combined` reads the pair together and compares the texts read alone; "
-        "`cross_encoder` does only the first, `late_interaction` only the second (half the "
-        "time each); `auto` is late_interaction for encoders, cross_encoder for decoders.",
+        description="`cross_encoder` encodes query and passage jointly, `late_interaction` "
+        "separately and compares their tokens, `combined` does both in twice the time; `auto` is "
+        "late_interaction for encoders, cross_encoder for decoders.",
     )
     tuning: Literal["auto", "full", "lora"] = Field(
         default="auto",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, RandomSampler
 from transformers import (
     EarlyStoppingCallback,
     PrinterCallback,
@@ -34,21 +34,11 @@ from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_we
 logger = logging.getLogger(__name__)
 
 
-class _Batches(Dataset[dict[str, Any]]):
-    """Ready batches; the Trainer shuffles their order and counts each as one example."""
-
-    def __init__(self, batches: list[dict[str, Any]]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.batches[index]
-
-
 class _PairTrainer(Trainer):
-    """A Trainer whose head learns faster and whose evaluation is quadratic kappa."""
+    """A Trainer whose head learns faster and whose evaluation is quadratic kappa.
+
+    Its datasets are lists of ready batches, whose order is shuffled; each counts as one example.
+    """
 
     def __init__(
         self,
@@ -64,12 +54,9 @@ class _PairTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
         # The Trainer's own one asks the library `datasets` for a class, and takes any folder of
         # that name on Python's path for the library.
-        assert isinstance(self.train_dataset, _Batches)
+        batches: Any = self.train_dataset
         loader: DataLoader[dict[str, Any]] = DataLoader(
-            self.train_dataset,
-            batch_size=1,
-            sampler=RandomSampler(self.train_dataset),
-            collate_fn=self.data_collator,
+            batches, batch_size=1, sampler=RandomSampler(batches), collate_fn=self.data_collator
         )
         return self.accelerator.prepare(loader)
 
@@ -230,8 +217,8 @@ def train(
     trainer = _PairTrainer(
         model=model,
         args=arguments,
-        train_dataset=_Batches(batches),
-        eval_dataset=_Batches(batches[:1]),
+        train_dataset=batches,
+        eval_dataset=batches[:1],
         data_collator=lambda rows: rows[0],
         callbacks=[EarlyStoppingCallback(settings.patience)] if stops else [],
         early=early,

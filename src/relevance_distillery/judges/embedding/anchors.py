@@ -19,7 +19,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 
 MIN_SEED_PAIRS = 20
-"""With fewer seeded queries than this, passages lend pseudo-queries."""
+"""With fewer seeded queries than this, pseudo-queries are made from passages."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -29,10 +29,9 @@ def seed_pairs(
 ) -> tuple[pd.DataFrame, bool]:
     """Queries with the passage that they were written from.
 
-    Where too few queries have a seed, as with a real query log, passages stand in: a
+    Where too few queries have a seed, as with a real query log, pseudo-queries are made: a
     passage's title, or else its first sentence, becomes a query for the rest (the inverse
-    cloze task of Lee, Chang and Toutanova, 2019). Where nothing would be left, half of the
-    words ask for the whole.
+    cloze task of Lee, Chang and Toutanova, 2019), or half of a passage of one sentence.
 
     Args:
         queries: Columns query_id, text, passage_id.

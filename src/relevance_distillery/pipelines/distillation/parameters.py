@@ -21,7 +21,7 @@ class SplitParameters(StrictModel):
     test: float = Field(
         default=0.1,
         ge=0,
-        description="Pairs that stand in for a benchmark; 0 when you have people's grades.",
+        description="Pairs for a benchmark where there is none; 0 when you have people's grades.",
     )
 
     @model_validator(mode="after")
