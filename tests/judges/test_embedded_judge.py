@@ -203,7 +203,7 @@ def test_a_score_on_a_threshold_is_even_odds():
     assert median_position(chances).tolist() == [0, 2, 3]
 
 
-def test_coverage_weighs_rare_terms_and_mends_misspelt_ones():
+def test_coverage_weighs_rare_terms_and_corrects_misspelt_ones():
     terms = TermStatistics.count(["common policy"] * 9 + ["common zanzibar"], "en")
     held = frozenset({"common", "zanzibar"})
 
@@ -214,7 +214,7 @@ def test_coverage_weighs_rare_terms_and_mends_misspelt_ones():
     assert terms.coverage("", held) == terms.coverage("?!", held) == 0
 
 
-def test_only_unknown_words_without_digits_are_mended():
+def test_only_unknown_words_without_digits_are_corrected():
     known = {"polici": 5, "polic": 2, "2024": 3}
 
     assert nearest_known("polci", known) == "polici"

@@ -30,6 +30,9 @@ class PairModel(nn.Module):
         dropout: The backbone drops states while it is trained, as it was configured to.
     """
 
+    # The Trainer would take the open arguments of `forward` for those of a summed loss.
+    accepts_loss_kwargs = False
+
     def __init__(
         self,
         backbone: Any,

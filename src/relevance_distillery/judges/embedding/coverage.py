@@ -47,20 +47,14 @@ class TermStatistics:
         return math.log(1 + (self.passages - frequency + 0.5) / (frequency + 0.5))
 
     @cached_property
-    def _mended(self) -> dict[str, str | None]:
+    def _corrections(self) -> dict[str, str | None]:
         return {}
-
-    def mend(self, term: str) -> str | None:
-        """A known term one edit away from an unknown one, else None; remembered."""
-        if term not in self._mended:
-            self._mended[term] = nearest_known(term, self.frequencies)
-        return self._mended[term]
 
     def coverage(self, query: str, passage_terms: frozenset[str]) -> float:
         """Share of the query's IDF weight whose terms occur in a passage.
 
         A term that no passage of the corpus holds also counts as found where the passage
-        has the known term that is one edit away, since people mistype.
+        has the known term that is one edit away: a typo.
 
         Args:
             query: The query's text.
@@ -72,11 +66,13 @@ class TermStatistics:
         terms = dict.fromkeys(analyzer(self.language).terms(query))
         total = found = 0.0
         for term in terms:
-            mended = self.mend(term)
-            # A misspelt word weighs what the word that was meant weighs.
-            weight = self.weight(mended if mended else term)
+            if term not in self._corrections:
+                self._corrections[term] = nearest_known(term, self.frequencies)
+            # A misspelt word weighs what the corrected one weighs.
+            corrected = self._corrections[term] or term
+            weight = self.weight(corrected)
             total += weight
-            if term in passage_terms or (mended is not None and mended in passage_terms):
+            if term in passage_terms or corrected in passage_terms:
                 found += weight
         return found / total if total else 0.0
 
@@ -120,7 +116,7 @@ def nearest_known(term: str, frequencies: Mapping[str, int]) -> str | None:
     """The most frequent known term within one edit of an unknown one.
 
     An edit deletes, inserts or replaces a letter, or swaps two neighbours (Damerau, 1964).
-    Terms with a digit are never mended: `2023` is not a misspelt `2024`.
+    Terms with a digit are never corrected: `2023` is not a misspelt `2024`.
 
     Args:
         term: A stemmed term.
