@@ -35,7 +35,7 @@ from plain_fine_tuning import plain_fine_tuning
 
 from relevance_distillery.evaluation.untrained import ScoreGrades
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.embedding.thresholds import median_position
+from relevance_distillery.judges.embedding.anchors import median_position
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.settings import TrainingSettings

@@ -15,10 +15,15 @@ from relevance_distillery.labeler.features import (
     feature_count,
     pair_features,
 )
-from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.initialisation import inverse_document_frequency
-from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.model import (
+    GradeHead,
+    PairModel,
+    couples_of,
+    ordinal_loss,
+    ranking_loss,
+)
 from relevance_distillery.labeler.network import load_backbone, resolve_architecture
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.labelled_pairs import LabelledPairs

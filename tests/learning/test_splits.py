@@ -5,9 +5,14 @@ import pytest
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.learning.exclusions import REASONS, Judged, exclude_benchmarks
 from relevance_distillery.learning.labelled_pairs import class_weights, labelled_pairs
-from relevance_distillery.learning.splits import query_groups, split_pairs
+from relevance_distillery.learning.splits import (
+    REASONS,
+    Judged,
+    exclude_benchmarks,
+    query_groups,
+    split_pairs,
+)
 from tiny_models import tables
 
 SHARES = {"train": 0.7, "early_stopping": 0.1, "calibration": 0.1, "test": 0.1}

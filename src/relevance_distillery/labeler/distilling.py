@@ -38,7 +38,7 @@ from relevance_distillery.labeler.network import resolve_settings
 from relevance_distillery.labeler.profile import PROFILE_FORMAT, make_profile, write_profile
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.document_grades import fit_length_slope, unrelated_pairs
-from relevance_distillery.learning.labelled_pairs import LabelledPairs
+from relevance_distillery.learning.labelled_pairs import LabelledPairs, grade_counts
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _training_facts(
         "base_model": facts.base_model,
         "architecture": facts.architecture,
         "train_pairs_available": len(learn),
-        "train_grades": _grade_counts(learn, scale),
+        "train_grades": grade_counts(learn.positions, scale),
         "early_stopping_pairs": len(early) if facts.training["early_stopping_queries"] else 0,
         "recipe": settings.recipe,
         "tuning": settings.tuning,
@@ -221,11 +221,6 @@ def _check(data: DistillationData, scale: GradeScale) -> None:
     for name, part in (("early_stopping", data.early), ("calibration", data.calibrate)):
         if len(part) == 0:
             raise UserError(f"labels: no pairs are left for the {name} split; label more queries")
-
-
-def _grade_counts(pairs: LabelledPairs, scale: GradeScale) -> dict[str, int]:
-    counts = np.bincount(pairs.positions, minlength=scale.size)
-    return {str(grade.value): int(n) for grade, n in zip(scale.grades, counts, strict=True)}
 
 
 def _digest(data: DistillationData, settings: TrainingSettings, scale: GradeScale) -> str:

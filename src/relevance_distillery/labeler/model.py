@@ -1,17 +1,31 @@
-"""The labeler's network: a sequence classifier, pair features of the same encoder, a head."""
+"""The labeler's network: a sequence classifier, pair features of the same encoder, a head.
+
+The head is proportional odds (McCullagh, 1980): P(grade > k) = sigmoid(score - cut_k), with
+ordered cut points, so that the grades share one direction and a rare grade borrows from others.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
 
 from relevance_distillery.encoders.batching import Tokens
-from relevance_distillery.labeler.features import Encoded, pair_features
-from relevance_distillery.labeler.head import GradeHead, couples_of, ordinal_loss, ranking_loss
+from relevance_distillery.labeler.features import (
+    FEATURES,
+    SIMILARITY,
+    Encoded,
+    feature_count,
+    pair_features,
+)
 from relevance_distillery.labeler.settings import Architecture
+
+_SMALLEST_GAP = 1e-2
+_RIDGE = 1e-3
 
 
 class PairModel(nn.Module):
@@ -155,3 +169,224 @@ class PairModel(nn.Module):
                 share = (losses * weights).sum() / weights.sum().clamp(min=1e-6)
                 loss = loss + self.classifier_weight * share
         return {"loss": loss, "scores": scores}
+
+
+class GradeHead(nn.Module):
+    """One relevance score and ordered cut points on it.
+
+    Args:
+        grades: Number of grades.
+        uses_classifier: The classifier's logits are read.
+        uses_features: The pair features are read.
+        vocabulary: Size of the token weights that the features use.
+        hidden: Width of a small network beside the linear part; 0 for none.
+        levels: Depths of the encoder at which texts are compared.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    token_weights: Tensor
+
+    def __init__(
+        self,
+        grades: int,
+        uses_classifier: bool,
+        uses_features: bool,
+        vocabulary: int = 0,
+        hidden: int = 0,
+        levels: int = 1,
+    ) -> None:
+        super().__init__()
+        self.grades = grades
+        self.uses_classifier, self.uses_features = uses_classifier, uses_features
+        features = feature_count(levels) if uses_features else 0
+        width = (grades if uses_classifier else 0) + features
+        self.linear = nn.Linear(width, 1, bias=False)
+        self.residual = (
+            nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, 1))
+            if hidden
+            else None
+        )
+        self.first_cut = nn.Parameter(torch.zeros(1))
+        self.gaps = nn.Parameter(torch.ones(grades - 2))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+        self.register_buffer("token_weights", torch.ones(vocabulary if uses_features else 0))
+        self._start_from_similarity()
+
+    def forward(self, logits: Tensor | None, features: Tensor | None) -> Tensor:
+        """Relevance scores, shape (pairs,): higher is more relevant."""
+        parts = []
+        if self.uses_classifier:
+            assert logits is not None
+            logits = logits.float()
+            parts.append(logits - logits.mean(-1, keepdim=True))
+        if self.uses_features:
+            assert features is not None
+            parts.append((features - self.mean) / self.deviation)
+        inputs = torch.cat(parts, dim=-1)
+        scores = self.linear(inputs)
+        if self.residual is not None:
+            scores = scores + self.residual(inputs)
+        return scores.squeeze(-1)
+
+    @property
+    def cuts(self) -> Tensor:
+        """Ordered cut points, shape (grades - 1,)."""
+        steps = softplus(self.gaps) + _SMALLEST_GAP
+        return torch.cat([self.first_cut, self.first_cut + steps.cumsum(0)])
+
+    def cumulative_logits(self, scores: Tensor) -> Tensor:
+        """Logits of P(grade > k), shape (pairs, grades - 1)."""
+        return scores.unsqueeze(-1) - self.cuts
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """One probability a grade, lowest first, shape (pairs, grades)."""
+        above = torch.sigmoid(self.cumulative_logits(scores))
+        one, none = torch.ones_like(above[:, :1]), torch.zeros_like(above[:, :1])
+        return torch.cat([one, above], -1) - torch.cat([above, none], -1)
+
+    @torch.no_grad()
+    def standardise(self, features: Tensor) -> None:
+        """Take mean and deviation of the features from the untrained encoder's."""
+        self.mean.copy_(features.mean(0))
+        self.deviation.copy_(features.std(0, unbiased=False).clamp(min=1e-3))
+
+    @torch.no_grad()
+    def place_cuts(self, scores: Tensor, shares: Sequence[float]) -> None:
+        """Put the cut points where they split `scores` as the labels are split.
+
+        Args:
+            scores: Scores of the untrained model, shape (pairs,).
+            shares: Share of each grade among the labels, lowest first.
+        """
+        below = torch.tensor(shares, dtype=torch.float32).cumsum(0)[:-1].clamp(0.02, 0.98)
+        cuts = torch.quantile(scores.float(), below)
+        self.first_cut.copy_(cuts[:1])
+        steps = (cuts.diff() - _SMALLEST_GAP).clamp(min=0.05)
+        # The inverse of softplus.
+        self.gaps.copy_(steps + torch.log(-torch.expm1(-steps)))
+
+    def fit_features(
+        self,
+        features: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        groups: Tensor,
+        ridge: float,
+        ranking_weight: float,
+    ) -> None:
+        """Fit the features' part and the cut points to the loss of training, with a ridge penalty.
+
+        Tuning starts where the features of the untrained encoder end: a head that is still
+        wrong would bend the encoder to its errors (Kumar et al., 2022).
+
+        Args:
+            features: Shape (pairs, features).
+            targets: The judge's probabilities of the grades, shape (pairs, grades).
+            weights: Weight of each pair, shape (pairs,).
+            groups: Number of each pair's query, shape (pairs,).
+            ridge: Penalty on the squared weights of standardised features.
+            ranking_weight: Weight of the pairwise loss within a query.
+        """
+        couples = couples_of(targets, groups)
+        inputs = (features - self.mean) / self.deviation
+        start = self.linear.weight.detach()[0, -inputs.shape[1] :].clone().requires_grad_()
+        parameters = [start, self.first_cut, self.gaps]
+        optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            scores = inputs @ start
+            loss = ordinal_loss(self.cumulative_logits(scores), targets, weights)
+            loss = loss + ranking_weight * ranking_loss(scores, couples)
+            # A grade that nobody gave would push its cut point to infinity.
+            loss = loss + ridge * (start**2).sum() + _RIDGE * (self.gaps**2).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        with torch.no_grad():
+            self.linear.weight[0, -inputs.shape[1] :] = start
+        optimizer.zero_grad()
+
+    @torch.no_grad()
+    def _start_from_similarity(self) -> None:
+        # The first score is the encoder's own similarity, which ranks better than a fresh
+        # classifier; the classifier joins with a weight that lets gradients through.
+        positions = torch.arange(self.grades).float()
+        positions = positions - positions.mean()
+        start = torch.zeros(self.linear.in_features)
+        if self.uses_classifier:
+            start[: self.grades] = positions * (0.02 if self.uses_features else 1.0)
+        if self.uses_features:
+            offset = self.grades if self.uses_classifier else 0
+            for name in SIMILARITY:
+                start[offset + FEATURES.index(name)] = 1.0
+        self.linear.weight.copy_(start.unsqueeze(0))
+        if self.residual is not None:
+            last = self.residual[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.zero_()
+            last.bias.zero_()
+
+
+def ordinal_loss(cumulative_logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of P(grade > k) against the judge's, summed over k, mean over pairs.
+
+    Args:
+        cumulative_logits: Shape (pairs, grades - 1).
+        targets: The judge's probabilities of the grades, shape (pairs, grades).
+        weights: Weight of each pair, shape (pairs,).
+    """
+    above = targets.flip(-1).cumsum(-1).flip(-1)[:, 1:].clamp(0.0, 1.0)
+    losses = binary_cross_entropy_with_logits(cumulative_logits, above, reduction="none").sum(-1)
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+@dataclass(frozen=True)
+class Couples:
+    """Couples of passages of one query that have different grades.
+
+    Attributes:
+        better: Row of the better passage, shape (couples,).
+        worse: Row of the other, shape (couples,).
+        weights: How many grades lie between, as a share of its query's, shape (couples,).
+    """
+
+    better: Tensor
+    worse: Tensor
+    weights: Tensor
+
+
+def couples_of(targets: Tensor, groups: Tensor) -> Couples:
+    """All couples among some pairs.
+
+    Args:
+        targets: The judge's probabilities of the grades, shape (pairs, grades).
+        groups: Number of each pair's query, shape (pairs,).
+    """
+    grades = targets @ torch.arange(targets.shape[1], dtype=targets.dtype, device=targets.device)
+    apart = (grades.unsqueeze(1) - grades.unsqueeze(0)).clamp(min=0.0)
+    apart = apart * (groups.unsqueeze(1) == groups.unsqueeze(0))
+    better, worse = apart.nonzero(as_tuple=True)
+    apart = apart[better, worse]
+    query = groups.unique(return_inverse=True)[1][better]
+    of_query = torch.zeros(len(groups), dtype=apart.dtype, device=apart.device)
+    of_query = of_query.index_add(0, query, apart)
+    return Couples(better, worse, apart / of_query[query])
+
+
+def ranking_loss(scores: Tensor, couples: Couples) -> Tensor:
+    """Of two passages of a query the better one should score higher (RankNet; Burges et al., 2005).
+
+    Args:
+        scores: Relevance scores, shape (pairs,).
+        couples: Of the pairs.
+
+    Returns:
+        Mean over couples of a query, each weighed by how many grades lie between, and over
+        queries, as pairwise accuracy is; 0 where there are no couples.
+    """
+    losses = softplus(scores[couples.worse] - scores[couples.better])
+    return (losses * couples.weights).sum() / couples.weights.sum().clamp(min=1e-6)

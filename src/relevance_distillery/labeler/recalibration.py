@@ -31,6 +31,7 @@ from relevance_distillery.labeler.calibration import (
 )
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.learning.document_grades import KEY, best_of_passages
+from relevance_distillery.learning.labelled_pairs import grade_counts
 from relevance_distillery.learning.splits import deal_groups
 
 FEWEST_QUERIES = 3
@@ -214,7 +215,7 @@ def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> 
         "pairs": len(own.scores),
         "queries": len(set(own.queries.tolist())),
         "effective_pairs": round(float(own.counted.sum()), 1),
-        "grades": _counts(own.positions, rules.scale),
+        "grades": grade_counts(own.positions, rules.scale),
         "measured": len(graded.scores),
         "several_passages": int((graded.passages > 1).sum()),
         "prior_pairs": prior_pairs,
@@ -264,8 +265,8 @@ def recalibrate_to_shares(
             "after": _rounded(link.probabilities(scores).mean(axis=0)),
         },
         "grades": {
-            "before": _counts(before, rules.scale),
-            "after": _counts(after, rules.scale),
+            "before": grade_counts(before, rules.scale),
+            "after": grade_counts(after, rules.scale),
         },
         "changed": round(float((before != after).mean()), 6),
     }
@@ -353,11 +354,6 @@ def _log_loss(graded: Graded, probabilities: Array) -> float:
 
 def _kappa(graded: Graded, given: NDArray[np.int64], scale: GradeScale) -> float:
     return quadratic_kappa(graded.positions, given, scale.size, graded.weights)
-
-
-def _counts(positions: NDArray[np.int64], scale: GradeScale) -> dict[str, int]:
-    counts = np.bincount(positions, minlength=scale.size)
-    return {str(int(v)): int(n) for v, n in zip(scale.values, counts, strict=True)}
 
 
 def _rounded(values: Array) -> list[float]:

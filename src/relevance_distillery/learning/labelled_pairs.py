@@ -159,6 +159,12 @@ def labelled_pairs(
     return LabelledPairs(joined.drop(columns=["grade", "probabilities"]), targets, positions)
 
 
+def grade_counts(positions: NDArray[np.int64], scale: GradeScale) -> dict[str, int]:
+    """How many pairs have each grade, lowest first."""
+    counts = np.bincount(positions, minlength=scale.size)
+    return {str(int(value)): int(n) for value, n in zip(scale.values, counts, strict=True)}
+
+
 def class_weights(positions: NDArray[np.int64], grades: int, balance: float) -> NDArray[np.float64]:
     """Weight of each grade: (mean count / count) ** balance, at most 4; absent grades weigh 1."""
     counts = np.bincount(positions, minlength=grades).astype(np.float64)

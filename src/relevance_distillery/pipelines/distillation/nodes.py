@@ -9,9 +9,8 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.learning.exclusions import Judged, exclude_benchmarks
 from relevance_distillery.learning.labelled_pairs import labelled_pairs
-from relevance_distillery.learning.splits import split_pairs
+from relevance_distillery.learning.splits import Judged, exclude_benchmarks, split_pairs
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
 
 

@@ -102,10 +102,12 @@ def write_labeler(
     """
     from relevance_distillery.labeler.artifact import ARTIFACT_NAME, copy_with_calibration
     from relevance_distillery.labeler.calibration import Link
-    from relevance_distillery.labeler.recalibration_report import no_help
 
     if not recalibration["helps"]:
-        raise UserError(no_help(recalibration))
+        raise UserError(
+            f"recalibration does not help {_called(recalibration)} on {_compared(recalibration)}; "
+            "no new version was made, give more grades or keep the labeler as it is"
+        )
     facts = {
         name: value
         for name, value in recalibration.items()
@@ -128,25 +130,61 @@ def register_labeler(
     Returns:
         {"name", "version", "run_id", "digest"}.
     """
-    from relevance_distillery.labeler import flavor, recalibration_report
+    from relevance_distillery.labeler import flavor
     from relevance_distillery.labeler.artifact import read_facts
 
-    training = read_facts(labeler).training
-    inherited = ("base_model", "architecture", "recipe")
-    tags = {name: str(training[name]) for name in inherited if name in training}
+    training, source = read_facts(labeler).training, recalibration["labeler"]
+    tags = {
+        **{name: training.get(name, "") for name in ("base_model", "architecture", "recipe")},
+        "recalibrated_from": source["version"] or source["name"],
+        "recalibrated_from_digest": source["digest"],
+        "recalibrated_by": recalibration["method"],
+        "recalibrated_on": "; ".join(recalibration["judgments"]),
+        "recalibration_pairs": recalibration["pairs"],
+        "recalibration_queries": recalibration.get("queries", ""),
+        "recalibration_prior": ";".join(f"{share:g}" for share in recalibration.get("prior", [])),
+    }
+    metrics = {"recalibration.pairs": float(recalibration["pairs"])}
+    for name in ("log_loss", "quadratic_kappa"):
+        for when, value in recalibration.get("cross_fitted", {}).get(name, {}).items():
+            metrics[f"recalibration.{name}_{when}"] = float(value)
     registered = flavor.log_and_register(
         labeler,
         parameters.registered_name,
-        {**tags, **recalibration_report.tags(recalibration)},
-        recalibration_report.metrics(recalibration),
+        {name: str(value) for name, value in tags.items() if value != ""},
+        metrics,
     )
     logger.info(
-        "%s; version %s of %s is the challenger",
-        recalibration_report.summary(recalibration),
+        "%s recalibrated on %s; version %s of %s is the challenger",
+        _called(recalibration),
+        _compared(recalibration),
         registered["version"],
         registered["name"],
     )
     return registered
+
+
+def _called(recalibration: dict[str, Any]) -> str:
+    name = str(recalibration["labeler"]["name"])
+    return f"version {name}" if name.isdigit() else name
+
+
+def _compared(recalibration: dict[str, Any]) -> str:
+    """What it was fitted to, and what changes."""
+    if recalibration["method"] == "grades":
+        found = recalibration["cross_fitted"]
+        kappa, loss = found["quadratic_kappa"], found["log_loss"]
+        return (
+            f"{recalibration['pairs']} grades of {recalibration['queries']} queries: quadratic "
+            f"kappa {kappa['before']:.3f} → {kappa['after']:.3f}, log-loss {loss['before']:.3f} → "
+            f"{loss['after']:.3f} (cross-fitted over queries)"
+        )
+    means = recalibration["mean_probabilities"]
+    shares = [";".join(f"{p:.2f}" for p in means[when]) for when in ("before", "after")]
+    return (
+        f"{recalibration['pairs']} pairs without grades: mean probabilities {shares[0]} → "
+        f"{shares[1]}, {recalibration['changed']:.0%} of grades change"
+    )
 
 
 def _check(graded: bool, pairs: GivenPairs, parameters: RecalibratingParameters) -> None:
