@@ -120,6 +120,23 @@ def load_tokenizer(base_model: str) -> Any:
     return tokenizer
 
 
+def load_encoder(base_model: str) -> tuple[Any, Any]:
+    """A base model without any output layer, float32 and on the CPU, and its tokenizer.
+
+    Raises:
+        UserError: The model does not exist, or its tokenizer cannot be read.
+    """
+    import torch
+    from transformers import AutoModel
+
+    tokenizer = load_tokenizer(base_model)
+    with quiet():
+        network = AutoModel.from_pretrained(
+            resolve_model(base_model), trust_remote_code=False, dtype=torch.float32
+        )
+    return network, tokenizer
+
+
 def load_token_counter(base_model: str) -> Callable[[str], int]:
     """A function text → number of tokens, without special ones, for splitting passages."""
     path = Path(resolve_model(base_model)) / "tokenizer.json"

@@ -12,12 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from relevance_distillery.encoders.base_model import (
-    fitting_length,
-    load_tokenizer,
-    quiet,
-    resolve_model,
-)
+from relevance_distillery.encoders.base_model import fitting_length, load_encoder
 from relevance_distillery.encoders.batching import Row, by_length, pad
 from relevance_distillery.encoders.devices import choose_device, to_device
 
@@ -64,13 +59,7 @@ class SentenceEncoder:
         Raises:
             UserError: There is no such model.
         """
-        from transformers import AutoModel
-
-        self._tokenizer = load_tokenizer(model)
-        with quiet():
-            network = AutoModel.from_pretrained(
-                resolve_model(model), trust_remote_code=False, dtype=torch.float32
-            )
+        network, self._tokenizer = load_encoder(model)
         self.max_length = fitting_length(max_length, network.config, self._tokenizer)
         self.name = f"{model if model == 'bundled' else Path(model).name}@{_weights_hash(network)}"
         self._width = int(network.config.hidden_size)

@@ -10,16 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from relevance_distillery.encoders.base_model import (
-    fitting_length,
-    load_tokenizer,
-    public_name,
-    quiet,
-    resolve_model,
-)
+from relevance_distillery.encoders.base_model import fitting_length, load_encoder, public_name
 from relevance_distillery.encoders.devices import choose_device
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.labeler.artifact import LabelerFacts
@@ -50,13 +43,7 @@ class UntrainedEncoder:
         Raises:
             UserError: There is no such model.
         """
-        from transformers import AutoModel
-
-        tokenizer = load_tokenizer(base_model)
-        with quiet():
-            network = AutoModel.from_pretrained(
-                resolve_model(base_model), trust_remote_code=False, dtype=torch.float32
-            )
+        network, tokenizer = load_encoder(base_model)
         wanted = template or InputTemplate()
         length = fitting_length(wanted.max_length, network.config, tokenizer)
         facts = LabelerFacts(
@@ -100,13 +87,7 @@ class ScoreGrades:
     """
 
     def __init__(self, scores: Floats, grades: NDArray[np.int64], scale: GradeScale) -> None:
-        """Fit.
-
-        Args:
-            scores: Shape (pairs,), higher is more relevant.
-            grades: The teacher's grades of the same pairs.
-            scale: The grades.
-        """
+        """Fit to scores and the teacher's grades of the same pairs, each of shape (pairs,)."""
         self._scale = scale
         positions = scale.positions(grades)
         values = scale.values[positions].astype(np.float64)

@@ -96,7 +96,12 @@ def write_artifact(folder: Path, model: PairModel, tokenizer: Any, facts: Labele
             backbone.save_pretrained(partial)
         tokenizer.model_max_length = facts.template.max_length
         tokenizer.save_pretrained(partial)
-        _name_in_config(partial / "config.json", facts.base_model)
+        path = partial / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["_name_or_path"] = facts.base_model
+        # Without it CrossEncoder puts a sigmoid on a single logit.
+        config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.linear.Identity"}
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
         save_file(head, partial / HEAD_FILE)
         write_facts(partial, facts)
@@ -185,11 +190,3 @@ def copy_with_calibration(
         shutil.copytree(source, partial)
         write_facts(partial, facts.model_copy(update=changed))
     return folder
-
-
-def _name_in_config(path: Path, base_model: str) -> None:
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["_name_or_path"] = base_model
-    # Without it CrossEncoder puts a sigmoid on a single logit.
-    config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.linear.Identity"}
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -74,7 +74,16 @@ def fresh_network(
             settings.max_length,
         )
     if settings.tuning == "lora":
-        backbone = _with_lora(backbone, settings)
+        from peft import LoraConfig, TaskType, get_peft_model
+
+        config = LoraConfig(
+            task_type=TaskType.SEQ_CLS,
+            target_modules="all-linear",
+            r=settings.lora.rank,
+            lora_alpha=settings.lora.alpha,
+            lora_dropout=settings.lora.dropout,
+        )
+        backbone = get_peft_model(backbone, config)
     elif settings.tuned_layers is not None:
         freeze_lower_layers(backbone, settings.tuned_layers)
     model = PairModel(
@@ -97,19 +106,6 @@ def fresh_network(
         cut_points=tuple(midpoints(scale).tolist()),
     )
     return model, tokenizer, facts
-
-
-def _with_lora(backbone: Any, settings: TrainingSettings) -> Any:
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        target_modules="all-linear",
-        r=settings.lora.rank,
-        lora_alpha=settings.lora.alpha,
-        lora_dropout=settings.lora.dropout,
-    )
-    return get_peft_model(backbone, config)
 
 
 def load_backbone(base_model: str, scale: GradeScale, pad_token_id: int) -> Any:

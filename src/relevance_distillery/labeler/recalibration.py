@@ -210,6 +210,10 @@ def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> 
         changed = Rules(rules.scale, cuts, rules.length_slope)
         given[there] = changed.grade(partly, asked.scores, asked.passages)
     before, after = _log_loss(own, own.probabilities), _log_loss(own, chances)
+    kappas = [
+        quadratic_kappa(graded.positions, positions, rules.scale.size, graded.weights)
+        for positions in (graded.given, given)
+    ]
     facts = {
         "method": "grades",
         "pairs": len(own.scores),
@@ -223,10 +227,7 @@ def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> 
         "cross_fitted": {
             "folds": int(fold.max()) + 1,
             "log_loss": {"before": round(before, 6), "after": round(after, 6)},
-            "quadratic_kappa": {
-                "before": round(_kappa(graded, graded.given, rules.scale), 6),
-                "after": round(_kappa(graded, given, rules.scale), 6),
-            },
+            "quadratic_kappa": {"before": round(kappas[0], 6), "after": round(kappas[1], 6)},
         },
     }
     return Recalibrated(link, cut_points, after < before, facts)
@@ -350,10 +351,6 @@ def _log_loss(graded: Graded, probabilities: Array) -> float:
     chances = probabilities[np.arange(len(graded.positions)), graded.positions]
     logs = np.log(np.clip(chances, _SMALLEST_CHANCE, 1.0))
     return -float(graded.weights @ logs / graded.weights.sum())
-
-
-def _kappa(graded: Graded, given: NDArray[np.int64], scale: GradeScale) -> float:
-    return quadratic_kappa(graded.positions, given, scale.size, graded.weights)
 
 
 def _rounded(values: Array) -> list[float]:

@@ -138,8 +138,8 @@ class PairReader:
             fields (n, len(FIELDS); 1 where there is something), truncated (n, 1).
         """
         queries, passages = self._template.render(pairs)
-        query_of, different_queries = _different(queries)
-        passage_of, different_passages = _different(passages)
+        query_of, different_queries = pd.factorize(np.array(queries, dtype=object))
+        passage_of, different_passages = pd.factorize(np.array(passages, dtype=object))
         query_tokens = self.lengths(different_queries)[query_of]
         text_tokens = self.lengths(different_passages)[passage_of]
         query_terms = np.column_stack(self._vocabulary.counts(different_queries)[:2])
@@ -218,12 +218,6 @@ def by_group(tally: Tally, groups: Sequence[str]) -> Tally:
         summed[name] = np.zeros((len(names), rows.shape[1]))
         np.add.at(summed[name], place, rows)
     return summed
-
-
-def _different(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    place: dict[str, int] = {}
-    of = [place.setdefault(text, len(place)) for text in texts]
-    return np.array(of, dtype=np.int64), list(place)
 
 
 def _present(pairs: pd.DataFrame) -> NDArray[np.float64]:
