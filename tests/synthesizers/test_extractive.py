@@ -9,11 +9,10 @@ import pytest
 from relevance_distillery.errors import UserError
 from relevance_distillery.schemas import Queries
 from relevance_distillery.synthesizers.base import choose_seeds, misspell
-from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
+from relevance_distillery.synthesizers.extractive import WRITERS, ExtractiveSynthesizer
 from relevance_distillery.synthesizers.phrases import Corpus, content_runs
 from relevance_distillery.synthesizers.questions import questions
 from relevance_distillery.synthesizers.seed_passage import SeedPassage, expansions
-from relevance_distillery.synthesizers.styles import WRITERS
 from relevance_distillery.text.language import Language
 
 ENGLISH = Language("en")

@@ -18,6 +18,7 @@ from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.pipelines.synthesis.nodes import llm_synthesizer
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.schemas import Queries
+from relevance_distillery.synthesizers.extractive import WRITERS
 from relevance_distillery.synthesizers.filters import copied
 from relevance_distillery.synthesizers.llm import LLMSynthesizer
 from relevance_distillery.synthesizers.llm_requests import (
@@ -26,7 +27,6 @@ from relevance_distillery.synthesizers.llm_requests import (
     QueryRequests,
 )
 from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, STYLES, SynthesisLLMSettings
-from relevance_distillery.synthesizers.styles import WRITERS
 
 PROMPT = Path(__file__).parents[2] / "conf/base/synthesis/prompts/write_queries.jinja2"
 PRICE = Price(usd_per_million_input=1000.0, usd_per_million_output=1000.0)

@@ -10,15 +10,8 @@ import pandas as pd
 from relevance_distillery.io.digests import digest_number, hex_digest
 
 QUERY_COLUMNS = (
-    "query_id",
-    "text",
-    "passage_id",
-    "frequency",
-    "style",
-    "generator",
-    "prompt_hash",
-)
-
+    "query_id", "text", "passage_id", "frequency", "style", "generator", "prompt_hash",
+)  # fmt: skip
 
 _NEIGHBOURING_KEYS = {
     "a": "sqz", "b": "vn", "c": "xv", "d": "sfe", "e": "wr", "f": "dg", "g": "fh", "h": "gj",
@@ -43,18 +36,10 @@ def hashed(seed: int, *parts: str) -> int:
 
 
 def choose_seeds(passages: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
-    """Passages to write queries for, spread over the documents.
+    """Up to `count` rows of `passages` to write queries for, in the order of choice.
 
     Every document gives one passage before any gives a second one; within a document and
     among documents the order is random.
-
-    Args:
-        passages: The `passages` table.
-        count: How many to choose; all when there are fewer.
-        seed: Seed of the order.
-
-    Returns:
-        The chosen rows, in the order of choice.
     """
     keys = [hashed(seed, "passage", name) for name in passages["passage_id"]]
     owners = {name: hashed(seed, "document", name) for name in passages["document_id"].unique()}

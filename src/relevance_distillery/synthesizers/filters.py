@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -25,12 +26,6 @@ def overlapping(
     Nearly equal: the Jaccard similarity of their sets of stems, stop words included where
     nothing else is left, reaches the threshold.
 
-    Args:
-        texts: Queries to check.
-        reference: Queries that must not recur, such as a benchmark's.
-        language: Language of both.
-        threshold: Jaccard similarity from which two queries count as one.
-
     Returns:
         True for an overlap, shape (len(texts),).
     """
@@ -42,10 +37,7 @@ def overlapping(
     hits = np.zeros(len(texts), dtype=bool)
     for place, text in enumerate(texts):
         stems = frozenset(query_key(text, language).split())
-        shared: dict[int, int] = {}
-        for stem in stems:
-            for number in holders.get(stem, ()):
-                shared[number] = shared.get(number, 0) + 1
+        shared = Counter(number for stem in stems for number in holders.get(stem, ()))
         hits[place] = any(
             count / (len(stems) + len(known[number]) - count) >= threshold
             for number, count in shared.items()
@@ -71,12 +63,7 @@ def too_common(
 ) -> np.ndarray:
     """Which queries have all their words in too many documents, shape (queries,).
 
-    Args:
-        queries: Column text.
-        passages: The `passages` table; all columns of text count.
-        language: Language of both.
-        max_share: Largest share of the documents that may hold all the words.
-        min_documents: Up to so many documents are never too many, for small corpora.
+    Too many: more than `max_share` of the documents of `passages`, and than `min_documents`.
     """
     limit = max(min_documents, math.floor(max_share * passages["document_id"].nunique()))
     numbers = {name: n for n, name in enumerate(passages["document_id"].unique())}
@@ -107,14 +94,8 @@ def not_retrieved(
     The round-trip test of Alberti et al. (2019): a query that does not retrieve its own
     document describes it too loosely, or not at all.
 
-    Args:
-        queries: Columns query_id, text, passage_id.
-        passages: The `passages` table.
-        language: Language of both.
-        k: Depth of the ranking.
-
     Returns:
-        Shape (queries,).
+        True for a query that fails, shape (queries,).
     """
     # Imported here: it loads bm25s.
     from relevance_distillery.channels.bm25 import BM25Channel
@@ -128,15 +109,10 @@ def not_retrieved(
 
 
 def copied(queries: pd.DataFrame, passages: pd.DataFrame, longest: int) -> np.ndarray:
-    """Which queries copy a long run of words from the text of their passage, shape (queries,).
+    """Which queries copy over `longest` words in a row from their passage, shape (queries,).
 
     A model that pastes a sentence writes a query that every word matcher finds at once; people
     do not type so. Titles and headings may be copied: that is how a known page is looked for.
-
-    Args:
-        queries: Columns text, passage_id.
-        passages: The `passages` table.
-        longest: Words in a row that may be the same.
     """
     texts = dict(zip(passages["passage_id"], passages["text"], strict=True))
     hits = np.zeros(len(queries), dtype=bool)
@@ -156,6 +132,12 @@ def _plain_words(text: str) -> list[str]:
     return [word.lower().replace("’", "'") for word in WORD.findall(text)]
 
 
+def count_styles(queries: pd.DataFrame) -> dict[str, int]:
+    """How many queries there are of each style."""
+    counts = queries["style"].value_counts().sort_index()
+    return {str(style): int(count) for style, count in counts.items()}
+
+
 class QueryFilter:
     """Applies filters one after the other and remembers what each dropped.
 
@@ -170,23 +152,13 @@ class QueryFilter:
         self.dropped: dict[str, dict[str, int]] = {}
 
     def drop(
-        self,
-        name: str,
-        find: Callable[[pd.DataFrame], np.ndarray],
-        synthetic_only: bool = True,
+        self, name: str, find: Callable[[pd.DataFrame], np.ndarray], synthetic_only: bool = True
     ) -> None:
-        """Drop what a filter finds.
-
-        Args:
-            name: Key in `dropped`.
-            find: Gets queries, returns True for those to drop.
-            synthetic_only: People's own queries are not shown to the filter.
-        """
+        """Drop the queries for which `find` is True; people's own only if not `synthetic_only`."""
         real = (self.queries["style"] == "real").to_numpy()
         open_rows = ~real if synthetic_only else np.ones(len(real), dtype=bool)
         hits = np.zeros(len(real), dtype=bool)
         if open_rows.any():
             hits[open_rows] = find(self.queries[open_rows].reset_index(drop=True))
-        dropped = self.queries.loc[hits, "style"].value_counts().sort_index()
-        self.dropped[name] = {str(style): int(count) for style, count in dropped.items()}
+        self.dropped[name] = count_styles(self.queries[hits])
         self.queries = self.queries[~hits].reset_index(drop=True)

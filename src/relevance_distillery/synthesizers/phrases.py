@@ -17,8 +17,7 @@ from itertools import pairwise
 import pandas as pd
 
 from relevance_distillery.documents.markdown import blocks, bold
-from relevance_distillery.text.language import WORD, Language
-from relevance_distillery.text.stopwords import words
+from relevance_distillery.text.language import WORD, Language, words
 
 _PUNCTUATION = frozenset('.,;:!?()[]{}"“”„/|–—=<>*#+…')
 _BONUS = {"title": 1.6, "heading": 1.5, "bold": 1.3, "body": 1.0}
@@ -40,10 +39,8 @@ class Phrase:
     """A run of one to three words that could be searched for.
 
     Attributes:
-        words: As written.
-        stems: Their stems.
         score: Salience for its passage, higher is more.
-        position: Where it was first found, to keep the author's order.
+        position: Number of the block where it was first found.
         source: `title`, `heading`, `bold` or `body`.
     """
 
@@ -85,24 +82,14 @@ def content_runs(text: str, language: Language) -> list[list[str]]:
 
 
 class Corpus:
-    """Frequencies over all documents.
-
-    Attributes:
-        size: How many documents there are.
-        language: Whose stems are counted.
-    """
+    """Frequencies over all documents, of which there are `size`."""
 
     def __init__(self, passages: pd.DataFrame, language: Language) -> None:
-        """Count stems and pairs of neighbouring stems.
-
-        Args:
-            passages: The `passages` table of the whole corpus.
-            language: The language of the documents.
-        """
+        """Count stems and pairs of neighbouring stems in the whole `passages` table."""
         self.language = language
-        stems: dict[str, set[int]] = {}
+        self.documents_with: dict[str, set[int]] = {}
         pairs: dict[tuple[str, str], set[int]] = {}
-        marked: set[tuple[str, ...]] = set()
+        self._marked: set[tuple[str, ...]] = set()
         self._after_noun_marker: Counter[str] = Counter()
         self._after_verb_marker: Counter[str] = Counter()
         self._capitals: Counter[str] = Counter()
@@ -120,15 +107,13 @@ class Corpus:
                 for run in content_runs(text, language):
                     row_stems = [language.stem(word) for word in run]
                     for stem in row_stems:
-                        stems.setdefault(stem, set()).add(document)
+                        self.documents_with.setdefault(stem, set()).add(document)
                     for pair in pairwise(row_stems):
                         pairs.setdefault(pair, set()).add(document)
             for text in (*named, *bold(str(row.text))):
                 for run in content_runs(text, language):
-                    marked.add(tuple(language.stem(word) for word in run))
-        self.documents_with = stems
+                    self._marked.add(tuple(language.stem(word) for word in run))
         self._pairs = {pair: len(found) for pair, found in pairs.items()}
-        self._marked = marked
 
     def _note_markers(self, text: str) -> None:
         found = WORD.findall(text)

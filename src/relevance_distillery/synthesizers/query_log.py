@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,12 @@ class QueryLog:
         found: dict[str, tuple[str, int, str]] = {}
         prefixes = set_prefixes(self.locations) if self.locations else []
         for location, prefix in zip(self.locations, prefixes, strict=True):
-            path = _file(location)
+            is_text = location.is_file() and _is_text(location)
+            path = location if is_text else table_at(location, "queries")
+            if path is None:
+                raise UserError(
+                    f"{location}: has no queries.jsonl or queries.jsonl.gz; give a file"
+                )
             seen: dict[str, int] = {}
             for row, text, frequency, identifier in _rows(path):
                 counts["rows"] += 1
@@ -92,21 +98,11 @@ class QueryLog:
         return table.reset_index(drop=True), counts
 
 
-def _file(location: Path) -> Path:
-    """The log at a location; a text file is one too."""
-    if location.is_file() and _is_text(location):
-        return location
-    path = table_at(location, "queries")
-    if path is None:
-        raise UserError(f"{location}: has no queries.jsonl or queries.jsonl.gz; give a file")
-    return path
-
-
 def _is_text(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".log"))
 
 
-def _rows(path: Path) -> Any:
+def _rows(path: Path) -> Iterator[tuple[int, str, int, str]]:
     """(row, text, frequency, id) of every row, blank ones included."""
     if _is_text(path):
         for row, line in iter_lines(path):

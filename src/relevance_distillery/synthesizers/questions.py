@@ -2,8 +2,8 @@
 
 A question already in the text (an FAQ) is taken as it is; "You may buy your old laptop"
 becomes "can i buy my old laptop"; "Register two passkeys" becomes "how do i register two
-passkeys"; "X is a …" becomes "what is X". In other languages only
-questions already in the text are used.
+passkeys"; "X is a …" becomes "what is X". In other languages only questions already in the text
+are used.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import re
 import numpy as np
 
 from relevance_distillery.synthesizers.seed_passage import SeedPassage
-from relevance_distillery.text.language import WORD
-from relevance_distillery.text.stopwords import words
+from relevance_distillery.text.language import WORD, words
 
 _MAX_WORDS = 12
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z\"“(])")
@@ -66,22 +65,13 @@ _SWAPS = {"your": "my", "yours": "mine", "you": "i", "yourself": "myself", "our"
 
 
 def questions(passage: SeedPassage, rng: np.random.Generator) -> list[str]:
-    """Questions in order of preference, in the case of the text, without question marks.
-
-    Args:
-        passage: The seed passage.
-        rng: Chooses among ways of asking.
-    """
+    """Questions in order of preference, in the case of the text, without question marks."""
+    english = passage.corpus.language.name == "english"
     found = [_asked(passage)]
-    if passage.corpus.language.name == "english":
-        found.append(_how_to(passage))
-        found.append(_from_sentences(passage))
-        found.append(_figures(passage))
-    shaped: list[str] = []
-    for group in found:
-        order = rng.permutation(len(group))
-        shaped.extend(group[position] for position in order)
-    if passage.corpus.language.name == "english":
+    if english:
+        found += [_how_to(passage), _from_sentences(passage), _figures(passage)]
+    shaped = [group[place] for group in found for place in rng.permutation(len(group))]
+    if english:
         # What the kind of document answers is asked now and then although the text has more.
         general = _by_kind(passage, rng)
         shaped = [*general[:1], *shaped] if rng.random() < 0.2 else [*shaped, *general[:2]]
@@ -91,24 +81,15 @@ def questions(passage: SeedPassage, rng: np.random.Generator) -> list[str]:
 def _is_specific(question: str, passage: SeedPassage) -> bool:
     words = [word.lower() for word in WORD.findall(question)]
     language = passage.corpus.language
-    informative = [
-        word
-        for word in words
-        if word not in language.stop_words
-        and word not in language.weak_words
-        and passage.corpus.idf(language.stem(word)) > 1.0
-    ]
+    common = language.stop_words | language.weak_words
+    rare = [w for w in words if w not in common and passage.corpus.idf(language.stem(w)) > 1.0]
     dangling = sum(word in _DANGLING for word in words[1:])
-    return 3 <= len(words) <= _MAX_WORDS and len(informative) >= 1 + 2 * dangling
+    return 3 <= len(words) <= _MAX_WORDS and len(rare) >= 1 + 2 * dangling
 
 
 def _sentences(passage: SeedPassage) -> list[str]:
-    return [
-        sentence.strip()
-        for block in [passage.heading, *passage.blocks]
-        for sentence in _SENTENCE.split(block)
-        if sentence.strip()
-    ]
+    parts = (_SENTENCE.split(block) for block in [passage.heading, *passage.blocks])
+    return [sentence.strip() for part in parts for sentence in part if sentence.strip()]
 
 
 def _asked(passage: SeedPassage) -> list[str]:
@@ -145,15 +126,13 @@ def _how_to(passage: SeedPassage) -> list[str]:
             found.append(_first_person(" ".join(words)))
         elif first in _IMPERATIVES and words[1].lower() not in ("and", "of", "for", "rules"):
             found.append(f"how do i {_first_person(_cut(name))}")
-        elif first.endswith("ing") and (verb := _infinitive(first)) in _IMPERATIVES:
-            found.append(f"how do i {_first_person(_cut(' '.join([verb, *words[1:]])))}")
+        elif first.endswith("ing"):
+            stem = first.removesuffix("ing")
+            doubled = stem[:-1] if len(stem) > 2 and stem[-1] == stem[-2] else stem
+            verb = next((form for form in (stem, f"{stem}e", doubled) if form in _IMPERATIVES), "")
+            if verb:
+                found.append(f"how do i {_first_person(_cut(' '.join([verb, *words[1:]])))}")
     return found
-
-
-def _infinitive(gerund: str) -> str:
-    stem = gerund.removesuffix("ing")
-    doubled = stem[:-1] if len(stem) > 2 and stem[-1] == stem[-2] else stem
-    return next((form for form in (stem, f"{stem}e", doubled) if form in _IMPERATIVES), stem)
 
 
 def _from_sentences(passage: SeedPassage) -> list[str]:
@@ -182,8 +161,11 @@ def _from_sentences(passage: SeedPassage) -> list[str]:
             if words[1].lower() in _DETERMINERS and 3 <= len(rest.split()) <= 8:
                 asks = "where do i" if words[0].lower() in ("find", "send", "file") else "how do i"
                 found.append(f"{asks} {_first_person(rest)}")
-        elif (named := _DEFINITION.match(sentence)) and _is_name(named.group(1), passage):
-            found.append(f"what is {named.group(1)}")
+        elif named := _DEFINITION.match(sentence):
+            stop = passage.corpus.language.stop_words
+            thing = named.group(1).split()
+            if not any(w.lower() in stop for w in thing) and any(w[0].isupper() for w in thing):
+                found.append(f"what is {named.group(1)}")
     return found
 
 
@@ -191,13 +173,6 @@ def _begins_with_verb(clause: str) -> bool:
     """Whether two to nine words follow a modal or a negation, no article first."""
     words = clause.split()
     return 2 <= len(words) <= 9 and words[0].lower() not in _DETERMINERS
-
-
-def _is_name(text: str, passage: SeedPassage) -> bool:
-    words = text.split()
-    language = passage.corpus.language
-    content = [word for word in words if word.lower() not in language.stop_words]
-    return len(content) == len(words) and any(word[0].isupper() for word in words)
 
 
 def _figures(passage: SeedPassage) -> list[str]:
@@ -251,8 +226,7 @@ def _by_kind(passage: SeedPassage, rng: np.random.Generator) -> list[str]:
         ways = [f"what is {core}", f"who is responsible for {core}"]
     if passage.corpus.nounlike(passage.core[-1]) < 0.5 or passage.core[-1].isdigit():
         ways = []
-    order = rng.permutation(len(ways))
-    return [ways[position] for position in order]
+    return [ways[place] for place in rng.permutation(len(ways))]
 
 
 def _cut(text: str) -> str:

@@ -17,8 +17,7 @@ import pandas as pd
 
 from relevance_distillery.documents.markdown import blocks, plain
 from relevance_distillery.synthesizers.phrases import Corpus, Phrase, content_runs
-from relevance_distillery.text.language import WORD, Language
-from relevance_distillery.text.stopwords import words
+from relevance_distillery.text.language import WORD, Language, words
 
 _ACRONYM = re.compile(r"(?<![\w-])[A-Z][A-Z0-9]{1,5}\b(?!-)")
 _SHORT_IN_BRACKETS = re.compile(r"((?:[\w'’&-]+ ){1,8})\(([A-Z][A-Z0-9]{1,5})s?\)")
@@ -31,31 +30,24 @@ _SAID = re.compile(
 
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
 _DATE = re.compile(r"^(?:19|20)\d{2}-\d{2}(-\d{2})?$|^\d{6,8}$")
-_GENERIC_FILE_NAMES = frozenset(
-    ["index", "readme", "default", "page", "untitled", "document", "main"]
-)
+_GENERIC_FILE_NAMES = words("index readme default page untitled document main")
 _COMMON_DATE = 0.6
 _MONTHS = list(calendar.month_name)
 _UNITS = words(
-    """
-    eur usd sek sgd gbp chf cet cest utc gmt gb mb tb kb am pm ok id url pdf html csv vp ceo eu
-    us uk it hr
-    """
+    """eur usd sek sgd gbp chf cet cest utc gmt gb mb tb kb am pm ok id url pdf html csv vp ceo eu
+    us uk it hr"""
 )
 _FUNCTION = words(
     """a an the of for and or to in on at by with from your our we my i you is are be was it its how
     what when where which who why as that this do does not may can me us"""
 )
 DOCUMENT_KINDS = words(
-    """
-    agenda agreement announcement brief budget calendar catalogue charter checklist contract
-    decision faq form forecast glossary guide guidelines handbook how-to howto incident job
-    letter list manual memo minutes note notes onboarding overview page plan playbook policy
-    postmortem presentation pricing procedure project process proposal quota rca readme recap
-    register release report requirements retro retrospective review roadmap rules runbook
-    schedule spec specification standard steering summary template timeline training tutorial
-    update
-    """
+    """agenda agreement announcement brief budget calendar catalogue charter checklist contract
+    decision faq form forecast glossary guide guidelines handbook how-to howto incident job letter
+    list manual memo minutes note notes onboarding overview page plan playbook policy postmortem
+    presentation pricing procedure project process proposal quota rca readme recap register release
+    report requirements retro retrospective review roadmap rules runbook schedule spec specification
+    standard steering summary template timeline training tutorial update"""
 )
 """English words for kinds of document."""
 
@@ -71,17 +63,12 @@ def _kind(word: str) -> str:
 
 @dataclass(frozen=True)
 class SeedPassage:
-    """One seed passage with the facts that queries are made of.
-
-    Attributes:
-        row: The row of the `passages` table.
-        corpus: Frequencies over all documents.
-        expansions: Acronyms and long forms of the corpus.
-    """
+    """One row of the `passages` table with the facts that queries are made of."""
 
     row: dict[str, Any]
     corpus: Corpus
     expansions: dict[str, tuple[str, ...]]
+    """Acronyms and long forms of the whole corpus, see `expansions`."""
 
     @cached_property
     def title(self) -> str:
@@ -230,11 +217,7 @@ class SeedPassage:
 
 
 def expansions(passages: pd.DataFrame, language: Language) -> dict[str, tuple[str, ...]]:
-    """Every acronym with the long forms that the corpus gives for it.
-
-    Args:
-        passages: The `passages` table.
-        language: Its stop words may be left out of the initials.
+    """Every acronym of a `passages` table with the long forms that the table gives for it.
 
     Returns:
         Acronym to long forms in lower case, in order of first use; an ambiguous acronym
@@ -242,18 +225,23 @@ def expansions(passages: pd.DataFrame, language: Language) -> dict[str, tuple[st
     """
     found: dict[str, dict[str, None]] = {}
     holders: dict[tuple[str, str], set[str]] = {}
+
+    def note(short: str, long: str) -> None:
+        if long and long != short.lower():
+            found.setdefault(short, {})[long] = None
+
     for row in passages.itertuples(index=False):
         for pair in _spelled_out(f"{row.title}\n{row.heading}\n{row.text}", language):
             holders.setdefault(pair, set()).add(str(row.document_id))
         for block in (str(row.title), str(row.heading), *blocks(str(row.text))):
             for before, short in _SHORT_IN_BRACKETS.findall(block):
-                _note(found, short, _suffix(before.split(), short, language))
+                note(short, _long_form(before.split(), short, language, before=True))
             for pattern in (_LONG_IN_BRACKETS, _SAID):
                 for short, after in pattern.findall(block):
-                    _note(found, short, _prefix(WORD.findall(after), short, language))
+                    note(short, _long_form(WORD.findall(after), short, language, before=False))
     for (short, long), documents in sorted(holders.items()):
         if len(documents) >= (_UNMARKED_DOCUMENTS if len(short) > 2 else 2 * _UNMARKED_DOCUMENTS):
-            _note(found, short, long)
+            note(short, long)
     return {short: tuple(longs) for short, longs in sorted(found.items())}
 
 
@@ -279,11 +267,6 @@ def _spelled_out(text: str, language: Language) -> set[tuple[str, str]]:
     return pairs
 
 
-def _note(found: dict[str, dict[str, None]], short: str, long: str) -> None:
-    if long and long != short.lower():
-        found.setdefault(short, {})[long] = None
-
-
 def _spells(words: list[str], short: str, language: Language) -> bool:
     letters = short.lower()
     initials = "".join(word[0].lower() for word in words)
@@ -291,16 +274,12 @@ def _spells(words: list[str], short: str, language: Language) -> bool:
     return len(content) > 1 and letters in (initials, "".join(word[0].lower() for word in content))
 
 
-def _suffix(words: list[str], short: str, language: Language) -> str:
+def _long_form(words: list[str], short: str, language: Language, *, before: bool) -> str:
+    """The words right before or right after an acronym that spell it; empty if none do."""
     for count in range(2, min(len(words), len(short) + 3) + 1):
-        tail = words[-count:]
-        if tail[0].lower() not in language.stop_words and _spells(tail, short, language):
-            return " ".join(tail).lower()
-    return ""
-
-
-def _prefix(words: list[str], short: str, language: Language) -> str:
-    for count in range(2, min(len(words), len(short) + 3) + 1):
-        if _spells(words[:count], short, language):
-            return " ".join(words[:count]).lower()
+        span = words[-count:] if before else words[:count]
+        if before and span[0].lower() in language.stop_words:
+            continue
+        if _spells(span, short, language):
+            return " ".join(span).lower()
     return ""

@@ -255,9 +255,9 @@ def filter_queries(
         "query_log": query_log_report,
         **drafting_report,
         "queries": {
-            "drafted": _by_style(query_drafts),
+            "drafted": filters.count_styles(query_drafts),
             "dropped": kept.dropped,
-            "kept": _by_style(queries),
+            "kept": filters.count_styles(queries),
             "total": len(queries),
         },
     }
@@ -286,8 +286,3 @@ def _within(queries: pd.DataFrame, parameters: SynthesisParameters) -> np.ndarra
     if parameters.limit is not None:
         fits &= fits.cumsum() <= parameters.limit
     return fits.to_numpy()
-
-
-def _by_style(queries: pd.DataFrame) -> dict[str, int]:
-    counts = queries["style"].value_counts().sort_index()
-    return {str(style): int(count) for style, count in counts.items()}
