@@ -59,9 +59,6 @@ def find_boilerplate(texts: pd.Series[str], share: float) -> frozenset[str]:
     Args:
         texts: One text a document.
         share: A line is boilerplate from this share of the documents on.
-
-    Returns:
-        The stripped lines.
     """
     counts: Counter[str] = Counter()
     for text in texts:
@@ -79,11 +76,7 @@ def find_boilerplate(texts: pd.Series[str], share: float) -> frozenset[str]:
 def clean_documents(
     documents: pd.DataFrame, boilerplate_share: float | None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Clean every document.
-
-    Args:
-        documents: The `documents` table.
-        boilerplate_share: See `find_boilerplate`; None keeps every line.
+    """Clean every document; see `find_boilerplate` for the share, None keeps every line.
 
     Returns:
         The table with `title`, `text`, `path`, `author` and `modified` cleaned, and counts:
@@ -107,11 +100,7 @@ def clean_documents(
             texts.append(shorter or text)
         cleaned["text"] = texts
     changed = int((cleaned["text"] != documents["text"]).sum())
-    counts = {
-        "changed": changed,
-        "boilerplate_lines": len(lines),
-        "boilerplate_removed": removed,
-    }
+    counts = {"changed": changed, "boilerplate_lines": len(lines), "boilerplate_removed": removed}
     return cleaned, counts
 
 
@@ -126,10 +115,7 @@ def text_digest(text: str) -> str:
 
 
 def deduplicate(
-    documents: pd.DataFrame,
-    *,
-    near: float | None = 0.95,
-    keep: Collection[str] = (),
+    documents: pd.DataFrame, *, near: float | None = 0.95, keep: Collection[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop copies; the newest of a group stays, among equals the first path.
 
@@ -167,13 +153,15 @@ def deduplicate(
         exact.setdefault(digest, identifier)
         if index is None:
             continue
-        shingles = _shingles(whole.split())
+        words = whole.split()
+        starts = range(max(1, len(words) - _SHINGLE + 1))
+        shingles = frozenset(" ".join(words[at : at + _SHINGLE]) for at in starts)
         figures = Counter(_NUMBER.findall(whole))
         sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
         sketch.update_batch([shingle.encode() for shingle in sorted(shingles)])
         if row.droppable:
             similar = [
-                (-_jaccard(shingles, sets[other]), other)
+                (-len(shingles & sets[other]) / len(shingles | sets[other]), other)
                 for other in sorted(index.query(sketch))
                 if numbers[other] == figures
             ]
@@ -187,14 +175,3 @@ def deduplicate(
     remaining = documents[~documents["document_id"].isin(dropped_ids)].reset_index(drop=True)
     rows = [(name, where, reason) for _, name, where, reason in sorted(dropped)]
     return remaining, pd.DataFrame(rows, columns=["path", "where", "reason"]).astype(str)
-
-
-def _shingles(words: list[str]) -> frozenset[str]:
-    if len(words) < _SHINGLE:
-        return frozenset([" ".join(words)])
-    spans = range(len(words) - _SHINGLE + 1)
-    return frozenset(" ".join(words[start : start + _SHINGLE]) for start in spans)
-
-
-def _jaccard(left: frozenset[str], right: frozenset[str]) -> float:
-    return len(left & right) / len(left | right)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import replacing, write_text
 
+_KEYS = ("document_id", "passage_id", "query_id")
 _SEEDED = {"query_id", "text", "passage_id", "generator"}
 """Columns by which a table of queries is known; its `passage_id` is the query's seed."""
 
@@ -30,7 +31,6 @@ class Traces:
     """Where a document shows in stored tables.
 
     Attributes:
-        document_id: The document.
         passages: Ids of its passages.
         queries: Ids of the queries that were written from it.
         requests: Ledger keys of the labels of its passages and queries.
@@ -38,9 +38,9 @@ class Traces:
     """
 
     document_id: str
-    passages: frozenset[str]
-    queries: frozenset[str]
-    requests: frozenset[str]
+    passages: set[str]
+    queries: set[str]
+    requests: set[str]
     rows: dict[Path, int]
 
 
@@ -52,11 +52,7 @@ class ForgottenDocuments:
         self._path = Path(path)
 
     def ids(self) -> frozenset[str]:
-        """The ids.
-
-        Raises:
-            UserError: The file is not a list of ids.
-        """
+        """The ids; UserError where the file is not a list of ids."""
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -94,11 +90,7 @@ class StoredFiles:
             yield from sorted(folder.glob("*.parquet/*/*.parquet"))
 
     def traces(self, document_id: str) -> Traces:
-        """Find a document.
-
-        Raises:
-            UserError: A table cannot be read.
-        """
+        """Find a document; UserError where a table cannot be read."""
         own = re.compile(re.escape(document_id) + r"(#\d+)?")
         passages: set[str] = set()
         queries: set[str] = set()
@@ -106,7 +98,9 @@ class StoredFiles:
         for path, columns in schemas.items():
             if "passage_id" in columns:
                 # A passage's id says whose it is also where the passages table is newer.
-                passages.update(one for one in _values(path, "passage_id") if own.fullmatch(one))
+                ids = pq.read_table(path, columns=["passage_id"])["passage_id"]
+                texts = ids.cast(pa.large_string()).unique().to_pylist()
+                passages.update(text for text in texts if text and own.fullmatch(text))
             if {"passage_id", "document_id"} <= columns:
                 table = pq.read_table(path, columns=["passage_id", "document_id"])
                 mine = table.filter(_among(table, "document_id", {document_id}))
@@ -117,9 +111,9 @@ class StoredFiles:
                 table = pq.read_table(path, columns=["query_id", "passage_id"])
                 mine = table.filter(_among(table, "passage_id", passages))
                 queries.update(mine["query_id"].to_pylist())
-        found = Traces(document_id, frozenset(passages), frozenset(queries), frozenset(), {})
         requests: set[str] = set()
-        rows = {}
+        rows: dict[Path, int] = {}
+        found = Traces(document_id, passages, queries, requests, rows)
         for path, columns in schemas.items():
             keys = [name for name in (*_KEYS, "request_hash") if name in columns]
             table = pq.read_table(path, columns=keys)
@@ -128,7 +122,7 @@ class StoredFiles:
                 rows[path] = mine.num_rows
             if "request_hash" in columns:
                 requests.update(mine["request_hash"].to_pylist())
-        return Traces(document_id, found.passages, found.queries, frozenset(requests), rows)
+        return found
 
     def remove(self, traces: Traces) -> list[Path]:
         """Rewrite the tables that name a document, and delete what is derived.
@@ -139,7 +133,12 @@ class StoredFiles:
         Returns:
             The derived files that were deleted.
         """
-        for path in sorted(traces.rows, key=_finds_others):
+
+        def finds_others(path: Path) -> int:
+            columns = set(_schema(path).names)
+            return 2 if {"passage_id", "document_id"} <= columns else int(columns >= _SEEDED)
+
+        for path in sorted(traces.rows, key=finds_others):
             table = pq.read_table(path)
             with replacing(path) as partial:
                 pq.write_table(table.filter(pc.invert(_about(table, traces))), partial)
@@ -150,16 +149,6 @@ class StoredFiles:
             else:
                 path.unlink()
         return gone
-
-
-_KEYS = ("document_id", "passage_id", "query_id")
-
-
-def _finds_others(path: Path) -> int:
-    columns = set(_schema(path).names)
-    if {"passage_id", "document_id"} <= columns:
-        return 2
-    return int(columns >= _SEEDED)
 
 
 def _about(table: pa.Table, traces: Traces) -> pa.ChunkedArray | pa.Array:
@@ -175,11 +164,6 @@ def _about(table: pa.Table, traces: Traces) -> pa.ChunkedArray | pa.Array:
 def _among(table: pa.Table, column: str, wanted: Set[str]) -> pa.ChunkedArray:
     texts = table[column].cast(pa.large_string())
     return pc.is_in(texts, value_set=pa.array(sorted(wanted), pa.large_string()))
-
-
-def _values(path: Path, column: str) -> list[str]:
-    texts = pq.read_table(path, columns=[column])[column].cast(pa.large_string())
-    return [text for text in texts.unique().to_pylist() if text]
 
 
 def _schema(path: Path) -> pa.Schema:

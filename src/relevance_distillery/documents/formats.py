@@ -28,15 +28,15 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class Parsed:
-    """What one file says.
+    """What one file says; everything but the text may be empty.
 
     Attributes:
-        title: From front matter, `<title>` or the first level-one heading; may be empty.
+        title: From front matter, `<title>` or the first level-one heading.
         text: The body as Markdown or plain text.
-        author: Names, separated by commas; may be empty.
-        modified: ISO date, or as it was written; may be empty.
+        author: Names, separated by commas.
+        modified: ISO date, or as it was written.
         metadata: Other scalar fields of the front matter.
-        note: What could not be used although the document was read; usually empty.
+        note: What could not be used although the document was read.
     """
 
     title: str
@@ -101,27 +101,22 @@ def parse_markdown(content: bytes) -> Parsed:
             note = "kept without its front matter, which is not valid YAML"
             text = re.sub(r"\A---.*?\n---[ \t]*(?:\n|\Z)", "", text, count=1, flags=re.DOTALL)
     fields = {str(key).lower(): value for key, value in fields.items()}
-    title = names(fields.pop("title", "")) or _first_heading(text)
+    heading = re.search(r"^#[ \t]+(.+?)[ \t#]*$", text, flags=re.MULTILINE)
+    title = names(fields.pop("title", "")) or names(heading and heading.group(1))
     author = next((names(fields.pop(key)) for key in _AUTHOR_KEYS if fields.get(key)), "")
     modified = next((iso_date(fields.pop(key)) for key in _DATE_KEYS if fields.get(key)), "")
     return Parsed(title, text, author, modified, _scalars(fields), note)
-
-
-def _first_heading(text: str) -> str:
-    match = re.search(r"^#[ \t]+(.+?)[ \t#]*$", text, flags=re.MULTILINE)
-    return " ".join(match.group(1).split()) if match else ""
 
 
 def _scalars(fields: dict[str, Any]) -> dict[str, Any]:
     """What can be kept of front matter: scalars and flat lists, never nested structures."""
     kept: dict[str, Any] = {}
     for key, value in fields.items():
-        if isinstance(value, str | int | float | bool):
+        flat = isinstance(value, list) and all(isinstance(item, str | int) for item in value)
+        if flat or isinstance(value, str | int | float | bool):
             kept[key] = value
         elif isinstance(value, dt.date):
             kept[key] = value.isoformat()
-        elif isinstance(value, list) and all(isinstance(item, str | int) for item in value):
-            kept[key] = value
     return kept
 
 
@@ -251,16 +246,33 @@ def parse_docx(content: bytes) -> Parsed:
 
 
 PARSERS: dict[str, Callable[[bytes], Parsed]] = {
-    ".md": parse_markdown,
-    ".markdown": parse_markdown,
-    ".mdx": parse_markdown,
-    ".txt": parse_text,
-    ".text": parse_text,
-    ".rst": parse_text,
-    ".html": parse_html,
-    ".htm": parse_html,
-    ".xhtml": parse_html,
+    **dict.fromkeys((".md", ".markdown", ".mdx"), parse_markdown),
+    **dict.fromkeys((".txt", ".text", ".rst"), parse_text),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), parse_html),
     ".pdf": parse_pdf,
     ".docx": parse_docx,
 }
 """A parser for every suffix that is read; `.gz` may follow any of them."""
+CONTAINERS = (".pdf", ".docx")
+"""Suffixes of what is no text."""
+
+
+def parse(content: bytes, kind: str) -> Parsed:
+    """The content of a file with a suffix of `PARSERS`.
+
+    Raises:
+        UnreadableError: It is not what its suffix says.
+        UserError: Its parser is not installed.
+    """
+    if kind not in CONTAINERS:
+        decode(content)
+    try:
+        return PARSERS[kind](content)
+    except (UnreadableError, UserError):
+        raise
+    except ValueError as error:
+        # pypdf and python-docx raise many kinds; only our own ValueErrors have fixed texts.
+        own = type(error) is ValueError and kind in CONTAINERS and len(str(error)) < 80
+        raise UnreadableError(str(error) if own else "cannot be parsed") from error
+    except Exception as error:
+        raise UnreadableError(f"cannot be parsed ({type(error).__name__})") from error

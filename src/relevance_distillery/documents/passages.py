@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import pandas as pd
@@ -16,15 +17,8 @@ from relevance_distillery.documents.markdown import Section, sections, without_l
 from relevance_distillery.io.digests import json_digest
 
 PASSAGE_COLUMNS = (
-    "passage_id",
-    "document_id",
-    "title",
-    "heading",
-    "text",
-    "path",
-    "author",
-    "modified",
-)
+    "passage_id", "document_id", "title", "heading", "text", "path", "author", "modified",
+)  # fmt: skip
 ORIGIN_COLUMNS = ("document_id", "digest", "passages_digest")
 _SEPARATOR = " > "
 _SLACK = 1.15
@@ -33,12 +27,10 @@ _SLACK = 1.15
 
 @dataclass(frozen=True)
 class Splitter:
-    """Splits one document after the other.
+    """Splits one document after the other; limits as in `PassageParameters`.
 
     Attributes:
-        count_tokens: Length of a text in the labeler's tokens.
-        max_tokens: Longest passage.
-        min_tokens: Sections shorter than this are joined with their neighbours.
+        count_tokens: Length of a text in tokens.
         enabled: False makes one passage of every document, whatever its length.
         tokenizer: Name of what counts, part of the digest.
     """
@@ -102,12 +94,8 @@ class Splitter:
         """The headings that all sections share, then the text with the headings that differ."""
         common = group[0].path
         for section in group[1:]:
-            same = 0
-            while same < min(len(common), len(section.path)) and (
-                common[same] == section.path[same]
-            ):
-                same += 1
-            common = common[:same]
+            shared = takewhile(lambda pair: pair[0] == pair[1], zip(common, section.path))
+            common = tuple(name for name, _ in shared)
         blocks: list[str] = []
         above = common
         for section in group:
@@ -148,7 +136,7 @@ def split_documents(
     made_from: list[tuple[str, str, str]] = []
     kept = 0
     for document in documents.to_dict("records"):
-        digest = _digest([document[name] for name in _SEEN] + [splitter.settings])
+        digest = json_digest([document[name] for name in _SEEN] + [splitter.settings], 12)
         old = known.get((document["document_id"], digest))
         if old is None:
             old = _passages_of(document, splitter)
@@ -185,12 +173,8 @@ def _passages_of(document: dict[Any, Any], splitter: Splitter) -> list[dict[str,
     ]
 
 
-def _digest(parts: list[str]) -> str:
-    return json_digest(parts, 12)
-
-
 def _rows_digest(rows: list[dict[str, str]]) -> str:
-    return _digest([row[name] for row in rows for name in PASSAGE_COLUMNS])
+    return json_digest([row[name] for row in rows for name in PASSAGE_COLUMNS], 12)
 
 
 def _reusable(

@@ -1,21 +1,34 @@
-"""Where documents come from: a folder, a table, a BEIR folder, or several of them."""
+"""Where documents come from: folders of files, tables, BEIR folders, or several of them."""
 
 from __future__ import annotations
 
+import datetime as dt
+import gzip
 import json
+import os
+import zlib
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pathspec
 
-from relevance_distillery.documents.folder import FolderReader
-from relevance_distillery.documents.formats import iso_date, names
+from relevance_distillery.documents.formats import (
+    CONTAINERS,
+    PARSERS,
+    UnreadableError,
+    iso_date,
+    names,
+    parse,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.tables import (
     DOCUMENTS,
+    MEGABYTE,
     cell_text,
     first_cell,
     iter_records,
@@ -26,16 +39,13 @@ from relevance_distillery.io.tables import (
 DOCUMENT_COLUMNS = ("document_id", "title", "text", "path", "author", "modified", "metadata")
 SKIPPED_COLUMNS = ("path", "where", "reason")
 
+_CONTAINER_FACTOR = 10
+"""A PDF or DOCX file may be this many times as large as a text: most of it is pictures."""
+
 
 @dataclass(frozen=True)
 class Reading:
-    """What came out of a source.
-
-    Attributes:
-        documents: The `documents` table.
-        skipped: Columns path, where (`file` or `row N`), reason; one row for everything
-            that was left out.
-    """
+    """The `documents` table, and what was left out: path, where (`file` or `row N`), reason."""
 
     documents: pd.DataFrame
     skipped: pd.DataFrame
@@ -100,19 +110,9 @@ class DocumentSource:
             reader: FolderReader | TableReader
             table = table_at(location, "corpus")
             if table is not None:
-                reader = TableReader(
-                    table,
-                    max_document_mb=max_document_mb,
-                    max_unpacked_mb=max_unpacked_mb,
-                )
+                reader = TableReader(table, max_document_mb, max_unpacked_mb)
             else:
-                reader = FolderReader(
-                    location,
-                    include=include,
-                    exclude=exclude,
-                    max_document_mb=max_document_mb,
-                    file_dates=file_dates,
-                )
+                reader = FolderReader(location, include, exclude, max_document_mb, file_dates)
             found = reader.read(limit, seed)
             rows += [{**row, "document_id": prefix + row["document_id"]} for row in found]
             skipped += reader.skipped
@@ -128,44 +128,147 @@ class DocumentSource:
         return Reading(documents, pd.DataFrame(skipped, columns=list(SKIPPED_COLUMNS)).astype(str))
 
 
+@dataclass
+class FolderReader:
+    """Reads one document a file; `document_id` is the path relative to the folder.
+
+    Attributes:
+        folder: The folder, read without leaving it.
+        include, exclude, max_document_mb, file_dates: As in `DocumentSource.read`.
+        skipped: (path, where, reason) of everything that was left out, as found.
+    """
+
+    folder: Path
+    include: Sequence[str]
+    exclude: Sequence[str]
+    max_document_mb: float
+    file_dates: bool
+    skipped: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def read(self, limit: int | None, seed: int) -> list[dict[str, str]]:
+        """Rows of the `documents` table, sorted by path; a random sample with a `limit`.
+
+        Raises:
+            UserError: The folder cannot be listed, or a file needs an extra.
+        """
+        files = self._files()
+        if limit is not None and limit < len(files):
+            order = np.random.default_rng(seed).permutation(len(files))
+            files = [files[position] for position in order]
+        rows: list[dict[str, str]] = []
+        for name in files:
+            if limit is not None and len(rows) >= limit:
+                break
+            try:
+                rows.append(self._read_file(name))
+            except UnreadableError as error:
+                self._skip(name, str(error))
+        return sorted(rows, key=lambda row: row["document_id"])
+
+    def _skip(self, name: str, reason: str) -> None:
+        self.skipped.append((name, "file", reason))
+
+    def _files(self) -> list[str]:
+        """Relative paths of the files to read, sorted; folders reached by links are not entered."""
+
+        def fail(error: OSError) -> None:
+            raise UserError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+
+        included = pathspec.GitIgnoreSpec.from_lines(self.include or ["*"])
+        excluded = pathspec.GitIgnoreSpec.from_lines(self.exclude)
+        found: list[str] = []
+        for parent, folders, files in os.walk(self.folder, followlinks=False, onerror=fail):
+            for name in sorted(folders):
+                place = Path(parent) / name
+                if place.is_symlink() and not name.startswith("."):
+                    self._skip(self._relative(place), "link to a folder, not followed")
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                if name.startswith("."):
+                    continue
+                relative = self._relative(Path(parent) / name)
+                if excluded.match_file(relative) or not included.match_file(relative):
+                    continue
+                if _kind(name) in PARSERS:
+                    found.append(relative)
+                else:
+                    self._skip(relative, f"'{_kind(name) or name}' files are not read")
+        return sorted(found)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _read_file(self, name: str) -> dict[str, str]:
+        path = self.folder / name
+        if path.is_symlink() and not path.resolve().is_relative_to(self.folder.resolve()):
+            raise UnreadableError("link that leaves the folder, not followed")
+        content = self._content(path)
+        parsed = parse(content, _kind(name))
+        text = parsed.text.strip()
+        if len(text) > self.max_document_mb * MEGABYTE:
+            raise UnreadableError(f"larger than {self.max_document_mb:g} MB")
+        if not text and not parsed.title:
+            raise UnreadableError("title and text are both empty")
+        if parsed.note:
+            self._skip(name, parsed.note)
+        modified = parsed.modified
+        if not modified and self.file_dates:
+            modified = dt.date.fromtimestamp(path.stat().st_mtime).isoformat()
+        folder, _, file_name = name.rpartition("/")
+        stem = file_name.removesuffix(".gz").rsplit(".", 1)[0]
+        metadata = {**parsed.metadata, "file_name": file_name, "folder": folder}
+        return {
+            "document_id": name,
+            "title": parsed.title or " ".join(stem.replace("-", " ").replace("_", " ").split()),
+            "text": text,
+            "path": name,
+            "author": parsed.author,
+            "modified": modified,
+            "metadata": json.dumps(metadata, ensure_ascii=False, sort_keys=True),
+        }
+
+    def _content(self, path: Path) -> bytes:
+        factor = _CONTAINER_FACTOR if _kind(path.name) in CONTAINERS else 1
+        longest = int(self.max_document_mb * MEGABYTE * factor)
+        try:
+            if path.stat().st_size > longest:
+                raise UnreadableError(f"larger than {longest / MEGABYTE:g} MB")
+            opener = gzip.open if path.suffix.lower() == ".gz" else open
+            with opener(path, "rb") as stream:
+                content = stream.read(longest + 1)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UnreadableError("is not a whole gzip file") from error
+        except OSError as error:
+            raise UnreadableError(f"cannot be opened ({error.strerror})") from error
+        if len(content) > longest:
+            raise UnreadableError(f"larger than {longest / MEGABYTE:g} MB")
+        return bytes(content)
+
+
+@dataclass
 class TableReader:
     """Reads one document a row.
 
     Attributes:
+        path: `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet`.
+        max_document_mb, max_unpacked_mb: As in `DocumentSource.read`.
         skipped: (path, where, reason) of everything that was left out, as found.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        max_document_mb: float = 5.0,
-        max_unpacked_mb: float = 4_000.0,
-    ) -> None:
-        """Remember the file.
-
-        Args:
-            path: `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet`.
-            max_document_mb: Longest row in megabytes.
-            max_unpacked_mb: Largest file after unpacking.
-        """
-        self.path = path
-        self.max_document_mb = max_document_mb
-        self.max_unpacked_mb = max_unpacked_mb
-        self.skipped: list[tuple[str, str, str]] = []
+    path: Path
+    max_document_mb: float = 5.0
+    max_unpacked_mb: float = 4_000.0
+    skipped: list[tuple[str, str, str]] = field(default_factory=list)
 
     def read(
         self, limit: int | None = None, seed: int = 0, only: Set[str] | None = None
     ) -> list[dict[str, str]]:
-        """Documents in the order of the file.
+        """Rows of the `documents` table, in the order of the file.
 
         Args:
             limit: At most so many documents, a uniform sample (reservoir sampling).
             seed: Seed of that sample.
             only: Ids of the documents that are wanted; the others are passed over.
-
-        Returns:
-            Rows of the `documents` table.
 
         Raises:
             UserError: Needed columns are missing, or an id is empty or given twice.
@@ -178,7 +281,15 @@ class TableReader:
             self.path, self._skip, self.max_document_mb, self.max_unpacked_mb
         ):
             if not seen:
-                self._check_columns(record)
+                has = {name for name, aliases in DOCUMENTS.items() if {*aliases} & {*record}}
+                missing = [] if "document_id" in has else ["document_id (or _id, id)"]
+                if not has & {"title", "text"}:
+                    missing.append("text (or body, content) or title")
+                if missing:
+                    raise UserError(
+                        f"{self.path}: needs the column {' and '.join(missing)}; "
+                        f"has {listed_columns(record)}"
+                    )
             if only is not None and _id(record) not in only:
                 continue
             row = self._row(number, record)
@@ -204,19 +315,12 @@ class TableReader:
     def _skip(self, number: int, reason: str) -> None:
         self.skipped.append((str(self.path), f"row {number}", reason))
 
-    def _check_columns(self, record: dict[str, Any]) -> None:
-        has = {target: any(name in record for name in DOCUMENTS[target]) for target in DOCUMENTS}
-        missing = [] if has["document_id"] else ["document_id (or _id, id)"]
-        if not has["title"] and not has["text"]:
-            missing.append("text (or body, content) or title")
-        if missing:
-            raise UserError(
-                f"{self.path}: needs the column {' and '.join(missing)}; "
-                f"has {listed_columns(record)}"
-            )
-
     def _row(self, number: int, record: dict[str, Any]) -> dict[str, str]:
-        metadata = _metadata(record.get("metadata"))
+        metadata = record.get("metadata")
+        if isinstance(metadata, str) and metadata.strip().startswith("{"):
+            with suppress(ValueError):
+                metadata = json.loads(metadata)
+        metadata = metadata if isinstance(metadata, dict) else {}
         identifier = _id(record)
         if not identifier:
             raise UserError(f"{self.path}, row {number}: empty document id; give every row an id")
@@ -245,13 +349,9 @@ def _id(record: dict[str, Any]) -> str:
     return cell_text(first_cell(record, DOCUMENTS["document_id"]))
 
 
-def _metadata(value: Any) -> dict[str, Any]:
-    if isinstance(value, str) and value.strip().startswith("{"):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return {}
-    return value if isinstance(value, dict) else {}
+def _kind(name: str) -> str:
+    lower = name.lower().removesuffix(".gz")
+    return "." + lower.rsplit(".", 1)[1] if "." in lower else ""
 
 
 def set_prefixes(locations: Sequence[Path]) -> list[str]:

@@ -59,20 +59,17 @@ def read_documents(
     blank = (documents["title"] == "") & (documents["text"] == "")
     copies = pd.DataFrame(columns=reading.skipped.columns)
     if cleaning.deduplicate:
-        judged = benchmark.judged_documents()
         documents, copies = deduplicate(
             documents[~blank].reset_index(drop=True),
             near=cleaning.near_duplicate,
-            keep=frozenset(judged),
+            keep=benchmark.judged_documents(),
         )
     elif blank.any():
         documents = documents[~blank].reset_index(drop=True)
-    emptied = pd.DataFrame({"path": remaining.loc[blank, "document_id"], "where": "text"}).assign(
-        reason="nothing left after cleaning"
-    )
-    deleted = pd.DataFrame(
-        {"path": reading.documents.loc[unwanted, "document_id"], "where": "file"}
-    ).assign(reason="forgotten")
+    emptied = pd.DataFrame({"path": remaining.loc[blank, "document_id"]})
+    emptied = emptied.assign(where="text", reason="nothing left after cleaning")
+    deleted = pd.DataFrame({"path": reading.documents.loc[unwanted, "document_id"]})
+    deleted = deleted.assign(where="file", reason="forgotten")
     skipped = pd.concat([reading.skipped, deleted, emptied, copies], ignore_index=True).astype(str)
     reasons = skipped["reason"].value_counts().sort_index()
     report = {
