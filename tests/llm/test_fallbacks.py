@@ -8,7 +8,7 @@ import pytest
 
 from llm.asking import SCHEMA, all_results, request, requests, runner, settings
 from llm.fault_server import FaultPlan, FaultServer
-from relevance_distillery.llm.capabilities import CapabilityTracker, ServerCapabilities
+from relevance_distillery.llm.requests import CapabilityTracker, ServerCapabilities
 from relevance_distillery.llm.retries import ErrorResponse
 
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.prices import Price, price_of, price_or_warning
+from relevance_distillery.llm.prices import Price, price_or_warning
 
 ROOT = Path(__file__).parents[2]
 PRICE = Price(usd_per_million_input=2.0, usd_per_million_output=8.0, as_of="2026-11-01", source="x")
@@ -21,8 +21,8 @@ def test_tokens_cost_what_the_list_says_and_half_in_a_batch():
 
 
 def test_a_snapshot_does_not_take_the_price_of_its_family():
-    assert price_of("gpt-x", {"gpt-x": PRICE}) is PRICE
-    assert price_of("gpt-x-2026-01-01", {"gpt-x": PRICE}) is None
+    assert price_or_warning("gpt-x", {"gpt-x": PRICE}, None) is PRICE
+    assert price_or_warning("gpt-x-2026-01-01", {"gpt-x": PRICE}, None) is None
 
 
 def test_a_cap_without_a_price_is_refused_and_names_the_missing_entry():

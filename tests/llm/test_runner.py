@@ -29,10 +29,9 @@ from llm.asking import (
 )
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.capabilities import CapabilityTracker
 from relevance_distillery.llm.client import ChatClient
 from relevance_distillery.llm.prices import Budget
-from relevance_distillery.llm.requests import ChatRequest, ChatResult, Exchange
+from relevance_distillery.llm.requests import CapabilityTracker, ChatRequest, ChatResult, Exchange
 from relevance_distillery.llm.retries import RetryPolicy
 from relevance_distillery.llm.scheduler import ChatRunner
 from relevance_distillery.llm.settings import Endpoint

@@ -94,7 +94,9 @@ class Splitter:
         """The headings that all sections share, then the text with the headings that differ."""
         common = group[0].path
         for section in group[1:]:
-            shared = takewhile(lambda pair: pair[0] == pair[1], zip(common, section.path))
+            shared = takewhile(
+                lambda pair: pair[0] == pair[1], zip(common, section.path, strict=False)
+            )
             common = tuple(name for name, _ in shared)
         blocks: list[str] = []
         above = common

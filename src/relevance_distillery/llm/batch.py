@@ -20,16 +20,16 @@ from itertools import islice
 from typing import IO, Protocol
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.batch_api import (
-    BatchAPI,
-    BatchLines,
-    BatchResponse,
-    BatchState,
-    custom_id,
+from relevance_distillery.llm.batch_api import BatchAPI, BatchLines, BatchResponse, BatchState
+from relevance_distillery.llm.prices import FREE, Budget, Price
+from relevance_distillery.llm.requests import (
+    NO_ANSWER,
+    CapabilityTracker,
+    ChatRequest,
+    ChatResult,
+    ServerCapabilities,
+    read_answer,
 )
-from relevance_distillery.llm.capabilities import CapabilityTracker, ServerCapabilities
-from relevance_distillery.llm.prices import Budget, Price
-from relevance_distillery.llm.requests import NO_ANSWER, ChatRequest, ChatResult, read_answer
 from relevance_distillery.llm.retries import (
     RETRYABLE,
     ErrorResponse,
@@ -93,7 +93,7 @@ class BatchRunner:
         waits in which batch, and no batch has more than `max_requests`.
         """
         self._endpoint, self._settings = endpoint, settings
-        self._price, self._budget, self._store = price, budget, store
+        self._price, self._budget, self._store = price or FREE, budget, store
         self._policy, self._max_requests = policy or RetryPolicy(), max_requests
         self._capabilities = CapabilityTracker(settings, endpoint.host)
 
@@ -153,16 +153,18 @@ class BatchRunner:
         tokens = self._store.waiting([request.key for request in page])
         for request in page:
             token = tokens.get(request.key)
-            lines = collector.lines(token) if token else None
-            if token and collector.is_running(token):
+            state = collector.state(token) if token else None
+            if token is None or state is None:
+                fresh.append(request)
+            elif state.is_running:
                 # Money that is committed: nothing else may be bought with it.
                 self._budget.reserve(self._most(request))
                 results.append(_pending(request.key))
-            elif token and collector.queue_is_full(token):
+            elif state.status == "failed":
                 reason = f"{self._endpoint.host} has too many requests queued for this account"
-                results.append(_not_sent(request.key, "unanswered", reason))
+                results.append(ChatResult.not_sent(request.key, "unanswered", reason))
             else:
-                found = lines.response(request.key) if lines is not None else None
+                found = collector.lines(token, state).response(request.key)
                 result = None if found is None else self._result(request, found)
                 if result is None:
                     fresh.append(request)
@@ -188,7 +190,7 @@ class BatchRunner:
             )
         answer = read_answer(body if isinstance(body, dict) else b"")
         read, written = answer.input_tokens or 0, answer.output_tokens or 0
-        cost = 0.0 if self._price is None else self._price.usd(read, written, batch=True)
+        cost = self._price.usd(read, written, batch=True)
         self._budget.charge(cost)
         return ChatResult(
             request.key,
@@ -209,9 +211,16 @@ class BatchRunner:
         for request in requests:
             if not self._budget.reserve(self._most(request)):
                 reason = "not sent: the budget (max_cost_usd) is used up"
-                unpaid.append(_not_sent(request.key, "budget", reason))
+                unpaid.append(ChatResult.not_sent(request.key, "budget", reason))
                 continue
-            line = _line(request, self._capabilities.current, self._settings)
+            capabilities = self._capabilities.current
+            fields = {
+                "custom_id": f"{request.key}~{capabilities.tag}",
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": capabilities.body(request, self._settings),
+            }
+            line = json.dumps(fields).encode() + b"\n"
             if upload.is_full(len(line), self._max_requests):
                 yield from self._submit(upload, api)
             upload.add(request.key, line)
@@ -228,7 +237,7 @@ class BatchRunner:
             self._store.reserve(token, upload.keys)
             state = api.submit(token, file_id)
         except RequestError as error:
-            results = [_not_sent(key, "unanswered", error.reason) for key in upload.keys]
+            results = [ChatResult.not_sent(key, "unanswered", error.reason) for key in upload.keys]
         else:
             self._store.confirm(token, state.batch_id)
             logger.info(
@@ -243,8 +252,6 @@ class BatchRunner:
             yield results[start : start + _PAGE]
 
     def _most(self, request: ChatRequest) -> float:
-        if self._price is None:
-            return 0.0
         return self._price.usd(request.n_input_tokens, request.max_output_tokens, batch=True)
 
 
@@ -259,19 +266,8 @@ class _Collector:
         self._states: dict[str, BatchState | None] = {}
         self._lines: dict[str, BatchLines] = {}
 
-    def is_running(self, token: str) -> bool:
-        state = self._state(token)
-        return state is not None and state.is_running
-
-    def queue_is_full(self, token: str) -> bool:
-        state = self._state(token)
-        return state is not None and state.status == "failed"
-
-    def lines(self, token: str) -> BatchLines | None:
-        """What a finished batch answered; None while it runs and where it is lost."""
-        state = self._state(token)
-        if state is None or state.is_running or state.status == "failed":
-            return None
+    def lines(self, token: str, state: BatchState) -> BatchLines:
+        """What a finished batch answered."""
         if token not in self._lines:
             file = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             for file_id in state.files:
@@ -279,7 +275,8 @@ class _Collector:
             self._lines[token] = BatchLines(file)
         return self._lines[token]
 
-    def _state(self, token: str) -> BatchState | None:
+    def state(self, token: str) -> BatchState | None:
+        """None where a batch is lost; `failed` only where the account's queue was full."""
         if token not in self._states:
             self._states[token] = self._ask(token)
         return self._states[token]
@@ -336,20 +333,6 @@ class _RequestFile:
         self.file.truncate()
 
 
-def _line(request: ChatRequest, capabilities: ServerCapabilities, settings: LLMSettings) -> bytes:
-    line = {
-        "custom_id": custom_id(request.key, capabilities.tag),
-        "method": "POST",
-        "url": "/v1/chat/completions",
-        "body": capabilities.body(request, settings),
-    }
-    return json.dumps(line).encode() + b"\n"
-
-
 def _pending(key: str) -> ChatResult:
     reason = "waits in a batch: run again to collect its answer"
-    return _not_sent(key, "pending", reason)
-
-
-def _not_sent(key: str, status: str, reason: str) -> ChatResult:
-    return ChatResult(key, status=status, reason=reason, retryable=True, asked=False)
+    return ChatResult.not_sent(key, "pending", reason)

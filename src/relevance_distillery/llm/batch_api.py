@@ -71,26 +71,18 @@ class BatchState:
 
 @dataclass(frozen=True)
 class BatchResponse:
-    """One line of a batch's files.
-
-    Attributes:
-        code: HTTP status.
-        body: JSON body.
-        tag: Of the capabilities that the request was sent with.
-    """
+    """HTTP status and JSON body for one request, sent with the capabilities of `tag`."""
 
     code: int
     body: Any
     tag: str
 
 
-def custom_id(key: str, tag: str) -> str:
-    """The id of a line: the request's key and the tag of the capabilities assumed."""
-    return f"{key}~{tag}"
-
-
 class BatchLines:
-    """The lines of a batch's files, found by request; the text stays on disk."""
+    """The lines of a batch's files, found by request; the text stays on disk.
+
+    The id of a line is the request's key, `~`, and the tag of the capabilities assumed.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         """Index a file of JSON lines that is kept open."""
@@ -124,11 +116,7 @@ class BatchAPI:
     def __init__(
         self, endpoint: Endpoint, *, model: str, max_tries: int, policy: RetryPolicy
     ) -> None:
-        """Make the client.
-
-        Raises:
-            UserError: No key is set.
-        """
+        """Make the client; UserError where no key is set."""
         timeout = client_timeout(_TRANSFER_SECONDS)
         self._client = openai.OpenAI(
             api_key=endpoint.require_key(),
@@ -146,11 +134,7 @@ class BatchAPI:
         self._client.close()
 
     def upload(self, token: str, file: IO[bytes]) -> str:
-        """Upload requests; nothing is bought before `submit`.
-
-        Args:
-            token: Our own.
-            file: JSON lines.
+        """Upload JSON lines; nothing is bought before `submit`.
 
         Returns:
             The server's id of the file.
@@ -171,11 +155,7 @@ class BatchAPI:
         return self._call(upload)
 
     def submit(self, token: str, file_id: str) -> BatchState:
-        """Make a batch that carries a token.
-
-        Args:
-            token: Our own; by it the batch is found again when its id was never heard of.
-            file_id: Of its requests, from `upload`.
+        """Make a batch of uploaded requests, which is found by its token when its id got lost.
 
         Raises:
             RequestError: It did not work; whether the batch exists is not known.
@@ -251,7 +231,8 @@ class BatchAPI:
             return call()
         except openai.APIStatusError as error:
             if error.status_code in (404, 405, 501):
-                raise _MissingError(self._host) from None
+                message = f"{self._host} has no Batch API: set batch to false."
+                raise _MissingError(message) from None
             response = ErrorResponse.of(error.response)
             raise classify_http_error(response, self._host, self._model) from None
         except (openai.OpenAIError, httpx2.HTTPError, OSError) as error:
@@ -264,6 +245,3 @@ class BatchAPI:
 
 class _MissingError(UserError):
     """Nothing is at an address of the Batch API."""
-
-    def __init__(self, host: str) -> None:
-        super().__init__(f"{host} has no Batch API: set batch to false.")

@@ -9,7 +9,6 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
 
 import aiohttp
 import httpx2
@@ -17,8 +16,13 @@ import openai
 from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying
 
-from relevance_distillery.llm.capabilities import CapabilityTracker
-from relevance_distillery.llm.requests import NO_ANSWER, Answer, Exchange, read_answer
+from relevance_distillery.llm.requests import (
+    NO_ANSWER,
+    Answer,
+    CapabilityTracker,
+    Exchange,
+    read_answer,
+)
 from relevance_distillery.llm.retries import (
     ErrorResponse,
     RequestError,
@@ -59,16 +63,12 @@ def async_client(
 
 def client_timeout(seconds: float) -> httpx2.Timeout:
     """A limit on every silence of a server; connecting takes ten seconds at most."""
-    silence_loggers()
-    return httpx2.Timeout(seconds, connect=min(seconds, _LONGEST_CONNECT_SECONDS))
-
-
-def silence_loggers() -> None:
-    """Keep what SDK and HTTP clients log below warnings, such as whole requests, out of the log."""
+    # What the clients log below warnings, such as whole requests, stays out of the log.
     for name in ("openai", "httpx2", "httpcore2", "httpx", "httpcore", "aiohttp"):
         logger = logging.getLogger(name)
         if logger.getEffectiveLevel() < logging.WARNING:
             logger.setLevel(logging.WARNING)
+    return httpx2.Timeout(seconds, connect=min(seconds, _LONGEST_CONNECT_SECONDS))
 
 
 class RateLimits:
@@ -113,11 +113,7 @@ class ChatClient:
         capabilities: CapabilityTracker,
         policy: RetryPolicy,
     ) -> None:
-        """Connect to nothing yet.
-
-        Raises:
-            UserError: No key is set.
-        """
+        """Connect to nothing yet; UserError where no key is set."""
         self._sdk = async_client(endpoint, settings.timeout_seconds, settings.concurrency)
         self._host, self._settings = endpoint.host, settings
         self._capabilities, self._policy = capabilities, policy
@@ -132,12 +128,7 @@ class ChatClient:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         # A run without references is closed by the garbage collector, in any thread.
         if threading.current_thread() is not self._thread:

@@ -52,12 +52,8 @@ class Price(StrictModel):
         return ", ".join(part for part in (self.source, dated) if part) or "stated"
 
 
-def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
-    """The price of a model; None when the configuration has none.
-
-    Names are compared whole: a dated snapshot may cost more than the name it begins with.
-    """
-    return prices.get(model)
+FREE = Price(usd_per_million_input=0, usd_per_million_output=0)
+"""Stands for a price that is not known: costs are counted as 0."""
 
 
 def price_or_warning(
@@ -65,10 +61,12 @@ def price_or_warning(
 ) -> Price | None:
     """The price of a model that is about to be paid for, or None after a warning.
 
+    Names are compared whole: a dated snapshot may cost more than the name it begins with.
+
     Raises:
         UserError: There is a cap and no price to count with.
     """
-    price = price_of(model, prices)
+    price = prices.get(model)
     if price is not None:
         return price
     if max_cost_usd is not None:

@@ -157,7 +157,14 @@ class Prompt:
                 f"prompt {self.name}: unknown field {', '.join(unknown)}; fields: "
                 f"{self._known_fields()}"
             )
-        names, parts = _used(tree)
+        names = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
+        # What is read of them, as `document.text` or as `document["text"]`.
+        parts = {node.attr for node in tree.find_all(nodes.Getattr)}
+        parts |= {
+            node.arg.value
+            for node in tree.find_all(nodes.Getitem)
+            if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
+        }
         for field in self.requires:
             name, _, part = field.partition(".")
             if name not in names or (part and part not in parts):
@@ -173,13 +180,8 @@ class Prompt:
 def boundary_of(*texts: str) -> str:
     """A code for the markers around texts, which none of the texts can hold.
 
-    It is a hash of them: a text that held its own hash would have another one.
-
-    Args:
-        texts: Everything between the markers.
-
-    Returns:
-        Sixteen hexadecimal digits, the same for the same texts.
+    It is a hash of them, sixteen hexadecimal digits: a text that held its own hash would have
+    another one.
     """
     digest = hashlib.blake2b(digest_size=8)
     for text in texts:
@@ -210,15 +212,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from _texts(inner)
-
-
-def _used(tree: nodes.Template) -> tuple[set[str], set[str]]:
-    """Names that are read, and the parts of them that are asked for by name."""
-    names = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
-    parts = {node.attr for node in tree.find_all(nodes.Getattr)}
-    parts |= {
-        node.arg.value
-        for node in tree.find_all(nodes.Getitem)
-        if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
-    }
-    return names, parts

@@ -10,9 +10,14 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.capabilities import CapabilityTracker
-from relevance_distillery.llm.prices import Budget, Price
-from relevance_distillery.llm.requests import NO_ANSWER, ChatRequest, ChatResult, Exchange
+from relevance_distillery.llm.prices import FREE, Budget, Price
+from relevance_distillery.llm.requests import (
+    NO_ANSWER,
+    CapabilityTracker,
+    ChatRequest,
+    ChatResult,
+    Exchange,
+)
 from relevance_distillery.llm.retries import RETRYABLE, RetryPolicy
 from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
@@ -50,12 +55,7 @@ class ChatRunner:
     ) -> None:
         """Nothing is sent, and no key needed, before `run` has a first request.
 
-        Args:
-            endpoint: The server.
-            settings: Model, decoding and pace.
-            price: What tokens cost; None when not known, costs are 0 then.
-            budget: What may be spent.
-            policy: How long to wait between tries; the default unless for tests.
+        Without a price costs are 0; tests alone set `policy`.
         """
         self._endpoint, self._settings = endpoint, settings
         self._price, self._budget, self._policy = price, budget, policy or RetryPolicy()
@@ -85,13 +85,8 @@ class ChatRunner:
         if not self._settings.model:
             raise UserError('No model is named: add --params="model=NAME".')
         with ChatClient(self._endpoint, self._settings, self._capabilities, self._policy) as client:
-            scheduler = RequestScheduler(
-                client,
-                self._endpoint.host,
-                self._settings,
-                self._price,
-                self._budget,
-                self._policy,
+            scheduler = _RequestScheduler(
+                client, self._endpoint.host, self._settings, self._price, self._budget, self._policy
             )
             yield from scheduler.run(chain([first], waiting))
 
@@ -105,7 +100,7 @@ class _Stop:
     fatal: str = ""
 
 
-class RequestScheduler:
+class _RequestScheduler:
     """One run of requests through a client.
 
     The first request goes out alone, so that a wrong key costs one request. A slot is free
@@ -122,21 +117,16 @@ class RequestScheduler:
         budget: Budget,
         policy: RetryPolicy,
     ) -> None:
-        """One for every run; arguments as of `ChatRunner`, `host` for messages."""
         self._client, self._host, self._model = client, host, settings.model
         self._concurrency, self._slots = settings.concurrency, 1
-        self._price, self._budget, self._policy = price, budget, policy
+        self._price, self._budget, self._policy = price or FREE, budget, policy
         self._in_flight = 0
         self._held = 0.0
         self._stop: _Stop | None = None
         self._finished = self._hopeless = self._failing = 0
 
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
-        """Results as they come.
-
-        Raises:
-            UserError: No request of this run can succeed; what was answered was yielded.
-        """
+        """Results as they come; a `UserError` that ends the run comes last."""
         ahead = _Ahead(requests, self._concurrency)
         try:
             while self._stop is None:
@@ -151,7 +141,10 @@ class RequestScheduler:
             if self._stop is not None and self._stop.fatal:
                 raise UserError(self._stop.fatal)
             if self._stop is not None:
-                yield from self._not_sent(ahead, self._stop)
+                status, reason = self._stop.status, self._stop.reason
+                rest = (ChatResult.not_sent(r.key, status, reason) for r in ahead.rest())
+                while page := list(islice(rest, _PAGE)):
+                    yield page
         finally:
             self._budget.settle(self._held, 0.0)
             self._held = 0.0
@@ -160,7 +153,7 @@ class RequestScheduler:
         """Requests for the free slots, as far as the money reaches."""
         chosen: list[Exchange] = []
         while self._in_flight < self._slots and (request := ahead.first()) is not None:
-            most = self._most(request)
+            most = self._price.usd(request.n_input_tokens, request.max_output_tokens)
             if not self._budget.reserve(most):
                 # What is in flight mostly costs less than was set aside for it: wait for it.
                 if not self._in_flight:
@@ -171,11 +164,6 @@ class RequestScheduler:
             chosen.append(Exchange(request, most))
             ahead.take()
         return chosen
-
-    def _most(self, request: ChatRequest) -> float:
-        if self._price is None:
-            return 0.0
-        return self._price.usd(request.n_input_tokens, request.max_output_tokens)
 
     def _last_results(self) -> Iterator[list[ChatResult]]:
         """What is still in flight when nothing more is sent."""
@@ -214,8 +202,7 @@ class RequestScheduler:
             if answer.input_tokens is None and answer.output_tokens is None:
                 # Answered and surely billed, but the server does not say how much.
                 cost = exchange.reserved
-        if self._price is not None:
-            cost += self._price.usd(read, written)
+        cost += self._price.usd(read, written)
         self._in_flight -= 1
         self._held -= exchange.reserved
         self._budget.settle(exchange.reserved, cost)
@@ -266,17 +253,6 @@ class RequestScheduler:
                 "unanswered",
                 f"not sent: {self._failing} requests in a row had failed at the server",
             )
-
-    @staticmethod
-    def _not_sent(ahead: _Ahead, stop: _Stop) -> Iterator[list[ChatResult]]:
-        rest = (
-            ChatResult(
-                request.key, status=stop.status, reason=stop.reason, retryable=True, asked=False
-            )
-            for request in ahead.rest()
-        )
-        while page := list(islice(rest, _PAGE)):
-            yield page
 
 
 class _Ahead:

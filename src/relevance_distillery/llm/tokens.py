@@ -74,7 +74,10 @@ def estimate_tokens(text: str) -> int:
     for match in _PIECES.finditer(text):
         piece, kind = match.group(), match.lastgroup
         if kind == "latin":
-            total += _latin_word(piece)
+            if not piece.isascii():
+                total += max(1.3, len(piece) / _ACCENTED)
+            else:
+                total += 1.0 + max(0, len(piece) - _WORD) / _PIECE
         elif kind == "digits":
             total += math.ceil(len(piece) / _DIGITS) * _DIGIT_GROUP
         elif kind == "ideograph":
@@ -89,12 +92,6 @@ def estimate_tokens(text: str) -> int:
         else:
             total += _MARK
     return max(1, round(total)) if text else 0
-
-
-def _latin_word(word: str) -> float:
-    if word.isascii():
-        return 1.0 if len(word) <= _WORD else 1.0 + (len(word) - _WORD) / _PIECE
-    return max(1.3, len(word) / _ACCENTED)
 
 
 def _usual_frame(roles: Sequence[str]) -> int:
@@ -123,11 +120,7 @@ class TokenCounter:
 
     @classmethod
     def for_model(cls, model: str) -> TokenCounter:
-        """The best counter for a model that needs no network.
-
-        Args:
-            model: A local folder, a name on the Hugging Face hub, or a name of OpenAI's.
-        """
+        """The best offline counter for a local folder or a name at Hugging Face or OpenAI."""
         file = _tokenizer_file(model)
         count = None if file is None else _count_from_file(file)
         if file is not None and count is not None:
@@ -163,12 +156,8 @@ class TokenCounter:
     def corrected(self, observed: float, counted: float) -> TokenCounter:
         """A counter that agrees with what a server billed.
 
-        Args:
-            observed: Input tokens that were billed for some requests.
-            counted: This counter's count of the same requests.
-
-        Returns:
-            A counter whose factor is the ratio of the two; this one where either is 0.
+        Its factor is `observed`, the input tokens billed for some requests, over `counted`, this
+        counter's count of the same requests; this counter where either is 0.
         """
         if observed <= 0 or counted <= 0:
             return self

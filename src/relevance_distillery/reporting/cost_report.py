@@ -20,7 +20,7 @@ from relevance_distillery.evaluation.cost import (
 )
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.llm.prices import Price, price_of
+from relevance_distillery.llm.prices import Price
 from relevance_distillery.reporting.settings import CostParameters
 
 Assumption = dict[str, Any]
@@ -97,7 +97,7 @@ def teacher_price(
             lambda some: list(judge.grade([some])), given, parameters.repeats
         )
         return price_by_machine(_teacher_usd_per_hour(parameters), speed)
-    price, stated = price_of(name, parameters.prices), parameters.teacher_pairs_per_second
+    price, stated = parameters.prices.get(name), parameters.teacher_pairs_per_second
     if price is None:
         return LabelPrice(None, "not known", pairs_per_second=stated)
     listed = _usd_by_tokens(price, *_tokens(pairs, labels, parameters))
@@ -107,7 +107,7 @@ def teacher_price(
 def listed_price(asked: str, state: Mapping[str, Any], parameters: CostParameters) -> Price | None:
     """The list price of a teacher, by its name, by what follows its kind, or by its model."""
     names = (asked, asked.partition(":")[2], str(state.get("model") or ""))
-    found = (price_of(name, parameters.prices) for name in names if name)
+    found = (parameters.prices.get(name) for name in names if name)
     return next((price for price in found if price is not None), None)
 
 
@@ -147,7 +147,7 @@ def prices_of_files(
     """
     found, assumptions = {}, []
     for name, judge in judges.items():
-        price = price_of(name, parameters.prices)
+        price = parameters.prices.get(name)
         listed = None
         if price is not None and (texts["text"] != "").any():
             read = _estimated_tokens(texts, parameters)
