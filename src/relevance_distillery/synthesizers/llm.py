@@ -42,8 +42,6 @@ class LLMSynthesizer:
 
     Attributes:
         name: `llm:MODEL`.
-        model: The server's name of the model.
-        requests, settings, price: What is asked, the requests' settings, what tokens cost.
         prompt_hash: Changes with anything in the instructions or settings.
         report: What `write` did, in numbers; empty before.
     """
@@ -59,12 +57,7 @@ class LLMSynthesizer:
     ) -> None:
         """Nothing is sent and no key is needed before `write`.
 
-        Args:
-            requests: What passages are asked for, with the settings.
-            ledger: Where answers are kept.
-            typo_share: Share of queries with one keyboard typo.
-            price: What tokens cost; None when not known.
-            endpoint: By default the one that the environment names when it is first asked.
+        Without a price costs are 0; without an endpoint the environment names it.
         """
         self.model = requests.model
         self.name = f"llm:{public_model(self.model)}"
@@ -95,7 +88,12 @@ class LLMSynthesizer:
             budget = Budget(self.settings.max_cost_usd)
             budget.charge(self._ledger.spent(dict.fromkeys(keys)))
             before = budget.spent_usd
-            misses = seeds.iloc[_first_of_each(keys, known)]
+            # Passages that read the same are asked once.
+            first: dict[str, int] = {}
+            for place, key in enumerate(keys):
+                if key not in known:
+                    first.setdefault(key, place)
+            misses = seeds.iloc[list(first.values())]
             unstored = self._ask(misses, per_passage, seed, budget)
         answers = self._ledger.completions(keys)
         table, failed, dropped = self._queries(tasks, keys, answers, unstored, seed)
@@ -113,7 +111,17 @@ class LLMSynthesizer:
             "cost_usd_this_run": budget.spent_usd - before,
             "price_known": self.price is not None,
         }
-        self._report_failures(failed, table)
+        listed = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()))
+        if failed and table.empty:
+            waits = set(failed) == {"pending"}
+            advice = (
+                "run again to collect the batch" if waits else "see docs/pipelines/synthesis.md"
+            )
+            raise UserError(f"{self.name} wrote no query ({listed}); {advice}")
+        if failed:
+            logger.warning(
+                "%d passages got no queries by %s (%s)", failed.total(), self.name, listed
+            )
         return table
 
     def _ask(
@@ -156,11 +164,9 @@ class LLMSynthesizer:
         # Imported here, as few need it.
         from relevance_distillery.llm.batch import BatchRunner
 
+        name = f"queries by {self.name}"
         store = LedgerBatchStore(
-            self._ledger,
-            name=f"queries by {self.name}",
-            model=self.model,
-            prompt_hash=self.prompt_hash,
+            self._ledger, name=name, model=self.model, prompt_hash=self.prompt_hash
         )
         return BatchRunner(endpoint, self.settings, self.price, budget, store)
 
@@ -211,22 +217,3 @@ class LLMSynthesizer:
                 rows.append((query_id, text, passage_id, 1, style, self.name, self.prompt_hash))
         table = pd.DataFrame(rows, columns=list(QUERY_COLUMNS)).astype({"frequency": "int64"})
         return table, failed, dropped
-
-    def _report_failures(self, failed: Counter[str], table: pd.DataFrame) -> None:
-        listed = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()))
-        if failed and table.empty:
-            waits = set(failed) == {"pending"}
-            advice = (
-                "run again to collect the batch" if waits else "see docs/pipelines/synthesis.md"
-            )
-            raise UserError(f"{self.name} wrote no query ({listed}); {advice}")
-        if failed:
-            logger.warning(
-                "%d passages got no queries by %s (%s)", failed.total(), self.name, listed
-            )
-
-
-def _first_of_each(keys: Sequence[str], known: Mapping[str, Completion]) -> list[int]:
-    """Places of requests that have no answer; passages that read the same are asked once."""
-    first = {key: place for place, key in reversed(list(enumerate(keys))) if key not in known}
-    return sorted(first.values())

@@ -36,18 +36,11 @@ PROMPT_ALLOWS = ("document", "count", "persona", "language")
 """The fields of a query prompt; the catalog states the same."""
 
 _DECODING = {"temperature", "seed", "max_output_tokens", "structured", "extra_body"}
-_PLACES = ("path", "document_id")
 
 
 @dataclass(frozen=True)
 class QueryTask:
-    """What one passage is asked for.
-
-    Attributes:
-        row: The passage's columns, `passage_id` and `document_id` among them.
-        styles: One style for each query that is wanted.
-        persona: Who searches; empty for anybody.
-    """
+    """What a row of `passages` is asked for: a query in each style, by a persona or anybody."""
 
     row: Mapping[str, str]
     styles: tuple[str, ...]
@@ -61,8 +54,6 @@ class QueryRequests:
     the rendered messages, the model, the decoding options and the answer's schema.
 
     Attributes:
-        model: The server's name of the model.
-        settings: As given.
         prompt_hash: Changes with prompt, styles, personas, redaction and decoding options.
     """
 
@@ -75,12 +66,6 @@ class QueryRequests:
         styles: Mapping[str, float],
     ) -> None:
         """Check prompt and settings.
-
-        Args:
-            prompt: The query prompt.
-            settings: Model, decoding, personas, privacy.
-            language: The documents' language, see `Language`; the prompt names it.
-            styles: How often each style is asked for, in relation to the others.
 
         Raises:
             UserError: A style or the language is unknown, there is no model, or prompt or
@@ -104,23 +89,12 @@ class QueryRequests:
 
     def withheld(self, passages: pd.DataFrame) -> np.ndarray:
         """True for passages that `never_send` keeps here, shape (passages,)."""
-        hits = np.zeros(len(passages), dtype=bool)
-        if self.settings.never_send:
-            for name in _PLACES:
-                hits |= np.array(
-                    [bool(at) and self._never.match_file(str(at)) for at in passages[name]],
-                    dtype=bool,
-                )
-        return hits
+        places = zip(passages["path"], passages["document_id"], strict=True)
+        hits = [any(at and self._never.match_file(str(at)) for at in both) for both in places]
+        return np.array(hits, dtype=bool)
 
     def tasks(self, seeds: pd.DataFrame, per_passage: int, seed: int) -> Iterator[QueryTask]:
-        """What each seed passage is asked for, in their order.
-
-        Args:
-            seeds: Rows of the `passages` table.
-            per_passage: Queries for one passage, at most one in each style.
-            seed: Styles and personas follow from it and the passage's id.
-        """
+        """What each seed passage is asked for, in their order, at most one query in each style."""
         names, weights = list(self._styles), np.array(list(self._styles.values()))
         columns = [*DOCUMENT_FIELDS, "passage_id", "document_id"]
         for values in zip(*(seeds[name] for name in columns), strict=True):
@@ -229,7 +203,8 @@ def parse_answer(text: str, styles: Sequence[str], count: int) -> QueryAnswer:
     found: dict[str, tuple[str, str]] = {}
     dropped: Counter[str] = Counter()
     for row in rows:
-        if not _is_query(row):
+        cells = (row.get("text"), row.get("style")) if isinstance(row, dict) else (None,)
+        if not all(isinstance(cell, str) for cell in cells):
             return QueryAnswer(reason="a query of the answer lacks its text or style")
         query = " ".join(row["text"].split()).strip(" -,.:;'\"")
         if row["style"] not in styles:
@@ -247,14 +222,6 @@ def parse_answer(text: str, styles: Sequence[str], count: int) -> QueryAnswer:
     if not found:
         return QueryAnswer(reason="the answer has no usable query", dropped=dropped)
     return QueryAnswer(tuple(found.values()), dropped=dropped)
-
-
-def _is_query(row: Any) -> bool:
-    return (
-        isinstance(row, dict)
-        and isinstance(row.get("text"), str)
-        and isinstance(row.get("style"), str)
-    )
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -37,11 +37,8 @@ def read_documents(
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Read, clean and deduplicate.
 
-    Args:
-        raw_documents: Where the documents are.
-        benchmark: Documents that it judges by id are never dropped as copies.
-        forgotten: Documents that were deleted on request stay out.
-        parameters: `params:synthesis`.
+    Documents that the benchmark judges by id are never dropped as copies; documents that were
+    deleted on request stay out.
 
     Returns:
         `documents`, `skipped_documents` (columns path, where, reason) and counts.
@@ -92,12 +89,6 @@ def split_into_passages(
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
     """Split documents; those that did not change keep the passages of the last run.
 
-    Args:
-        documents: The `documents` table.
-        previous_passages: Passages of the last run, or no rows.
-        previous_origins: What they were made from, or no rows.
-        parameters: `params:synthesis`.
-
     Returns:
         `passages`, `passage_origins` and counts.
     """
@@ -117,12 +108,7 @@ def draft_queries(
 ) -> tuple[pd.DataFrame, dict[str, int], dict[str, Any]]:
     """Write queries for passages spread over all documents, and put real queries in front.
 
-    Args:
-        passages: The `passages` table.
-        query_log: Real queries, or an empty log.
-        prompt: What an LLM is asked, for `synthesizer=llm`.
-        ledger: Where an LLM's answers are kept.
-        parameters: `params:synthesis`.
+    Prompt and ledger are for `synthesizer=llm`.
 
     Returns:
         A `queries` table before filtering, counts of the log's rows, and the synthesizer's
@@ -198,18 +184,8 @@ def filter_queries(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Drop queries that teach nothing or leak the benchmark, and count what each filter drops.
 
-    Args:
-        query_drafts: Real queries, then synthetic ones.
-        passages: The `passages` table.
-        benchmark: Queries equal or nearly equal to its queries are dropped.
-        documents_report: Counts of `read_documents`.
-        passages_report: Counts of `split_into_passages`.
-        query_log_report: Counts of `draft_queries`.
-        drafting_report: Report of `draft_queries`.
-        parameters: `params:synthesis`.
-
     Returns:
-        `queries` and the `synthesis_report`.
+        `queries`, real ones first, and the `synthesis_report` with the reports of the nodes before.
 
     Raises:
         UserError: No query is left.
@@ -220,10 +196,7 @@ def filter_queries(
     kept.drop(
         "benchmark_overlap",
         lambda table: filters.overlapping(
-            list(table["text"]),
-            benchmark.query_texts(),
-            language,
-            settings.benchmark_overlap,
+            list(table["text"]), benchmark.query_texts(), language, settings.benchmark_overlap
         ),
         synthetic_only=False,
     )
@@ -234,11 +207,7 @@ def filter_queries(
     kept.drop(
         "too_many_documents",
         lambda table: filters.too_common(
-            table,
-            passages,
-            language,
-            settings.max_document_share,
-            settings.max_documents_at_least,
+            table, passages, language, settings.max_document_share, settings.max_documents_at_least
         ),
     )
     if settings.round_trip_k is not None:

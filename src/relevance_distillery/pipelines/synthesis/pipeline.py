@@ -26,12 +26,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
             ),
             Node(
                 func=split_into_passages,
-                inputs=[
-                    "documents",
-                    "previous_passages",
-                    "previous_origins",
-                    "params:synthesis",
-                ],
+                inputs=["documents", "previous_passages", "previous_origins", "params:synthesis"],
                 outputs=["passages", "passage_origins", "passages_report"],
                 name="split_into_passages",
             ),
