@@ -133,13 +133,13 @@ def load_benchmark(
     texts_needed: bool = True,
     contradictions: Contradictions = "leave out",
 ) -> Benchmark:
-    """Read a benchmark, or several.
+    """Read a benchmark, or several, of which the first decides.
 
     Args:
         location: A folder in BEIR's layout (`corpus.jsonl[.gz]` may be absent, then its
             documents are those of the run), a file of TREC qrels, a table of grades with
             the query's text (of a versioned one the newest), or `ir_datasets:IDENTIFIER`;
-            several separated by `;`, the first decides. None for the held-out queries.
+            several separated by `;`. None for the held-out queries.
         scale: The grades.
         queries: The queries of TREC qrels: `.jsonl`, `.csv` or `.tsv` with ids and texts.
         columns: What a table of grades calls its columns; folders have BEIR's.
@@ -155,13 +155,8 @@ def load_benchmark(
     places = [part.strip() for part in str(location or "").split(";") if part.strip()]
     if not places:
         return held_out(scale)
-    loader = _Loader(
-        scale,
-        Path(str(queries)).expanduser() if queries else None,
-        columns,
-        texts_needed,
-        contradictions,
-    )
+    query_file = Path(str(queries)).expanduser() if queries else None
+    loader = _Loader(scale, query_file, columns, texts_needed, contradictions)
     found = [loader.load(place) for place in places]
     if len({one.name for one in found}) < len(found):
         names = distinct_names([Path(irdatasets.identifier(place) or place) for place in places])
@@ -191,14 +186,15 @@ class _Loader:
         return read_grades(path, self.scale, columns, self.contradictions)
 
     def _from_folder(self, folder: Path) -> Benchmark:
-        qrels = next((file for name in _QRELS if (file := _table(folder / "qrels", name))), None)
-        annotators = [
-            self._grades(file).grades.assign(annotator=stem_of(file))
-            for file in _tables(folder / "annotators")
-        ]
-        if qrels is None:
+        qrels = _tables(folder / "qrels")
+        kind = next((name for name in _QRELS if name in qrels), None)
+        if kind is None:
             raise UserError(f"{folder}: has no qrels/human.tsv; give a folder in BEIR's layout")
-        found = self._grades(qrels)
+        found = self._grades(qrels[kind])
+        annotators = [
+            self._grades(file).grades.assign(annotator=name)
+            for name, file in _tables(folder / "annotators").items()
+        ]
         query_file = table_at(folder, "queries")
         if query_file is None and self.texts_needed:
             raise UserError(f"{folder}: has no queries.jsonl; give a folder in BEIR's layout")
@@ -207,26 +203,24 @@ class _Loader:
         if corpus is not None and self.texts_needed:
             documents = DocumentSource((folder,)).read().documents
         elif corpus is not None:
-            documents = _judged_documents(corpus, found.grades)
+            # Only what was judged: the rest of a corpus may not fit in memory.
+            rows = TableReader(corpus).read(only=set(found.grades["document_id"]))
+            documents = pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
         return self._assembled(
             name=folder.name,
-            human=stem_of(qrels) != "authored",
+            human=kind != "authored",
             found=found,
             queries=read_queries(query_file) if query_file else query_table({}),
             documents=documents,
             annotators=pd.concat(annotators, ignore_index=True) if annotators else None,
-            judge_files={stem_of(file): file for file in _tables(folder / "judges")},
+            judge_files=_tables(folder / "judges"),
             where=str(folder),
         )
 
     def _from_file(self, path: Path) -> Benchmark:
         found = self._grades(path, self.columns)
-        if self.query_file is not None:
-            queries = read_queries(self.query_file)
-        else:
-            queries = query_table(
-                {name: (text, found.styles.get(name, "")) for name, text in found.texts.items()}
-            )
+        texts = {name: (text, found.styles.get(name, "")) for name, text in found.texts.items()}
+        queries = read_queries(self.query_file) if self.query_file else query_table(texts)
         if queries.empty and self.texts_needed:
             raise UserError(
                 f"{path}: has no column query with the queries' texts; add one or give "
@@ -270,7 +264,10 @@ class _Loader:
         if self.texts_needed:
             grades = _known(grades, queries, documents, skipped, where)
         else:
-            queries = _with_the_nameless(queries, grades)
+            absent = sorted(set(grades["query_id"]) - set(queries["query_id"]))
+            queries = pd.concat([queries, query_table(dict.fromkeys(absent, ("", "")))])
+        if annotators is not None:
+            annotators = annotators.merge(grades[KEY], on=KEY, how="inner")
         if found.repeated:
             skipped["repeated rows"] = [f"{found.repeated} rows"]
         notes = []
@@ -282,7 +279,9 @@ class _Loader:
             human=human,
             queries=queries[queries["query_id"].isin(grades["query_id"])].reset_index(drop=True),
             judgments=HumanJudgments.validate(grades.reset_index(drop=True)),
-            annotators=empty(HumanJudgments) if annotators is None else _tidy(annotators, grades),
+            annotators=empty(HumanJudgments)
+            if annotators is None
+            else HumanJudgments.validate(annotators.reset_index(drop=True)),
             documents=documents,
             scale=self.scale,
             judge_files=judge_files,
@@ -293,19 +292,13 @@ class _Loader:
         )
 
 
-def _tables(folder: Path) -> list[Path]:
+def _tables(folder: Path) -> dict[str, Path]:
     """Files of grades in a folder, by name."""
-    return sorted(path for path in folder.glob("*") if path.is_file() and table_kind(path))
-
-
-def _table(folder: Path, name: str) -> Path | None:
-    return next((path for path in _tables(folder) if stem_of(path) == name), None)
-
-
-def _judged_documents(corpus: Path, grades: pd.DataFrame) -> pd.DataFrame:
-    """The documents table of what was judged; the rest of a corpus may not fit in memory."""
-    rows = TableReader(corpus).read(only=set(grades["document_id"]))
-    return pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
+    files = (path for path in folder.glob("*") if path.is_file() and table_kind(path))
+    found: dict[str, Path] = {}
+    for path in sorted(files):
+        found.setdefault(stem_of(path), path)
+    return found
 
 
 def _known(
@@ -330,17 +323,11 @@ def _known(
     return grades[kept]
 
 
-def _with_the_nameless(queries: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
-    """The queries, and one without a text for every further query id of the grades."""
-    absent = sorted(set(grades["query_id"]) - set(queries["query_id"]))
-    return pd.concat([queries, query_table(dict.fromkeys(absent, ("", "")))], ignore_index=True)
-
-
 def _drawn(
     grades: pd.DataFrame, found: GradeFile, skipped: dict[str, list[str]], where: str
 ) -> pd.DataFrame:
     """Grades of pairs with an inclusion probability; the others never enter an estimate."""
-    pairs = zip(grades["query_id"], grades["document_id"], strict=True)
+    pairs = grades[KEY].itertuples(index=False, name=None)
     estimates = pd.Series([found.facts[pair].estimates for pair in pairs], index=grades.index)
     _note(skipped, "actively picked pairs, which never evaluate", grades[~estimates])
     if not estimates.any():
@@ -349,11 +336,6 @@ def _drawn(
             "never evaluate; have people grade a random or stratified sample"
         )
     return grades[estimates]
-
-
-def _tidy(annotators: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
-    kept = annotators.merge(grades[KEY], on=KEY, how="inner")
-    return HumanJudgments.validate(kept.reset_index(drop=True))
 
 
 def _note(skipped: dict[str, list[str]], reason: str, rows: pd.DataFrame) -> None:

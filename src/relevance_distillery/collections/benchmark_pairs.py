@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any
 
 import pandas as pd
@@ -18,18 +19,13 @@ from relevance_distillery.io.digests import hex_digest
 Split = Callable[[pd.DataFrame], pd.DataFrame]
 """Documents table in, passages table out."""
 
-EXTRA_COLUMNS = ("human", "style", "query_words", "seen", "folder")
-
-OPTIONAL_COLUMNS = ("corpus_document", "weight")
-"""The document of a graded passage; how many pairs a sampled one stands for."""
-
 _LISTED = 50
 
 _HOST = re.compile(r"^[A-Za-z][\w+.-]*://[^/]*")
 _DEPARTMENTS = ("department", "folder")
 """Keys of a document's metadata that name where it belongs better than its path does."""
 
-FACTS = ["human", "style", "query_words", "seen", "folder", "weight"]
+_FACTS = ["human", "style", "query_words", "seen", "folder"]
 
 
 def select_pairs(
@@ -44,17 +40,17 @@ def select_pairs(
 
     Args:
         benchmark: What was graded.
-        passages: The run's passages.
-        queries: The run's queries; only held-out benchmarks need them.
-        labels: The teacher's labels.
+        passages: Schema `Passages`, of the run.
+        queries: Schema `Queries`, of the run.
+        labels: The teacher's, schema `Labels`.
         splits: Columns query_id, passage_id, split.
         split: Splits the documents that a benchmark brings.
 
     Returns:
         Columns `PAIR_COLUMNS` and human (grade of the document), style, query_words, seen
         (the document was in training), folder (where the document belongs, empty when not
-        known), and for a sample weight (how many pairs it stands
-        for). For held-out queries and graded passages each passage is its own document, the
+        known), and for a sample weight (how many pairs it stands for). For held-out
+        queries and graded passages each passage is its own document, the
         latter's true one in corpus_document. And facts: name, kind, human, digest, skipped
         (ids by reason), whole_queries (None unless it is a sample).
 
@@ -72,17 +68,19 @@ def select_pairs(
     seen_texts = set(passages.loc[passages["passage_id"].isin(trained), "text"].map(_normalised))
     by_passage = pairs["text"].map(_normalised).isin(seen_texts) | pairs["passage_id"].isin(trained)
     pairs["seen"] = by_passage.groupby([pairs["query_id"], pairs["document_id"]]).transform("any")
-    pairs["folder"] = _folders(pairs, benchmark)
+    by, of = ("path", pairs[["path"]].drop_duplicates())
+    if benchmark.documents is not None:
+        by, of = ("document_id", benchmark.documents)
+    names = dict(zip(of[by], folders(of), strict=True))
+    pairs["folder"] = pairs[by].map(names).fillna("")
     pairs["query_words"] = [len(query.split()) for query in pairs["query"]]
     if not benchmark.graded_passages:
         pairs["is_seed"] = False
         pairs["in_seed_document"] = False
-    extra = [name for name in OPTIONAL_COLUMNS if name in pairs or name == "weight"]
     if benchmark.sampled is not None:
-        pairs = pairs.merge(benchmark.sampled.weights, on=["query_id", "document_id"], how="left")
-    else:
-        extra.remove("weight")
-    pairs = pairs[[*PAIR_COLUMNS, *EXTRA_COLUMNS, *extra]].reset_index(drop=True)
+        pairs = pairs.merge(benchmark.sampled.weights, on=KEY, how="left")
+    extra = [name for name in ("corpus_document", "weight") if name in pairs]
+    pairs = pairs[[*PAIR_COLUMNS, *_FACTS, *extra]].reset_index(drop=True)
     facts = {
         "name": benchmark.name,
         "kind": benchmark.kind,
@@ -95,19 +93,9 @@ def select_pairs(
     return pairs, facts
 
 
-def _folders(pairs: pd.DataFrame, benchmark: Benchmark) -> pd.Series:
-    if benchmark.documents is not None:
-        named = dict(
-            zip(benchmark.documents["document_id"], folders(benchmark.documents), strict=True)
-        )
-        return pairs["document_id"].map(named).fillna("")
-    paths = pd.DataFrame({"path": pairs["path"].unique()})
-    return pairs["path"].map(dict(zip(paths["path"], folders(paths), strict=True)))
-
-
 def pairs_digest(pairs: pd.DataFrame) -> str:
     """Sixteen hexadecimal digits that change with any query, document or grade."""
-    graded = pairs.drop_duplicates(["query_id", "document_id"])
+    graded = pairs.drop_duplicates(KEY)
     rows = sorted(f"{row.query}\t{row.document_id}\t{row.human}" for row in graded.itertuples())
     return hex_digest("\n".join(rows), 8)
 
@@ -144,20 +132,15 @@ def _judged_passages(
     A query of the run keeps its seed, so that a judge is asked what it was asked for the label.
     """
     grades = benchmark.judgments
-    by_id = passages.set_index("passage_id")
     wanted = passages[passages["passage_id"].isin(grades["document_id"])]
-    texts = (wanted[name] for name in ("passage_id", "title", "heading", "text"))
-    now = {name: graded_text_digest(*parts) for name, *parts in zip(*texts, strict=True)}
-    pairs_of = zip(grades["query_id"], grades["document_id"], strict=True)
-    before = [benchmark.graded_passages[pair].digest for pair in pairs_of]
+    texts = wanted[["passage_id", "title", "heading", "text"]].itertuples(index=False)
+    now = {name: graded_text_digest(*parts) for name, *parts in texts}
     known = grades["document_id"].isin(now.keys())
-    same = pd.Series(
-        [
-            not old or now.get(name) == old
-            for name, old in zip(grades["document_id"], before, strict=True)
-        ],
-        index=grades.index,
+    keys = grades[KEY].itertuples(index=False, name=None)
+    before = pd.Series(
+        [benchmark.graded_passages[key].digest for key in keys], index=grades.index, dtype=str
     )
+    same = (before == "") | (before == grades["document_id"].map(now))
     if not (known & same).any():
         raise UserError(
             f"benchmark {benchmark.name}: none of its {len(grades)} graded passages is in the "
@@ -178,7 +161,7 @@ def _judged_passages(
     )
     seed = pairs["seed"].fillna("")
     pairs["is_seed"] = (seed != "") & (seed == pairs["passage_id"])
-    seed_document = seed.map(by_id["document_id"])
+    seed_document = seed.map(passages.set_index("passage_id")["document_id"])
     pairs["in_seed_document"] = (seed != "") & (seed_document == pairs["document_id"])
     pairs["corpus_document"] = pairs["document_id"]
     pairs["document_id"] = pairs["passage_id"]
@@ -220,26 +203,20 @@ def _normalised(text: str) -> str:
 
 
 def benchmark_documents(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One row a graded document.
-
-    Args:
-        pairs: From `select_pairs`.
+    """One row a graded document of the pairs from `select_pairs`, in order of first appearance.
 
     Returns:
         Columns query_id, document_id, human, style, query_words, seen, folder, passages and,
-        where pairs have it, weight, in order of first appearance.
+        where pairs have it, weight.
     """
     groups = pairs.groupby(KEY, sort=False)
-    documents = groups[[name for name in FACTS if name in pairs]].first()
+    documents = groups[[name for name in (*_FACTS, "weight") if name in pairs]].first()
     documents["passages"] = groups.size()
     return documents.reset_index()
 
 
 def judged_pairs(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
     """People's grades with what is known of query and document, where nothing was trained.
-
-    Args:
-        benchmark: With or without the texts of queries and documents.
 
     Returns:
         Columns query_id, document_id, human and, as far as known, style, query_words, folder,
@@ -252,8 +229,7 @@ def judged_pairs(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
     text = table["query_id"].map(asked["text"]).fillna("")
     table["style"] = table["query_id"].map(asked["style"]).fillna("")
     if (text != "").any():
-        words = {query: len(query.split()) for query in text.unique()}
-        table["query_words"] = text.map(words)
+        table["query_words"] = text.str.split().str.len()
     if benchmark.sampled is not None:
         table = table.merge(benchmark.sampled.weights, on=KEY, how="left")
     documents = benchmark.documents
@@ -270,17 +246,14 @@ def judged_pairs(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
 def folders(documents: pd.DataFrame) -> list[str]:
     """Where each document belongs: its department, or the first folder of its path.
 
-    Args:
-        documents: Column path and, where there is one, metadata (a JSON object).
-
-    Returns:
-        One name a document, empty where nothing is known; folders that all paths share are
-        passed over.
+    The department is read from the column metadata (a JSON object), where there is one. Folders
+    that all paths share are passed over; a name is empty where nothing is known.
     """
-    metadata = documents.get("metadata")
-    told = [""] * len(documents) if metadata is None else [_department(cell) for cell in metadata]
     first = _first_folders(documents["path"])
-    return [department or folder for department, folder in zip(told, first, strict=True)]
+    if "metadata" not in documents:
+        return first
+    named = map(_department, documents["metadata"])
+    return [department or folder for department, folder in zip(named, first, strict=True)]
 
 
 def _department(metadata: str) -> str:
@@ -290,7 +263,7 @@ def _department(metadata: str) -> str:
         record = json.loads(metadata)
     except ValueError:
         return ""
-    values = (record.get(key) for key in _DEPARTMENTS if isinstance(record, dict))
+    values = [record.get(key) for key in _DEPARTMENTS] if isinstance(record, dict) else []
     named = next((value for value in values if isinstance(value, str) and value.strip()), "")
     return named.strip().strip("/").split("/")[0]
 
@@ -298,9 +271,6 @@ def _department(metadata: str) -> str:
 def _first_folders(paths: Iterable[str]) -> list[str]:
     parts = [_HOST.sub("", path).replace("\\", "/").strip("/").split("/")[:-1] for path in paths]
     filled = [row for row in parts if row]
-    shared = 0
-    while filled and len({tuple(row[: shared + 1]) for row in filled}) == 1:
-        if len(filled[0]) <= shared:
-            break
-        shared += 1
+    levels = takewhile(lambda names: len(set(names)) == 1, zip(*filled, strict=False))
+    shared = len(list(levels))
     return [row[shared] if len(row) > shared else "" for row in parts]

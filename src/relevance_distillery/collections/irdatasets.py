@@ -6,7 +6,7 @@ folder (`IR_DATASETS_HOME`, by default `~/.ir_datasets`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,18 +74,23 @@ def read_catalog(name: str, scale: GradeScale, texts_needed: bool = True) -> Cat
         for number, row in enumerate(_guarded(data.qrels_iter, where, "qrels"), start=1)
     )
     found = collect(where, rows, scale, "leave out", junk=True)
-    queries = _queries(data, where, set(found.grades["query_id"])) if data.has("queries") else None
-    documents, reason = None, "the data set has no documents"
-    if data.has("docs"):
-        try:
-            documents, reason = _documents(data, where, list(found.grades["document_id"])), ""
-        except UserError as error:
-            if texts_needed:
-                raise
-            reason = str(error)
-    return CatalogBenchmark(
-        found, query_table({}) if queries is None else queries, documents, reason
-    )
+    texts: dict[str, tuple[str, str]] = {}
+    if data.has("queries"):
+        wanted = set(found.grades["query_id"])
+        for query in _guarded(data.queries_iter, where, "queries"):
+            text = _first(query, ("text", "title", "query"))
+            if query.query_id in wanted and text:
+                texts[query.query_id] = (text, "")
+    queries = query_table(texts)
+    if not data.has("docs"):
+        return CatalogBenchmark(found, queries, None, "the data set has no documents")
+    try:
+        documents = _documents(data, where, list(found.grades["document_id"].unique()))
+    except UserError as error:
+        if texts_needed:
+            raise
+        return CatalogBenchmark(found, queries, None, str(error))
+    return CatalogBenchmark(found, queries, documents)
 
 
 def _load(name: str, where: str) -> Any:
@@ -118,17 +123,7 @@ def _guarded(read: Any, where: str, what: str) -> Iterator[Any]:
         ) from error
 
 
-def _queries(data: Any, where: str, wanted: set[str]) -> pd.DataFrame:
-    rows = {}
-    for query in _guarded(data.queries_iter, where, "queries"):
-        if query.query_id in wanted:
-            rows[query.query_id] = (_first(query, ("text", "title", "query")), "")
-    return query_table({key: value for key, value in rows.items() if value[0]})
-
-
-def _documents(data: Any, where: str, judged: Iterable[str]) -> pd.DataFrame:
-    wanted = list(dict.fromkeys(judged))
-
+def _documents(data: Any, where: str, wanted: list[str]) -> pd.DataFrame:
     def read() -> Iterator[Any]:
         store = data.docs_store() if hasattr(data, "docs_store") else None
         if store is not None:

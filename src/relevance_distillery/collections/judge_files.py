@@ -75,10 +75,7 @@ class JudgeGrades:
 def named_files(files: JudgeFiles, benchmark: Benchmark) -> dict[str, Path | str]:
     """Where each judge's grades are, by its name, in the order given.
 
-    Args:
-        files: What was asked for.
-        benchmark: A name that is no file is looked for among the recorded judges of this
-            benchmark and of its others.
+    A location that is no file is looked for among the recorded judges of all benchmarks.
 
     Returns:
         A file; or the name of a recorded judge, of which each benchmark has its own file.
@@ -107,24 +104,16 @@ def named_files(files: JudgeFiles, benchmark: Benchmark) -> dict[str, Path | str
                 f"{location}: no such file of grades, nor a judge of benchmark "
                 f"{benchmark.name} (it has: {', '.join(sorted(known)) or 'none'}); check the path"
             )
-    named = [_versioned(place) if isinstance(place, Path) else Path(place) for place in places]
+    # A versioned table is NAME/VERSION/NAME, and the outer folder says where it belongs.
+    named = [
+        path.parent.parent if path.parent.parent.name == path.name else path
+        for path in map(Path, places)
+    ]
     return dict(zip(distinct_names(named), places, strict=True))
 
 
-def _versioned(path: Path) -> Path:
-    """The folder of a versioned table, which is named like it."""
-    table = path.parent.parent
-    return table if table.name == path.name else path
-
-
 def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) -> JudgeGrades:
-    """What one judge said about a benchmark's pairs.
-
-    Args:
-        name: The judge's.
-        path: Its file: as `trec.grade_rows` reads it, TREC runs too.
-        benchmark: Whose pairs and scale.
-        columns: What the file calls its columns.
+    """What the judge `name` said about a benchmark's pairs, in a file or TREC run at `path`.
 
     Raises:
         UserError: The file cannot be read, lacks a column, has no pair in common with the
@@ -133,7 +122,9 @@ def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) ->
     rows = _read(path, columns)
     found, notes = matched(path, rows, benchmark)
     scale = benchmark.scale
-    values = _values(found["grade"], scale)
+    names = {grade.name.casefold(): float(grade.value) for grade in scale.grades}
+    values = found["grade"].map(lambda cell: names.get(cell.casefold(), _number(cell)))
+    values = values.astype("float64")
     empty = found["grade"].str.casefold().isin(_MISSING)
     strange = values.isna() & ~empty
     for count, what in (
@@ -181,31 +172,17 @@ def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) ->
 
 def _read(path: Path, columns: Columns) -> pd.DataFrame:
     """The file's cells as text; probabilities as they are."""
-    cells: dict[str, list[Any]] = {}
-    count = 0
-    for _, row in grade_rows(path, columns, runs=True, option="grade_columns"):
-        for name, value in row.items():
-            if name not in cells:
-                cells[name] = [""] * count
-            cells[name].append(value if name == "probabilities" else cell_text(value))
-        count += 1
-        for name in cells.keys() - row.keys():
-            cells[name].append("")
-    if not count:
+    rows = [row for _, row in grade_rows(path, columns, runs=True, option="grade_columns")]
+    if not rows:
         raise UserError(f"{path}: holds no grades; give at least one")
-    return pd.DataFrame(
-        {
-            name: pd.Series(values, dtype=object if name == "probabilities" else str)
-            for name, values in cells.items()
-        }
-    )
-
-
-def _values(cells: pd.Series, scale: GradeScale) -> pd.Series:
-    """Numbers of cells with numbers or the scale's grade names; nan for anything else."""
-    names = {grade.name.casefold(): float(grade.value) for grade in scale.grades}
-    distinct = {cell: names.get(cell.casefold(), _number(cell)) for cell in cells.unique()}
-    return cells.map(distinct).astype("float64")
+    cells = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name, "") for row in rows]
+        if name == "probabilities":
+            cells[name] = pd.Series(values, dtype=object)
+        else:
+            cells[name] = pd.Series([cell_text(value) for value in values], dtype=str)
+    return pd.DataFrame(cells)
 
 
 def _number(cell: str) -> float:
@@ -307,19 +284,15 @@ def _numbers(rows: pd.DataFrame, column: str) -> np.ndarray:
 def join_judges(documents: pd.DataFrame, judges: Mapping[str, JudgeGrades]) -> pd.DataFrame:
     """The table of grades: one row a judged document, a few columns a judge.
 
-    Args:
-        documents: Columns query_id, document_id, human and facts for slices.
-        judges: By name, in the order of the report.
-
     Returns:
-        `documents` and, for each judge, NAME_grade (Int64) or NAME_score, NAME_probabilities
-        and NAME_confidence where it has them.
+        `documents` (columns query_id, document_id, human and facts for slices) and, for each
+        judge in order, NAME_grade (Int64) or NAME_score, NAME_probabilities and NAME_confidence
+        where it has them.
     """
-    parts = [documents]
     index = pd.MultiIndex.from_frame(documents[KEY])
+    columns: dict[str, pd.Series] = {}
     for name, judge in judges.items():
-        own = judge.table.set_index(KEY).reindex(index)
-        columns: dict[str, Any] = {}
+        own = judge.table.set_index(KEY).reindex(index).set_index(documents.index)
         if judge.graded:
             columns[f"{name}_grade"] = own["value"].astype("Int64")
         else:
@@ -329,7 +302,4 @@ def join_judges(documents: pd.DataFrame, judges: Mapping[str, JudgeGrades]) -> p
             columns[f"{name}_probabilities"] = lists.where(lists.notna(), None)
         if "confidence" in own:
             columns[f"{name}_confidence"] = own["confidence"]
-        part = pd.DataFrame(columns)
-        part.index = documents.index
-        parts.append(part)
-    return pd.concat(parts, axis=1)
+    return pd.concat([documents, pd.DataFrame(columns, index=documents.index)], axis=1)

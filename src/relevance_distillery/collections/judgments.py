@@ -70,7 +70,7 @@ class Sampled:
     whole_queries: bool
 
 
-@dataclass(frozen=True)
+@dataclass
 class GradeFile:
     """What a file of grades holds.
 
@@ -89,9 +89,9 @@ class GradeFile:
         junk: How many grades below 0 count as the lowest.
     """
 
-    grades: pd.DataFrame
-    texts: dict[str, str]
-    repeated: int
+    grades: pd.DataFrame = field(default_factory=pd.DataFrame)
+    texts: dict[str, str] = field(default_factory=dict)
+    repeated: int = 0
     styles: dict[str, str] = field(default_factory=dict)
     facts: dict[tuple[str, str], RowFacts] = field(default_factory=dict)
     passages: bool = False
@@ -133,17 +133,9 @@ def collect(
     contradictions: Contradictions = "refuse",
     junk: bool = False,
 ) -> GradeFile:
-    """Grades of rows as `trec.grade_rows` gives them.
+    """Grades of rows as `trec.grade_rows` gives them; `where` is their file, for messages.
 
-    Args:
-        where: What messages call the place that they come from.
-        rows: Row number and cells.
-        scale: The grades that are allowed.
-        contradictions: What happens to a pair with two different grades by the same person.
-        junk: Whole numbers below 0 are the lowest grade.
-
-    Raises:
-        UserError: As `read_grades`.
+    Arguments and errors as `read_grades`; with `junk` whole numbers below 0 are the lowest grade.
     """
     grades = _Grades(where, scale, contradictions, junk)
     for number, row in rows:
@@ -166,16 +158,11 @@ class _Grades:
         self.names = {grade.name.casefold(): grade.value for grade in grades}
         self.allowed = {grade.value for grade in grades}
         self.junk_allowed = junk and scale is not None and min(self.allowed) >= 0
-        self.junk = 0
+        self.file = GradeFile()
         self.seen: dict[tuple[str, str, str], tuple[int, int]] = {}
         self.contradicting: dict[tuple[str, str, str], None] = {}
         self.off_scale: list[tuple[int, str]] = []
-        self.texts: dict[str, str] = {}
-        self.repeated = 0
-        self.styles: dict[str, str] = {}
-        self.facts: dict[tuple[str, str], RowFacts] = {}
         self.passages: bool | None = None
-        self.drawn = False
 
     def add(self, number: int, row: dict[str, Any]) -> None:
         text = cell_text(row.get("query"))
@@ -195,18 +182,15 @@ class _Grades:
                 )
             self.contradicting[key] = None
         else:
-            self.repeated += before[1] != number
+            self.file.repeated += before[1] != number
         self._note(number, row, key[:2])
-        if text:
-            known = self.texts.setdefault(query_id, text)
-            if known != text:
-                raise UserError(
-                    f"{self.where}, row {number}: query id {query_id[:80]} has another text "
-                    "than before; give every query its own id"
-                )
+        if text and self.file.texts.setdefault(query_id, text) != text:
+            raise UserError(
+                f"{self.where}, row {number}: query id {query_id[:80]} has another text "
+                "than before; give every query its own id"
+            )
 
     def _graded_id(self, number: int, row: dict[str, Any]) -> str:
-        """The passage's id where passages were graded, else the document's."""
         passage = cell_text(row.get("passage_id"))
         if self.passages is None:
             self.passages = bool(passage)
@@ -219,20 +203,19 @@ class _Grades:
 
     def _note(self, number: int, row: dict[str, Any], pair: tuple[str, str]) -> None:
         """Keeps how the pair was chosen and what it belongs to."""
-        style = cell_text(row.get("style"))
-        if style:
-            self.styles[pair[0]] = style
-        told = _FACTS & set(row)
-        if not told and not self.passages:
+        if style := cell_text(row.get("style")):
+            self.file.styles[pair[0]] = style
+        if _FACTS.isdisjoint(row) and not self.passages:
             return
-        self.drawn = self.drawn or bool({"inclusion_probability", "design"} & told)
-        probability = _probability_of(row.get("inclusion_probability"))
-        if probability is None:
+        self.file.drawn |= not {"inclusion_probability", "design"}.isdisjoint(row)
+        text = cell_text(row.get("inclusion_probability")).replace(",", ".")
+        probability = float(text) if is_number(text) else math.nan
+        if text.casefold() not in ("", "nan", "none") and not 0.0 < probability <= 1.0:
             raise UserError(
                 f"{self.where}, row {number}: the inclusion probability is no number above 0 and "
                 "up to 1; restore it, or leave the cell empty for a pair that was not drawn"
             )
-        self.facts[pair] = RowFacts(
+        self.file.facts[pair] = RowFacts(
             document_id=cell_text(row.get("document_id")),
             design=cell_text(row.get("design")),
             unit=cell_text(row.get("unit")),
@@ -253,28 +236,24 @@ class _Grades:
                 "correct it"
             )
         if self.junk_allowed and grade < 0 and grade.is_integer():
-            self.junk += 1
+            self.file.junk += 1
         else:
             self.off_scale.append((number, word))  # `result` refuses
         return min(self.allowed)
 
-    def _refuse_off_scale(self) -> None:
-        if not self.off_scale:
-            return
-        shown = self.off_scale[:_SHOWN]
-        numbers = ", ".join(str(number) for number, _ in shown)
-        more = len(self.off_scale) - len(shown)
-        words = ", ".join(dict.fromkeys(f"'{word[:20]}'" for _, word in shown))
-        several = len(self.off_scale) > 1
-        raise UserError(
-            f"{self.where}, row{'s' * several} {numbers}{f' and {more} more' * bool(more)}: "
-            f"grade{'s' * several} {words} {'are' if several else 'is'} not on the scale "
-            f"{sorted(self.allowed)}; correct the row{'s' * several} or set `scale` in "
-            "conf/local/globals.yml to the people's own"
-        )
-
     def result(self) -> GradeFile:
-        self._refuse_off_scale()
+        if self.off_scale:
+            shown = self.off_scale[:_SHOWN]
+            numbers = ", ".join(str(number) for number, _ in shown)
+            more = len(self.off_scale) - len(shown)
+            words = ", ".join(dict.fromkeys(f"'{word[:20]}'" for _, word in shown))
+            several = len(self.off_scale) > 1
+            raise UserError(
+                f"{self.where}, row{'s' * several} {numbers}{f' and {more} more' * bool(more)}: "
+                f"grade{'s' * several} {words} {'are' if several else 'is'} not on the scale "
+                f"{sorted(self.allowed)}; correct the row{'s' * several} or set `scale` in "
+                "conf/local/globals.yml to the people's own"
+            )
         if not self.seen:
             raise UserError(f"{self.where}: holds no grades; give at least one")
         kept = [(*k, grade) for k, (grade, _) in self.seen.items() if k not in self.contradicting]
@@ -283,40 +262,15 @@ class _Grades:
                 f"{self.where}: each of its {len(self.seen)} pairs has two different grades; "
                 "keep one of them"
             )
-        table = pd.DataFrame(
-            kept, columns=["query_id", "document_id", "annotator", "grade"]
-        ).astype({"query_id": str, "document_id": str, "annotator": str, "grade": "int64"})
-        return GradeFile(
-            grades=table,
-            texts=self.texts,
-            repeated=self.repeated,
-            styles=self.styles,
-            facts=self.facts,
-            passages=bool(self.passages),
-            drawn=self.drawn,
-            contradicting=tuple(dict.fromkeys(key[:2] for key in self.contradicting)),
-            junk=self.junk,
-        )
-
-
-def _probability_of(value: Any) -> float | None:
-    """An inclusion probability from a cell; nan for an empty one, None for nonsense."""
-    text = "" if value is None else str(value).strip()
-    if text.casefold() in ("", "nan", "none"):
-        return math.nan
-    try:
-        number = float(text.replace(",", "."))
-    except ValueError:
-        return None
-    return number if 0.0 < number <= 1.0 else None
+        types = {"query_id": str, "document_id": str, "annotator": str, "grade": "int64"}
+        self.file.grades = pd.DataFrame(kept, columns=list(types)).astype(types)
+        self.file.passages = bool(self.passages)
+        self.file.contradicting = tuple(dict.fromkeys(key[:2] for key in self.contradicting))
+        return self.file
 
 
 def sampled(facts: dict[tuple[str, str], RowFacts]) -> Sampled:
-    """Weights of the pairs that may stand for others.
-
-    Args:
-        facts: By query and document.
-    """
+    """Weights of the pairs, by query and document, that may stand for others."""
     rows = [(*key, 1.0 / row.probability) for key, row in facts.items() if row.estimates]
     units = {row.unit for row in facts.values() if row.estimates}
     table = pd.DataFrame(rows, columns=["query_id", "document_id", "weight"])
@@ -327,20 +281,13 @@ def sampled(facts: dict[tuple[str, str], RowFacts]) -> Sampled:
 
 
 def lower_median(grades: pd.DataFrame) -> pd.DataFrame:
-    """The lower median of each pair's grades.
+    """The lower median of each pair's grades: query_id, document_id, grade, a row a pair.
 
-    Args:
-        grades: Columns query_id, document_id, grade; several rows a pair.
-
-    Returns:
-        The same columns, a row a pair, in order of first appearance.
+    Pairs stay in order of first appearance.
     """
-    ranked = grades.sort_values("grade", kind="stable")
-    groups = ranked.groupby(KEY, sort=False)["grade"]
-    place, count = groups.cumcount(), groups.transform("size")
-    median = ranked[place == (count - 1) // 2][[*KEY, "grade"]]
-    order = grades[KEY].drop_duplicates()
-    return order.merge(median, on=KEY, how="left", validate="one_to_one")
+    groups = grades.groupby(KEY, sort=False)["grade"]
+    lower = groups.quantile(0.5, interpolation="lower").astype(grades["grade"].dtype)
+    return lower.reset_index()
 
 
 def consensus(grades: pd.DataFrame) -> pd.DataFrame:
