@@ -24,8 +24,7 @@ from relevance_distillery.evaluation.cascades.threshold_search import (
 )
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.composites.answers import Answers, majority
-from relevance_distillery.judges.composites.cascade import CascadeJudge
-from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity
+from relevance_distillery.judges.composites.cascade import NEVER, CascadeFit, CascadeJudge, Identity
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.settings import CascadeSettings, judge_names

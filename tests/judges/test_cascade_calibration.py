@@ -123,26 +123,30 @@ def test_a_judge_without_probabilities_is_read_beside_those_before_it():
     noise = Answers(rng.integers(SIZE, size=2000))
     good = Answers(np.where(rng.random(2000) < 0.8, human, rng.integers(SIZE, size=2000)))
 
-    first = cross_fit([good], human, folds, SIZE, "per_class", 50)
-    useless = cross_fit([noise, good], human, folds, SIZE, "per_class", 50)
-    useful = cross_fit([good, noise], human, folds, SIZE, "per_class", 50)
-    noise_alone = cross_fit([noise], human, folds, SIZE, "per_class", 50)
-    assert (first.calibrator.kind, useful.calibrator.kind) == ("own_grade", "all_grades")
-    assert useless.log_loss == pytest.approx(first.log_loss, abs=0.02)
-    assert useful.log_loss < noise_alone.log_loss - 0.3
-    sure = overconfident(human)
-    assert cross_fit([good, sure], human, folds, SIZE, "single", 50).calibrator.kind == "single"
+    def fit(*answers):
+        calibrator, held_out = cross_fit(answers, human, folds, SIZE, "single", 50)
+        return calibrator.kind, -np.log(held_out[np.arange(2000), human]).mean()
+
+    (first, first_loss), (useful, useful_loss) = fit(good), fit(good, noise)
+    _, useless_loss = fit(noise, good)
+    _, noise_loss = fit(noise)
+    assert (first, useful) == ("own_grade", "all_grades")
+    assert useless_loss == pytest.approx(first_loss, abs=0.02)
+    assert useful_loss < noise_loss - 0.3
+    assert cross_fit([good, overconfident(human)], human, folds, SIZE, "single", 50)[0].kind == (
+        "single"
+    )
 
 
 def test_a_pair_is_never_judged_by_a_calibrator_that_saw_its_query():
     queries = np.repeat(np.arange(4), 50)
     human = np.repeat([0, 0, 0, 2], 50)
     folds = query_folds(queries, 4, 0)
-    found = cross_fit([Answers(np.zeros(200, int))], human, folds, SIZE, "none", 50)
+    calibrator, held_out = cross_fit([Answers(np.zeros(200, int))], human, folds, SIZE, "none", 50)
 
     # The fourth query is the only one with grade 2: from the others nothing can be known of it.
-    assert found.held_out[queries == 3][:, 2].max() == 0
-    assert found.calibrator.posterior([Answers(np.zeros(1, int))])[0, 2] > 0.1
+    assert held_out[queries == 3][:, 2].max() == 0
+    assert calibrator.posterior([Answers(np.zeros(1, int))])[0, 2] > 0.1
     assert all(len(set(folds[queries == query])) == 1 for query in range(4))
 
 

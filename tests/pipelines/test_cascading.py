@@ -16,7 +16,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.cascades import asking
 from relevance_distillery.evaluation.cascades.asking import graded_pairs
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.judges.composites.cascade_fit import read_fitted
+from relevance_distillery.judges.composites.cascade import read_fitted
 from relevance_distillery.judges.composites.panel import side_by_side
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger

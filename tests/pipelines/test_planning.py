@@ -23,7 +23,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.files import read_stored_json, read_stored_table
 from relevance_distillery.judges.composites.calibration import ProbabilityMap
-from relevance_distillery.judges.composites.cascade_fit import NEVER, CascadeFit, Identity, Stage
+from relevance_distillery.judges.composites.cascade import NEVER, CascadeFit, Identity, Stage
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.llm import LLMJudge

@@ -11,7 +11,7 @@ import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.base import inner_judge, parse_judge
-from relevance_distillery.judges.composites.cascade_fit import read_fitted
+from relevance_distillery.judges.composites.cascade import read_fitted
 from relevance_distillery.judges.settings import JudgeSettings, judge_names
 from relevance_distillery.synthesizers.base import choose_seeds, digest, hashed
 from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer

@@ -28,11 +28,7 @@ _MEASURES = {
 
 
 def draw_frontier(report: dict[str, Any]) -> go.Figure:
-    """Quadratic kappa on the benchmark against cost, for the frontier and all single systems.
-
-    Args:
-        report: The cascade_report.
-    """
+    """Quadratic kappa on the benchmark against cost, for the frontier and all single systems."""
     drawn = plotly_figure("Cost and agreement")
     points = _frontier(report)
     drawn.add_scatter(
@@ -73,11 +69,7 @@ def _frontier(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def fill_page(report: dict[str, Any]) -> str:
-    """The page; names in the report may be hostile, they are escaped.
-
-    Args:
-        report: The cascade_report.
-    """
+    """The page; names in the report may be hostile, they are escaped."""
     return fill("cascade.html.jinja2", report=report, measures=_MEASURES, drawing=_drawing(report))
 
 
@@ -92,6 +84,10 @@ def _drawing(report: dict[str, Any]) -> dict[str, Any]:
     costs = [0.0, 1.0, *(cost for cost, _ in line), *(cost for _, cost, _ in systems)]
     kappas = [0.0, 0.1, *(kappa for _, kappa in line), *(kappa for _, _, kappa in systems)]
     x, y = linear_axis(costs, 60, 740), linear_axis(kappas, 330, 20)
+
+    def ticks(axis: Axis) -> list[dict[str, Any]]:
+        return [{"at": axis.at(value), "text": figure(value, 2)} for value in linear_ticks(axis)]
+
     return {
         "width": 760,
         "height": 380,
@@ -101,10 +97,6 @@ def _drawing(report: dict[str, Any]) -> dict[str, Any]:
         "marks": [
             {"name": name, "x": x.at(cost), "y": y.at(kappa)} for name, cost, kappa in systems
         ],
-        "x_ticks": _ticks(x),
-        "y_ticks": _ticks(y),
+        "x_ticks": ticks(x),
+        "y_ticks": ticks(y),
     }
-
-
-def _ticks(axis: Axis) -> list[dict[str, Any]]:
-    return [{"at": axis.at(value), "text": figure(value, 2)} for value in linear_ticks(axis)]

@@ -28,8 +28,8 @@ from relevance_distillery.evaluation.cascades.threshold_search import (
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.answers import Answers, Places, majority
-from relevance_distillery.judges.composites.calibration import CrossFitted, cross_fit
-from relevance_distillery.judges.composites.cascade_fit import (
+from relevance_distillery.judges.composites.calibration import cross_fit
+from relevance_distillery.judges.composites.cascade import (
     CascadeFit,
     Decision,
     Identity,
@@ -74,14 +74,12 @@ class Fitted:
         value: The target that was aimed at.
         frontier: Thresholds and decisions that no others beat in cost and agreement on the
             graded set, cheapest first.
-        log_losses: Of each stage's calibrator on held-out queries.
     """
 
     fit: CascadeFit
     choice: Choice
     value: float
     frontier: tuple[Choice, ...]
-    log_losses: tuple[float, ...]
 
 
 def check_calibration_set(name: str, human: Places, queries: Places, scale: GradeScale) -> None:
@@ -223,17 +221,23 @@ def _fit(
     chosen: list[Choice] = []
     fronts: list[Choice] = []
     for decisions in itertools.product(kinds, repeat=len(judges)):
-        views = [
-            _view(graded, stage, calibrated[stage], decision, prices[stage])
-            for stage, decision in enumerate(decisions)
-        ]
+        views = []
+        for stage, decision in enumerate(decisions):
+            # Which pairs leave is decided by the calibrator as it will be used: it has plateaus,
+            # folds put them elsewhere, and a threshold would then send whole plateaus the other
+            # way. The grade is always that of a calibrator which did not see the query.
+            calibrator, held_out = calibrated[stage]
+            posterior = calibrator.posterior(graded.answers[: stage + 1])
+            _, confidence = grade_and_confidence(posterior, decision, graded.answers[stage])
+            places, _ = grade_and_confidence(held_out, decision, graded.answers[stage])
+            views.append(StageView(confidence, places, prices[stage], decision))
         grid = search(views, vote, graded.human, scale.size)
         chosen.append(choose(grid, settings.target, value))
         fronts += frontier(grid)
     best = max(chosen, key=lambda choice: choice.rank(settings.target))
     stages = tuple(
-        Stage(identity, own.calibrator, threshold, decision)
-        for identity, own, threshold, decision in zip(
+        Stage(identity, calibrator, threshold, decision)
+        for identity, (calibrator, _), threshold, decision in zip(
             judges, calibrated, best.thresholds, best.decisions, strict=True
         )
     )
@@ -242,24 +246,7 @@ def _fit(
         best,
         value,
         tuple(undominated(fronts)),
-        tuple(own.log_loss for own in calibrated),
     )
-
-
-def _view(
-    graded: GradedSet, stage: int, calibrated: CrossFitted, decision: Decision, price: float
-) -> StageView:
-    """What a stage would do with the pairs of the set.
-
-    Which pairs leave is decided by the calibrator as it will be used: it has plateaus, folds put
-    them elsewhere, and a threshold would then send whole plateaus the other way. The grade is
-    always that of a calibrator which did not see the query.
-    """
-    answer = graded.answers[stage]
-    posterior = calibrated.calibrator.posterior(graded.answers[: stage + 1])
-    _, confidence = grade_and_confidence(posterior, decision, answer)
-    places, _ = grade_and_confidence(calibrated.held_out, decision, answer)
-    return StageView(confidence, places, price, decision)
 
 
 def _target(

@@ -14,15 +14,19 @@ from relevance_distillery.evaluation.agreement.calibration import expected_calib
 from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, compare
 from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
-from relevance_distillery.evaluation.cascades.asking import BENCHMARK, TRAIN
-from relevance_distillery.evaluation.cascades.call_prices import CallPrice, in_last_judges_calls
+from relevance_distillery.evaluation.cascades.asking import (
+    BENCHMARK,
+    TRAIN,
+    CallPrice,
+    MeasurementSettings,
+    in_last_judges_calls,
+)
 from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet, confusion_of
-from relevance_distillery.evaluation.cascades.settings import MeasurementSettings
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.answers import Mask, Places, majority
-from relevance_distillery.judges.composites.cascade_fit import CascadeFit, grade_and_confidence
+from relevance_distillery.judges.composites.cascade import CascadeFit, grade_and_confidence
 from relevance_distillery.judges.settings import CascadeSettings
 
 MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
@@ -55,12 +59,8 @@ class System:
 class Measurement:
     """A benchmark, and how cascades are measured on it.
 
-    Attributes:
-        graded: The benchmark with the answers of all judges.
-        scale: The grades.
-        names: The judges' names, in the order of the cascade.
-        prices: What their calls cost.
-        options: How intervals and p-values are computed.
+    `names` and `prices` are those of the judges, in the order of the cascade; `options` say how
+    intervals and p-values are computed.
     """
 
     graded: GradedSet
@@ -83,14 +83,10 @@ class Measurement:
     def systems(self, fit: CascadeFit, others: Mapping[str, CascadeFit]) -> dict[str, System]:
         """The cascade, and everything simpler that it has to beat.
 
-        Args:
-            fit: The cascade.
-            others: The same judges fitted in other ways, by name.
-
         Returns:
-            By name: `cascade`; the others; every judge alone; the plain rule for every judge but
-            the last, whose lowest grade is believed while the last judge is asked about the
-            rest; and the vote of all.
+            By name: `cascade`; the same judges fitted in other ways; every judge alone; the
+            plain rule for every judge but the last, whose lowest grade is believed while the
+            last judge is asked about the rest; and the vote of all.
         """
         graded, answers = self.graded, self.graded.answers
         found = {"cascade": System.of(fit, graded)}
@@ -150,6 +146,10 @@ class Measurement:
             quadratic kappa of those that left, their mean confidence, and `cost`: of all judges
             that were asked about them, in calls of the last judge for one pair; `usd_per_1000`.
         """
+
+        def mean(values: np.ndarray) -> float | None:
+            return number(float(values.mean())) if len(values) else None
+
         graded = self.graded
         decided = fit.replay(graded.answers)
         asked = decided.asked(len(self.names)).sum(axis=1).tolist()
@@ -158,16 +158,15 @@ class Measurement:
             left = decided.exits == number_
             right = (decided.places == graded.human)[left]
             counts = confusion_of(graded.human[left], decided.places[left], self.scale)
+            kappa = number(float(confusion.quadratic_kappa(counts))) if left.any() else None
             usd = None if self.usd_per_1000 is None else sum(self.usd_per_1000[: number_ + 1])
             row: dict[str, Any] = {
                 "judge": name,
                 "asked": asked[number_] if number_ < len(asked) else None,
                 "left": int(left.sum()),
                 "share": number(float(left.mean())),
-                "accuracy": number(float(right.mean())) if left.any() else None,
-                "quadratic_kappa": number(float(confusion.quadratic_kappa(counts)))
-                if left.any()
-                else None,
+                "accuracy": mean(right),
+                "quadratic_kappa": kappa,
                 "cost": number(sum(self.units[: number_ + 1])),
                 "usd_per_1000": number(usd),
             }
@@ -178,9 +177,7 @@ class Measurement:
                     "threshold": number(stage.threshold),
                     "decision": stage.decision,
                     "calibrator": stage.calibrator.kind,
-                    "mean_confidence": number(float(confidence[left].mean()))
-                    if left.any()
-                    else None,
+                    "mean_confidence": mean(confidence[left]),
                 }
             rows.append(row)
         return rows
@@ -188,11 +185,7 @@ class Measurement:
     def calibration_errors(self, maps: Mapping[str, CascadeFit]) -> dict[str, dict[str, Any]]:
         """Expected calibration error of each judge's confidence in its own grade.
 
-        Args:
-            maps: The same judges fitted with different maps, by map.
-
-        Returns:
-            By judge with probabilities, by map.
+        By judge that gives probabilities, then by map.
         """
         found: dict[str, dict[str, Any]] = {}
         for stage, name in enumerate(self.names):
@@ -284,14 +277,8 @@ def write_report(
 ) -> dict[str, Any]:
     """The content of cascade_report.json.
 
-    Args:
-        measured: The benchmark.
-        fitted: The cascade.
-        validation: From `validate_cascade`.
-        maps: The same cascade with each map of probabilities, where a judge gives any.
-        train: Where it was fitted.
-        facts: From `ask_judges`.
-        settings: Of the fit.
+    `validation` is from `validate_cascade`, `facts` from `ask_judges`; `maps` has the same cascade
+    fitted with each map of probabilities, where a judge gives any.
     """
     known = measured.usd_per_1000 is not None
     others = {f"map {kind}": fit for kind, fit in maps.items() if kind != settings.map}
@@ -333,10 +320,6 @@ def write_report(
             },
             "validation": validation,
             "map": settings.map,
-            "log_losses": [
-                {stage.calibrator.kind: number(loss)}
-                for stage, loss in zip(fitted.fit.stages, fitted.log_losses, strict=True)
-            ],
         },
         "stages": measured.stages(fitted.fit),
         **measured.compare_systems(measured.systems(fitted.fit, others)),

@@ -14,7 +14,7 @@ import numpy as np
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.judges.composites.answers import Floats, Places
-from relevance_distillery.judges.composites.cascade_fit import EDGE, NEVER, Decision
+from relevance_distillery.judges.composites.cascade import EDGE, NEVER, Decision
 from relevance_distillery.judges.settings import Target
 
 _COMBINATIONS = 200_000
@@ -46,14 +46,12 @@ class Grid:
         candidates: Thresholds of each stage, rising.
         counts: Confusion matrices, shape (candidates of stage 1, ..., grades, grades), people
             in rows.
-        reached: How many pairs each judge is asked, one array of the combinations' shape each.
         cost: In calls of the last judge for one pair, of the combinations' shape.
         decisions: How each stage decides.
     """
 
     candidates: tuple[Floats, ...]
     counts: Floats
-    reached: tuple[Floats, ...]
     cost: Floats
     decisions: tuple[Decision, ...]
 
@@ -101,11 +99,11 @@ def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -
     ]
     shape = tuple(len(chosen) for chosen in candidates)
     counts = np.zeros((*shape, size * size))
-    reached = []
+    cost = np.zeros(shape)
     for stage, view in enumerate(views):
         before = levels[:stage]
         here = _cells(before, shape[:stage], np.zeros_like(human), 1)
-        reached.append(np.broadcast_to(_open(here, len(shape)), (*shape, 1))[..., 0])
+        cost += view.price * _open(here, len(shape))[..., 0]
         pairs = view.places >= 0
         cells = [level[pairs] for level in levels[: stage + 1]]
         stayed = _cells(cells, shape[: stage + 1], (human * size + view.places)[pairs], size * size)
@@ -117,13 +115,10 @@ def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -
     rest = [level[pairs] for level in levels]
     voted = _cells(rest, shape, (human * size + vote)[pairs], size * size)
     counts += _open(voted, len(shape))
-    prices = [view.price for view in views]
-    cost = sum(price * share for price, share in zip(prices, reached, strict=True))
     return Grid(
         candidates,
         counts.reshape(*shape, size, size),
-        tuple(reached),
-        np.asarray(cost, dtype=np.float64) / max(1, len(human)),
+        cost / max(1, len(human)),
         tuple(view.decision for view in views),
     )
 

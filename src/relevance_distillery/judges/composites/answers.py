@@ -1,4 +1,4 @@
-"""What judges said about pairs, as arrays, and the majority of several."""
+"""What judges said about pairs: as arrays, their majority, and joint tables of labels."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ Places = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 KEY = ["query_id", "passage_id"]
+
+NOT_ASKED = ("budget", "pending", "unanswered")
+"""Failures of a judge that never answered: the pair waits for it, no other judge is asked."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,7 @@ def numbered(table: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
 def majority(answers: Sequence[Answers], size: int) -> Places:
     """The grade that most judges gave; among equals that of the latest judge that gave one.
 
-    Returns:
-        Places, shape (pairs,); -1 where no judge gave a grade.
+    Shape (pairs,); -1 where no judge gave a grade.
     """
     votes = np.sum([answer.votes(size) for answer in answers], axis=0)
     leading = (votes == votes.max(axis=1, keepdims=True)) & (votes > 0)
@@ -103,10 +105,6 @@ def majority(answers: Sequence[Answers], size: int) -> Places:
         counts = answer.given & leading[np.arange(len(votes)), place]
         found = np.where(counts, place, found)
     return found
-
-
-NOT_ASKED = ("budget", "pending", "unanswered")
-"""Failures of a judge that never answered: the pair waits for it, no other judge is asked."""
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,13 @@ PSEUDO_COUNT = 10.0
 """So many pairs are added to each combination of grades, spread as its back-off says."""
 
 _DIGITS = 6
-_FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
 class Isotonic:
     """A monotone piecewise linear function, constant beyond its ends.
 
-    Attributes:
-        x: Raw probabilities, rising.
-        y: Calibrated probabilities at those.
+    `x` are raw probabilities, rising, and `y` the calibrated ones at those.
     """
 
     x: tuple[float, ...]
@@ -239,22 +236,6 @@ def calibrator_from_state(state: Mapping[str, Any]) -> Calibrator:
     )
 
 
-@dataclass(frozen=True)
-class CrossFitted:
-    """A judge's calibrator with what is known about it.
-
-    Attributes:
-        calibrator: Fitted on the whole calibration set.
-        held_out: What calibrators fitted on other queries say about each pair of the set,
-            shape (pairs, grades); nan where the judge gave no usable answer.
-        log_loss: Of `held_out`, its mean over pairs with a usable answer.
-    """
-
-    calibrator: Calibrator
-    held_out: Floats
-    log_loss: float
-
-
 def cross_fit(
     answers: Sequence[Answers],
     human: Places,
@@ -262,7 +243,7 @@ def cross_fit(
     size: int,
     probability_map: MapKind,
     enough: int,
-) -> CrossFitted:
+) -> tuple[Calibrator, Floats]:
     """Fit the calibrator of the last judge among `answers`.
 
     Args:
@@ -272,6 +253,10 @@ def cross_fit(
         size: How many grades the scale has.
         probability_map: The map of a judge that gives probabilities.
         enough: Examples that a grade needs for a map of its own.
+
+    Returns:
+        The calibrator, fitted on all pairs, and what calibrators fitted on other queries say
+        about each pair, shape (pairs, grades); nan where the judge gave no usable answer.
     """
     last = answers[-1]
     maps = last.has_probabilities.any()
@@ -289,10 +274,7 @@ def cross_fit(
         inside, outside = usable & (folds == fold), usable & (folds != fold)
         if inside.any() and outside.any():
             held_out[inside] = fit(outside).posterior([answer.rows(inside) for answer in answers])
-    # A pair that no fold could judge counts as wholly unknown.
-    of_truth = np.nan_to_num(held_out[usable, human[usable]], nan=1.0 / size)
-    loss = -np.log(np.clip(of_truth, _FLOOR, 1.0)).mean()
-    return CrossFitted(fit(usable), held_out, float(loss))
+    return fit(usable), held_out
 
 
 def _cells(answers: Sequence[Answers], size: int) -> Places:

@@ -1,16 +1,29 @@
-"""The cascade as a judge: cheap judges first, the expensive one at low confidence."""
+"""The cascade as a judge: cheap judges first, the expensive one at low confidence.
+
+The annotation cascade of arXiv 2606.25871: a pair leaves at the first judge whose calibrated
+confidence passes its threshold, and what remains goes to a majority vote.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import json_digest
+from relevance_distillery.io.files import newest_version
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.composites.answers import Answers, InnerLabeling, Mask, Places
-from relevance_distillery.judges.composites.cascade_fit import CascadeFit, Identity, read_fitted
+from relevance_distillery.judges.composites.answers import Answers, Floats, Mask, Places, majority
+from relevance_distillery.judges.composites.calibration import Calibrator, calibrator_from_state
 from relevance_distillery.judges.composites.panel import (
     CompositeLabeling,
     Panel,
@@ -24,19 +37,240 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, State
 from relevance_distillery.llm.prices import Budget
 
+FORMAT = 1
+NO_EXIT = -1
+"""In `Decisions.exits`: no judge gave a grade."""
+
+NEVER = math.inf
+"""A threshold that no pair passes."""
+
+EDGE = 1e-9
+"""Confidence counts as equal to a threshold when it is this little below."""
+
+Decision = Literal["own", "posterior"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose answers a stage was calibrated on.
+
+    `judge` is the name by which it was asked for, the rest are the judge's own.
+    """
+
+    judge: str
+    name: str
+    model: str
+    prompt_hash: str
+
+    @classmethod
+    def of(cls, asked: str, judge: Judge) -> Identity:
+        """Of a judge that is ready to grade."""
+        return cls(asked, judge.name, judge.model, judge.prompt_hash)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One judge of a cascade.
+
+    Attributes:
+        identity: Which judge.
+        calibrator: What its answers are worth.
+        threshold: Confidence from which a pair leaves; infinite where none ever does.
+        decision: Whether a pair that leaves takes the judge's `own` grade, or the most probable
+            one by the calibrator (`posterior`).
+    """
+
+    identity: Identity
+    calibrator: Calibrator
+    threshold: float
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What became of some pairs.
+
+    Attributes:
+        exits: Number of the stage at which each pair left; the number of stages for a vote;
+            `NO_EXIT` where no judge gave a grade.
+        places: The grade's place on the scale, -1 for none.
+        posterior: Calibrated probabilities at the exit, shape (pairs, grades); nan where none.
+    """
+
+    exits: Places
+    places: Places
+    posterior: Floats
+
+    def asked(self, stages: int) -> Mask:
+        """Which judges saw which pairs, shape (stages, pairs)."""
+        last = np.where(self.exits == NO_EXIT, stages, self.exits)
+        return np.asarray(np.arange(stages)[:, None] <= last[None, :])
+
+
+@dataclass(frozen=True)
+class CascadeFit:
+    """Everything about a cascade but its judges.
+
+    Attributes:
+        stages: The judges in order.
+        size: How many grades the scale has.
+        scale_hash: Digest of the scale.
+    """
+
+    stages: tuple[Stage, ...]
+    size: int
+    scale_hash: str
+
+    def decide(
+        self, pairs: int, ask: Callable[[int, Mask], tuple[Answers, Mask | None]]
+    ) -> Decisions:
+        """Send pairs through the cascade.
+
+        Args:
+            pairs: How many.
+            ask: From a stage's number and the pairs that reach it, shape (pairs,), to its
+                answers, for all pairs, and the pairs that have to wait for it (None for none):
+                they get no grade.
+        """
+        exits = np.full(pairs, NO_EXIT, dtype=np.int64)
+        places = np.full(pairs, -1, dtype=np.int64)
+        posterior = np.full((pairs, self.size), np.nan)
+        inside = np.ones(pairs, dtype=bool)
+        answers: list[Answers] = []
+        for number, stage in enumerate(self.stages):
+            answer, waiting = ask(number, inside)
+            if waiting is not None:
+                inside &= ~waiting
+            answers.append(answer)
+            chances = stage.calibrator.posterior(answers)
+            known = inside & np.isfinite(chances).all(axis=1)
+            posterior[known] = chances[known]
+            graded, confidence = grade_and_confidence(chances, stage.decision, answer)
+            leaves = inside & (confidence >= stage.threshold - EDGE)
+            exits[leaves], places[leaves] = number, graded[leaves]
+            inside &= ~leaves
+        voted = majority(answers, self.size)
+        counted = inside & (voted >= 0)
+        exits[counted], places[counted] = len(self.stages), voted[counted]
+        return Decisions(exits, places, posterior)
+
+    def replay(self, answers: Sequence[Answers]) -> Decisions:
+        """Send pairs through the cascade whose answers by all judges are known."""
+        return self.decide(len(answers[0]), lambda stage, inside: (answers[stage], None))
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change with judges, calibrators or thresholds."""
+        return json_digest(self.to_state(), 8)
+
+    def with_thresholds(
+        self, thresholds: Sequence[float], decisions: Sequence[Decision]
+    ) -> CascadeFit:
+        """The same judges and calibrators with other thresholds and decisions."""
+        stages = tuple(
+            replace(stage, threshold=threshold, decision=decision)
+            for stage, threshold, decision in zip(self.stages, thresholds, decisions, strict=True)
+        )
+        return replace(self, stages=stages)
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain JSON values; `null` for a threshold that no pair passes."""
+        return {
+            "format": FORMAT,
+            "scale_hash": self.scale_hash,
+            "size": self.size,
+            "stages": [
+                {
+                    "judge": stage.identity.judge,
+                    "name": stage.identity.name,
+                    "model": stage.identity.model,
+                    "prompt_hash": stage.identity.prompt_hash,
+                    "threshold": None if math.isinf(stage.threshold) else stage.threshold,
+                    "decision": stage.decision,
+                    "calibrator": stage.calibrator.to_state(),
+                }
+                for stage in self.stages
+            ],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The cascade that wrote `state`.
+
+        Raises:
+            UserError: The state is of another format.
+        """
+        if state.get("format") != FORMAT:
+            raise UserError(
+                f"the stored cascade has format {state.get('format')!r} and this release knows "
+                f"{FORMAT}: run `kedro run --pipeline=cascade` again"
+            )
+        stages = tuple(
+            Stage(
+                Identity(row["judge"], row["name"], row["model"], row["prompt_hash"]),
+                calibrator_from_state(row["calibrator"]),
+                NEVER if row["threshold"] is None else row["threshold"],
+                row["decision"],
+            )
+            for row in state["stages"]
+        )
+        return cls(stages, state["size"], state["scale_hash"])
+
+
+def grade_and_confidence(
+    posterior: Floats, decision: Decision, answer: Answers
+) -> tuple[Places, Floats]:
+    """The grade that a pair would leave with, and the probability of that grade.
+
+    Args:
+        posterior: From the judge's calibrator, shape (pairs, grades); nan where not known.
+        decision: Whether the grade is the judge's own or the most probable one.
+        answer: The judge's answers.
+
+    Returns:
+        Places, shape (pairs,), -1 where the judge gave none; confidence, shape (pairs,), -1
+        where there is none.
+    """
+    known = np.isfinite(posterior).all(axis=1) & answer.given
+    filled = np.where(known[:, None], posterior, 0.0)
+    best = filled.argmax(axis=1)
+    # An answer without probabilities, by a judge that gives them, has no confidence.
+    places = np.where(known & (decision == "posterior"), best, answer.places)
+    confidence = np.where(known, filled[np.arange(len(filled)), np.maximum(places, 0)], -1.0)
+    return places, confidence
+
+
+def read_fitted(location: str | None) -> CascadeFit:
+    """The cascade that the pipeline `cascade` wrote.
+
+    Args:
+        location: A file, or a versioned one, of which the newest version counts.
+
+    Raises:
+        UserError: There is none, or it cannot be read.
+    """
+    path = newest_version(Path(str(location or "")).expanduser())
+    if not location or not path.is_file():
+        raise UserError(
+            f"judge=cascade: no fitted cascade at {location}: run `kedro run --pipeline=cascade` "
+            'first, or name one with --params="cascade=FILE"'
+        )
+    try:
+        return CascadeFit.from_state(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"judge=cascade: {path} is no fitted cascade ({type(error).__name__}): "
+            "run `kedro run --pipeline=cascade` again"
+        ) from error
+
 
 class CascadeJudge(Panel):
-    """Asks its judges in turn; see `cascade_fit`.
+    """Asks its judges in turn.
 
     A pair leaves at the first judge whose calibrated confidence passes the threshold. Where a
     judge fails, the next one is asked; where it could not be asked at all, its budget being
     spent or its batch pending, the pair fails with that reason and waits: a more expensive judge
     would not help.
-
-    Attributes:
-        model: The judges' names, in order.
-        prompt_hash: Changes with judges, calibrators, thresholds or the judges' own prompts.
-        fit: Calibrators and thresholds.
     """
 
     name = "cascade"
@@ -53,7 +287,13 @@ class CascadeJudge(Panel):
                 "run `kedro run --pipeline=cascade` again"
             )
         for stage, judge in zip(fit.stages, judges, strict=True):
-            _check_same(stage.identity, judge)
+            # A calibrator says what one judge's answers are worth, and nothing about another's.
+            if Identity.of(stage.identity.judge, judge) != stage.identity:
+                raise UserError(
+                    f"the cascade was fitted on another {stage.identity.name} than the one at "
+                    "hand (its model, prompt or settings changed): "
+                    "run `kedro run --pipeline=cascade` again"
+                )
         super().__init__(judges, scale)
         self.fit = fit
         self.model = " > ".join(self.names)
@@ -110,36 +350,16 @@ class CascadeJudge(Panel):
             return session.ask(stage, inside).answers, session.waiting
 
         decided = self.fit.decide(len(pairs), ask)
-        facts = {"stages": _stage_facts(decided.exits, asked, session.parts)}
-        return session.result(decided.places, decided.posterior, facts)
-
-
-def _stage_facts(
-    exits: Places, asked: Sequence[int], parts: Sequence[InnerLabeling]
-) -> list[dict[str, Any]]:
-    """Pairs asked and left, failures and cost of every stage, and the vote's pairs."""
-    rows: list[dict[str, Any]] = [
-        {
-            "judge": part.name,
-            "asked": asked[number],
-            "left": int((exits == number).sum()),
-            "failed": len(part.failures),
-            "cost_usd": float(part.labels["cost_usd"].sum()),
-        }
-        for number, part in enumerate(parts)
-    ]
-    vote = int((exits == len(parts)).sum())
-    return [
-        *rows,
-        {"judge": "vote", "asked": vote, "left": vote, "failed": 0, "cost_usd": 0.0},
-    ]
-
-
-def _check_same(identity: Identity, judge: Judge) -> None:
-    """A calibrator says what one judge's answers are worth, and nothing about another's."""
-    now = (judge.name, judge.model, judge.prompt_hash)
-    if now != (identity.name, identity.model, identity.prompt_hash):
-        raise UserError(
-            f"the cascade was fitted on another {identity.name} than the one at hand (its model, "
-            "prompt or settings changed): run `kedro run --pipeline=cascade` again"
-        )
+        stages: list[dict[str, Any]] = [
+            {
+                "judge": part.name,
+                "asked": asked[number],
+                "left": int((decided.exits == number).sum()),
+                "failed": len(part.failures),
+                "cost_usd": float(part.labels["cost_usd"].sum()),
+            }
+            for number, part in enumerate(session.parts)
+        ]
+        vote = int((decided.exits == len(session.parts)).sum())
+        stages.append({"judge": "vote", "asked": vote, "left": vote, "failed": 0, "cost_usd": 0.0})
+        return session.result(decided.places, decided.posterior, {"stages": stages})

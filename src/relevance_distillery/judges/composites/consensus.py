@@ -43,15 +43,7 @@ _TINY = 1e-12
 
 
 class ConsensusJudge(Panel):
-    """Asks all of its judges and combines what they say.
-
-    Attributes:
-        name: `consensus`.
-        model: The judges' names.
-        prompt_hash: Changes with the judges, their prompts, or the method.
-        scale: The grades it gives.
-        budget: None: each judge has its own.
-    """
+    """Asks all of its judges and combines what they say."""
 
     name = "consensus"
 

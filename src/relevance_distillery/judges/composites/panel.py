@@ -65,12 +65,8 @@ def side_by_side(result: Labeling) -> tuple[pd.DataFrame, pd.DataFrame, dict[str
 class Panel(RegisteredJudge):
     """A judge that is made of others; `label` is what the two kinds differ in.
 
-    Attributes:
-        name: The kind of judge.
-        model: The judges' names.
-        prompt_hash: Changes with anything that makes its grades.
-        scale: The grades it gives.
-        budget: None: each judge has its own, or all share one.
+    `model` are the judges' names, `prompt_hash` changes with anything that makes its grades, and
+    `budget` is None: each judge has its own, or all share one.
     """
 
     name = ""
@@ -164,11 +160,12 @@ class Session:
         self.waiting = np.zeros(len(pairs), dtype=bool)
         for judge in panel.judges:
             if judge.budget is not None:
-                judge.budget.charge(ledger.spent_before(self._requests_of(judge)))
-
-    def _requests_of(self, judge: Judge) -> Iterator[str]:
-        for shard in self._pairs.shards():
-            yield from dict.fromkeys(judge.request_hashes(shard))
+                hashes = (
+                    key
+                    for shard in pairs.shards()
+                    for key in dict.fromkeys(judge.request_hashes(shard))
+                )
+                judge.budget.charge(ledger.spent_before(hashes))
 
     def ask(self, number: int, wanted: np.ndarray | None = None) -> InnerLabeling:
         """Have a judge label all pairs, or those that are `wanted`, shape (pairs,)."""

@@ -78,28 +78,22 @@ def fit(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fit the cascade on the train set, measure it on the benchmark.
 
-    Args:
-        pairs: From `ask_judges`.
-        labels: From `ask_judges`.
-        judges: From `ask_judges`.
-        labeling: `cascade`: target, maps and folds; and prices.
-        parameters: Prices of calls, resamples.
-        scale: The grades.
-
     Returns:
         cascade, the state that judge=cascade uses, and cascade_report.
 
     Raises:
         UserError: The train set lacks a grade or has too few queries, or a judge graded none.
     """
-    from relevance_distillery.evaluation.cascades.asking import BENCHMARK, TRAIN, graded_set
-    from relevance_distillery.evaluation.cascades.call_prices import (
+    from relevance_distillery.evaluation.cascades.asking import (
+        BENCHMARK,
+        TRAIN,
         call_prices,
+        graded_set,
         in_last_judges_calls,
     )
     from relevance_distillery.evaluation.cascades.fitting import fit_cascade, validate_cascade
     from relevance_distillery.evaluation.cascades.report import Measurement, write_report
-    from relevance_distillery.judges.composites.cascade_fit import Identity
+    from relevance_distillery.judges.composites.cascade import Identity
 
     settings, seed = labeling.cascade, parameters.seed
     asked = judges["judges"]
@@ -144,22 +138,14 @@ def fit(
 
 
 def draw(cascade_report: dict[str, Any]) -> go.Figure:
-    """The frontier of cost and agreement as a figure.
-
-    Args:
-        cascade_report: From `fit`.
-    """
+    """The frontier of cost and agreement as a figure."""
     from relevance_distillery.reporting.cascade import draw_frontier
 
     return draw_frontier(cascade_report)
 
 
 def write_page(cascade_report: dict[str, Any]) -> str:
-    """The report as one page without script.
-
-    Args:
-        cascade_report: From `fit`.
-    """
+    """The report as one page without script."""
     from relevance_distillery.reporting.cascade import fill_page
 
     return fill_page(cascade_report)

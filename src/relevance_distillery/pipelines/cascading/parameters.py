@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relevance_distillery.evaluation.cascades.settings import MeasurementSettings
+from relevance_distillery.judges.settings import MeasurementSettings
 
 
 class CascadingParameters(MeasurementSettings):
