@@ -229,7 +229,7 @@ def judged_pairs(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
     text = table["query_id"].map(asked["text"]).fillna("")
     table["style"] = table["query_id"].map(asked["style"]).fillna("")
     if (text != "").any():
-        table["query_words"] = text.str.split().str.len()
+        table["query_words"] = text.map(lambda query: len(query.split()))
     if benchmark.sampled is not None:
         table = table.merge(benchmark.sampled.weights, on=KEY, how="left")
     documents = benchmark.documents

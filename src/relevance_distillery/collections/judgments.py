@@ -262,8 +262,9 @@ class _Grades:
                 f"{self.where}: each of its {len(self.seen)} pairs has two different grades; "
                 "keep one of them"
             )
-        types = {"query_id": str, "document_id": str, "annotator": str, "grade": "int64"}
-        self.file.grades = pd.DataFrame(kept, columns=list(types)).astype(types)
+        self.file.grades = pd.DataFrame(kept, columns=[*KEY, "annotator", "grade"]).astype(
+            {"query_id": str, "document_id": str, "annotator": str, "grade": "int64"}
+        )
         self.file.passages = bool(self.passages)
         self.file.contradicting = tuple(dict.fromkeys(key[:2] for key in self.contradicting))
         return self.file
