@@ -42,7 +42,7 @@ def judged_pairs(
         reading: Options of `DocumentSource.read`.
 
     Returns:
-        As `collections.selection.select_pairs`.
+        As `collections.benchmark_pairs.select_pairs`.
 
     Raises:
         UserError: The scales differ, or none of the graded documents is known.

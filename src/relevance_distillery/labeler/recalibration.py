@@ -121,7 +121,7 @@ def as_graded(labeler: Labeler, pairs: pd.DataFrame) -> Graded:
 
     Args:
         labeler: Scores every passage.
-        pairs: From `collections.selection.select_pairs`: every passage of every graded
+        pairs: From `collections.benchmark_pairs.select_pairs`: every passage of every graded
             document.
     """
     # Neighbours share their passage, which is then read once.

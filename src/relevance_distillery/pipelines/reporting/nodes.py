@@ -46,7 +46,7 @@ def select_benchmark_pairs(
         parameters: Unused; a wrong one fails before anything is graded.
 
     Returns:
-        benchmark_pairs and benchmark_facts, see `collections.selection.select_pairs`;
+        benchmark_pairs and benchmark_facts, see `collections.benchmark_pairs.select_pairs`;
         the pairs have a column benchmark, the facts a list `others`.
     """
     from relevance_distillery.collections.benchmark_pairs import select_pairs
