@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,11 @@ def llm_judge(model: str = "teacher", **settings: Any) -> LLMJudge:
     judge = prepare_judge("llm", sources)
     assert isinstance(judge, LLMJudge)
     return judge
+
+
+def test_annotations_resolve_so_that_kedro_finds_the_models_of_parameters():
+    for node in create_pipeline().nodes:
+        assert typing.get_type_hints(node.func)
 
 
 def test_a_plan_sends_nothing_needs_no_key_and_leaves_no_ledger(folder, nowhere, caplog):

@@ -29,9 +29,10 @@ from relevance_distillery.planning.plan_report import closing_lines, corpus_dige
 from relevance_distillery.synthesizers.query_log import QueryLog
 
 if TYPE_CHECKING:
-    from relevance_distillery.planning.estimates import StagePlan
     from relevance_distillery.planning.expected_pairs import ExpectedPairs, ExpectedQueries
 
+# Kedro finds the models of parameters by the annotations of nodes, which therefore name nothing that
+# is imported late: plans are `Any`.
 logger = logging.getLogger(__name__)
 
 
@@ -64,7 +65,7 @@ def plan_queries(
     ledger: Ledger,
     synthesis: SynthesisParameters,
     planning: PlanningParameters,
-) -> list[StagePlan]:
+) -> list[Any]:
     """Plan synthesis; empty where no LLM writes queries.
 
     Args:
@@ -110,7 +111,7 @@ def plan_labels(
     labeling: LabelingParameters,
     planning: PlanningParameters,
     scale: GradeScale,
-) -> list[StagePlan]:
+) -> list[Any]:
     """Plan labeling, one entry for each judge that is paid; empty where none is.
 
     Args:
@@ -277,8 +278,8 @@ def expected_queries(
 
 def report_plan(
     passages: pd.DataFrame,
-    planned_synthesis: list[StagePlan],
-    planned_labeling: list[StagePlan],
+    planned_synthesis: list[Any],
+    planned_labeling: list[Any],
     synthesis: SynthesisParameters,
     labeling: LabelingParameters,
 ) -> dict[str, Any]:
