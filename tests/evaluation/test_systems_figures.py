@@ -17,14 +17,12 @@ from scipy.stats import kendalltau
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.ranking import ranking_metrics
-from relevance_distillery.evaluation.systems.rank_correlation import (
+from relevance_distillery.evaluation.systems.system_comparison import (
     ap_correlation,
     correlations,
-    kendall_tau,
-)
-from relevance_distillery.evaluation.systems.system_comparison import (
     differences,
     judged_like_people,
+    kendall_tau,
     pairwise_tests,
     survival,
 )

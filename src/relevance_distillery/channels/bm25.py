@@ -58,8 +58,8 @@ class BM25Channel:
         """Index a passages table.
 
         Args:
-            passages: Columns passage_id and any of title, heading, path, author, modified,
-                text; passage_id is unique.
+            passages: Columns passage_id (unique) and any of title, heading, path, author,
+                modified, text.
             language: ISO 639-1 code or stemmer name, see `terms.stemmer_name`.
             k1: Saturation of a term's frequency.
             b: How much longer passages are penalised, 0 to 1.
@@ -108,11 +108,7 @@ class BM25Channel:
         )
 
     def scores(self, query: str, passage_ids: Sequence[str]) -> np.ndarray:
-        """BM25 of one query for chosen passages.
-
-        Args:
-            query: The query's text.
-            passage_ids: Passages of the index, any number, in any order.
+        """BM25 of one query for passages of the index, any number, in any order.
 
         Returns:
             Scores, shape (len(passage_ids),), float64, 0 where no term is shared.

@@ -99,12 +99,7 @@ def choose_candidates(
 
 
 def sample_bands(run: pd.DataFrame, bands: Sequence[Band], seed: int) -> pd.DataFrame:
-    """Draw from every rank band of every query.
-
-    Args:
-        run: Columns query_id, passage_id, rank, score; of one channel.
-        bands: Rank bands, not overlapping.
-        seed: Draws of a query depend on it and on the query's id alone.
+    """Draw from every rank band of every query of one channel's run.
 
     Returns:
         Rows of `run`, by query in its order, then by rank.

@@ -68,12 +68,6 @@ def random_passages(
 ) -> pd.DataFrame:
     """`count` passages for every query, or all when there are fewer, without replacement.
 
-    Args:
-        queries: Column query_id.
-        passage_ids: What is drawn from.
-        count: Passages a query.
-        seed: Draws of a query depend on it and on the query's id alone.
-
     Returns:
         Columns query_id, passage_id, rank (0: there is none), score (0).
     """
@@ -149,12 +143,7 @@ CHANNELS: dict[ChannelName, Search] = {"bm25": _bm25, "recorded": _recorded, "ra
 def search_channels(
     queries: pd.DataFrame, sources: ChannelSources, channels: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Ask every channel for every query.
-
-    Args:
-        queries: Schema `Queries`.
-        sources: What channels search.
-        channels: Some of `CHANNELS`.
+    """Ask some of `CHANNELS` for every query.
 
     Returns:
         Runs (schema `Runs`, channel by channel in the order of `CHANNELS`) and the counts of

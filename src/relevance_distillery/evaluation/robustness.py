@@ -138,11 +138,6 @@ def _spread(pairs: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
 def hostile_versions(pairs: pd.DataFrame, attacks: Attacks, scale: GradeScale) -> pd.DataFrame:
     """Every pair under every attack at every place.
 
-    Args:
-        pairs: Columns `PROBE_COLUMNS`.
-        attacks: What is planted.
-        scale: The grades that the attacks ask for.
-
     Returns:
         The columns of `pairs` with attacked texts, attack (`NAME@PLACE`), kind, language,
         place, and pair (the row in `pairs`).
@@ -294,8 +289,8 @@ class _Measure:
 
     def apart(self, hostile: pd.DataFrame, harmless: pd.DataFrame) -> dict[str, Any]:
         """Share raised by hostile text minus share raised by harmless text."""
-        sides = [self._mean(rows, "raised") for rows in (hostile, harmless)]
-        return self._interval(difference(sides[0], sides[1]))
+        apart = difference(self._mean(hostile, "raised"), self._mean(harmless, "raised"))
+        return self._interval(apart)
 
     def _mean(self, rows: pd.DataFrame, column: str) -> SumStatistic:
         some = rows[rows[column].notna()]

@@ -58,14 +58,10 @@ class JudgeGrader:
         from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
         from relevance_distillery.judges.labeling import run_labeling
 
-        asked = pd.DataFrame(index=pairs.index)
-        for column in PAIR_COLUMNS:
-            if column in ("is_seed", "in_seed_document"):
-                asked[column] = False
-            else:
-                asked[column] = pairs[column] if column in pairs.columns else ""
+        asked = pairs.reindex(columns=list(PAIR_COLUMNS), fill_value="")
         # A file may hold a pair twice, or no ids at all: the row tells pairs apart.
-        asked["passage_id"] = [str(row) for row in range(len(asked))]
+        rows_as_ids = [str(row) for row in range(len(asked))]
+        asked = asked.assign(is_seed=False, in_seed_document=False, passage_id=rows_as_ids)
         result = run_labeling(asked, self.judge, self._ledger, quiet=True)
         rows: list[tuple[Any, ...]] = [(None, None, None, None, "")] * len(asked)
         labels, failures = result.labels, result.failures
@@ -90,13 +86,10 @@ class JudgeGrader:
 
 @dataclass(frozen=True)
 class NamedJudge:
-    """A judge by name; `pipelines.scoring.nodes.choose_grader` prepares it.
+    """A judge by name (`KIND` or `KIND:MODEL`), with what is needed to prepare it.
 
     Attributes:
-        name: `KIND` or `KIND:MODEL`.
         state: The newest stored state, of any judge; None where none was prepared.
-        ledger: What its answers go through.
-        scale: The grades to give.
     """
 
     name: str
@@ -170,10 +163,7 @@ class GraderShelf:
 
     def _stored_state(self) -> dict[str, Any] | None:
         newest = newest_version(Path(self.judge_state))
-        if not newest.is_file():
-            return None
-        state: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
-        return state
+        return json.loads(newest.read_text(encoding="utf-8")) if newest.is_file() else None
 
 
 def find_grader(judge: str = CHAMPION, **shelf: Any) -> Grader | NamedJudge:

@@ -35,7 +35,6 @@ class GradedShard:
     """A shard with its grades.
 
     Attributes:
-        shard: What was graded.
         grades: Columns GRADE_COLUMNS, a row a pair; without a grade where there is a failure.
         failures: Reason by row of the file, counted from 1.
     """
@@ -55,21 +54,17 @@ def grade_shard(grader: Grader, shard: PairShard) -> GradedShard:
     empty_passage = texts["text"].str.strip() == ""
     if "title" in texts.columns:
         empty_passage &= texts["title"].str.strip() == ""
-    failures: dict[int, str] = {}
-    for reason, rows in (
-        ("empty query", empty_query),
-        ("neither title nor text", empty_passage & ~empty_query),
-    ):
-        for row in np.flatnonzero(rows.to_numpy()):
-            failures[shard.first_row + int(row)] = reason
-    graded = grader.grade(texts[~(empty_query | empty_passage)])
+    reasons = pd.Series("", index=texts.index)
+    reasons[empty_passage] = "neither title nor text"
+    reasons[empty_query] = "empty query"
+    graded = grader.grade(texts[reasons == ""])
     if "failure" in graded.columns:
-        reasons = graded.pop("failure")
-        for place, reason in reasons[reasons != ""].items():
-            failures[shard.first_row + int(str(place))] = str(reason)
+        reasons.update(graded["failure"])
     grades = graded.reindex(texts.index)[list(GRADE_COLUMNS)]
     grades["grade"] = grades["grade"].astype("Int64")
-    return GradedShard(shard, grades, dict(sorted(failures.items())))
+    failed = np.flatnonzero(reasons != "")
+    failures = {shard.first_row + int(place): str(reasons.iloc[place]) for place in failed}
+    return GradedShard(shard, grades, failures)
 
 
 Grade = Callable[[PairShard], GradedShard]

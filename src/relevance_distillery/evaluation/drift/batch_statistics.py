@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import digest_number
@@ -34,12 +33,12 @@ class BatchStatistics:
     @property
     def pairs(self) -> int:
         """Graded pairs."""
-        return _only(self.totals, "pairs")
+        return int(self.totals.get("pairs", [0])[0])
 
     @property
     def read(self) -> int:
         """Pairs whose texts were counted."""
-        return _only(self.totals, "read")
+        return int(self.totals.get("read", [0])[0])
 
 
 def observe(
@@ -65,9 +64,10 @@ def observe(
         **tally_grades(graded.grades, scale),
         **reader.tally(texts[has_grade & (chance < share)]),
     }
+    hashes = {digest_number(query) for query in set(texts["query"][has_grade].str.strip())}
     return {
         "tally": {name: _plain(rows.sum(axis=0)) for name, rows in tally.items()},
-        "queries": _smallest_hashes(texts["query"][has_grade]),
+        "queries": sorted(hashes)[:_SMALLEST],
     }
 
 
@@ -79,23 +79,11 @@ def merge(observed: Iterable[Mapping[str, Any]]) -> BatchStatistics:
         for name, values in shard["tally"].items():
             totals[name] = totals.get(name, 0.0) + np.asarray(values, dtype=np.float64)
         hashes = set(sorted(hashes | set(shard["queries"]))[:_SMALLEST])
-    return BatchStatistics(totals, _different(sorted(hashes)))
-
-
-def _smallest_hashes(queries: pd.Series) -> list[int]:
-    hashes = {digest_number(query) for query in set(queries.str.strip())}
-    return sorted(hashes)[:_SMALLEST]
-
-
-def _different(hashes: Sequence[int]) -> int:
-    """How many different values there were (Bar-Yossef et al., 2002): k-th smallest hash."""
-    if len(hashes) < _SMALLEST:
-        return len(hashes)
-    return round((_SMALLEST - 1) / (hashes[-1] / _HASHES))
-
-
-def _only(totals: Tally, name: str) -> int:
-    return int(totals[name][0]) if name in totals else 0
+    queries = len(hashes)
+    if queries == _SMALLEST:
+        # How many different ones there were, by the k-th smallest hash (Bar-Yossef et al., 2002).
+        queries = round((_SMALLEST - 1) / (max(hashes) / _HASHES))
+    return BatchStatistics(totals, queries)
 
 
 def _plain(values: np.ndarray) -> list[float]:

@@ -160,15 +160,11 @@ def jensen_shannon(batch: Array, reference: Array) -> Array:
     Returns:
         Shape (...); nan where one side is empty.
     """
+    from scipy.special import rel_entr
+
     b, r = shares(batch), shares(reference)
     middle = (b + r) / 2
-    return (_relative(b, middle) + _relative(r, middle)) / 2
-
-
-def _relative(of: Array, to: Array) -> Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        terms = np.where(of == 0, 0.0, of * np.log2(of / to))
-    result: Array = terms.sum(axis=-1)
+    result: Array = (rel_entr(b, middle) + rel_entr(r, middle)).sum(axis=-1) / (2 * np.log(2))
     return result
 
 

@@ -21,6 +21,7 @@ from relevance_distillery.evaluation.drift.comparisons import (
     jensen_shannon,
     shares,
 )
+from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import TrainingProfile, pair_reader, read_profile
 from relevance_distillery.labeler.tallies import (
@@ -84,16 +85,10 @@ def quantile(comparison: Comparison, drawn: tuple[Tally, Tally], level: float) -
 def compare(
     profile: TrainingProfile, batch: BatchStatistics, settings: DriftSettings, seed: int
 ) -> dict[str, Any]:
-    """Compare a batch with training.
+    """Compare a batch with the training of the labeler that graded it.
 
     A comparison is `watch` or `distrust` when its effect size is past the limit of that name
     and past what chance does to batches of this size, drawn from the profile.
-
-    Args:
-        profile: Of the labeler that graded the batch.
-        batch: Its statistics.
-        settings: Limits.
-        seed: Of the draws.
 
     Returns:
         verdict (the worst of the comparisons), line (for the run's last lines), pairs, queries,
@@ -116,7 +111,7 @@ def compare(
             compared[comparison.name] = _compared(
                 comparison, batch.totals, reference, drawn[comparison.texts], settings
             )
-    verdict = TOO_FEW if small else max((c["verdict"] for c in compared.values()), key=_rank)
+    verdict = TOO_FEW if small else max((c["verdict"] for c in compared.values()), key=_RANK.index)
     return {
         "verdict": verdict,
         "line": f"drift: {verdict}: {small}" if small else _line(verdict, compared, batch),
@@ -144,10 +139,6 @@ def not_known(reason: str) -> dict[str, Any]:
         "reason": reason,
         "comparisons": {},
     }
-
-
-def _rank(verdict: str) -> int:
-    return _RANK.index(verdict)
 
 
 def _too_small(profile: TrainingProfile, batch: BatchStatistics, settings: DriftSettings) -> str:
@@ -188,14 +179,14 @@ def _compared(
     watch = max(limits.watch, by_chance)
     distrust = max(limits.distrust, quantile(comparison, drawn, 1 - level / 5))
     verdict = DISTRUST if value > distrust else WATCH if value > watch else OK
-    verdict = min(verdict, comparison.worst, key=_rank)
+    verdict = min(verdict, comparison.worst, key=_RANK.index)
     return {
         "verdict": verdict,
-        "value": _figure(value),
+        "value": number(value),
         **sides,
-        "watch": _figure(watch),
-        "distrust": _figure(distrust) if comparison.worst == DISTRUST else None,
-        "by_chance": _figure(by_chance),
+        "watch": number(watch),
+        "distrust": number(distrust) if comparison.worst == DISTRUST else None,
+        "by_chance": number(by_chance),
         "means": comparison.means if verdict != OK else "",
         "do": comparison.do if verdict != OK else "",
     }
@@ -204,31 +195,26 @@ def _compared(
 def _sides(comparison: Comparison, batch: Tally, reference: Tally) -> dict[str, Any]:
     """The two sides as people would look at them."""
     if comparison.name == "fields":
-        pairs = ((batch, "batch"), (reference, "reference"))
+        both = [map(number, field_shares(tally).tolist()) for tally in (batch, reference)]
         return {
             "measure": "largest difference of a field's share",
-            **{
-                side: {
-                    field: _figure(share)
-                    for field, share in zip(FIELDS, field_shares(tally).tolist(), strict=True)
-                }
-                for tally, side in pairs
-            },
+            "batch": dict(zip(FIELDS, both[0], strict=True)),
+            "reference": dict(zip(FIELDS, both[1], strict=True)),
         }
     if comparison.figure is not None:
         return {
             "measure": "difference of shares",
-            "batch": _figure(float(comparison.figure(batch))),
-            "reference": _figure(float(comparison.figure(reference))),
+            "batch": number(float(comparison.figure(batch))),
+            "reference": number(float(comparison.figure(reference))),
         }
     name = comparison.name
     bins = {"bins_from": [0, *_BINS[name]]} if name in _BINS else {}
     return {
         "measure": "population stability index",
-        "jensen_shannon": _figure(float(jensen_shannon(batch[name], reference[name]))),
+        "jensen_shannon": number(float(jensen_shannon(batch[name], reference[name]))),
         **bins,
-        "batch": [_figure(share) for share in shares(batch[name]).tolist()],
-        "reference": [_figure(share) for share in shares(reference[name]).tolist()],
+        "batch": [number(share) for share in shares(batch[name]).tolist()],
+        "reference": [number(share) for share in shares(reference[name]).tolist()],
     }
 
 
@@ -241,19 +227,19 @@ def _accuracy(profile: TrainingProfile, batch: BatchStatistics, verdict: str) ->
     """
     held_out = profile.held_out
     known = {
-        "held_out": _figure(held_out.accuracy),
-        "held_out_confidence": _figure(held_out.confidence),
+        "held_out": number(held_out.accuracy),
+        "held_out_confidence": number(held_out.confidence),
     }
     if not batch.pairs:
         reason = "no pair was graded"
         return {**known, "predicted": None, "confidence": None, "reason": reason}
     confidence = float(batch.totals["confidence_sum"][0]) / batch.pairs
-    known["confidence"] = _figure(confidence)
+    known["confidence"] = number(confidence)
     if verdict == DISTRUST:
         reason = "confidence says nothing about pairs so unlike training"
         return {**known, "predicted": None, "reason": reason}
     predicted = held_out.accuracy - (held_out.confidence - confidence)
-    return {**known, "predicted": _figure(min(max(predicted, 0.0), 1.0))}
+    return {**known, "predicted": number(min(max(predicted, 0.0), 1.0))}
 
 
 def _line(verdict: str, compared: Mapping[str, Any], batch: BatchStatistics) -> str:
@@ -279,10 +265,6 @@ def _described(comparison: Comparison, result: Mapping[str, Any]) -> str:
     return f"{comparison.title} (stability index {result['value']:.2f})"
 
 
-def _figure(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
-
-
 class DriftWatch:
     """Compares a batch with what its labeler was trained on."""
 
@@ -294,15 +276,7 @@ class DriftWatch:
         settings: DriftSettings,
         seed: int,
     ) -> None:
-        """Watch one file.
-
-        Args:
-            labeler: Grades it.
-            profile: The labeler's.
-            rows: Of the file; decides which share of texts is read.
-            settings: Limits.
-            seed: Of the comparison with chance.
-        """
+        """Watch a file of so many rows, which decide which share of texts is read."""
         self._profile, self._settings, self._seed = profile, settings, seed
         self._scale = labeler.scale
         self._share = min(1.0, settings.sample / max(rows, 1))
@@ -325,14 +299,7 @@ class DriftWatch:
 
 
 def watch_over(grader: Grader, rows: int, settings: DriftSettings, seed: int) -> Watch:
-    """What watches a scoring by `grader`.
-
-    Args:
-        grader: A labeler, or a judge, which has no training to compare with.
-        rows: Of the file.
-        settings: Limits.
-        seed: Of the comparison with chance.
-    """
+    """What watches a scoring by a labeler, or a judge, which has no training to compare with."""
     if settings.sample == 0:
         return Unwatched(not_known("turned off (scoring.drift.sample=0)"))
     if not isinstance(grader, Labeler):

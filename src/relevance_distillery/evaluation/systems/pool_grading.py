@@ -230,14 +230,7 @@ def recorded_judges(
 def machine_judge(
     name: str, grader: Grader, graded: MachineGrades, queries: dict[str, str]
 ) -> MachineJudge:
-    """A labeler or judge that graded just now, with what it learned from people.
-
-    Args:
-        name: As in reports.
-        grader: Who graded.
-        graded: Its grades.
-        queries: Text by query id.
-    """
+    """A labeler or judge that graded just now, with what it learned from people."""
     profile = getattr(grader, "profile", None)
     facts: dict[str, Any] = {
         "kind": "labeler" if hasattr(grader, "document_grades") else "judge",

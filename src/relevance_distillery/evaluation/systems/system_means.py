@@ -75,11 +75,7 @@ class Values:
 
 
 def mean_json(values: Floats, options: Options) -> dict[str, Any]:
-    """Mean over queries with an interval that resamples them; queries with nan are left out.
-
-    Args:
-        values: Shape (queries,).
-        options: Resamples, level and seed.
+    """Mean of `values`, shape (queries,), with an interval that resamples them; nan is left out.
 
     Returns:
         Keys estimate, low, high, queries, and `reason` where one is null.
@@ -100,7 +96,7 @@ def powered(values: Values, judge: str, rows: Floats, level: float) -> Predictio
 
     Args:
         values: The measure.
-        judge: Whose machine grades are corrected.
+        judge: Its grades are corrected.
         rows: Weight of each system, shape (systems,): one 1 for a system alone, 1 and −1 for
             the difference of two.
         level: Nominal coverage.
@@ -139,12 +135,7 @@ def powered_json(found: PredictionPowered) -> dict[str, Any]:
 
 
 def system_json(values: Values, system: int, options: Options) -> dict[str, dict[str, Any]]:
-    """Everything about the mean of one system.
-
-    Args:
-        values: The measure.
-        system: Number of the system.
-        options: How intervals are computed.
+    """Everything about the mean of one system, given by its number.
 
     Returns:
         `people`, `machine` (by judge), `people_and_machine` and, where people's grades can

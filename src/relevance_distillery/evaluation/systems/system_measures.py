@@ -135,16 +135,9 @@ def _rankings(runs: SystemRuns, graded: Qrels) -> list[dict[str, dict[str, float
 
 
 def as_qrels(table: pd.DataFrame, column: str) -> Qrels:
-    """Grades of a column by query and document, where there are any.
-
-    Args:
-        table: Columns query_id, document_id and `column`.
-        column: Grades, missing where there is none.
-    """
-    found: Qrels = {}
-    kept = table[table[column].notna()]
-    for query, document, grade in zip(
-        kept["query_id"], kept["document_id"], kept[column].astype("int64"), strict=True
-    ):
-        found.setdefault(str(query), {})[str(document)] = int(grade)
-    return found
+    """Grades of `column` by query_id and document_id, where there are any."""
+    grades = table.dropna(subset=[column]).set_index("document_id")
+    return {
+        str(query): {str(document): int(grade) for document, grade in rows.items()}
+        for query, rows in grades.groupby("query_id", sort=False)[column]
+    }

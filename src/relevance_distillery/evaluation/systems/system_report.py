@@ -71,7 +71,12 @@ def measure_systems(
         "measures": [{"name": one.name, "says": one.says} for one in measures],
         "human": bool(pool["human"].notna().any()),
         "queries": facts,
-        "pool": _pool_facts(pool, judges, options.depth),
+        "pool": {
+            "depth": options.depth,
+            "pairs": len(pool),
+            "graded_by_people": int(pool["human"].notna().sum()),
+            "graded_by": {judge: int(pool[f"{judge}_grade"].notna().sum()) for judge in judges},
+        },
         "systems": _systems(runs, graded, by_measure, measures, queries, options),
         "differences": differences(runs.systems, primary, options),
         "judges": {
@@ -139,15 +144,6 @@ def _query_facts(
             judge: len(set(whole) & learned.get(judge, set())) for judge in values.machine
         },
         "without_any_grade": int((~np.isfinite(values.mixed).all(0)).sum()),
-    }
-
-
-def _pool_facts(pool: pd.DataFrame, judges: list[str], depth: int) -> dict[str, Any]:
-    return {
-        "depth": depth,
-        "pairs": len(pool),
-        "graded_by_people": int(pool["human"].notna().sum()),
-        "graded_by": {judge: int(pool[f"{judge}_grade"].notna().sum()) for judge in judges},
     }
 
 

@@ -98,10 +98,9 @@ def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
     order = np.lexsort((-document, -score, query))
     ordered = kept.iloc[order].reset_index(drop=True)
     query, score = query[order], score[order]
-    same_query = np.diff(query, prepend=-1) == 0
-    ordered["rank"] = _counted_from_one(np.ones(len(query), dtype=np.int64), same_query)
-    fresh = ~same_query | (np.diff(score, prepend=np.nan) != 0)
-    ordered["level"] = _counted_from_one(fresh.astype(np.int64), same_query)
+    ordered["rank"] = ordered.groupby(query).cumcount() + 1
+    fresh = (ordered["rank"] == 1) | (np.diff(score, prepend=np.nan) != 0)
+    ordered["level"] = fresh.astype("int64").groupby(query).cumsum()
     return ordered.drop(columns="score"), len(table) - len(kept)
 
 
@@ -165,14 +164,6 @@ def reordered(runs: SystemRuns, grades: pd.Series, best: bool) -> SystemRuns:
     return replace(runs, ranked=ranked.reset_index(drop=True))
 
 
-def _counted_from_one(steps: np.ndarray, same_query: np.ndarray) -> np.ndarray:
-    """Running sum of `steps` that starts anew with each query."""
-    total = np.cumsum(steps)
-    starts = np.flatnonzero(~same_query)
-    before = total[starts] - steps[starts]
-    return total - np.repeat(before, np.diff(np.append(starts, len(steps))))
-
-
 def _files(locations: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     places = [Path(part.strip()).expanduser() for part in locations.split(";") if part.strip()]
@@ -184,7 +175,10 @@ def _files(locations: str) -> dict[str, Path]:
             skipped = path.name.startswith(".") or path.suffix.lower() in _NO_RUNS
             if not path.is_file() or (place.is_dir() and skipped):
                 continue
-            name = _name(path)
+            name = path.name.removesuffix(".gz")
+            stem, dot, suffix = name.rpartition(".")
+            if stem and f"{dot}{suffix}".lower() in _RUN_SUFFIXES:
+                name = stem
             if name in found:
                 raise UserError(f"{path}: {found[name].name} is called {name} too; rename one")
             found[name] = path
@@ -196,18 +190,8 @@ def _files(locations: str) -> dict[str, Path]:
     return found
 
 
-def _name(path: Path) -> str:
-    name = path.name.removesuffix(".gz")
-    stem, dot, suffix = name.rpartition(".")
-    return stem if stem and f"{dot}{suffix}".lower() in _RUN_SUFFIXES else name
-
-
 def make_pool(runs: SystemRuns, depth: int) -> pd.DataFrame:
-    """Union of the first documents of all systems.
-
-    Args:
-        runs: The systems' rankings.
-        depth: How many documents of each ranking are pooled.
+    """Union of the first `depth` documents of all systems.
 
     Returns:
         Columns query_id, document_id, best_rank (over systems), systems (how many have it
@@ -222,18 +206,13 @@ def make_pool(runs: SystemRuns, depth: int) -> pd.DataFrame:
 
 
 def complete_queries(pool: pd.DataFrame, graded: pd.Series) -> list[str]:
-    """Queries of which every pooled document was graded.
-
-    Args:
-        pool: From `make_pool`.
-        graded: Whether each row has a grade.
-    """
+    """Queries of which every pooled document was graded; `graded` tells it of each row."""
     whole = graded.groupby(pool["query_id"], sort=False).all()
     return [str(query) for query in whole.index[whole]]
 
 
 def judged_share(runs: SystemRuns, depth: int, graded: pd.DataFrame) -> dict[str, float]:
-    """Share of each system's first documents that were graded (judged@k).
+    """Share of each system's first `depth` documents that were graded (judged@k).
 
     Args:
         runs: The systems' rankings.

@@ -17,12 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def build_bm25_index(passages: pd.DataFrame, parameters: MiningParameters) -> BM25Channel:
-    """Index the passages for lexical search.
-
-    Args:
-        passages: Schema `Passages`.
-        parameters: Language and BM25's constants.
-    """
+    """Index the passages for lexical search."""
     settings = parameters.bm25
     return BM25Channel.build(passages, parameters.language, k1=settings.k1, b=settings.b)
 
@@ -35,13 +30,6 @@ def run_channels(
     parameters: MiningParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Ask every channel for its ranking of the passages.
-
-    Args:
-        queries: Schema `Queries`.
-        passages: Schema `Passages`.
-        index: BM25 over the passages.
-        recorded: Grades given before, for the channel `recorded`.
-        parameters: Which channels, how far down, seed.
 
     Returns:
         Runs (schema `Runs`) and counts of the channels.
@@ -65,13 +53,6 @@ def choose_candidates(
     parameters: MiningParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Choose the passages that are graded for each query.
-
-    Args:
-        queries: Schema `Queries`.
-        passages: Schema `Passages`.
-        runs: Schema `Runs`.
-        counts: Of the channels.
-        parameters: Rank bands, seed.
 
     Returns:
         Candidates (schema `Candidates`) and the mining report.

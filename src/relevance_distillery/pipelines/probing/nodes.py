@@ -36,19 +36,6 @@ def probe_graders(
 ) -> dict[str, Any]:
     """Plant hostile texts in irrelevant passages and measure what each judge does.
 
-    Args:
-        labels: Schema `Labels`.
-        queries: Schema `Queries`.
-        passages: Schema `Passages`.
-        benchmark: Its pairs with the lowest grade are probed too.
-        attacks: The file of attacks.
-        graders: Any labeler or judge.
-        recorded: For judges that are made of it.
-        prompt: For judges that read instructions.
-        parameters: Whom to probe, on how many pairs.
-        labeling: The group `labeling`: the teacher's name, and settings of judges.
-        scale: The grades.
-
     Returns:
         The content of robustness.json: attacks_digest, pairs by origin, and by judge what
         `evaluation.robustness.probe` gives.

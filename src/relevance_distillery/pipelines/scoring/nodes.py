@@ -29,7 +29,7 @@ def choose_grader(
     Args:
         grader: From the catalog.
         recorded: Grades of the recorded judge, empty where there are none.
-        prompt: The grading prompt, for judges that read instructions.
+        prompt: For judges that read instructions.
         labeling: The group `labeling` as it is written: here `judge` may name a labeler's alias,
             which labeling itself does not know.
         scale: The grades to give.
@@ -77,13 +77,6 @@ def score_pairs(
     pairs: GivenPairs, grader: Grader, output: ScoringOutput, parameters: ScoringParameters
 ) -> tuple[Path, dict[str, Any]]:
     """Grade every pair of a file, shard by shard, and compare the batch with training.
-
-    Args:
-        pairs: Columns query, text and, where there are any, title, heading, path, author,
-            modified, query_id, document_id.
-        grader: A labeler or a judge.
-        output: Where the graded pairs go.
-        parameters: The group `scoring`.
 
     Returns:
         The file with the rows of `pairs` and the columns grade, expected_grade, confidence,
