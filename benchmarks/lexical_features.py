@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from relevance_distillery.evaluation.untrained import UntrainedEncoder
+from relevance_distillery.evaluation.graders import UntrainedEncoder
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.initialisation import token_weights

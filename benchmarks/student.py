@@ -33,7 +33,7 @@ from lexical_features import baseline_scores
 from pages import BENCHMARKS, PAGES, ROOT
 from plain_fine_tuning import plain_fine_tuning
 
-from relevance_distillery.evaluation.untrained import ScoreGrades
+from relevance_distillery.evaluation.graders import ScoreGrades
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.embedding.anchors import median_position
 from relevance_distillery.labeler.distilling import distill

@@ -11,7 +11,7 @@ from relevance_distillery.encoders import base_model as base
 from relevance_distillery.encoders.base_model import load_token_counter
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.untrained import UntrainedEncoder
+from relevance_distillery.evaluation.graders import UntrainedEncoder
 
 
 def test_bundled_model_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from relevance_distillery.evaluation.agreement.estimates import Difference, Options, conclude
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
-from relevance_distillery.evaluation.cost import (
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
+from relevance_distillery.grading import DEFAULT_SCALE as SCALE
+from relevance_distillery.reporting.cost_report import (
     LabelPrice,
     Throughput,
     break_even,
@@ -16,8 +18,6 @@ from relevance_distillery.evaluation.cost import (
     price_by_machine,
     ratio,
 )
-from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
-from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.reporting.promotion import compare_kappa, decide
 
 QUICK = Options(resamples=200, permutations=50)

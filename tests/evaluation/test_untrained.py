@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relevance_distillery.evaluation.untrained import ScoreGrades, UntrainedEncoder
+from relevance_distillery.evaluation.graders import ScoreGrades, UntrainedEncoder
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 
 

@@ -27,8 +27,7 @@ from relevance_distillery.reporting.charts import (
     spread_labels,
 )
 from relevance_distillery.reporting.comparisons import differences
-from relevance_distillery.reporting.diagrams import known_prices
-from relevance_distillery.reporting.figures import draw_figures
+from relevance_distillery.reporting.figures import draw_figures, known_prices
 from relevance_distillery.reporting.formats import listed, shorten
 
 HOSTILE = "<script>alert(1)</script>"

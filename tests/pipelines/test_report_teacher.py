@@ -23,8 +23,8 @@ from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting import nodes
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
-from relevance_distillery.reporting import cost_report
 from relevance_distillery.reporting.benchmark_grades import teacher_grades
+from relevance_distillery.reporting.cost_report import LabelPrice, listed_price, teacher_price
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
 from fault_server import FaultServer
@@ -125,30 +125,33 @@ def test_what_labeling_spent_counts_against_the_cap(
     assert reason == "it gave no grade (6 budget)"
 
 
+def priced(
+    state: dict[str, Any], labels: pd.DataFrame, parameters: ReportingParameters | None = None
+) -> LabelPrice:
+    known = parameters or ReportingParameters()
+    return teacher_price(known.judge, state, labels, pairs(2), DEFAULT_SCALE, known.cost)
+
+
 def test_a_paid_teacher_is_priced_by_its_labels_and_never_timed() -> None:
     state = chosen("llm:tiny", {})
     labels = pd.DataFrame({"model": ["tiny", "tiny", "other"], "cost_usd": [0.1, 0.3, 5.0]})
-    parameters = ReportingParameters().cost
-    price = cost_report.price_of_labels(state, labels, parameters)
-    assert price is not None
+    price = priced(state, labels)
     assert price.usd_per_1000 == pytest.approx(200.0)
     assert price.speed is None
-    free = cost_report.price_of_labels(state, labels.assign(cost_usd=0.0), parameters)
-    assert free is not None
+    free = priced(state, labels.assign(cost_usd=0.0))
     assert (free.usd_per_1000, free.usd_basis) == (0.0, "measured")
-    unknown = cost_report.price_of_labels({**state, "price": None}, labels, parameters)
-    assert unknown is not None
-    assert unknown.usd_per_1000 is None
-    assert cost_report.price_of_labels({"judge": "embedded"}, labels, parameters) is None
+    assert priced({**state, "price": None}, labels).usd_per_1000 is None
+    unlabelled = priced(state, labels[labels["model"] == "other"])
+    assert (unlabelled.usd_per_1000, unlabelled.usd_basis) == (None, "not known")
 
 
 def test_a_language_model_in_this_process_has_the_speed_of_its_labels() -> None:
     state = {"judge": "transformers", "model": "tiny abc"}
-    labels = pd.DataFrame({"model": ["tiny abc"] * 2, "seconds": [0.25, 0.75]})
-    price = cost_report.price_of_labels(state, labels, ReportingParameters().cost)
-    assert price is not None
+    labels = pd.DataFrame({"model": "tiny abc", "seconds": [0.25, 0.75], "cost_usd": 0.0})
+    price = priced(state, labels)
     assert price.speed == pytest.approx(2.0)
     assert price.usd_per_1000 == pytest.approx(1000 * 0.1 / 3600 / 2.0)
+    assert priced(state, labels.assign(seconds=0.0)).usd_per_1000 is None
 
 
 def test_measured_and_list_price_of_a_paid_teacher_stand_apart() -> None:
@@ -159,13 +162,9 @@ def test_measured_and_list_price_of_a_paid_teacher_stand_apart() -> None:
     parameters = ReportingParameters(judge="llm:tiny").model_copy(
         update={"cost": ReportingParameters().cost.model_copy(update={"prices": PRICES})}
     )
-    measured = cost_report.price_of_labels(state, labels, parameters.cost)
-    assert measured is not None
-    listed = cost_report.listed_price("llm:tiny", state, parameters.cost)
-    assert listed is PRICES["tiny"]
-    both = cost_report.with_list_price(measured, listed, pairs(2), labels, parameters.cost)
-    row = both.as_json()
+    assert listed_price("llm:tiny", state, parameters.cost) is PRICES["tiny"]
+    row = priced(state, labels, parameters).as_json()
     assert row["usd_per_1000_labels"] == row["measured_usd_per_1000_labels"] == 2.0
     assert row["list_usd_per_1000_labels"] == pytest.approx(0.11)
     assert row["usd_basis"] == "measured"
-    assert cost_report.listed_price("embedded", {"judge": "embedded"}, parameters.cost) is None
+    assert listed_price("embedded", {"judge": "embedded"}, parameters.cost) is None

@@ -11,7 +11,7 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.benchmark_pairs import benchmark_documents
 from relevance_distillery.evaluation import graders
-from relevance_distillery.evaluation.untrained import UntrainedEncoder
+from relevance_distillery.evaluation.graders import UntrainedEncoder
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import restore_judge, state_name
 from relevance_distillery.labeler.inference import Labeler

@@ -3,126 +3,266 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
-from relevance_distillery.evaluation.cost import (
-    LabelPrice,
-    Throughput,
-    break_even,
-    measure_throughput,
-    price_by_machine,
-    ratio,
-)
-from relevance_distillery.judges.base import Judge
+from relevance_distillery.encoders.sentence_encoder import sentence_encoder
+from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.registry import restore_judge
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prices import Price
-from relevance_distillery.reporting.settings import CostParameters
+from relevance_distillery.reporting.settings import CostParameters, ReportingParameters
 
 Assumption = dict[str, Any]
 """Keys name, value, unit, source."""
 
-
-def student_price(labeler: Labeler, pairs: pd.DataFrame, parameters: CostParameters) -> LabelPrice:
-    """Speed of the student on these pairs and what a label costs on the stated machine."""
-    speed = measure_throughput(labeler.grade, pairs, parameters.repeats)
-    return price_by_machine(parameters.usd_per_hour, speed)
+Basis = Literal["measured", "list price", "not known"]
 
 
-def price_of_labels(
-    state: Mapping[str, Any], labels: pd.DataFrame, parameters: CostParameters
-) -> LabelPrice | None:
-    """Price and speed of a language model from its labels; None for other kinds of judge.
+@dataclass(frozen=True)
+class Throughput:
+    """Pairs graded a second.
 
-    A judge behind an API has a known price, also when that is 0, and is never timed: its speed
-    depends on the server and the account. A language model in this process recorded the time
-    of every label.
+    Attributes:
+        runs: One value a repetition, pairs/s.
+        pairs: Pairs in each repetition.
+    """
+
+    runs: tuple[float, ...]
+    pairs: int
+
+    @property
+    def pairs_per_second(self) -> float:
+        """The median of the repetitions."""
+        return float(np.median(self.runs))
+
+
+def measure_throughput(
+    grade: Callable[[pd.DataFrame], object], pairs: pd.DataFrame, repeats: int = 3
+) -> Throughput:
+    """Time a judge: one part of the pairs to warm up, which does not count, then one a run.
+
+    The parts are disjoint, so that no cache of a judge makes it look faster.
 
     Args:
-        state: The teacher's.
-        labels: Its labels.
-        parameters: Prices of machines.
+        grade: Grades a table of pairs from scratch.
+        pairs: Pairs, dealt into `repeats` + 1 parts of mixed length.
+        repeats: How many timed runs; fewer where there are not enough pairs.
+
+    Raises:
+        ValueError: No pairs or no repetitions.
     """
-    if state.get("judge") not in ("llm", "transformers"):
+    if pairs.empty or repeats < 1:
+        raise ValueError(f"{len(pairs)} pairs and {repeats} repetitions: both must be at least 1")
+    parts = [pairs.iloc[start :: repeats + 1] for start in range(min(repeats + 1, len(pairs)))]
+    grade(parts[0].reset_index(drop=True))
+    runs = []
+    for part in parts[1:] or parts:
+        batch = part.reset_index(drop=True)
+        start = time.perf_counter()
+        grade(batch)
+        runs.append(len(batch) / max(time.perf_counter() - start, 1e-9))
+    return Throughput(tuple(runs), len(parts[-1]))
+
+
+@dataclass(frozen=True)
+class LabelPrice:
+    """What 1,000 labels cost with one judge.
+
+    Attributes:
+        usd_per_1000: Dollars; None when not known.
+        usd_basis: Where the price comes from.
+        throughput: Its measured speed; None when it was not measured.
+        pairs_per_second: Speed as stated by the user where it was not measured.
+        list_usd_per_1000: Dollars by the price list, also where the price was measured; None
+            when not known.
+    """
+
+    usd_per_1000: float | None
+    usd_basis: Basis
+    throughput: Throughput | None = None
+    pairs_per_second: float | None = None
+    list_usd_per_1000: float | None = None
+
+    @property
+    def speed(self) -> float | None:
+        """Pairs a second, measured before stated; None when not known."""
+        return self.throughput.pairs_per_second if self.throughput else self.pairs_per_second
+
+    def as_json(self) -> dict[str, Any]:
+        """For cost.json."""
+        speed_basis = "not known" if self.pairs_per_second is None else "stated"
+        return {
+            "usd_per_1000_labels": number(self.usd_per_1000),
+            "usd_basis": self.usd_basis,
+            "measured_usd_per_1000_labels": number(
+                self.usd_per_1000 if self.usd_basis == "measured" else None
+            ),
+            "list_usd_per_1000_labels": number(self.list_usd_per_1000),
+            "pairs_per_second": number(self.speed),
+            "speed_basis": "measured" if self.throughput else speed_basis,
+            "runs": [number(run) for run in self.throughput.runs] if self.throughput else [],
+            "pairs_a_run": self.throughput.pairs if self.throughput else 0,
+        }
+
+
+def price_by_machine(usd_per_hour: float, throughput: Throughput) -> LabelPrice:
+    """A judge that runs on a machine paid by the hour, busy all the time."""
+    return LabelPrice(
+        1000.0 * usd_per_hour / 3600.0 / throughput.pairs_per_second, "measured", throughput
+    )
+
+
+def break_even(
+    student: LabelPrice,
+    teacher: LabelPrice,
+    teacher_labels: int,
+    training_seconds: float,
+    usd_per_hour: float,
+) -> dict[str, Any]:
+    """After how many labels distillation has paid for its teacher labels and its training.
+
+    Returns:
+        `labels` (None when it never happens or is not known) with a `reason`, and the two
+        parts of the investment in dollars.
+    """
+    training = training_seconds / 3600.0 * usd_per_hour
+    labels = taught = None
+    if teacher.usd_per_1000 is None or student.usd_per_1000 is None:
+        reason = "the price of the teacher's labels is not known"
+    else:
+        taught = teacher_labels * teacher.usd_per_1000 / 1000.0
+        saved = (teacher.usd_per_1000 - student.usd_per_1000) / 1000.0
+        reason = "a label of the student costs no less than one of the teacher"
+        if saved > 0:
+            labels = int(np.ceil((taught + training) / saved))
+            reason = (
+                f"(teacher labels {taught:.4f} + training {training:.4f}) USD / "
+                f"{saved * 1000:.6f} USD saved per 1,000 labels"
+            )
+    return {
+        "labels": labels,
+        "reason": reason,
+        "teacher_labels_usd": number(taught),
+        "training_usd": number(training),
+    }
+
+
+def ratio(numerator: float | None, denominator: float | None) -> float | None:
+    """The ratio of two figures, None where one is not known or the second is 0."""
+    if numerator is None or denominator is None or denominator <= 0:
         return None
-    own = labels[labels["model"] == state["model"]]
-    if state["judge"] == "llm":
-        stated = parameters.teacher_pairs_per_second
-        if own.empty or state["price"] is None:
-            return LabelPrice(None, "not known", pairs_per_second=stated)
-        paid = 1000.0 * float(own["cost_usd"].sum()) / len(own)
-        return LabelPrice(paid, "measured", pairs_per_second=stated)
-    taken = own["seconds"][own["seconds"] > 0]
-    if taken.empty:
-        return LabelPrice(None, "not known")
-    speed = Throughput((1.0 / float(taken.mean()),), len(taken))
-    return price_by_machine(_teacher_usd_per_hour(parameters), speed)
+    return number(numerator / denominator)
 
 
-def _teacher_usd_per_hour(parameters: CostParameters) -> float:
-    stated = parameters.teacher_usd_per_hour
-    return parameters.usd_per_hour if stated is None else stated
+def measure_cost(
+    pairs: pd.DataFrame,
+    labeler: Labeler,
+    state: Mapping[str, Any],
+    labels: pd.DataFrame,
+    training_facts: Mapping[str, Any],
+    scale: GradeScale,
+    parameters: ReportingParameters,
+) -> dict[str, Any]:
+    """The content of cost.json.
+
+    Args:
+        pairs: The benchmark's pairs, a sample of which is timed.
+        labeler: The student.
+        state: The teacher's.
+        labels: The teacher's labels.
+        training_facts: What training took.
+        scale: The grades.
+        parameters: Prices and assumptions.
+
+    Returns:
+        judges (student and teacher: dollars per 1,000 labels, pairs a second, with the basis
+        of each), speed_ratio and cost_ratio (student against teacher), break_even, assumptions.
+    """
+    cost = parameters.cost
+    most = min(len(pairs), cost.throughput_pairs)
+    sample = pairs.sample(most, random_state=parameters.seed)
+    # An encoder that remembers the benchmark's texts would make the teacher look faster.
+    sentence_encoder.cache_clear()
+    speed = measure_throughput(labeler.grade, sample, cost.repeats)
+    student = price_by_machine(cost.usd_per_hour, speed)
+    listed = listed_price(parameters.judge, state, cost)
+    teacher = teacher_price(parameters.judge, state, labels, sample, scale, cost)
+    seconds = float(training_facts.get("seconds") or 0.0)
+    return {
+        "judges": {"student": student.as_json(), "teacher": teacher.as_json()},
+        "speed_ratio": ratio(student.speed, teacher.speed),
+        "cost_ratio": ratio(teacher.usd_per_1000, student.usd_per_1000),
+        "break_even": break_even(student, teacher, len(labels), seconds, cost.usd_per_hour),
+        "assumptions": _assumptions(student, teacher, labels, seconds, cost, listed),
+    }
 
 
 def teacher_price(
-    name: str,
-    judge: Judge | None,
-    pairs: pd.DataFrame,
+    asked: str,
+    state: Mapping[str, Any],
     labels: pd.DataFrame,
-    parameters: CostParameters,
+    pairs: pd.DataFrame,
+    scale: GradeScale,
+    cost: CostParameters,
 ) -> LabelPrice:
-    """What the teacher's labels cost: measured when it runs here, else by list price.
+    """What the teacher's labels cost: measured where that is possible, else by list price.
+
+    A judge behind an API has a known price, also when that is 0, and is never timed: its speed
+    depends on the server and the account. A language model in this process recorded the time
+    of every label; other judges in this process are timed.
 
     Args:
-        name: The judge's name, key of the list prices.
-        judge: The teacher when it runs in this process.
+        asked: The judge's name as the user gave it.
+        state: The teacher's.
+        labels: Its labels.
         pairs: Pairs to time it on.
-        labels: The teacher's labels; paid ones know their price.
-        parameters: Prices and assumptions.
+        scale: The grades.
+        cost: Prices and assumptions.
     """
-    paid = float(labels["cost_usd"].sum())
-    if paid > 0:
-        return LabelPrice(
-            1000.0 * paid / len(labels),
-            "measured",
-            pairs_per_second=parameters.teacher_pairs_per_second,
-        )
-    if judge is not None:
-        given = pairs[list(PAIR_COLUMNS)]
-        speed = measure_throughput(
-            lambda some: list(judge.grade([some])), given, parameters.repeats
-        )
-        return price_by_machine(_teacher_usd_per_hour(parameters), speed)
-    price, stated = parameters.prices.get(name), parameters.teacher_pairs_per_second
-    if price is None:
-        return LabelPrice(None, "not known", pairs_per_second=stated)
-    listed = _usd_by_tokens(price, *_tokens(pairs, labels, parameters))
-    return LabelPrice(listed, "list price", None, stated, listed)
+    kind, price = state.get("judge"), listed_price(asked, state, cost)
+    listed = None if price is None else _usd_by_tokens(price, *_tokens(pairs, labels, cost))
+    of_model = kind in ("llm", "transformers")
+    own = labels[labels["model"] == state["model"]] if of_model else labels
+    paid, speed = float(own["cost_usd"].sum()), None
+    if kind == "transformers":
+        taken = own["seconds"][own["seconds"] > 0]
+        if taken.empty:
+            return LabelPrice(None, "not known", list_usd_per_1000=listed)
+        speed = Throughput((1.0 / float(taken.mean()),), len(taken))
+    elif kind in ("embedded", "labeler") and paid <= 0:
+        judge, given = restore_judge(None, state, scale), pairs[list(PAIR_COLUMNS)]
+        speed = measure_throughput(lambda some: list(judge.grade([some])), given, cost.repeats)
+    if speed is not None:
+        on_machine = price_by_machine(_teacher_usd_per_hour(cost), speed)
+        return replace(on_machine, list_usd_per_1000=listed)
+    usd: float | None = None
+    basis: Basis = "not known"
+    if paid > 0 or (kind == "llm" and len(own)):
+        if kind != "llm" or state["price"] is not None:
+            usd, basis = 1000.0 * paid / len(own), "measured"
+    elif not of_model and cost.prices.get(asked) is not None:
+        usd, basis = listed, "list price"
+    return LabelPrice(usd, basis, None, cost.teacher_pairs_per_second, listed)
 
 
-def listed_price(asked: str, state: Mapping[str, Any], parameters: CostParameters) -> Price | None:
+def listed_price(asked: str, state: Mapping[str, Any], cost: CostParameters) -> Price | None:
     """The list price of a teacher, by its name, by what follows its kind, or by its model."""
     names = (asked, asked.partition(":")[2], str(state.get("model") or ""))
-    found = (parameters.prices.get(name) for name in names if name)
+    found = (cost.prices.get(name) for name in names if name)
     return next((price for price in found if price is not None), None)
 
 
-def with_list_price(
-    teacher: LabelPrice,
-    listed: Price | None,
-    pairs: pd.DataFrame,
-    labels: pd.DataFrame,
-    parameters: CostParameters,
-) -> LabelPrice:
-    """Add the list price to what was measured."""
-    if listed is None or teacher.list_usd_per_1000 is not None:
-        return teacher
-    usd = _usd_by_tokens(listed, *_tokens(pairs, labels, parameters))
-    return replace(teacher, list_usd_per_1000=usd)
+def _teacher_usd_per_hour(cost: CostParameters) -> float:
+    stated = cost.teacher_usd_per_hour
+    return cost.usd_per_hour if stated is None else stated
 
 
 def _usd_by_tokens(price: Price, read: float, written: float) -> float:
@@ -131,7 +271,7 @@ def _usd_by_tokens(price: Price, read: float, written: float) -> float:
 
 
 def prices_of_files(
-    judges: Mapping[str, Mapping[str, Any]], texts: pd.DataFrame, parameters: CostParameters
+    judges: Mapping[str, Mapping[str, Any]], texts: pd.DataFrame, cost: CostParameters
 ) -> dict[str, Any]:
     """The content of cost.json where judges are files of grades.
 
@@ -140,18 +280,18 @@ def prices_of_files(
             over how many labels.
         texts: Of the judged pairs, columns query, title, text; empty where they are not known:
             then tokens, and with them a list price, are not known either.
-        parameters: Prices and assumptions.
+        cost: Prices and assumptions.
 
     Returns:
         judges (each with measured and list price, apart) and assumptions.
     """
     found, assumptions = {}, []
     for name, judge in judges.items():
-        price = parameters.prices.get(name)
+        price = cost.prices.get(name)
         listed = None
         if price is not None and (texts["text"] != "").any():
-            read = _estimated_tokens(texts, parameters)
-            listed = _usd_by_tokens(price, read, parameters.output_tokens)
+            read = _estimated_tokens(texts, cost)
+            listed = _usd_by_tokens(price, read, cost.output_tokens)
             assumptions += _list_price(name, price)
         paid, seconds = judge["usd_per_label"], judge["seconds_per_label"]
         known = LabelPrice(
@@ -167,57 +307,23 @@ def prices_of_files(
                 row = _one(f"{name}, labels with {what}", judge[count], "labels", source)
                 assumptions.append(row)
     if any(row["list_usd_per_1000_labels"] is not None for row in found.values()):
-        assumptions += _assumed_tokens(parameters)
+        assumptions += _assumed_tokens(cost)
     return {"judges": found, "assumptions": assumptions}
 
 
-def _tokens(
-    pairs: pd.DataFrame, labels: pd.DataFrame, parameters: CostParameters
-) -> tuple[float, float]:
+def _tokens(pairs: pd.DataFrame, labels: pd.DataFrame, cost: CostParameters) -> tuple[float, float]:
     """Tokens read and written for one pair: from the labels, else estimated."""
     if int(labels["input_tokens"].sum()) > 0:
         return float(labels["input_tokens"].mean()), float(labels["output_tokens"].mean())
-    return _estimated_tokens(pairs, parameters), float(parameters.output_tokens)
+    return _estimated_tokens(pairs, cost), float(cost.output_tokens)
 
 
-def _estimated_tokens(pairs: pd.DataFrame, parameters: CostParameters) -> float:
+def _estimated_tokens(pairs: pd.DataFrame, cost: CostParameters) -> float:
     """Tokens read for one pair, by the length of its texts."""
     characters = (
         pairs["query"].str.len() + pairs["title"].str.len() + pairs["text"].str.len()
     ).mean()
-    return parameters.prompt_tokens + float(characters) / parameters.characters_per_token
-
-
-def summarise(
-    student: LabelPrice,
-    teacher: LabelPrice,
-    labels: pd.DataFrame,
-    training_facts: dict[str, Any],
-    parameters: CostParameters,
-    listed: Price | None = None,
-) -> dict[str, Any]:
-    """The content of cost.json.
-
-    Args:
-        student: What its labels cost.
-        teacher: What its labels cost.
-        labels: The teacher's labels.
-        training_facts: What training took.
-        parameters: Prices and assumptions.
-        listed: The teacher's list price, where the price list has one.
-
-    Returns:
-        judges (student and teacher: dollars per 1,000 labels, pairs a second, with the basis
-        of each), speed_ratio and cost_ratio (student against teacher), break_even, assumptions.
-    """
-    seconds = float(training_facts.get("seconds") or 0.0)
-    return {
-        "judges": {"student": student.as_json(), "teacher": teacher.as_json()},
-        "speed_ratio": ratio(student.speed, teacher.speed),
-        "cost_ratio": ratio(teacher.usd_per_1000, student.usd_per_1000),
-        "break_even": break_even(student, teacher, len(labels), seconds, parameters.usd_per_hour),
-        "assumptions": _assumptions(student, teacher, labels, seconds, parameters, listed),
-    }
+    return cost.prompt_tokens + float(characters) / cost.characters_per_token
 
 
 def _assumptions(
@@ -225,10 +331,10 @@ def _assumptions(
     teacher: LabelPrice,
     labels: pd.DataFrame,
     seconds: float,
-    parameters: CostParameters,
+    cost: CostParameters,
     listed: Price | None,
 ) -> list[Assumption]:
-    per_hour, source = parameters.usd_per_hour, parameters.usd_per_hour_source
+    per_hour, source = cost.usd_per_hour, cost.usd_per_hour_source
     found = [
         _one("machine of the student", per_hour, "USD an hour", source),
         _one("cores of this machine", os.cpu_count() or 1, "cores", "counted"),
@@ -239,11 +345,11 @@ def _assumptions(
     if listed is not None:
         found += _list_price("teacher", listed)
         if int(labels["input_tokens"].sum()) == 0:
-            found += _assumed_tokens(parameters)
+            found += _assumed_tokens(cost)
     if teacher.throughput is not None:
-        stated = parameters.teacher_usd_per_hour is not None
+        stated = cost.teacher_usd_per_hour is not None
         source = "stated" if stated else "the student's machine"
-        usd = _teacher_usd_per_hour(parameters)
+        usd = _teacher_usd_per_hour(cost)
         found.append(_one("machine of the teacher", usd, "USD an hour", source))
     if student.throughput is not None:
         found.append(

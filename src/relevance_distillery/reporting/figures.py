@@ -1,16 +1,205 @@
-"""The report's main results as plotly figures, which Kedro-Viz previews."""
+"""The report's drawings: for the page and, as plotly figures, for Kedro-Viz.
+
+Reliability, agreement against price and interval width against queries are given as places in
+units of their drawing, of which the templates make SVG.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
-from relevance_distillery.reporting.charts import plotly_figure, whiskers
-from relevance_distillery.reporting.diagrams import known_prices
+from relevance_distillery.reporting.charts import (
+    Axis,
+    linear_axis,
+    linear_ticks,
+    log_axis,
+    log_ticks,
+    path,
+    plotly_figure,
+    spread_labels,
+    whiskers,
+)
+from relevance_distillery.reporting.formats import count, dollars, figure, shorten
 from relevance_distillery.reporting.judge_names import Judges, judges_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+_RELIABILITY = {"width": 300, "height": 280, "left": 42, "right": 286, "top": 12, "bottom": 240}
+_PRICE = {"width": 440, "height": 300, "left": 48, "right": 404, "top": 16, "bottom": 248}
+_WIDTHS = {"width": 440, "height": 270, "left": 52, "right": 424, "top": 14, "bottom": 222}
+
+_LABEL_WIDTH, _LABEL_HEIGHT = 130.0, 15.0
+
+
+def reliability(agreement: Mapping[str, Any], judges: Judges) -> dict[str, Any] | None:
+    """Two reliability diagrams for each judge with probabilities; None where there is none."""
+    found = agreement["calibration"]
+    rows = [
+        {
+            "judge": name,
+            "found": found[name],
+            "diagrams": [
+                {
+                    "title": "the grade",
+                    "x": "how sure",
+                    "y": "share right",
+                    **_reliability(found[name]["bins"], "confidence", "accuracy"),
+                },
+                {
+                    "title": "relevant or not",
+                    "x": "said probability",
+                    "y": "share relevant",
+                    **_reliability(found[name]["relevant"]["bins"], "predicted", "observed"),
+                },
+            ],
+        }
+        for name in (*judges.main, *judges.scores)
+        if name in found
+    ]
+    if not rows:
+        return None
+    x, y = _unit_axes()
+    ticks = [{"x": x.at(t), "y": y.at(t), "text": f"{t:g}"} for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    return {"size": _RELIABILITY, "ticks": ticks, "rows": rows}
+
+
+def _unit_axes() -> tuple[Axis, Axis]:
+    return (
+        Axis(0.0, 1.0, _RELIABILITY["left"], _RELIABILITY["right"]),
+        Axis(0.0, 1.0, _RELIABILITY["bottom"], _RELIABILITY["top"]),
+    )
+
+
+def _reliability(
+    bins: Sequence[Mapping[str, Any]], predicted: str, observed: str
+) -> dict[str, Any]:
+    """Dots as large as their bins are full, joined by a line, with intervals where given."""
+    x, y = _unit_axes()
+    most = max((one["pairs"] for one in bins), default=1)
+    points = [
+        {
+            "x": x.at(one[predicted]),
+            "y": y.at(one[observed]),
+            "r": round(3.0 + 6.0 * (one["pairs"] / most) ** 0.5, 1),
+            "text": f"{count(one['pairs'])} pairs: said {figure(one[predicted], 2)}, "
+            f"was {figure(one[observed], 2)}",
+            **_limits(y, one.get(f"{observed}_low"), one.get(f"{observed}_high")),
+        }
+        for one in bins
+    ]
+    return {
+        "points": points,
+        "line": path((point["x"], point["y"]) for point in points) if len(points) > 1 else "",
+    }
+
+
+def _limits(axis: Axis, low: float | None, high: float | None) -> dict[str, float | None]:
+    return {
+        "low": None if low is None else axis.at(low),
+        "high": None if high is None else axis.at(high),
+    }
+
+
+def known_prices(cost: Mapping[str, Any], judge: str) -> list[tuple[float, bool]]:
+    """Dollars for 1,000 labels, and whether they were measured; both kinds where both are known.
+
+    Args:
+        cost: The content of cost.json.
+        judge: A judge, known there or not.
+    """
+    facts = cost["judges"].get(judge, {})
+    both = (
+        (facts.get("measured_usd_per_1000_labels"), True),
+        (facts.get("list_usd_per_1000_labels"), False),
+    )
+    return [(float(usd), measured) for usd, measured in both if usd is not None]
+
+
+def agreement_against_price(
+    agreement: Mapping[str, Any], cost: Mapping[str, Any], shown: Sequence[str], judges: Judges
+) -> dict[str, Any] | None:
+    """Agreement over dollars; a price of 0 or none has no place on a logarithmic axis."""
+    points, absent = [], []
+    for name in shown:
+        row = agreement["judges"].get(name, {}).get(PRIMARY) or {}
+        known = known_prices(cost, name)
+        if row.get("estimate") is None:
+            absent.append(f"{judges.label(name)}: no agreement")
+            continue
+        if not known:
+            absent.append(f"{judges.label(name)}: price not known")
+        elif max(known)[0] <= 0:
+            absent.append(f"{judges.label(name)}: costs nothing")
+        points += [(name, price, measured, row) for price, measured in known if price > 0]
+    if not points:
+        return None
+    size = _PRICE
+    x = log_axis((price for _, price, _, _ in points), size["left"], size["right"])
+    limits = [
+        row[side]
+        for *_, row in points
+        for side in ("estimate", "low", "high")
+        if row.get(side) is not None
+    ]
+    y = linear_axis(limits, size["bottom"], size["top"], ticks=4)
+    marks: list[dict[str, Any]] = [
+        {
+            "x": x.at(price),
+            "y": y.at(row["estimate"]),
+            "left": x.at(price) > (size["left"] + size["right"]) / 2,
+            "tone": judges.tone(name),
+            "measured": measured,
+            "name": shorten(judges.label(name), 22),
+            "text": f"{judges.label(name)}: {dollars(price)} for 1,000 labels, "
+            f"quadratic κ {figure(row['estimate'], 2)}",
+            **_limits(y, row.get("low"), row.get("high")),
+        }
+        for name, price, measured, row in points
+    ]
+    spread_labels(marks, _LABEL_HEIGHT, _LABEL_WIDTH)
+    return {
+        "size": size,
+        "marks": marks,
+        "x_ticks": [{"x": x.at(t), "text": dollars(t)} for t in log_ticks(x, most=5)],
+        "y_ticks": [{"y": y.at(t), "text": f"{t:g}"} for t in linear_ticks(y, 4)],
+        "absent": absent,
+        "bases": sorted({mark["measured"] for mark in marks}, reverse=True),
+    }
+
+
+def interval_widths(sample_size: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Half widths over queries, logarithmic in queries; None with fewer than two of them."""
+    rows = [row for row in sample_size.get("by_queries", []) if row["half_width"] is not None]
+    if len(rows) < 2:
+        return None
+    size = _WIDTHS
+    x = log_axis((row["queries"] for row in rows), size["left"], size["right"])
+    y = linear_axis(
+        [0.0, *(row["half_width"] for row in rows)], size["bottom"], size["top"], ticks=4
+    )
+    points: list[dict[str, Any]] = [
+        {
+            "x": x.at(row["queries"]),
+            "y": y.at(row["half_width"]),
+            "projected": row["projected"],
+            "text": f"{count(row['queries'])} queries: ± {figure(row['half_width'], 3)}",
+        }
+        for row in rows
+    ]
+    measured = [point for point in points if not point["projected"]]
+    ahead = [*measured[-1:], *(point for point in points if point["projected"])]
+    return {
+        "size": size,
+        "x_ticks": [{"x": x.at(t), "text": count(t)} for t in log_ticks(x) if t >= 1],
+        "y_ticks": [{"y": y.at(t), "text": f"{t:g}"} for t in linear_ticks(y, 4)],
+        "points": points,
+        "measured": path((p["x"], p["y"]) for p in measured) if len(measured) > 1 else "",
+        "projected": path((p["x"], p["y"]) for p in ahead) if len(ahead) > 1 else "",
+    }
+
 
 _ROLES = {"student": "#0b6e6e", "teacher": "#8a5a00", "base": "#7a7f87"}
 _PEOPLE = "#2b3a55"
@@ -33,11 +222,11 @@ def draw_figures(
     """Agreement with intervals, confusion of the first judge, grades given, price, reliability."""
     judges = judges_of(agreement)
     return (
-        _agreement(agreement, judges),
-        _confusion(agreement, judges),
-        _grades_given(agreement, judges),
-        _cost(agreement, cost, judges),
-        _reliability(agreement, judges),
+        _agreement_figure(agreement, judges),
+        _confusion_figure(agreement, judges),
+        _grades_given_figure(agreement, judges),
+        _cost_figure(agreement, cost, judges),
+        _reliability_figure(agreement, judges),
     )
 
 
@@ -48,33 +237,33 @@ def _colour(judges: Judges, name: str) -> str:
     return _TONES[place % len(_TONES)]
 
 
-def _agreement(agreement: dict[str, Any], judges: Judges) -> go.Figure:
+def _agreement_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
     truth = "people" if agreement["benchmark"]["human"] else "the reference grades"
-    figure = plotly_figure(f"Agreement with {truth}")
+    drawn = plotly_figure(f"Agreement with {truth}")
     for judge in judges.main:
         metrics = agreement["judges"][judge]
         names = [name for name in _SHOWN if _known(metrics.get(name))]
         rows = [metrics[name] for name in names]
-        figure.add_bar(
+        drawn.add_bar(
             name=judges.label(judge),
             x=[name.replace("_", " ") for name in names],
             y=[row["estimate"] for row in rows],
             marker_color=_colour(judges, judge),
             error_y=whiskers(rows),
         )
-    return figure.update_layout(barmode="group")
+    return drawn.update_layout(barmode="group")
 
 
 def _known(row: dict[str, Any] | None) -> bool:
     return row is not None and row.get("estimate") is not None
 
 
-def _confusion(agreement: dict[str, Any], judges: Judges) -> go.Figure:
+def _confusion_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
     table = agreement["confusion"].get(judges.first)
-    figure = plotly_figure(f"Where the grades of {judges.label(judges.first) or 'nobody'} fall")
+    drawn = plotly_figure(f"Where the grades of {judges.label(judges.first) or 'nobody'} fall")
     if table:
         names = [grade["name"] for grade in agreement["scale"]]
-        figure.add_heatmap(
+        drawn.add_heatmap(
             z=table["counts"],
             x=names,
             y=names,
@@ -83,18 +272,18 @@ def _confusion(agreement: dict[str, Any], judges: Judges) -> go.Figure:
             colorscale="Teal",
             showscale=False,
         )
-        figure.update_xaxes(title=judges.label(judges.first))
-        figure.update_yaxes(title="reference", autorange="reversed")
-    return figure
+        drawn.update_xaxes(title=judges.label(judges.first))
+        drawn.update_yaxes(title="reference", autorange="reversed")
+    return drawn
 
 
-def _grades_given(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    figure = plotly_figure("How often each grade is given")
+def _grades_given_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
+    drawn = plotly_figure("How often each grade is given")
     names = [grade["name"] for grade in agreement["scale"]]
     tables = agreement["confusion"]
     if judges.first in tables:
         counts = tables[judges.first]["counts"]
-        figure.add_bar(
+        drawn.add_bar(
             name="reference",
             x=names,
             y=[sum(row) for row in counts],
@@ -103,25 +292,25 @@ def _grades_given(agreement: dict[str, Any], judges: Judges) -> go.Figure:
     for judge in judges.main:
         if judge in tables:
             counts = tables[judge]["counts"]
-            figure.add_bar(
+            drawn.add_bar(
                 name=judges.label(judge),
                 x=names,
                 y=[sum(row[place] for row in counts) for place in range(len(names))],
                 marker_color=_colour(judges, judge),
             )
-    return figure.update_layout(barmode="group")
+    return drawn.update_layout(barmode="group")
 
 
-def _cost(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges) -> go.Figure:
+def _cost_figure(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges) -> go.Figure:
     """Filled: measured; hollow: a list price. Nothing that costs 0 fits the logarithmic axis."""
-    figure = plotly_figure("Agreement against price")
+    drawn = plotly_figure("Agreement against price")
     for judge in judges.main:
         row = agreement["judges"][judge].get(PRIMARY)
         if row is None or not _known(row):
             continue
         for price, measured in known_prices(cost, judge):
             if price > 0:
-                figure.add_scatter(
+                drawn.add_scatter(
                     name=f"{judges.label(judge)} ({'measured' if measured else 'list price'})",
                     x=[price],
                     y=[row["estimate"]],
@@ -135,14 +324,14 @@ def _cost(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges) -> go
                         "symbol": "circle" if measured else "circle-open",
                     },
                 )
-    figure.update_xaxes(title="USD per 1,000 labels", type="log")
-    figure.update_yaxes(title="quadratic kappa")
-    return figure
+    drawn.update_xaxes(title="USD per 1,000 labels", type="log")
+    drawn.update_yaxes(title="quadratic kappa")
+    return drawn
 
 
-def _reliability(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    figure = plotly_figure("Reliability of the probabilities")
-    figure.add_scatter(
+def _reliability_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
+    drawn = plotly_figure("Reliability of the probabilities")
+    drawn.add_scatter(
         x=[0, 1],
         y=[0, 1],
         mode="lines",
@@ -157,7 +346,7 @@ def _reliability(agreement: dict[str, Any], judges: Judges) -> go.Figure:
             if row.get("predicted") is not None and row.get("observed") is not None
         ]
         if rows:
-            figure.add_scatter(
+            drawn.add_scatter(
                 name=judges.label(judge),
                 x=[row["predicted"] for row in rows],
                 y=[row["estimate"] for row in rows],
@@ -165,6 +354,6 @@ def _reliability(agreement: dict[str, Any], judges: Judges) -> go.Figure:
                 mode="lines+markers",
                 marker={"color": _colour(judges, judge)},
             )
-    figure.update_xaxes(title="predicted probability of relevant", range=[0, 1])
-    figure.update_yaxes(title="share relevant", range=[0, 1])
-    return figure
+    drawn.update_xaxes(title="predicted probability of relevant", range=[0, 1])
+    drawn.update_yaxes(title="share relevant", range=[0, 1])
+    return drawn

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
-from relevance_distillery.reporting import diagrams, headline, provenance
+from relevance_distillery.reporting import figures, headline
 from relevance_distillery.reporting.charts import dots
 from relevance_distillery.reporting.comparisons import comparison_tables
+from relevance_distillery.reporting.formats import count, figure
 from relevance_distillery.reporting.judge_names import Judges, judges_of
 from relevance_distillery.reporting.pages import fill
 from relevance_distillery.reporting.verdict import decide_best, decide_verdict
 
 _SLICE_METRICS = ("quadratic_kappa", "accuracy", "within_one", "mean_absolute_error")
 _MOST_JUDGES_OF_SLICES = 4
+_LISTED = 8
 
 
 def labeler_report(results: Mapping[str, Any]) -> tuple[str, str]:
@@ -38,7 +40,7 @@ def labeler_report(results: Mapping[str, Any]) -> tuple[str, str]:
         question=f"May I use this labeler? {promotion['name']}, version {promotion['version']}",
         verdict=verdict,
         figures=headline.student_figures(agreement, cost),
-        lineage=provenance.labeler_lineage(results),
+        lineage=_labeler_lineage(results),
     )
 
 
@@ -67,7 +69,7 @@ def grades_report(results: Mapping[str, Any]) -> tuple[str, str]:
         question=question,
         verdict=verdict,
         figures=headline.best_judge_figures(agreement, results["cost"], judges),
-        lineage=provenance.benchmark_lineage(results),
+        lineage=_benchmark_lineage(results),
     )
 
 
@@ -90,15 +92,15 @@ def _pages(
         "comparisons": comparison_tables(agreement, judges),
         "with_people": _with_people(agreement, judges),
         "slices": _slices(agreement, judges),
-        "calibration": diagrams.reliability(agreement, judges),
-        "widths": diagrams.interval_widths(agreement["sample_size"]),
+        "calibration": figures.reliability(agreement, judges),
+        "widths": figures.interval_widths(agreement["sample_size"]),
         "cost": cost,
-        "prices": {name: diagrams.known_prices(cost, name) for name in priced},
-        "price_picture": diagrams.agreement_against_price(agreement, cost, priced, judges),
+        "prices": {name: figures.known_prices(cost, name) for name in priced},
+        "price_picture": figures.agreement_against_price(agreement, cost, priced, judges),
         "million": headline.dollars_for_a_million,
         "grade_names": {grade["value"]: grade["name"] for grade in agreement["scale"]},
-        "left_out": provenance.left_out(results),
-        "not_defined": provenance.not_defined(agreement),
+        "left_out": _left_out(results),
+        "not_defined": _not_defined(agreement),
         **first_screen,
     }
     examples = results["disagreements"]
@@ -158,3 +160,82 @@ def _slices(agreement: Mapping[str, Any], judges: Judges) -> list[dict[str, Any]
             shown = shown[:_MOST_JUDGES_OF_SLICES]
             found.append({"title": title, "metric": metric, "judges": shown, "entries": entries})
     return found
+
+
+def _left_out(results: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What was excluded or failed, from every stage that the report knows of."""
+    rows = []
+    for facts in _benchmarks(results):
+        for reason, ids in facts["skipped"].items():
+            shown = ", ".join(str(one) for one in list(ids)[:5])
+            rows.append({"where": f"benchmark {facts['name']}", "what": reason, "count": shown})
+    for reason, number in results["agreement"]["excluded"].items():
+        rows.append({"where": "metrics", "what": reason, "count": count(number)})
+    teacher = results.get("grading", {}).get("teacher", {})
+    for reason, number in teacher.get("failures", {}).items():
+        rows.append({"where": "teacher on the benchmark", "what": reason, "count": count(number)})
+    for reason, number in results.get("labeling", {}).get("failures", {}).items():
+        rows.append({"where": "labeling", "what": str(reason), "count": count(number)})
+    for reason, numbers in results.get("exclusions", {}).get("reasons", {}).items():
+        if numbers["pairs"]:
+            rows.append(
+                {
+                    "where": "kept out of training",
+                    "what": str(reason).replace("_", " "),
+                    "count": f"{numbers['pairs']:,} pairs, {numbers['queries']:,} queries",
+                }
+            )
+    return rows
+
+
+def _not_defined(agreement: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Missing figures by their reason."""
+    by_reason: dict[str, list[str]] = {}
+    for row in agreement["not_defined"]:
+        by_reason.setdefault(str(row["reason"]), []).append(str(row["where"]))
+    return [
+        {
+            "reason": reason,
+            "where": ", ".join(places[:_LISTED]),
+            "more": count(len(places) - _LISTED) if len(places) > _LISTED else "",
+        }
+        for reason, places in by_reason.items()
+    ]
+
+
+def _labeler_lineage(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Version, decision, model, teacher and benchmark of a trained labeler's report."""
+    promotion, student = results["promotion"], results["grading"]["student"]
+    labeling, training = results["labeling"], results["training"]
+    teacher = results["grading"]["teacher"]
+    rows = [
+        ("version", f"{promotion['name']} {promotion['version']}"),
+        (
+            "decision",
+            ("promoted: " if promotion["promoted"] else "not promoted: ") + promotion["reason"],
+        ),
+        ("champion", promotion["champion"] or "none"),
+        ("base model", student["base_model"]),
+        ("architecture", f"{student['architecture']}, {student['precision']}, {student['device']}"),
+        ("artifact", student["digest"]),
+        ("teacher", f"{teacher['name']} {labeling.get('model', '')}".strip()),
+        ("teacher's labels", count(labeling.get("labelled"))),
+        ("training", f"{training.get('seconds', 0):,.0f} s"),
+        *_benchmark_lineage(results),
+        ("taken off for each ln(passages)", figure(student["length_slope"], 3)),
+    ]
+    return [(name, str(value)) for name, value in rows]
+
+
+def _benchmark_lineage(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and digest of each benchmark."""
+    facts = _benchmarks(results)
+    return [
+        ("benchmark" if place == 0 else "another benchmark", f"{one['name']} {one['digest']}")
+        for place, one in enumerate(facts)
+    ]
+
+
+def _benchmarks(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    facts = results["benchmark"]
+    return [facts, *(facts.get("others") or [])]

@@ -222,26 +222,19 @@ def measure_cost(
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
     """The content of cost.json: speed and price of student and teacher, and the break-even."""
-    from relevance_distillery.encoders.sentence_encoder import sentence_encoder
-    from relevance_distillery.judges.registry import restore_judge
     from relevance_distillery.labeler.inference import Labeler
     from relevance_distillery.reporting import cost_report
     from relevance_distillery.reporting.benchmark_agreement import of_benchmark
 
-    pairs, settings = of_benchmark(pairs, benchmark), parameters.cost
-    most = min(len(pairs), settings.throughput_pairs)
-    sample = pairs.sample(most, random_state=parameters.seed)
-    # An encoder that remembers the benchmark's texts would make the teacher look faster.
-    sentence_encoder.cache_clear()
-    student = cost_report.student_price(Labeler.load(labeler), sample, settings)
-    teacher = cost_report.price_of_labels(judge_state, labels, settings)
-    if teacher is None:
-        timed = judge_state.get("judge") in ("embedded", "labeler")
-        judge = restore_judge(None, judge_state, benchmark.scale) if timed else None
-        teacher = cost_report.teacher_price(parameters.judge, judge, sample, labels, settings)
-    listed = cost_report.listed_price(parameters.judge, judge_state, settings)
-    teacher = cost_report.with_list_price(teacher, listed, sample, labels, settings)
-    return cost_report.summarise(student, teacher, labels, training_facts, settings, listed)
+    return cost_report.measure_cost(
+        of_benchmark(pairs, benchmark),
+        Labeler.load(labeler),
+        judge_state,
+        labels,
+        training_facts,
+        benchmark.scale,
+        parameters,
+    )
 
 
 def price_grades(
