@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from relevance_distillery.evaluation.agreement.estimates import compare, conclude
+from relevance_distillery.evaluation.agreement.estimates import Options, compare, conclude
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import METRICS, graded_statistics
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, difference, interval
@@ -77,7 +77,7 @@ def test_holm_leaves_out_what_is_not_defined() -> None:
 
 def test_primary_metric_is_not_corrected() -> None:
     good, poor = (graded_statistics(graded(7, noise=n), DEFAULT_SCALE) for n in (0.7, 0.9))
-    found = compare(good, poor, resamples=200, permutations=200)
+    found = compare(good, poor, Options(200, 200))
     assert found["quadratic_kappa"].p == found["quadratic_kappa"].p_raw
     assert all(row.p >= row.p_raw for row in found.values())
     assert found["bias"].interval == interval(difference(good["bias"], poor["bias"]), 200)
@@ -107,7 +107,7 @@ def test_conclusions(low: float, high: float, higher: str, lower: str) -> None:
 def test_p_of_non_inferiority_says_what_the_conclusion_says(margin: float) -> None:
     sides = [graded_statistics(graded(8, noise=noise), DEFAULT_SCALE) for noise in (0.95, 0.8)]
     for one, other in (sides, sides[::-1]):
-        for name, found in compare(one, other, 499, 99, margin=margin).items():
+        for name, found in compare(one, other, Options(499, 99, margin=margin)).items():
             if name == "bias":
                 continue
             passed = found.conclusion in ("superior", "non-inferior")
@@ -116,8 +116,8 @@ def test_p_of_non_inferiority_says_what_the_conclusion_says(margin: float) -> No
 
 def test_errors_are_better_when_lower_and_bias_has_no_better_side() -> None:
     good, poor = (graded_statistics(graded(6, noise=n), DEFAULT_SCALE) for n in (0.3, 1.5))
-    found = compare(good, poor, 200, 99)
-    back = compare(poor, good, 200, 99)
+    found = compare(good, poor, Options(200, 99))
+    back = compare(poor, good, Options(200, 99))
     assert found["mean_absolute_error"].interval.high < 0
     for name, metric in METRICS.items():
         if metric.better == "zero":
@@ -133,17 +133,17 @@ def test_what_is_not_defined_has_a_reason() -> None:
     pairs = graded(1)
     same = GradedPairs(0 * pairs.human, 0 * pairs.judge, pairs.query, 40)
     figures = graded_statistics(same, DEFAULT_SCALE)
-    found = compare(figures, figures, 100, 50)
+    found = compare(figures, figures, Options(100, 50))
     assert found["kappa"].conclusion is None
     assert found["kappa"].reason == METRICS["kappa"].undefined
     assert np.isnan(found["kappa"].p)
     assert found["accuracy"].conclusion == "non-inferior"
     single = graded_statistics(graded(2, queries=1), DEFAULT_SCALE)
-    found = compare(single, single, 100, 50)
+    found = compare(single, single, Options(100, 50))
     assert found["accuracy"].reason == "the difference has no interval"
 
 
 def test_a_margin_is_above_zero() -> None:
     figures = graded_statistics(graded(1), DEFAULT_SCALE)
     with pytest.raises(ValueError, match="above 0"):
-        compare(figures, figures, margin=0.0)
+        compare(figures, figures, Options(margin=0.0))

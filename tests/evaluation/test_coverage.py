@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from relevance_distillery.evaluation.agreement.estimates import compare, paired_differences
+from relevance_distillery.evaluation.agreement.estimates import Options, compare, paired_differences
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, intervals
 from relevance_distillery.evaluation.statistics.randomization import swap_test
 
@@ -66,9 +66,12 @@ def test_the_gate_keeps_its_level(simulated: ModuleType, usual: tuple) -> None:
     for trial in range(TRIALS):
         chosen = rng.integers(3000, size=50)
         sides = [simulated.drawn(side, chosen) for side in (worse, better)]
-        found = compare(*sides, 200, 1, trial, margin)[PRIMARY]
+        found = compare(*sides, Options(200, 1, trial, margin=margin))[PRIMARY]
         passed += found.conclusion in ("superior", "non-inferior")
-        powerful += compare(*sides, 200, 1, trial, 3 * margin)[PRIMARY].conclusion == "non-inferior"
+        powerful += (
+            compare(*sides, Options(200, 1, trial, margin=3 * margin))[PRIMARY].conclusion
+            == "non-inferior"
+        )
     assert passed / TRIALS < 0.06
     assert powerful / TRIALS > 0.9
 

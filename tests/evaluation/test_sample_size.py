@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
+from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import graded_statistics
 from relevance_distillery.evaluation.agreement.sample_size import sample_size
@@ -32,7 +33,7 @@ def graded(seed: int, queries: int, noise: float = 0.8, leaning: float = 0.4) ->
 
 @pytest.fixture(scope="module")
 def found() -> dict:
-    return sample_size(graded(1, 60), graded(1, 60, 1.0), DEFAULT_SCALE, resamples=300)
+    return sample_size(graded(1, 60), graded(1, 60, 1.0), DEFAULT_SCALE, Options(resamples=300))
 
 
 def test_the_benchmark_as_it_is_has_half_the_width_of_its_interval(found: dict) -> None:
@@ -62,7 +63,9 @@ def test_more_queries_and_more_pairs_narrow_the_interval(found: dict) -> None:
 def test_ten_times_the_pairs_help_less_the_more_queries_differ() -> None:
     gains = []
     for leaning in (0.0, 2.0):
-        rows = sample_size(graded(1, 60, leaning=leaning), None, DEFAULT_SCALE, resamples=200)
+        rows = sample_size(
+            graded(1, 60, leaning=leaning), None, DEFAULT_SCALE, Options(resamples=200)
+        )
         widths = {row["pairs_per_query"]: row["half_width"] for row in rows["by_pairs"]}
         gains.append(widths[2] / widths[20])
     assert gains[0] == pytest.approx(10**0.5, rel=0.25)
@@ -71,8 +74,8 @@ def test_ten_times_the_pairs_help_less_the_more_queries_differ() -> None:
 
 def test_projected_widths_come_true() -> None:
     small, large = graded(2, 50), graded(3, 200)
-    projected = sample_size(small, None, DEFAULT_SCALE, resamples=300)["by_queries"]
-    real = sample_size(large, None, DEFAULT_SCALE, resamples=300)["by_queries"]
+    projected = sample_size(small, None, DEFAULT_SCALE, Options(resamples=300))["by_queries"]
+    real = sample_size(large, None, DEFAULT_SCALE, Options(resamples=300))["by_queries"]
     at = [{row["queries"]: row["half_width"] for row in rows}[200] for rows in (projected, real)]
     assert at[0] == pytest.approx(at[1], rel=0.25)
 
@@ -108,23 +111,28 @@ def test_weights_that_are_all_alike_change_nothing() -> None:
     kept = np.random.default_rng(0).random(pairs.query.size) < np.where(pairs.query < 20, 1, 0.2)
     uneven = GradedPairs(pairs.human[kept], pairs.judge[kept], pairs.query[kept], 40)
     weighted = replace(uneven, weight=np.full(kept.sum(), 7.0))
-    found = [sample_size(side, None, DEFAULT_SCALE, resamples=200) for side in (uneven, weighted)]
+    found = [
+        sample_size(side, None, DEFAULT_SCALE, Options(resamples=200))
+        for side in (uneven, weighted)
+    ]
     assert found[0] == found[1]
     assert found[0]["by_pairs"][-1]["pairs"] == kept.sum()
 
 
 def test_what_cannot_be_told_has_a_reason() -> None:
-    few = sample_size(graded(1, 9), None, DEFAULT_SCALE)
+    few = sample_size(graded(1, 9), None, DEFAULT_SCALE, Options())
     assert "fewer than 10 queries" in few["reason"]
     pairs = graded(1, 20)
     one_grade = GradedPairs(0 * pairs.human, 0 * pairs.judge, pairs.query, 20)
-    assert "reason" in sample_size(one_grade, None, DEFAULT_SCALE)
-    assert "no second judge" in sample_size(pairs, None, DEFAULT_SCALE)["power"]["reason"]
-    assert "do not differ" in sample_size(pairs, pairs, DEFAULT_SCALE)["power"]["reason"]
-    other = sample_size(pairs, graded(2, 20), DEFAULT_SCALE)["power"]
+    assert "reason" in sample_size(one_grade, None, DEFAULT_SCALE, Options())
+    assert (
+        "no second judge" in sample_size(pairs, None, DEFAULT_SCALE, Options())["power"]["reason"]
+    )
+    assert "do not differ" in sample_size(pairs, pairs, DEFAULT_SCALE, Options())["power"]["reason"]
+    other = sample_size(pairs, graded(2, 20), DEFAULT_SCALE, Options())["power"]
     assert "same pairs" in other["reason"]
 
 
 def test_same_seed_same_figures(found: dict) -> None:
-    again = sample_size(graded(1, 60), graded(1, 60, 1.0), DEFAULT_SCALE, resamples=300)
+    again = sample_size(graded(1, 60), graded(1, 60, 1.0), DEFAULT_SCALE, Options(resamples=300))
     assert again == found

@@ -186,12 +186,6 @@ def excerpt(
 ) -> tuple[float, Segments]:
     """The passage of a text with the most weight of query terms, its matching words marked.
 
-    Args:
-        text: One line of text.
-        terms: Stemmed terms of the query and their weights.
-        words: Splits and stems the text.
-        longest: Most characters, the dots at a cut end not counted.
-
     Returns:
         Its weight (each term once, repetitions a tenth), and its segments.
     """
@@ -241,11 +235,6 @@ def _densest(
 
 def segments(text: str, terms: Iterable[str], words: Analyzer) -> Segments:
     """A text in pieces of which every other one matches a term.
-
-    Args:
-        text: Any text.
-        terms: Stemmed terms.
-        words: Splits and stems the text.
 
     Returns:
         [text, matched]; joined they are `text`.

@@ -188,12 +188,6 @@ def grade_with_base(
 ) -> pd.DataFrame:
     """Grades of the untrained base model.
 
-    Args:
-        encoder: The base model.
-        pairs: From `selection.select_pairs`.
-        calibration: Pairs of the calibration split with the teacher's `grade`.
-        scale: The grades.
-
     Returns:
         Columns query_id, document_id, base_grade (late interaction with fitted cut points),
         base_similarity (late interaction), base_cosine.

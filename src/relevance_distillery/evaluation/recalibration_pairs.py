@@ -32,15 +32,6 @@ def judged_pairs(
 ) -> pd.DataFrame:
     """Every passage of every graded document, as the report selects them.
 
-    Args:
-        judgments: People's grades; queries of several benchmarks stay apart.
-        labeler: Whose scale must be theirs.
-        texts: Documents that a user named.
-        stored_queries: The last run's, maybe without rows.
-        stored_passages: The last run's, for grades of its documents; maybe without rows.
-        split: Splits documents into passages.
-        reading: Options of `DocumentSource.read`.
-
     Returns:
         As `collections.benchmark_pairs.select_pairs`.
 

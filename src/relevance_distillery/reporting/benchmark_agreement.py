@@ -17,10 +17,6 @@ _FACTS = ("name", "human", "kind", "digest", "whole_queries")
 def of_benchmark(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
     """The rows of one benchmark: ids of two benchmarks may be the same.
 
-    Args:
-        table: With a column benchmark, the name.
-        benchmark: Whose rows.
-
     Returns:
         Its rows without that column, numbered from 0.
     """

@@ -38,20 +38,6 @@ def grade_benchmark(
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Grades of every judge for every graded document.
 
-    Args:
-        benchmark: One benchmark, or several of which the first decides.
-        pairs: benchmark_pairs, rows of all benchmarks.
-        labeler: Folder of the trained labeler, the student.
-        judge_state: Of the teacher.
-        ledger: Answers of the teacher that are known already.
-        labels: The teacher's labels, some of which calibrate the base model.
-        labeling_report: What labeling spent.
-        splits: Columns query_id, passage_id, split.
-        queries: The run's queries.
-        passages: The run's passages.
-        parameters: The teacher's name (`human`, or that of a recorded judge's file), the
-            untrained model, the budget, how many labels calibrate.
-
     Returns:
         benchmark_grades (query_id, document_id, benchmark, human, style, query_words, seen,
         folder, passages, student_grade, student_expected, student_score,
@@ -123,14 +109,6 @@ def teacher_grades(
     budget: Budget,
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
     """Grades of the teacher for one benchmark.
-
-    Args:
-        benchmark: The benchmark.
-        pairs: Its rows of benchmark_pairs.
-        judge_state: Of the teacher.
-        ledger: Answers that are known already.
-        name: The teacher's name, for a recorded judge that of its file.
-        budget: What may be spent.
 
     Returns:
         Columns of `graders.grade_with_teacher`, None where the teacher is left out; its

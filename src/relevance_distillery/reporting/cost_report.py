@@ -51,11 +51,6 @@ def measure_throughput(
 
     The parts are disjoint, so that no cache of a judge makes it look faster.
 
-    Args:
-        grade: Grades a table of pairs from scratch.
-        pairs: Pairs, dealt into `repeats` + 1 parts of mixed length.
-        repeats: How many timed runs; fewer where there are not enough pairs.
-
     Raises:
         ValueError: No pairs or no repetitions.
     """
@@ -173,15 +168,6 @@ def measure_cost(
 ) -> dict[str, Any]:
     """The content of cost.json.
 
-    Args:
-        pairs: The benchmark's pairs, a sample of which is timed.
-        labeler: The student.
-        state: The teacher's.
-        labels: The teacher's labels.
-        training_facts: What training took.
-        scale: The grades.
-        parameters: Prices and assumptions.
-
     Returns:
         judges (student and teacher: dollars per 1,000 labels, pairs a second, with the basis
         of each), speed_ratio and cost_ratio (student against teacher), break_even, assumptions.
@@ -218,14 +204,6 @@ def teacher_price(
     A judge behind an API has a known price, also when that is 0, and is never timed: its speed
     depends on the server and the account. A language model in this process recorded the time
     of every label; other judges in this process are timed.
-
-    Args:
-        asked: The judge's name as the user gave it.
-        state: The teacher's.
-        labels: Its labels.
-        pairs: Pairs to time it on.
-        scale: The grades.
-        cost: Prices and assumptions.
     """
     kind, price = state.get("judge"), listed_price(asked, state, cost)
     listed = None if price is None else _usd_by_tokens(price, *_tokens(pairs, labels, cost))

@@ -104,12 +104,7 @@ def _limits(axis: Axis, low: float | None, high: float | None) -> dict[str, floa
 
 
 def known_prices(cost: Mapping[str, Any], judge: str) -> list[tuple[float, bool]]:
-    """Dollars for 1,000 labels, and whether they were measured; both kinds where both are known.
-
-    Args:
-        cost: The content of cost.json.
-        judge: A judge, known there or not.
-    """
+    """Dollars for 1,000 labels, and whether they were measured; both kinds where both are known."""
     facts = cost["judges"].get(judge, {})
     both = (
         (facts.get("measured_usd_per_1000_labels"), True),

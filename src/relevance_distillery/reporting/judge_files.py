@@ -31,10 +31,6 @@ def collect_grades(
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any], pd.DataFrame]:
     """People's grades and those of every file, side by side.
 
-    Args:
-        benchmark: One benchmark, or several of which the first decides.
-        files: The judges' files.
-
     Returns:
         benchmark_grades (query_id, document_id, benchmark, human, facts for slices, and for
         each judge NAME_grade or NAME_score); benchmark_facts; grading_facts (mode `grades`,

@@ -65,12 +65,6 @@ def compare_kappa(
 ) -> Difference:
     """Candidate minus rival in quadratic kappa with its 95 % interval and its tests.
 
-    Args:
-        candidate: Grades of the candidate.
-        rival: Grades of the rival for the same pairs in the same order.
-        scale: The grades.
-        options: Resamples, permutations, seed and margin.
-
     Raises:
         ValueError: The two do not hold the same pairs.
     """
@@ -83,15 +77,8 @@ def compare_kappa(
         {PRIMARY: pooled(PRIMARY, counts_by_query(side, scale), scale)}
         for side in (candidate, rival)
     ]
-    options = options or Options()
-    return compare(
-        both[0],
-        both[1],
-        options.resamples,
-        options.permutations,
-        options.seed,
-        options.margin,
-    )[PRIMARY]
+    # The decision is at 95 %, whatever the level of the report's intervals.
+    return compare(both[0], both[1], replace(options or Options(), level=0.95))[PRIMARY]
 
 
 def decide(

@@ -17,11 +17,7 @@ _SHOWN_PAIRS = 40
 
 
 def write_page(found: dict[str, Any]) -> str:
-    """Render the evaluation; names in it may be hostile, they are escaped.
-
-    Args:
-        found: The content of evaluation.json. It holds no text of documents or queries.
-    """
+    """Render the evaluation; names in it may be hostile, they are escaped."""
     primary = found["measures"][0]["name"]
     apart = found["differences"]
     best = _best_of(apart)
@@ -46,9 +42,6 @@ def write_page(found: dict[str, Any]) -> str:
 
 def _best_of(apart: dict[str, Any]) -> dict[str, Any]:
     """The best system (or several that tie), the next one, and how surely it is ahead.
-
-    Args:
-        apart: `differences` of evaluation.json.
 
     Returns:
         Keys best (names), second (name or empty), lead (estimate, low, high, p of best minus

@@ -38,11 +38,6 @@ def decide_verdict(agreement: dict[str, Any], margin: float, teacher_name: str) 
     Yes: shown to beat the untrained model and shown not to be worse than the teacher by more
     than the margin. With care: one of the two is open. Not yet: worse than the teacher, not
     better than no training, or hardly better than chance.
-
-    Args:
-        agreement: The content of agreement.json.
-        margin: Loss in quadratic kappa that does not matter.
-        teacher_name: How the page calls the teacher.
     """
     benchmark = agreement["benchmark"]
     held_out = benchmark.get("kind") == "held_out"
@@ -132,9 +127,6 @@ def decide_best(agreement: dict[str, Any]) -> Verdict:
     Names one judge where it is shown to be better than every other, else also those that it is
     not told apart from. The words for a single judge are those of Landis and Koch
     (1977).
-
-    Args:
-        agreement: The content of agreement.json.
     """
     benchmark = agreement["benchmark"]
     grades = _whose(benchmark)

@@ -82,13 +82,7 @@ class Ratings:
         )
 
     def pairs(self, truth: Floats, other: Floats, rows: NDArray[np.bool_]) -> GradedPairs:
-        """Some pairs, with grades of one side as the truth and of another as the judge's.
-
-        Args:
-            truth: Grades that count as right, shape (pairs,); none missing in `rows`.
-            other: Grades that are measured, shape (pairs,); none missing in `rows`.
-            rows: Which pairs, shape (pairs,).
-        """
+        """Some pairs, with grades of one side as the truth and of another as the judge's."""
         return GradedPairs(
             human=truth[rows].astype(np.int64),
             judge=other[rows],
@@ -99,11 +93,7 @@ class Ratings:
 
 
 def mean_of_couples(parts: Sequence[dict[str, SumStatistic]]) -> dict[str, SumStatistic]:
-    """The mean over couples of raters of each figure, where it is defined.
-
-    Args:
-        parts: The same figures of each couple over the same queries, at least one.
-    """
+    """The mean over couples of raters of each figure, where defined; over the same queries."""
     joined: dict[tuple[int, int], Floats] = {}
     found = {}
     for name, first in parts[0].items():
@@ -165,12 +155,6 @@ def compare_with_people(
     options: Options | None = None,
 ) -> dict[str, Any]:
     """Single raters and judges, each measured against the other raters.
-
-    Args:
-        annotators: Columns query_id, document_id, annotator, grade, and perhaps weight.
-        grades: The benchmark_grades table: the judges' grades.
-        scale: The grades.
-        options: How the figures are computed.
 
     Returns:
         Empty with fewer than two raters. Else `pairs` (graded by two people or more), `raters`

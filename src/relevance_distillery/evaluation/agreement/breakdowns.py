@@ -63,11 +63,6 @@ def measure_thresholds(
 ) -> dict[str, list[dict[str, Any]]]:
     """Binary agreement at each grade above the lowest.
 
-    Args:
-        judges: The pairs of each judge that gives grades.
-        scale: The grades.
-        options: How the figures are computed.
-
     Returns:
         By judge one entry a threshold: `from` and `name` (the grade), `people` and `judge`
         (share of pairs at or above it, null without pairs), and estimates with intervals of

@@ -92,15 +92,6 @@ def differences(
         By metric the keys of `estimates`, and p, p_raw, p_non_inferior, conclusion; see
         `compare`.
     """
-    compared = compare(
-        first,
-        second,
-        options.resamples,
-        options.permutations,
-        options.seed,
-        margin=options.margin,
-        level=options.level,
-    )
     return {
         name: interval_json(value.interval, METRICS[name].undefined, NO_INTERVAL)
         | {
@@ -109,7 +100,7 @@ def differences(
             "p_non_inferior": number(value.p_non_inferior),
             "conclusion": value.conclusion,
         }
-        for name, value in compared.items()
+        for name, value in compare(first, second, options).items()
     }
 
 
@@ -141,24 +132,12 @@ class Difference:
 def compare(
     first: Mapping[str, SumStatistic],
     second: Mapping[str, SumStatistic],
-    resamples: int = 1000,
-    permutations: int = 2000,
-    seed: int = 0,
-    margin: float = 0.03,
-    level: float = 0.95,
+    options: Options,
 ) -> dict[str, Difference]:
     """Compare two judges on the same pairs in every metric that both have.
 
-    Args:
-        first: Metrics of the first judge by name, names of `METRICS`.
-        second: Metrics of the second judge on the same pairs.
-        resamples: How many resamples of queries the intervals take.
-        permutations: How many random swaps the p-values take.
-        seed: Seed of both.
-        margin: The loss that does not matter, in units of the metric; above 0, and fixed
-            before looking.
-        level: Nominal coverage of the intervals; non-inferiority is tested at half of what
-            is left, 2.5 % for 95 % (Piaggio et al., 2012).
+    The margin is in units of the metric and fixed before looking. Non-inferiority is tested at
+    half of what the level leaves, 2.5 % for 95 % (Piaggio et al., 2012).
 
     Returns:
         Differences by metric name.
@@ -166,14 +145,17 @@ def compare(
     Raises:
         ValueError: The margin is not above 0.
     """
-    if not margin > 0:
-        raise ValueError(f"the margin must be above 0, not {margin}")
+    if not options.margin > 0:
+        raise ValueError(f"the margin must be above 0, not {options.margin}")
     names = [name for name in first if name in second]
-    raw = {name: swap_test(first[name], second[name], permutations, seed) for name in names}
+    raw = {
+        name: swap_test(first[name], second[name], options.permutations, options.seed)
+        for name in names
+    }
     others = holm({name: p for name, p in raw.items() if name != PRIMARY})
-    found = studentized(paired_differences(first, second), resamples, seed)
+    found = studentized(paired_differences(first, second), options.resamples, options.seed)
     return {
-        name: _concluded(name, apart, others.get(name, raw[name]), raw[name], margin, level)
+        name: _concluded(name, apart, others.get(name, raw[name]), raw[name], options)
         for name, apart in found.items()
     }
 
@@ -181,13 +163,7 @@ def compare(
 def conclude(
     interval: Interval, margin: float, better: Literal["higher", "lower"] = "higher"
 ) -> Conclusion:
-    """What an interval of a difference says (Piaggio et al., 2012).
-
-    Args:
-        interval: First minus second, with its limits.
-        margin: The loss that does not matter.
-        better: Which values of the metric are good.
-    """
+    """What an interval of a difference says (Piaggio et al., 2012)."""
     worse, best = (
         (interval.low, interval.high) if better == "higher" else (-interval.high, -interval.low)
     )
@@ -199,9 +175,9 @@ def conclude(
 
 
 def _concluded(
-    name: str, apart: Studentized, p: float, p_raw: float, margin: float, level: float
+    name: str, apart: Studentized, p: float, p_raw: float, options: Options
 ) -> Difference:
-    interval = apart.interval(level)
+    interval, margin = apart.interval(options.level), options.margin
     better = METRICS[name].better
     if better == "zero":
         reason = f"{METRICS[name].title} has no better side"

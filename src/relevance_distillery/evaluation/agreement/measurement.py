@@ -188,10 +188,7 @@ def _leading(graded: list[str], roles: dict[str, str], measured: dict[str, Any])
 
 
 def _sample_size(
-    grades: pd.DataFrame,
-    scale: GradeScale,
-    options: Options,
-    judges: list[str],
+    grades: pd.DataFrame, scale: GradeScale, options: Options, judges: list[str]
 ) -> dict[str, Any]:
     """How many human grades are needed for the first judge and its comparison with the second."""
     if not judges:
@@ -203,25 +200,15 @@ def _sample_size(
         pairs_of(grades, first, both if shared else None),
         pairs_of(grades, second, both) if shared else None,
         scale,
-        options.margin,
-        names=(first, second),
-        resamples=options.resamples,
-        seed=options.seed,
-        level=options.level,
+        options,
+        (first, second),
     )
 
 
 def _excluded(
     grades: pd.DataFrame, scale: GradeScale, roles: Mapping[str, str], ungraded: int = 0
 ) -> dict[str, int]:
-    """What some metric could not use, with counts.
-
-    Args:
-        grades: The benchmark_grades table.
-        scale: The grades.
-        roles: Judges by role.
-        ungraded: Rows without people's grade, left out of the table.
-    """
+    """What some metric could not use, with counts."""
     query, queries = query_numbers(grades)
     human = grades["human"].to_numpy(dtype=np.int64)
     relevant = np.bincount(query[human >= scale.relevant_from], minlength=queries)
@@ -242,13 +229,7 @@ def _excluded(
 
 
 def _notes(grades: pd.DataFrame, roles: Mapping[str, str], whole_queries: bool) -> list[str]:
-    """Sentences that qualify all figures.
-
-    Args:
-        grades: The benchmark_grades table.
-        roles: Judges by role; empty where judges have none.
-        whole_queries: Where pairs were sampled, all pairs of a drawn query were taken.
-    """
+    """Sentences that qualify all figures."""
     found = []
     _, queries = query_numbers(grades)
     if queries < FEW_QUERIES:
@@ -282,11 +263,7 @@ def _notes(grades: pd.DataFrame, roles: Mapping[str, str], whole_queries: bool) 
 
 
 def _not_defined(result: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Every null figure with its reason.
-
-    Args:
-        result: The content of agreement.json; slices are left out, they carry their reasons.
-    """
+    """Every null figure with its reason."""
     return [
         {"where": f"{where}.{metric}", "reason": value["reason"]}
         for where, metrics in _groups(result)

@@ -142,10 +142,6 @@ _POOLED: dict[str, Callable[[Floats], Floats]] = {
 def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
     """Every metric that these pairs have, as a function of query weights.
 
-    Args:
-        pairs: Grades of people and judge; no missing values.
-        scale: The grades.
-
     Returns:
         Statistics by metric name in the order of `METRICS`: all of them for grades, the
         rank correlation and the ranking metrics for scores.
@@ -157,10 +153,6 @@ def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
 
 def graded_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:
     """Every metric of a judge that gives grades.
-
-    Args:
-        pairs: Grades of people and judge; no missing values.
-        scale: The grades.
 
     Returns:
         Statistics in the order of `METRICS`; those that are pooled over pairs share one array
@@ -182,13 +174,7 @@ def counts_by_query(pairs: GradedPairs, scale: GradeScale) -> Floats:
 
 
 def pooled(name: str, counts: Floats, scale: GradeScale) -> SumStatistic:
-    """A metric of the pooled confusion matrix.
-
-    Args:
-        name: A metric of `METRICS` that is pooled over pairs.
-        counts: One confusion matrix a query, shape (queries, grades, grades).
-        scale: The grades.
-    """
+    """A metric of the pooled matrix; `counts` has the shape (queries, grades, grades)."""
     size = scale.size
     threshold = int(scale.positions([scale.relevant_from])[0])
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import nct, norm
 from scipy.stats import t as student_t
 
+from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
 from relevance_distillery.evaluation.statistics.bootstrap import (
@@ -50,15 +51,10 @@ def sample_size(
     judge_pairs: GradedPairs,
     rival_pairs: GradedPairs | None,
     scale: GradeScale,
-    margin: float = 0.03,
-    *,
+    options: Options,
     names: tuple[str, str] = ("student", "teacher"),
-    metric: str = PRIMARY,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, Any]:
-    """Interval width and power against the number of graded queries and pairs.
+    """Interval width and power of the primary metric against the graded queries and pairs.
 
     A half width is Student's t times the jackknife standard error over queries, times the ratio
     of the report's bootstrap-t interval to that on the benchmark as it is.
@@ -69,12 +65,8 @@ def sample_size(
         rival_pairs: Grades of people and rival for the same pairs in the same order; None
             for no power.
         scale: The grades.
-        margin: The loss that does not matter.
+        options: How the figures are computed.
         names: Names of judge and rival.
-        metric: A metric that is pooled over pairs.
-        resamples: Resamples of queries for the interval of the benchmark as it is.
-        seed: Seed of the resamples and of the random parts.
-        level: Nominal coverage.
 
     Returns:
         `metric`, `judge`, and either `reason` or: `by_queries` (queries, pairs, half_width,
@@ -82,8 +74,8 @@ def sample_size(
         each query, weighted up to all), `queries_for` (half_width, queries, pairs) and `power`
         (see `_power`). Pairs are means over queries times queries.
     """
-    found: dict[str, Any] = {"metric": metric, "judge": names[0]}
-    statistic = pooled(metric, counts_by_query(judge_pairs, scale), scale)
+    found: dict[str, Any] = {"metric": PRIMARY, "judge": names[0]}
+    level, statistic = options.level, _primary(judge_pairs, scale)
     graded = np.unique(judge_pairs.query)
     if graded.size < FEWEST_QUERIES:
         reason = f"fewer than {FEWEST_QUERIES} queries: too few to tell how much queries differ"
@@ -94,13 +86,13 @@ def sample_size(
         reason = "the metric is not defined or the same for all queries: nothing to project"
         return found | {"reason": reason}
 
-    shown = interval(statistic, resamples, seed, level)
+    shown = interval(statistic, options.resamples, options.seed, level)
     widening = (
         (shown.high - shown.low) / 2.0 / _half_width(spread / graded.size**0.5, graded.size, level)
     )
     if not np.isfinite(widening):
         return found | {"reason": "the metric has no interval on this benchmark"}
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     each = judge_pairs.human.size / graded.size
 
     def projected(queries: int) -> float:
@@ -120,14 +112,18 @@ def sample_size(
         for queries in sorted({*_QUERIES, graded.size})
         if queries <= _BEYOND * graded.size
     ]
-    found["by_pairs"] = _by_pairs(judge_pairs, scale, metric, rng, level, widening)
+    found["by_pairs"] = _by_pairs(judge_pairs, scale, rng, level, widening)
     found["queries_for"] = []
     for wanted in HALF_WIDTHS:
         needed = _fewest(projected, wanted, falling=True)
         pairs = None if needed is None else round(needed * each)
         found["queries_for"].append({"half_width": wanted, "queries": needed, "pairs": pairs})
-    found["power"] = _power(judge_pairs, rival_pairs, scale, margin, names, metric, level)
+    found["power"] = _power(judge_pairs, rival_pairs, scale, options, names)
     return found
+
+
+def _primary(pairs: GradedPairs, scale: GradeScale) -> SumStatistic:
+    return pooled(PRIMARY, counts_by_query(pairs, scale), scale)
 
 
 def _half_width(error: float, queries: int, level: float) -> float:
@@ -149,7 +145,6 @@ def _of_queries(
 def _by_pairs(
     pairs: GradedPairs,
     scale: GradeScale,
-    metric: str,
     rng: np.random.Generator,
     level: float,
     widening: float,
@@ -173,7 +168,7 @@ def _by_pairs(
                 pairs.queries,
                 weight=(weight * scale_up)[kept],
             )
-            error = standard_error(pooled(metric, counts_by_query(part, scale), scale))
+            error = standard_error(_primary(part, scale))
             widths[most].append(_half_width(error, queries, level))
     return [
         {
@@ -201,10 +196,8 @@ def _power(
     judge: GradedPairs,
     rival: GradedPairs | None,
     scale: GradeScale,
-    margin: float,
+    options: Options,
     names: tuple[str, str],
-    metric: str,
-    level: float,
 ) -> dict[str, Any]:
     """Power of the paired comparison over queries (noncentral t; Johnson and Welch, 1940).
 
@@ -214,13 +207,12 @@ def _power(
         non-inferior when both are equally good; superior_by_margin: chance to be called
         superior when better by the margin, which is the same chance), `queries_for_80`.
     """
-    found: dict[str, Any] = {"first": names[0], "second": names[1], "margin": margin}
+    found: dict[str, Any] = {"first": names[0], "second": names[1], "margin": options.margin}
     if rival is None:
         return found | {"reason": "there is no second judge to compare with"}
     if not np.array_equal(judge.query, rival.query) or not np.array_equal(judge.human, rival.human):
         return found | {"reason": "the two judges did not grade the same pairs"}
-    both = [pooled(metric, counts_by_query(side, scale), scale) for side in (judge, rival)]
-    apart = difference(both[0], both[1])
+    apart = difference(_primary(judge, scale), _primary(rival, scale))
     graded = np.unique(judge.query)
     apart = SumStatistic(apart.sums[graded], apart.finish)
     spread = standard_error(apart) * graded.size**0.5
@@ -228,8 +220,8 @@ def _power(
         return found | {"reason": "the two judges do not differ, or the metric is not defined"}
 
     def power(queries: int) -> float:
-        wanted = float(student_t.ppf((1.0 + level) / 2.0, queries - 1))
-        shift = margin * queries**0.5 / spread
+        wanted = float(student_t.ppf((1.0 + options.level) / 2.0, queries - 1))
+        shift = options.margin * queries**0.5 / spread
         if queries > _NORMAL_FROM:
             return float(norm.sf(wanted - shift))
         return float(nct.sf(wanted, queries - 1, shift))

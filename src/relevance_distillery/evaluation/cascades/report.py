@@ -11,7 +11,7 @@ import numpy as np
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
-from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, compare
+from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, compare
 from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
 from relevance_distillery.evaluation.cascades.asking import (
@@ -120,13 +120,9 @@ class Measurement:
             if name == "cascade":
                 continue
             both = (system.places >= 0) & (cascade.places >= 0)
-            compared = compare(
-                self._statistics(cascade, both),
-                self._statistics(system, both),
-                self.options.resamples,
-                self.options.permutations,
-                self.options.seed,
-            )
+            options = Options(self.options.resamples, self.options.permutations, self.options.seed)
+            sides = (self._statistics(one, both) for one in (cascade, system))
+            compared = compare(*sides, options)
             minus[name] = {
                 measure: interval_json(value.interval, METRICS[measure].undefined, NO_INTERVAL)
                 | {"p": number(value.p)}

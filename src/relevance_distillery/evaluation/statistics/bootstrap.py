@@ -172,12 +172,6 @@ def intervals(
 ) -> dict[str, Interval]:
     """Estimates and intervals of figures over the same queries, drawn once for all.
 
-    Args:
-        statistics: The figures by name, as functions of query weights.
-        resamples: How many times queries are drawn with replacement.
-        seed: Seed of the draws.
-        level: Nominal coverage.
-
     Returns:
         By name the estimate, and limits that are nan with fewer than two queries or where
         the figure is not defined in a tenth of the resamples. The same as one by one.
@@ -189,13 +183,7 @@ def intervals(
 def studentized(
     statistics: Mapping[str, Statistic], resamples: int = 1000, seed: int = 0
 ) -> dict[str, Studentized]:
-    """Each figure with its resamples: gives intervals of any level and one-sided p-values.
-
-    Args:
-        statistics: The figures by name, as functions of query weights.
-        resamples: How many times queries are drawn with replacement.
-        seed: Seed of the draws.
-    """
+    """Each figure with its resamples: gives intervals of any level and one-sided p-values."""
     figures = {name: _Figure(statistic) for name, statistic in statistics.items()}
     for queries in {statistic.queries for statistic in statistics.values()}:
         some = [figure for figure in figures.values() if figure.statistic.queries == queries]

@@ -22,11 +22,6 @@ def number(value: float | None) -> float | None:
 def interval_json(interval: Interval, undefined: str, no_interval: str) -> dict[str, Any]:
     """An estimate with its limits.
 
-    Args:
-        interval: The figure.
-        undefined: Reason to give when there is no estimate.
-        no_interval: Reason to give when there is an estimate but no interval.
-
     Returns:
         Keys estimate, low, high, and `reason` where one of them is null.
     """

@@ -18,15 +18,9 @@ def swap_test(
     Under the null hypothesis it does not matter which of the two graded a query, so the two
     are swapped within queries at random (Smucker, Allan and Carterette, 2007).
 
-    Args:
-        first: A metric of the first judge.
-        second: The same metric of the second judge on the same pairs.
-        permutations: How many random swaps; the smallest p-value is 1 / (permutations + 1).
-        seed: Seed of the swaps.
-
     Returns:
         The share of swaps with a difference at least as large as the observed one, itself
-        included; nan where the difference is not defined.
+        included, so at least 1 / (permutations + 1); nan where the difference is not defined.
     """
     ones = np.ones((1, first.queries))
     observed = abs(float(first(ones)[0] - second(ones)[0]))

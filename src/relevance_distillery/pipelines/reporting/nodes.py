@@ -36,15 +36,6 @@ def select_benchmark_pairs(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Which passages must be graded to grade the benchmark's documents.
 
-    Args:
-        benchmark: One benchmark, or several of which the first decides.
-        passages: The run's passages.
-        queries: The run's queries.
-        labels: The teacher's labels.
-        splits: Columns query_id, passage_id, split.
-        synthesis: How documents are split into passages.
-        parameters: Unused; a wrong one fails before anything is graded.
-
     Returns:
         benchmark_pairs and benchmark_facts, see `collections.benchmark_pairs.select_pairs`;
         the pairs have a column benchmark, the facts a list `others`.
@@ -75,15 +66,6 @@ def choose_teacher(
     scale: GradeScale,
 ) -> dict[str, Any]:
     """The state of the judge that the report compares the student with.
-
-    Args:
-        judge_state: Of the judge that taught.
-        recorded: Grades of the recorded judge, empty where there are none.
-        prompt: The grading prompt.
-        benchmark: None of its queries may be an example in the prompt.
-        labeling: Settings of all kinds of judge.
-        parameters: Names the judge.
-        scale: The grades.
 
     Returns:
         `judge_state`, unless another judge is asked for by its kind, which is then prepared.
