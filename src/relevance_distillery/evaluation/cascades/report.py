@@ -121,8 +121,9 @@ class Measurement:
                 continue
             both = (system.places >= 0) & (cascade.places >= 0)
             options = Options(self.options.resamples, self.options.permutations, self.options.seed)
-            sides = (self._statistics(one, both) for one in (cascade, system))
-            compared = compare(*sides, options)
+            compared = compare(
+                self._statistics(cascade, both), self._statistics(system, both), options
+            )
             minus[name] = {
                 measure: interval_json(value.interval, METRICS[measure].undefined, NO_INTERVAL)
                 | {"p": number(value.p)}
