@@ -160,7 +160,7 @@ def ratio(numerator: float | None, denominator: float | None) -> float | None:
 def measure_cost(
     pairs: pd.DataFrame,
     labeler: Labeler,
-    state: Mapping[str, Any],
+    state: dict[str, Any],
     labels: pd.DataFrame,
     training_facts: Mapping[str, Any],
     scale: GradeScale,
@@ -193,7 +193,7 @@ def measure_cost(
 
 def teacher_price(
     asked: str,
-    state: Mapping[str, Any],
+    state: dict[str, Any],
     labels: pd.DataFrame,
     pairs: pd.DataFrame,
     scale: GradeScale,
