@@ -39,7 +39,7 @@ class HandGradingParameters(StrictModel):
     )
     doubt: Literal["entropy", "confidence", "disagreement"] = Field(
         default="entropy",
-        description="of the active design: entropy heeds unsure judges and contradictions, "
+        description="of the active design: entropy looks for unsure judges and contradictions, "
         "confidence the best guess alone, disagreement contradictions alone",
     )
     doubters: str = Field(

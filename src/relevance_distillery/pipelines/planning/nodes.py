@@ -31,8 +31,8 @@ from relevance_distillery.synthesizers.query_log import QueryLog
 if TYPE_CHECKING:
     from relevance_distillery.planning.expected_pairs import ExpectedPairs, ExpectedQueries
 
-# Kedro finds the models of parameters by the annotations of nodes, which therefore name nothing that
-# is imported late: plans are `Any`.
+# Kedro finds the models of parameters by the annotations of nodes, which therefore name nothing
+# that is imported late: plans are `Any`.
 logger = logging.getLogger(__name__)
 
 
