@@ -142,10 +142,7 @@ class JudgeName:
 
 
 def parse_judge(name: str) -> JudgeName:
-    """Split a judge's name.
-
-    Args:
-        name: `KIND` or `KIND:MODEL`; the model may hold colons, as Ollama's do.
+    """Split `KIND` or `KIND:MODEL`; the model may hold colons, as Ollama's do.
 
     Raises:
         UserError: There is no such kind, or it takes no model; the message lists the kinds.
@@ -164,11 +161,7 @@ def parse_judge(name: str) -> JudgeName:
 
 
 def inner_judge(name: str, outer: str) -> JudgeName:
-    """A judge named as part of another; a bare name that is no kind is a recorded judge's.
-
-    Args:
-        name: As typed in the list of the outer judge.
-        outer: The outer judge, for the message.
+    """A judge named as part of `outer`; a bare name that is no kind is a recorded judge's.
 
     Raises:
         UserError: It is itself made of judges, or no judge.

@@ -21,22 +21,14 @@ from relevance_distillery.llm.prices import Budget
 
 
 class LabelerJudge(RegisteredJudge):
-    """Grades with a labeler's folder; its probabilities are calibrated.
-
-    Attributes:
-        name: `labeler:WHICH`, where WHICH is an alias, a version or a folder's name.
-        model: Base model and digest of the folder.
-        prompt_hash: Of the input template.
-        scale: The grades that it gives.
-        budget: None, it costs nothing.
-    """
+    """Grades with a labeler's folder; its probabilities are calibrated."""
 
     def __init__(self, folder: Path, which: str, scale: GradeScale) -> None:
         """Read the folder.
 
         Args:
             folder: A labeler's folder.
-            which: How it was asked for.
+            which: How it was asked for: an alias, a version or a folder.
             scale: The grades; must be those that the labeler learned.
 
         Raises:

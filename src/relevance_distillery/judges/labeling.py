@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -145,10 +145,6 @@ def run_labeling(
 def summarise_labeling(result: Labeling, judge: Judge) -> dict[str, Any]:
     """Counts, costs and the distribution of grades, as plain JSON values.
 
-    Args:
-        result: From `run_labeling`.
-        judge: Who graded; grades of its scale that no pair got count 0.
-
     Returns:
         `judge`, `model`, `pairs`, `labelled`, `from_ledger`, `newly_judged` (requests sent
         by this run), `failed`, `failures` (count by status), `grades` (count by value),
@@ -179,12 +175,7 @@ def summarise_labeling(result: Labeling, judge: Judge) -> dict[str, Any]:
 
 
 def refuse_total_failure(judge: str, labels: pd.DataFrame, failures: pd.DataFrame) -> None:
-    """Stop a run that has no label at all.
-
-    Args:
-        judge: The judge's name.
-        labels: Schema `Labels`.
-        failures: Schema `Failures`.
+    """Stop a run of `judge` that has no label at all.
 
     Raises:
         UserError: There was no pair, or none of them got a label.
@@ -312,12 +303,6 @@ def _checked(verdict: Verdict, judge: Judge) -> Verdict:
             problem = f"the probabilities are not {judge.scale.size} shares of 1"
     if not problem:
         return verdict
-    return Verdict(
-        verdict.request_hash,
-        status="invalid",
-        reason=problem,
-        input_tokens=verdict.input_tokens,
-        output_tokens=verdict.output_tokens,
-        cost_usd=verdict.cost_usd,
-        seconds=verdict.seconds,
+    return replace(
+        verdict, grade=None, probabilities=None, status="invalid", reason=problem, retryable=False
     )

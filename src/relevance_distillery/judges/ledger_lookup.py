@@ -106,12 +106,6 @@ def labels_table(
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """The labels of all pairs that have an answer.
 
-    Args:
-        keys: Columns query_id and passage_id, a row a pair.
-        requests: The pairs' requests.
-        ledger: Holds the answers.
-        judge: Who gave them.
-
     Returns:
         Schema `Labels`, in the order of the pairs; and true for requests with an answer,
         shape (requests,). Pairs that read the same share one answer: only the first of them
@@ -119,8 +113,13 @@ def labels_table(
     """
     total = len(requests)
     answered = np.zeros(total, dtype=bool)
-    grades, read, written = (np.zeros(total, dtype=np.int64) for _ in range(3))
-    cost, seconds = (np.zeros(total, dtype=np.float64) for _ in range(2))
+    grades = np.zeros(total, dtype=np.int64)
+    usage = {
+        "input_tokens": np.zeros(total, dtype=np.int64),
+        "output_tokens": np.zeros(total, dtype=np.int64),
+        "cost_usd": np.zeros(total),
+        "seconds": np.zeros(total),
+    }
     chances = np.full((total, judge.scale.size), np.nan)
     created: list[pd.Series] = []
     for start, page in requests.pages():
@@ -133,8 +132,8 @@ def labels_table(
             place, verdict = start + offset, entry.verdict
             answered[place] = True
             grades[place] = entry.verdict.grade
-            read[place], written[place] = verdict.input_tokens, verdict.output_tokens
-            cost[place], seconds[place] = verdict.cost_usd, verdict.seconds
+            for name, column in usage.items():
+                column[place] = getattr(verdict, name)
             times[offset] = entry.created_at
             if verdict.probabilities is not None:
                 chances[place] = verdict.probabilities
@@ -150,10 +149,7 @@ def labels_table(
     columns["request_hash"] = requests.hashes.iloc[of_label].array
     columns["prompt_hash"] = _same(judge.prompt_hash, len(labelled))
     columns["scale_hash"] = _same(judge.scale.digest, len(labelled))
-    columns["input_tokens"] = read[of_label] * pays
-    columns["output_tokens"] = written[of_label] * pays
-    columns["cost_usd"] = cost[of_label] * pays
-    columns["seconds"] = seconds[of_label] * pays
+    columns |= {name: column[of_label] * pays for name, column in usage.items()}
     columns["created_at"] = _joined(created).iloc[of_label].array
     return pd.DataFrame(columns), answered
 
@@ -168,13 +164,8 @@ def failures_table(
 ) -> pd.DataFrame:
     """The pairs without an answer, and why.
 
-    Args:
-        keys: Columns query_id and passage_id, a row a pair.
-        requests: The pairs' requests.
-        ledger: Holds the failures.
-        judge: Who failed.
-        answered: True for requests with an answer, shape (requests,).
-        unasked: Requests that this run never sent; `attempts` counts those of other runs.
+    `answered` is true for requests with an answer, shape (requests,); `attempts` of those that
+    are `unasked` counts those of other runs.
 
     Returns:
         Schema `Failures`, in the order of the pairs.

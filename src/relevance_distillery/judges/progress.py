@@ -30,15 +30,7 @@ class Progress:
         budget: Budget | None = None,
         unit: str = "pair",
     ) -> None:
-        """Start at 0 of `total` pairs; without a terminal log every `every` seconds.
-
-        Args:
-            total: Pairs to grade; 0 shows nothing at all.
-            name: The judge's.
-            every: Seconds between lines.
-            budget: What may be spent; None where nothing costs anything.
-            unit: What is counted; a synthesizer counts passages.
-        """
+        """Start at 0 of `total` (0 shows nothing at all); `every` is in seconds, for log files."""
         self._total, self._name, self._every, self._budget = total, name, every, budget
         self._unit = unit
         self._done = self._tokens = 0
@@ -53,7 +45,7 @@ class Progress:
         )
 
     def __enter__(self) -> Progress:
-        """Return itself."""
+        """Start."""
         return self
 
     def __exit__(self, *error: object) -> None:

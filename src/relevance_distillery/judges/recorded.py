@@ -47,13 +47,6 @@ class RecordedJudge(RegisteredJudge):
 
     What the grades cost was not recorded: tokens, cost and time are 0. Nor are there
     probabilities.
-
-    Attributes:
-        name: The recorded judge's name.
-        model: `recorded`.
-        prompt_hash: Empty.
-        scale: The grades it may give.
-        budget: None, it costs nothing.
     """
 
     model = "recorded"

@@ -3,7 +3,7 @@
 Three signals: cosine similarity of the bundled sentence encoder, IDF-weighted coverage of
 the query's terms, and the link between a synthetic query and the passage that it was
 written from. Cosine and coverage are standardised and averaged into a text score; the link
-is added to it. Thresholds come from random and seed pairs (`thresholds`), never from grades
+is added to it. Thresholds come from random and seed pairs (`anchors`), never from grades
 that people gave.
 """
 
@@ -13,12 +13,11 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.encoders.sentence_encoder import SentenceEncoder, sentence_encoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
@@ -38,6 +37,9 @@ from relevance_distillery.judges.settings import EmbeddedSettings
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.text.terms import passage_text
 
+if TYPE_CHECKING:
+    from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
+
 SHARD = 512
 """Pairs that are graded and committed together."""
 
@@ -56,11 +58,6 @@ class EmbeddedJudge(RegisteredJudge):
     """Grades by similarity, term coverage and the seed link; see the module.
 
     Attributes:
-        name: `embedded`.
-        model: The encoder and the hash of its weights.
-        prompt_hash: Changes with weights, thresholds or term statistics.
-        scale: The grades it gives.
-        budget: None, it costs nothing.
         facts: What it was fitted on, for reports.
     """
 
@@ -83,7 +80,10 @@ class EmbeddedJudge(RegisteredJudge):
         self._terms = terms
         self._fit = fit
         self._settings = settings
-        self.prompt_hash = _digest(self.to_state())
+        # Changes with weights, thresholds or term statistics.
+        self.prompt_hash = hex_digest(
+            json.dumps(self.to_state(), sort_keys=True, ensure_ascii=False)
+        )
 
     @classmethod
     def fit(
@@ -115,7 +115,7 @@ class EmbeddedJudge(RegisteredJudge):
         terms = TermStatistics.count(passage_text(passages), language)
         seeds, pseudo = seed_pairs(queries, passages, settings.sample, rng)
         randoms = random_pairs(seeds, passages, settings.sample, rng)
-        encoder = sentence_encoder(settings.encoder, settings.max_length)
+        encoder = _load_encoder(settings)
         signals = [
             np.column_stack([_cosines(pairs, encoder), terms.coverages(pairs)])
             for pairs in (seeds, randoms)
@@ -185,30 +185,19 @@ class EmbeddedJudge(RegisteredJudge):
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
         """Verdicts in lists of at most `SHARD` pairs, in order."""
+        thresholds = np.array(self._fit.thresholds)
         for pairs in shards:
-            yield from self._grade(pairs)
-
-    def _grade(self, pairs: pd.DataFrame) -> Iterator[list[Verdict]]:
-        hashes = self.request_hashes(pairs)
-        for start in range(0, len(pairs), SHARD):
-            began = time.monotonic()
-            shard = pairs.iloc[start : start + SHARD]
-            probabilities = grade_probabilities(
-                self.scores(shard), np.array(self._fit.thresholds), self._fit.tau
-            )
-            grades = self.scale.values[median_position(probabilities)]
-            seconds = (time.monotonic() - began) / len(shard)
-            yield [
-                Verdict(
-                    request_hash=request,
-                    grade=int(grade),
-                    probabilities=tuple(float(chance) for chance in chances),
-                    seconds=seconds,
-                )
-                for request, grade, chances in zip(
-                    hashes[start : start + SHARD], grades, probabilities, strict=True
-                )
-            ]
+            for start in range(0, len(pairs), SHARD):
+                began = time.monotonic()
+                shard = pairs.iloc[start : start + SHARD]
+                shares = grade_probabilities(self.scores(shard), thresholds, self._fit.tau)
+                grades = self.scale.values[median_position(shares)].tolist()
+                seconds = (time.monotonic() - began) / len(shard)
+                rows = zip(self.request_hashes(shard), grades, shares.tolist(), strict=True)
+                yield [
+                    Verdict(request, grade=grade, probabilities=tuple(chances), seconds=seconds)
+                    for request, grade, chances in rows
+                ]
 
     @classmethod
     def prepare(cls, model: str, sources: JudgeSources) -> Self:
@@ -253,7 +242,7 @@ class EmbeddedJudge(RegisteredJudge):
             UserError: The encoder's weights are not those that the state was fitted with.
         """
         settings = EmbeddedSettings.model_validate(state["settings"])
-        encoder = sentence_encoder(settings.encoder, settings.max_length)
+        encoder = _load_encoder(settings)
         if encoder.name != state["model"]:
             raise UserError(
                 f"The judge was prepared with the encoder {state['model']} and now finds "
@@ -267,6 +256,13 @@ class EmbeddedJudge(RegisteredJudge):
         )
         terms = TermStatistics.from_state(state["terms"])
         return cls(encoder, terms, fit, settings, scale, state["facts"])
+
+
+def _load_encoder(settings: EmbeddedSettings) -> SentenceEncoder:
+    # Imported here, since it loads torch.
+    from relevance_distillery.encoders.sentence_encoder import sentence_encoder
+
+    return sentence_encoder(settings.encoder, settings.max_length)
 
 
 def _cosines(pairs: pd.DataFrame, encoder: SentenceEncoder) -> np.ndarray:
@@ -286,8 +282,3 @@ def _check(settings: EmbeddedSettings) -> None:
             f"labeling.embedded: relevant_quantile={settings.relevant_quantile} is above "
             f"perfect_quantile={settings.perfect_quantile}; lower it."
         )
-
-
-def _digest(state: Mapping[str, Any]) -> str:
-    canonical = json.dumps(state, sort_keys=True, ensure_ascii=False)
-    return hex_digest(canonical)

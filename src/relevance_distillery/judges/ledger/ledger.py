@@ -176,11 +176,7 @@ class Ledger:
             connection.executemany(schema.INSERT_COMPLETION, rows)
 
     def spent(self, request_hashes: Iterable[str]) -> float:
-        """Dollars paid so far for requests: answers, failed attempts and texts.
-
-        Args:
-            request_hashes: Each once; read a page at a time.
-        """
+        """Dollars paid so far for requests, each named once: answers, failed attempts and texts."""
         wanted, total = iter(request_hashes), 0.0
         while page := list(islice(wanted, _CHUNK)):
             for table in _ABOUT_DOCUMENTS:
@@ -193,9 +189,6 @@ class Ledger:
 
         A request that this handle was asked about once is left out from then on, so that a
         judge that is asked several times in a run counts no dollar twice against its budget.
-
-        Args:
-            request_hashes: Each once, before any of them is asked for.
         """
 
         def unknown() -> Iterator[str]:
@@ -207,15 +200,7 @@ class Ledger:
         return self.spent(unknown())
 
     def observed_tokens(self, model: str, kind: str | None = None) -> ObservedTokens | None:
-        """Tokens that a model used so far.
-
-        Args:
-            model: The model's name as in the ledger.
-            kind: A kind of completion; None for grades.
-
-        Returns:
-            None where nothing is known.
-        """
+        """Tokens that a model used so far for a kind of completion, or for grades (None)."""
         table = "verdicts" if kind is None else "completions"
         only = "model = ? AND input_tokens > 0" + ("" if kind is None else " AND kind = ?")
         values: tuple = (model,) if kind is None else (model, kind)

@@ -27,12 +27,7 @@ def looks_damaged(error: sqlite3.Error) -> bool:
 
 
 def refuse_damaged(path: Path, error: str) -> UserError:
-    """Save what can be read and say what to do; the damaged file is left as it is.
-
-    Args:
-        path: The damaged ledger.
-        error: What SQLite said about it.
-    """
+    """Save what can be read and say what to do; the damaged file is left as it is."""
     saved: dict[str, int] = {}
     target = path.with_name(f"{path.stem}.recovered{path.suffix}")
     # Whatever goes wrong here, the damage is what the user has to hear of.
@@ -59,9 +54,7 @@ def recover(path: Path, target: Path) -> dict[str, int]:
     hexadecimal, so each table is read in 257 ranges of keys, every one from both ends: a
     broken page costs the rows in it and below it and no more.
 
-    Args:
-        path: The damaged ledger.
-        target: The new ledger; written whole, or not at all where nothing could be read.
+    The new ledger is written whole, or not at all where nothing could be read.
 
     Returns:
         Rows copied, by table.

@@ -46,13 +46,6 @@ class LLMJudge(RegisteredJudge):
 
     A request's hash is over the rendered messages, the model, the decoding options, the
     answer's schema and the scale. The server's address is not part of it.
-
-    Attributes:
-        name: `llm:MODEL`.
-        model: The server's name of the model.
-        prompt_hash: Changes with prompt, examples, redaction and decoding options.
-        scale: The grades that it may give.
-        budget: What it may spend and has spent.
     """
 
     def __init__(
@@ -69,7 +62,7 @@ class LLMJudge(RegisteredJudge):
         """Nothing is sent and no key is needed.
 
         Args:
-            prompt: The grading prompt, with examples and redaction.
+            prompt: The grading prompt.
             settings: Model, decoding, pace, privacy.
             scale: The grades to give.
             price: What tokens cost; None when not known.
@@ -103,11 +96,7 @@ class LLMJudge(RegisteredJudge):
         return [request_hash(messages, self._own) for messages in self.prompt.all(pairs)]
 
     def requests(self, shards: Iterable[pd.DataFrame]) -> Iterator[ChatRequest | Verdict]:
-        """What would be sent, pair by pair; a verdict for a pair that is withheld.
-
-        Args:
-            shards: Tables with `PAIR_COLUMNS`.
-        """
+        """What would be sent, pair by pair; a verdict for a pair that is withheld."""
         count = self._counter()
         for pairs in shards:
             for row in rows(pairs):

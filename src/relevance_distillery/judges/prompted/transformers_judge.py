@@ -7,14 +7,20 @@ grades a pair and no answer needs parsing.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import time
-from collections.abc import Iterable, Iterator
-from typing import Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import torch
 
+from relevance_distillery.encoders.base_model import is_decoder, quiet, resolve_model
+from relevance_distillery.encoders.batching import PAD_TO, by_length
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
@@ -27,24 +33,210 @@ from relevance_distillery.llm.prices import Budget
 OPENING = '{"grade": '
 _DIGITS = 4
 """Probabilities are rounded: which pairs share a batch changes the digits beyond."""
+_PART = 1 << 20
+"""So much of each end of a file of weights goes into the fingerprint: gigabytes take minutes."""
 
 
-class TransformersJudge(RegisteredJudge):
-    """Grades by the probabilities of the grades' tokens; see the module.
+class CausalLM:
+    """A language model that is asked which of a few answers comes next.
 
     Attributes:
-        name: `transformers:MODEL`.
-        model: The model, with the commit or a hash of its files.
-        prompt_hash: Changes with prompt and examples.
-        scale: The grades that it gives.
-        budget: None, it costs nothing.
+        name: The folder's or the hub's name, with what tells its weights apart.
+        precision: Arithmetic of the weights, `bf16` or `fp32`.
+        max_tokens: Longest input.
     """
 
     def __init__(
-        self,
-        prompt: PairPrompt,
-        settings: TransformersSettings,
-        scale: GradeScale,
+        self, model: str, settings: TransformersSettings, answers: Sequence[str], opening: str
+    ) -> None:
+        """Load model and tokenizer.
+
+        Args:
+            model: A folder or a name on the Hugging Face hub.
+            settings: Device, precision, longest input (the model's own limit where lower).
+            answers: What may come next; each must begin with a token of its own.
+            opening: What the answer begins with, forced on the model.
+
+        Raises:
+            UserError: No such model, one that does not write text, or answers that the
+                tokenizer begins alike.
+        """
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+        source = _source(model)
+        device = settings.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        half = settings.precision == "bf16" or (
+            settings.precision == "auto" and device.startswith("cuda")
+        )
+        try:
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            if not is_decoder(config):
+                raise UserError(
+                    f"judge=transformers: {model} does not write text; name a causal language model"
+                )
+            self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            with quiet():
+                loaded = AutoModelForCausalLM.from_pretrained(
+                    source, trust_remote_code=False, dtype=torch.bfloat16 if half else torch.float32
+                )
+            self._model = loaded.eval().to(device)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+            raise UserError(f"judge=transformers: {model} cannot be loaded: {reason}") from error
+        folder = Path(model).expanduser()
+        shown = folder.name if folder.is_dir() else model
+        self.name = f"{shown} {_fingerprint(source, config)}"
+        self.device = device
+        self.precision = "bf16" if half else "fp32"
+        own_limit = getattr(config, "max_position_embeddings", None) or settings.max_tokens
+        self.max_tokens = min(settings.max_tokens, int(own_limit))
+        self._opening = opening
+        self._accepted = set(inspect.signature(self._model.forward).parameters)
+        # Any token serves: padding is masked. Some tokenizers have none.
+        self._pad = self._tokenizer.pad_token_id
+        if self._pad is None:
+            self._pad = self._tokenizer.eos_token_id or 0
+        self._first, self._cut = self._first_tokens(model, answers)
+
+    def encode(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Tokens of a conversation up to the place where one of the answers comes next."""
+        return self._ids(self._rendered(messages) + self._opening + self._sample)[: -self._cut]
+
+    def probabilities(self, inputs: Sequence[list[int]], batch_size: int) -> np.ndarray:
+        """Shares of the answers, shape (inputs, answers), each row sums to 1.
+
+        Args:
+            inputs: From `encode`, none longer than `max_tokens`.
+            batch_size: Inputs in a forward pass; neighbours are of like length.
+        """
+        found = np.zeros((len(inputs), len(self._first)))
+        for rows in by_length([len(tokens) for tokens in inputs], batch_size):
+            found[rows] = self._forward([inputs[row] for row in rows])
+        return found
+
+    @torch.inference_mode()
+    def _forward(self, inputs: list[list[int]]) -> np.ndarray:
+        width = -(-max(map(len, inputs)) // PAD_TO) * PAD_TO
+        width = max(min(width, self.max_tokens), max(map(len, inputs)))
+        # On the left, so that the last position is the answer's in every row.
+        ids = torch.tensor([[self._pad] * (width - len(row)) + row for row in inputs])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in inputs])
+        given = {
+            "input_ids": ids.to(self.device),
+            "attention_mask": mask.to(self.device),
+            "position_ids": (mask.cumsum(-1) - 1).clamp(min=0).to(self.device),
+            "use_cache": False,
+            "logits_to_keep": 1,
+        }
+        output = self._model(
+            **{key: value for key, value in given.items() if key in self._accepted}
+        )
+        logits = output.logits[:, -1, self._first].float()
+        return np.asarray(torch.softmax(logits, dim=-1).cpu().numpy(), dtype=np.float64)
+
+    def _rendered(self, messages: Sequence[Mapping[str, str]]) -> str:
+        if not getattr(self._tokenizer, "chat_template", None):
+            return "\n\n".join([*(message["content"] for message in messages), ""])
+        try:
+            return self._with_template(messages)
+        except Exception as error:
+            # Templates refuse a system message with any exception they like.
+            joined = "\n\n".join(message["content"] for message in messages)
+            try:
+                return self._with_template([{"role": "user", "content": joined}])
+            except Exception:
+                raise UserError(
+                    f"judge=transformers: the chat template of {self.name} cannot be used "
+                    f"({type(error).__name__})"
+                ) from None
+
+    def _with_template(self, messages: Sequence[Mapping[str, str]]) -> str:
+        # Models that think aloud are asked for the answer itself; others ignore the word.
+        return str(
+            self._tokenizer.apply_chat_template(
+                [dict(message) for message in messages],
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=False,
+            )
+        )
+
+    def _ids(self, text: str) -> list[int]:
+        # A chat template writes the special tokens itself.
+        special = not getattr(self._tokenizer, "chat_template", None)
+        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def _first_tokens(self, model: str, answers: Sequence[str]) -> tuple[list[int], int]:
+        """The token that each answer begins with, and how many the first answer adds.
+
+        Tokenizers join a space with what follows, or do not; so whole texts are compared.
+        """
+        self._sample = answers[0]
+        start = self._rendered([{"role": "user", "content": "."}]) + self._opening
+        tokens = [self._ids(start + answer) for answer in answers]
+        same = _common_length(tokens)
+        first = [row[same] if len(row) > same else -1 for row in tokens]
+        unknown = self._tokenizer.unk_token_id
+        if (
+            len(set(first)) < len(first)
+            or -1 in first
+            or (unknown is not None and unknown in first)
+        ):
+            raise UserError(
+                f"judge=transformers: the tokenizer of {model} does not begin each of the grades "
+                f"{', '.join(answers)} with a token of its own, so one forward pass cannot tell "
+                "them apart; use a scale of single digits or judge=llm"
+            )
+        return first, len(tokens[0]) - same
+
+
+def _common_length(rows: Sequence[list[int]]) -> int:
+    """How many leading tokens are the same in all rows."""
+    length = 0
+    for column in zip(*rows, strict=False):
+        if len(set(column)) > 1:
+            break
+        length += 1
+    return length
+
+
+def _source(model: str) -> str:
+    try:
+        return resolve_model(model)
+    except UserError as error:
+        raise UserError(
+            str(error)
+            .replace("base model", "judge=transformers:")
+            .replace(", or use base_model=bundled", "")
+        ) from error
+
+
+def _fingerprint(source: str, config: Any) -> str:
+    """Twelve digits: the hub's commit, or a hash over the ends of the folder's files."""
+    commit = getattr(config, "_commit_hash", None)
+    if commit:
+        return str(commit)[:12]
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(Path(source).iterdir()):
+        if path.suffix not in (".safetensors", ".json", ".jinja", ".model", ".txt", ".bin"):
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as stream:
+            digest.update(stream.read(_PART))
+            if size > 2 * _PART:
+                stream.seek(-_PART, 2)
+            digest.update(stream.read(_PART))
+    return digest.hexdigest()
+
+
+class TransformersJudge(RegisteredJudge):
+    """Grades by the probabilities of the grades' tokens; see the module."""
+
+    def __init__(
+        self, prompt: PairPrompt, settings: TransformersSettings, scale: GradeScale
     ) -> None:
         """Load the model.
 
@@ -56,19 +248,11 @@ class TransformersJudge(RegisteredJudge):
                 "judge=transformers has no model: write judge=transformers:FOLDER or name one of "
                 "the Hugging Face hub"
             )
-        # Imported here, since it loads torch and every command reads the names of judges.
-        from relevance_distillery.judges.prompted.causal_lm import CausalLM
-
         self.settings, self.scale = settings, scale
         self._prompt = prompt
         self.prompt_hash = prompt.hash
         self._lm = CausalLM(
-            settings.model,
-            [str(value) for value in scale.values.tolist()],
-            OPENING,
-            device=settings.device,
-            precision=settings.precision,
-            max_tokens=settings.max_tokens,
+            settings.model, settings, [str(value) for value in scale.values.tolist()], OPENING
         )
         self.model = self._lm.name
         self.name = f"transformers:{self._lm.name.partition(' ')[0]}"

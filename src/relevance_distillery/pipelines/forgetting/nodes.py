@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 
-from relevance_distillery.documents.forgetting import ForgottenDocuments, StoredFiles, Traces
+from relevance_distillery.documents.forgetting import ForgottenDocuments, StoredFiles
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.pipelines.forgetting.parameters import ForgettingParameters
@@ -23,12 +22,6 @@ def forget_document(
 
     The list of forgotten documents comes first and the tables last, so that the same
     command finishes the work of one that was killed.
-
-    Args:
-        stored: All tables.
-        ledger: Answers about the document, and texts that were written from it.
-        forgotten: Takes the id.
-        parameters: The document's id.
 
     Raises:
         UserError: No id was given, nothing stored has it, or a labeling run is going on.
@@ -52,27 +45,21 @@ def forget_document(
         forgotten.add(name)
         ledger.forget(name, sorted(traces.requests))
         derived = stored.remove(traces)
-    _log_deleted(traces, answers)
+    logger.info(
+        "forgot document %s: %d passages, %d queries written from it, %d rows of the ledger",
+        name,
+        len(traces.passages),
+        len(traces.queries),
+        answers,
+    )
+    rows: dict[str, list[int]] = {}
+    for path, count in traces.rows.items():
+        rows.setdefault(path.stem, []).append(count)
+    for table, counts in sorted(rows.items()):
+        logger.info("deleted %d rows of %s (%d files)", sum(counts), table, len(counts))
     for path in derived:
         logger.info("deleted %s, which contained its text; the next run rebuilds it", path)
     logger.info(
         "later runs leave it out; a labeler that was trained on it, figures, backups and files "
         "that you exported are as they were: docs/how-to/forget-a-document.md"
     )
-
-
-def _log_deleted(traces: Traces, answers: int) -> None:
-    logger.info(
-        "forgot document %s: %d passages, %d queries written from it, %d rows of the ledger",
-        traces.document_id,
-        len(traces.passages),
-        len(traces.queries),
-        answers,
-    )
-    rows: Counter[str] = Counter()
-    versions: Counter[str] = Counter()
-    for path, count in traces.rows.items():
-        rows[path.stem] += count
-        versions[path.stem] += 1
-    for table, count in sorted(rows.items()):
-        logger.info("deleted %d rows of %s (%d files)", count, table, versions[table])

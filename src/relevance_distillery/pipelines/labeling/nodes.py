@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -39,14 +38,9 @@ def prepare_teacher(
 ) -> dict[str, Any]:
     """Fit or read what the judge needs before it grades.
 
-    Args:
-        passages: Schema `Passages`.
-        queries: Schema `Queries`.
-        recorded: Grades of the recorded judge, empty for the others.
-        prompt: The grading prompt, for judges that read instructions.
-        benchmark: Whose queries no few-shot example may ask.
-        parameters: Which judge, and its settings.
-        scale: The grades to give.
+    Each kind of judge takes what it needs: `recorded` is empty for others than recorded judges,
+    the prompt is for those that read instructions, and no few-shot example may be a query of
+    the benchmark.
 
     Returns:
         The judge's state, from which `restore_judge` makes it anywhere.
@@ -74,25 +68,18 @@ def grade_candidates(
     parameters: LabelingParameters,
     scale: GradeScale,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Grade every candidate, through the ledger.
-
-    Args:
-        candidates: Schema `Candidates`.
-        queries: Schema `Queries`.
-        passages: Schema `Passages`.
-        judge_state: From `prepare_teacher`.
-        ledger: Where answers are kept.
-        synthesis_report: What an LLM was paid for queries counts against the same cap.
-        plan: The last `plan.json`, to compare with; empty where there is none.
-        parameters: Attempts and the cap.
-        scale: The grades to give.
+    """Grade every candidate, through the ledger, and compare with the last plan, if any.
 
     Returns:
         Labels (schema `Labels`), failures (schema `Failures`), the labeling report, and for a
         judge that is made of others what each of them said (schema `JudgeLabels`) and how far
         they disagree (schema `Difficulty`).
     """
-    budget = _budget(parameters.llm.max_cost_usd, synthesis_report)
+    budget = None
+    if parameters.llm.max_cost_usd is not None:
+        # Synthesis and labeling share the cap.
+        paid = float((synthesis_report.get("llm") or {}).get("cost_usd", 0.0))
+        budget = Budget(parameters.llm.max_cost_usd, paid)
     judge = restore_judge(parameters.judge, judge_state, scale, budget=budget, ledger=ledger)
     result = run_labeling(
         Pairs(candidates, queries, passages),
@@ -118,13 +105,6 @@ def grade_candidates(
     return result.labels, result.failures, report, judge_labels, difficulty
 
 
-def _budget(limit_usd: float | None, synthesis_report: Mapping[str, Any]) -> Budget | None:
-    """What is left of a cap that synthesis and labeling share; None without a cap."""
-    if limit_usd is None:
-        return None
-    return Budget(limit_usd, float((synthesis_report.get("llm") or {}).get("cost_usd", 0.0)))
-
-
 def keep_labels(
     graded: pd.DataFrame, failures: pd.DataFrame, report: dict[str, Any]
 ) -> pd.DataFrame:
@@ -132,14 +112,6 @@ def keep_labels(
 
     This is a step of its own so that the failures of a run in which no pair got a label are
     written before it is refused, and an empty table never becomes the newest labels.
-
-    Args:
-        graded: Labels from `grade_candidates`.
-        failures: Failures from `grade_candidates`.
-        report: The labeling report.
-
-    Returns:
-        The labels (schema `Labels`).
 
     Raises:
         UserError: There was no pair, or none of them got a label.
