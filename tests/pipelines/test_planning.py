@@ -47,7 +47,7 @@ from relevance_distillery.pipelines.planning.nodes import expected_pairs
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.synthesis.nodes import draft_queries, filter_queries
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.planning.estimates import Sent, StagePlan, plan_judge
+from relevance_distillery.planning.estimates import StagePlan, plan_judge
 from relevance_distillery.planning.expected_pairs import paid_judges
 from relevance_distillery.planning.plan_report import (
     closing_lines,
@@ -278,8 +278,9 @@ def test_a_sample_of_a_large_corpus_stands_for_all_of_it(folder):
 
     assert few is not None
     assert all_ is not None
-    assert len(few.pairs) < len(all_.pairs) / 2
-    assert len(few.pairs) * few.weight == pytest.approx(len(all_.pairs) * all_.weight, rel=0.25)
+    (few_pairs, few_weight), (all_pairs, all_weight) = few, all_
+    assert len(few_pairs) < len(all_pairs) / 2
+    assert len(few_pairs) * few_weight == pytest.approx(len(all_pairs) * all_weight, rel=0.25)
 
 
 def test_queries_of_another_run_are_not_taken_for_this_one(folder):
@@ -292,7 +293,7 @@ def test_queries_of_another_run_are_not_taken_for_this_one(folder):
         )
         mining, planning = MiningParameters(seed=1), PlanningParameters(sample_queries=2)
         found = expected_pairs(passages, log, *stored, parameters, mining, planning)
-        return found is not None and found.weight == 1
+        return found is not None and found[1] == 1
 
     assert are_taken(passages, 0, synthesis())
     assert not are_taken(passages.iloc[1:], 0, synthesis())
@@ -317,9 +318,9 @@ def test_the_plan_is_within_fifteen_percent_of_what_a_server_then_bills(
     result = run_labeling(pairs, llm_judge(model), ledger)
 
     assert planned.counter.exact
-    assert len(result.labels) == len(pairs) == planned.sent.requests
+    assert len(result.labels) == len(pairs) == planned.requests
     used = int(result.labels["input_tokens"].sum())
-    assert planned.sent.input_tokens == pytest.approx(used, rel=0.15)
+    assert planned.input_tokens == pytest.approx(used, rel=0.15)
     spent = result.cost_usd
     low, high = (planned.usd(tokens) for tokens in planned.output_tokens)
     assert low is not None
@@ -341,12 +342,12 @@ def test_what_was_answered_is_subtracted_and_corrects_the_rest(folder, nowhere, 
     rest = run_labeling(pairs, llm_judge(), ledger)
 
     assert planned.answered == len(trial)
-    assert planned.sent.requests == len(pairs) - len(trial)
+    assert planned.requests == len(pairs) - len(trial)
     used = int(rest.labels["input_tokens"].sum() - tried.labels["input_tokens"].sum())
-    assert blind.sent.input_tokens > 1.15 * used
-    assert planned.sent.input_tokens == pytest.approx(used, rel=0.05)
+    assert blind.input_tokens > 1.15 * used
+    assert planned.input_tokens == pytest.approx(used, rel=0.05)
     assert planned.usual_answer == pytest.approx(tried.labels["output_tokens"].mean())
-    assert plan_judge(llm_judge(), pairs, 1.0, ledger).sent.requests == 0
+    assert plan_judge(llm_judge(), pairs, 1.0, ledger).requests == 0
 
 
 def test_counting_on_a_sample_changes_little(folder):
@@ -357,9 +358,9 @@ def test_counting_on_a_sample_changes_little(folder):
     whole = plan_judge(llm_judge(), pairs, 1.0, ledger)
     sampled = plan_judge(llm_judge(), pairs, 1.0, ledger, count_at_most=50)
 
-    assert sampled.sent.counted == 50
-    assert sampled.sent.requests == whole.sent.requests
-    assert sampled.sent.input_tokens == pytest.approx(whole.sent.input_tokens, rel=0.05)
+    assert sampled.counted == 50
+    assert sampled.requests == whole.requests
+    assert sampled.input_tokens == pytest.approx(whole.input_tokens, rel=0.05)
 
 
 def test_withheld_documents_are_in_no_call(folder):
@@ -371,8 +372,8 @@ def test_withheld_documents_are_in_no_call(folder):
     secret = candidates["passage_id"].str.startswith("hotels-").sum()
 
     assert planned.withheld == secret > 0
-    assert planned.sent.requests == len(pairs) - secret
-    assert planned.sent.documents == 35
+    assert planned.requests == len(pairs) - secret
+    assert planned.documents == 35
 
 
 def stage(requests: int, input_tokens: int, **settings: Any) -> StagePlan:
@@ -386,7 +387,12 @@ def stage(requests: int, input_tokens: int, **settings: Any) -> StagePlan:
         answered=0,
         answered_input_tokens=0,
         withheld=0,
-        sent=Sent(requests, requests, input_tokens, 5, 9, True),
+        requests=requests,
+        counted=requests,
+        input_tokens=input_tokens,
+        documents=5,
+        passages=9,
+        complete=True,
         settings=LLMSettings(model="teacher", **settings),
         price=PRICE,
         counter=TokenCounter.for_model("teacher"),

@@ -35,27 +35,6 @@ ENOUGH_ANSWERS = 200
 
 
 @dataclass(frozen=True)
-class Sent:
-    """The requests of a stage, or a sample of them.
-
-    Attributes:
-        requests: Requests that would be sent, over all.
-        counted: How many of them the tokens were counted on.
-        input_tokens: Tokens that all of them read.
-        documents, passages: How many different ones would be sent.
-        complete: Whether these are the requests that a run would send; false where its queries
-            do not exist yet and others take their place.
-    """
-
-    requests: int
-    counted: int
-    input_tokens: float
-    documents: int
-    passages: int
-    complete: bool
-
-
-@dataclass(frozen=True)
 class StagePlan:
     """A plan for one model in one stage.
 
@@ -69,7 +48,12 @@ class StagePlan:
         answered: How many of them the ledger answers.
         answered_input_tokens: Tokens that the answers in the ledger read.
         withheld: How many patterns keep here.
-        sent: What would be sent.
+        requests: How many would be sent.
+        counted: How many of them the tokens were counted on.
+        input_tokens: Tokens that all of them read.
+        documents, passages: How many different ones would be sent.
+        complete: Whether these are the requests that a run would send; false where its queries
+            do not exist yet and others take their place.
         settings: Pace and decoding.
         price: None when not known.
         counter: How tokens were counted.
@@ -88,7 +72,12 @@ class StagePlan:
     answered: int
     answered_input_tokens: int
     withheld: int
-    sent: Sent
+    requests: int
+    counted: int
+    input_tokens: float
+    documents: int
+    passages: int
+    complete: bool
     settings: LLMSettings
     price: Price | None
     counter: TokenCounter
@@ -102,18 +91,18 @@ class StagePlan:
         """Fewest and most tokens that the answers can have."""
         longest = self.settings.max_output_tokens
         low = min(self.shortest_answer, longest)
-        return low * self.sent.requests, longest * self.sent.requests
+        return low * self.requests, longest * self.requests
 
     def usd(self, output_tokens: float) -> float | None:
         """Dollars for all requests with so many tokens of answers; None without a price."""
         if self.price is None:
             return None
-        return self.price.usd(self.sent.input_tokens, output_tokens, batch=self.settings.batch)
+        return self.price.usd(self.input_tokens, output_tokens, batch=self.settings.batch)
 
     @property
     def hours(self) -> float:
         """Time for all requests at the configured pace, retries aside."""
-        if not self.sent.requests:
+        if not self.requests:
             return 0.0
         if self.settings.batch:
             return BATCH_HOURS
@@ -122,14 +111,14 @@ class StagePlan:
             a_second = min(a_second, self.settings.requests_per_minute / 60.0)
         if self.settings.tokens_per_minute is not None:
             # Servers count the longest answer that a request allows, whatever it turns out to be.
-            tokens = self.sent.input_tokens / self.sent.requests + self.settings.max_output_tokens
+            tokens = self.input_tokens / self.requests + self.settings.max_output_tokens
             a_second = min(a_second, self.settings.tokens_per_minute / 60.0 / tokens)
-        return self.sent.requests / a_second / 3600.0
+        return self.requests / a_second / 3600.0
 
     def as_json(self) -> dict[str, Any]:
         """For plan.json."""
         low, high = self.output_tokens
-        usual = None if self.usual_answer is None else self.usual_answer * self.sent.requests
+        usual = None if self.usual_answer is None else self.usual_answer * self.requests
         return {
             "stage": self.stage,
             "who": self.who,
@@ -140,11 +129,11 @@ class StagePlan:
             "units": self.units,
             "answered_by_ledger": self.answered,
             "withheld": self.withheld,
-            "calls": self.sent.requests,
+            "calls": self.requests,
             "expected_share": self.share,
-            "documents_sent": self.sent.documents,
-            "passages_sent": self.sent.passages,
-            "input_tokens": round(self.sent.input_tokens),
+            "documents_sent": self.documents,
+            "passages_sent": self.passages,
+            "input_tokens": round(self.input_tokens),
             "input_tokens_in_ledger": self.answered_input_tokens,
             "output_tokens": {"low": low, "high": high, "usual": usual and round(usual)},
             "usd": {
@@ -156,8 +145,8 @@ class StagePlan:
             "price": None if self.price is None else self.price.model_dump(mode="json"),
             "hours": self.hours,
             "basis": {
-                "requests": "those of the run" if self.sent.complete else "stand-in queries",
-                "counted_on": self.sent.counted,
+                "requests": "those of the run" if self.complete else "stand-in queries",
+                "counted_on": self.counted,
                 "tokens": self.counter.basis,
                 "tokenizer": self.counter.exact,
                 "latency_seconds": self.latency_seconds,
@@ -208,14 +197,12 @@ def plan_synthesizer(
         answered=len(old),
         answered_input_tokens=sum(read.values()),
         withheld=withheld,
-        sent=Sent(
-            requests=calls,
-            counted=calls,
-            input_tokens=tokens * counter.factor,
-            documents=int(new["document_id"].nunique()),
-            passages=len(new),
-            complete=True,
-        ),
+        requests=calls,
+        counted=calls,
+        input_tokens=tokens * counter.factor,
+        documents=int(new["document_id"].nunique()),
+        passages=len(new),
+        complete=True,
         settings=writer.settings,
         price=writer.price,
         counter=counter,
@@ -290,14 +277,12 @@ def plan_judge(
         answered=int(answered.sum()),
         answered_input_tokens=answered_tokens,
         withheld=round(withheld * weight),
-        sent=Sent(
-            requests=round(calls * scale),
-            counted=calls,
-            input_tokens=tokens * scale * factor,
-            documents=documents,
-            passages=passages,
-            complete=complete,
-        ),
+        requests=round(calls * scale),
+        counted=calls,
+        input_tokens=tokens * scale * factor,
+        documents=documents,
+        passages=passages,
+        complete=complete,
         settings=judge.settings,
         price=judge.price,
         counter=counter,

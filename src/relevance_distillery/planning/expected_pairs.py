@@ -61,19 +61,6 @@ class ExpectedQueries:
         )
 
 
-@dataclass(frozen=True)
-class ExpectedPairs:
-    """Pairs to plan with.
-
-    Attributes:
-        pairs: The pairs.
-        weight: How many pairs of the run each represents; 1 for the run's own.
-    """
-
-    pairs: Pairs
-    weight: float = 1.0
-
-
 def stored_pairs(
     queries: pd.DataFrame, candidates: pd.DataFrame, passages: pd.DataFrame
 ) -> Pairs | None:
@@ -127,7 +114,7 @@ def stand_in_pairs(
     sample_passages: int,
     sample_queries: int,
     seed: int,
-) -> ExpectedPairs | None:
+) -> tuple[Pairs, float] | None:
     """Pairs like those of a run whose queries are not written yet.
 
     The extractive synthesizer writes queries for a sample, and the configured channels mine
@@ -145,7 +132,8 @@ def stand_in_pairs(
         seed: Of the samples.
 
     Returns:
-        None where there are no queries to expect.
+        Pairs, and how many pairs of the run each represents, above 1; None where there are no
+        queries to expect.
     """
     total = expected.synthetic + expected.logged
     if not total:
@@ -156,7 +144,7 @@ def stand_in_pairs(
     queries = pd.concat([real.head(math.ceil(expected.logged * share)), written], ignore_index=True)
     # Just above 1 even for a corpus that stand-ins were written for as a whole.
     weight = max(total / len(queries), 1.0 + 1e-9)
-    return ExpectedPairs(Pairs(mine(queries, sample), queries, sample), weight)
+    return Pairs(mine(queries, sample), queries, sample), weight
 
 
 def _whole_documents(passages: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

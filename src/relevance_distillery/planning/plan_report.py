@@ -21,12 +21,6 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of plan.json.
 
-    Args:
-        stages: Everything that would be sent and paid for.
-        notes: What costs nothing, and what the figures do not say.
-        corpus: `documents`, `passages` and `digest` of the corpus.
-        max_cost_usd: The cap that is configured.
-
     Returns:
         `corpus`, `hosts` (with the most documents and passages that each would receive),
         `stages`, `total` (calls, tokens, dollars low and high, hours), `max_cost_usd`,
@@ -87,11 +81,7 @@ def closing_lines(plan: dict[str, Any]) -> list[str]:
 
 
 def corpus_digest(passages: pd.DataFrame) -> str:
-    """Twelve hexadecimal digits of what the passages say, in any order.
-
-    Args:
-        passages: Columns passage_id, text.
-    """
+    """Hexadecimal digits of what the passages (columns passage_id, text) say, in any order."""
     rows = sorted(zip(passages["passage_id"], passages["text"], strict=True))
     return hex_digest("".join(f"{len(name)}:{name}{text}" for name, text in rows))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.source import DocumentSource
@@ -28,11 +29,8 @@ from relevance_distillery.pipelines.synthesis.parameters import SynthesisParamet
 from relevance_distillery.planning.plan_report import closing_lines, corpus_digest, summarise
 from relevance_distillery.synthesizers.query_log import QueryLog
 
-if TYPE_CHECKING:
-    from relevance_distillery.planning.expected_pairs import ExpectedPairs, ExpectedQueries
-
-# Kedro finds the models of parameters by the annotations of nodes, which therefore name nothing
-# that is imported late: plans are `Any`.
+# Kedro finds the models of parameters by the annotations of nodes, so these name nothing that is
+# imported late: plans are `Any`.
 logger = logging.getLogger(__name__)
 
 
@@ -46,13 +44,8 @@ def gather_passages(
 ) -> pd.DataFrame:
     """The passages that synthesis would make of the documents now.
 
-    Args:
-        raw_documents: Where the documents are.
-        benchmark: Documents that it judges by id are never dropped as copies.
-        forgotten: Documents that stay out.
-        previous_passages: Passages of the last run, or no rows.
-        previous_origins: What they were made from, or no rows.
-        parameters: `params:synthesis`.
+    The benchmark's documents are never dropped as copies, forgotten ones stay out; passages and
+    origins of the last run have no rows where there was none.
     """
     documents, _, _ = read_documents(raw_documents, benchmark, forgotten, parameters)
     passages, _, _ = split_into_passages(documents, previous_passages, previous_origins, parameters)
@@ -67,13 +60,6 @@ def plan_queries(
     planning: PlanningParameters,
 ) -> list[Any]:
     """Plan synthesis; empty where no LLM writes queries.
-
-    Args:
-        passages: The passages now.
-        prompt: The query prompt.
-        ledger: Whose answers need no call.
-        synthesis: `params:synthesis`.
-        planning: `params:planning`.
 
     Raises:
         UserError: No model, or a cap without a price.
@@ -114,21 +100,8 @@ def plan_labels(
 ) -> list[Any]:
     """Plan labeling, one entry for each judge that is paid; empty where none is.
 
-    Args:
-        passages: The passages now.
-        query_log: People's queries, or an empty log.
-        queries: Stored queries, or no rows.
-        candidates: Stored candidates, or no rows.
-        prompt: The grading prompt.
-        recorded: Grades of the recorded judge, or none.
-        benchmark: Whose queries no few-shot example may ask.
-        cascade_report: Of the last fitted cascade, or empty.
-        ledger: Whose answers need no call.
-        synthesis: `params:synthesis`.
-        mining: `params:mining`.
-        labeling: `params:labeling`.
-        planning: `params:planning`.
-        scale: The grades to give.
+    Stored queries and candidates have no rows and the report of the last fitted cascade is empty
+    where there are none; no few-shot example may ask a query of the benchmark.
 
     Raises:
         UserError: No model, or a cap without a price.
@@ -146,6 +119,7 @@ def plan_labels(
     expected = expected_pairs(passages, real, queries, candidates, synthesis, mining, planning)
     if expected is None:
         return []
+    pairs, weight = expected
     sources = JudgeSources(
         scale,
         labeling,
@@ -160,8 +134,8 @@ def plan_labels(
         plans.append(
             plan_judge(
                 judge,
-                expected.pairs,
-                expected.weight,
+                pairs,
+                weight,
                 ledger,
                 known=known,
                 count_at_most=planning.count_at_most,
@@ -183,38 +157,35 @@ def expected_pairs(
     synthesis: SynthesisParameters,
     mining: MiningParameters,
     planning: PlanningParameters,
-) -> ExpectedPairs | None:
+) -> tuple[Pairs, float] | None:
     """The stored pairs where a run would use them, else stand-ins.
 
-    Args:
-        passages: The passages now.
-        real: People's queries.
-        queries: Stored queries, or no rows.
-        candidates: Stored candidates, or no rows.
-        synthesis: `params:synthesis`.
-        mining: `params:mining`.
-        planning: How large the sample of stand-ins is.
-
     Returns:
-        None where only recorded grades are looked up, or no query is to be expected.
+        Pairs, and how many pairs of the run each represents (1 for the run's own); None where
+        only recorded grades are looked up, or no query is to be expected.
     """
     from relevance_distillery.judges.prompted.llm import public_model
     from relevance_distillery.planning.expected_pairs import (
-        ExpectedPairs,
+        ExpectedQueries,
         are_current,
         stand_in_pairs,
         stored_pairs,
     )
     from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
 
-    expected = expected_queries(passages, len(real), synthesis)
+    drafts = 0
+    if synthesis.synthesizer != "log":
+        drafts = len(seed_passages(passages, synthesis)) * synthesis.queries_per_passage
+    expected = ExpectedQueries.of(
+        drafts, len(real), synthesis.max_queries, synthesis.max_real_queries, synthesis.limit
+    )
     known = stored_pairs(queries, candidates, passages)
     generator = {
         "extractive": "extractive",
         "llm": f"llm:{public_model(synthesis.llm.model or '')}",
     }.get(synthesis.synthesizer, "")
     if known is not None and are_current(queries, candidates, passages, expected, generator):
-        return ExpectedPairs(known)
+        return known, 1.0
     channels = [name for name in mining.channels if name != "recorded"]
     if not channels:
         return None
@@ -256,26 +227,6 @@ def expected_pairs(
     )
 
 
-def expected_queries(
-    passages: pd.DataFrame, real: int, synthesis: SynthesisParameters
-) -> ExpectedQueries:
-    """How many queries a run would keep.
-
-    Args:
-        passages: The passages now.
-        real: How many people's queries there are.
-        synthesis: `params:synthesis`.
-    """
-    from relevance_distillery.planning.expected_pairs import ExpectedQueries
-
-    drafts = 0
-    if synthesis.synthesizer != "log":
-        drafts = len(seed_passages(passages, synthesis)) * synthesis.queries_per_passage
-    return ExpectedQueries.of(
-        drafts, real, synthesis.max_queries, synthesis.max_real_queries, synthesis.limit
-    )
-
-
 def report_plan(
     passages: pd.DataFrame,
     planned_synthesis: list[Any],
@@ -283,15 +234,7 @@ def report_plan(
     synthesis: SynthesisParameters,
     labeling: LabelingParameters,
 ) -> dict[str, Any]:
-    """The plan as a file, and as the last lines of the run.
-
-    Args:
-        passages: The passages now.
-        planned_synthesis: From `plan_queries`.
-        planned_labeling: From `plan_labels`.
-        synthesis: `params:synthesis`.
-        labeling: `params:labeling`.
-    """
+    """The plan as a file, and as the last lines of the run."""
     notes = []
     if not planned_synthesis:
         notes.append(f"synthesizer={synthesis.synthesizer} works here: free, nothing is sent")
