@@ -28,7 +28,7 @@ run: $(READY) ## a labeler from the bundled corpus, with report and lineage
 	@echo "== next: open the report named above; \`$(BIN)/kedro viz run\` shows the lineage, \`$(BIN)/mlflow ui\` the runs"
 
 test: check ## every check and every test
-	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .

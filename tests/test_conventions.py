@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import yaml
@@ -224,6 +225,14 @@ def test_layers_follow_the_data(layers: dict[str, str]) -> None:
         if LAYERS.index(layers[read]) > LAYERS.index(layers[made])
     }
     assert backwards == set()
+
+
+def test_parameters_of_nodes_are_typed() -> None:
+    """Kedro makes no model of parameters where any annotation of a node cannot be resolved."""
+    every = [node for pipeline in register_pipelines().values() for node in pipeline.nodes]
+    typed = [node for node in every if any("params:" in name for name in node.inputs)]
+    for node in typed:
+        assert get_type_hints(node.func), node.name
 
 
 def test_every_stage_is_one_box_in_the_lineage() -> None:

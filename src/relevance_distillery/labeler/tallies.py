@@ -138,8 +138,9 @@ class PairReader:
             fields (n, len(FIELDS); 1 where there is something), truncated (n, 1).
         """
         queries, passages = self._template.render(pairs)
-        query_of, different_queries = pd.factorize(np.array(queries, dtype=object))
-        passage_of, different_passages = pd.factorize(np.array(passages, dtype=object))
+        query_of, unique_queries = pd.factorize(np.array(queries, dtype=object))
+        passage_of, unique_passages = pd.factorize(np.array(passages, dtype=object))
+        different_queries, different_passages = list(unique_queries), list(unique_passages)
         query_tokens = self.lengths(different_queries)[query_of]
         text_tokens = self.lengths(different_passages)[passage_of]
         query_terms = np.column_stack(self._vocabulary.counts(different_queries)[:2])
