@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run test check bench viz docs clean
+.PHONY: help setup run test check lint types pytest bench viz docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,13 +27,21 @@ run: $(READY) ## a labeler from the bundled corpus, with report and lineage
 	$(BIN)/kedro run
 	@echo "== next: open the report named above; \`$(BIN)/kedro viz run\` shows the lineage, \`$(BIN)/mlflow ui\` the runs"
 
-test: check ## every check and every test
-	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+# Types are checked beside the tests, which leave a core idle now and then.
+test: lint ## every check and every test
+	@$(MAKE) --no-print-directory --jobs=2 types pytest
 
-check: $(READY)
+check: lint types ## linter, formatter and types
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	$(BIN)/mypy
+
+pytest: $(READY)
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=folder of the sets)
 	$(BIN)/python benchmarks/run.py

@@ -34,12 +34,24 @@ PAIRS = pd.DataFrame(
     }
 )
 
+SMALL = {
+    "distillation.training.max_train_pairs": 120,
+    "reporting.resamples": 200,
+    "reporting.permutations": 200,
+    "reporting.cost.throughput_pairs": 32,
+}
+"""The same work on less, in every run of this file: equal settings give equal labelers."""
+
+
+def _params(**others: object) -> str:
+    return "--params=" + ",".join(f"{name}={value}" for name, value in {**SMALL, **others}.items())
+
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project after `kedro run` on forty documents."""
     project = make_project(tmp_path_factory.mktemp("trial") / "project")
-    project.kedro("run", "--params=limit=40", fresh=True)
+    project.kedro("run", _params(limit=40), fresh=True)
     return project
 
 
@@ -175,7 +187,7 @@ def _post(address: str, body: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def distilled_again(trial: Project) -> Iterator[Project]:
     """The trial after `kedro run --pipeline=distill` from the stored labels."""
-    trial.kedro("run", "--pipeline=distill")
+    trial.kedro("run", "--pipeline=distill", _params())
     return trial
 
 
@@ -195,19 +207,19 @@ def test_distilling_again_gives_a_challenger_with_the_same_weights(
 def test_an_equal_challenger_is_promoted_and_an_older_version_can_be_loaded(
     distilled_again: Project,
 ) -> None:
-    distilled_again.kedro("run", "--pipeline=report")
+    distilled_again.kedro("run", "--pipeline=report", _params())
     client = _client(distilled_again)
     champion = client.get_model_version_by_alias("relevance-labeler", "champion")
     assert int(champion.version) == 2
     assert "than version 1" in champion.tags["promotion_reason"]
 
     older = sorted((distilled_again.path / "data/05_model_input/labels.parquet").iterdir())[0].name
-    distilled_again.kedro("run", "--pipeline=distill", f"--load-versions=labels:{older}")
+    distilled_again.kedro("run", "--pipeline=distill", _params(), f"--load-versions=labels:{older}")
 
 
 def test_manual_promotion_leaves_it_to_a_person(distilled_again: Project) -> None:
     before = _client(distilled_again).get_model_version_by_alias("relevance-labeler", "champion")
-    distilled_again.kedro("run", "--pipeline=distill")
-    distilled_again.kedro("run", "--pipeline=report", "--params=promotion=manual")
+    distilled_again.kedro("run", "--pipeline=distill", _params())
+    distilled_again.kedro("run", "--pipeline=report", _params(promotion="manual"))
     after = _client(distilled_again).get_model_version_by_alias("relevance-labeler", "champion")
     assert after.version == before.version
