@@ -32,9 +32,8 @@ from aiohttp import web
 
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.llm.capabilities import ServerCapabilities
 from relevance_distillery.llm.prices import Budget
-from relevance_distillery.llm.requests import ChatRequest
+from relevance_distillery.llm.requests import ChatRequest, ServerCapabilities
 from relevance_distillery.llm.scheduler import ChatRunner
 from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
