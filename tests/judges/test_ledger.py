@@ -13,7 +13,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.batches import LedgerBatchStore
-from relevance_distillery.judges.ledger.ledger import Ledger, ObservedTokens
+from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Completion, Source
 
 JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
@@ -183,17 +183,15 @@ def test_texts_come_back_as_they_were_written(path):
 
 def test_tokens_that_a_model_used_are_known_afterwards(path):
     ledger = Ledger(path)
-    assert ledger.observed_tokens("m") is None
+    assert ledger.mean_output_tokens("m") is None
     ledger.record(
         JUDGE,
         [Verdict(f"h{n}", grade=1, input_tokens=100 + n, output_tokens=n) for n in range(1, 102)],
     )
     ledger.record_completions([Completion("c", "queries", "m", "h", "d", "t", 900, 60)])
-    seen = ledger.observed_tokens("m")
-
-    assert seen == ObservedTokens(101, 151.0, 51.0, 6, 96)
-    assert ledger.observed_tokens("m", "queries") == ObservedTokens(1, 900.0, 60.0, 60, 60)
-    assert ledger.observed_tokens("another") is None
+    assert ledger.mean_output_tokens("m") == 51.0
+    assert ledger.mean_output_tokens("m", "queries") == 60.0
+    assert ledger.mean_output_tokens("another") is None
 
 
 def test_a_forgotten_document_leaves_no_byte_of_its_texts(path):

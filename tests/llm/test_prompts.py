@@ -25,11 +25,13 @@ def prompt(
 
 def fields(text: str = "Hotels are paid.", query: str = "hotels", **parts: str):
     blank = dict.fromkeys(("title", "heading", "path", "author", "modified"), "")
+    document = {**blank, "text": text, **parts}
     return {
         "query": query,
-        "document": {**blank, "text": text, **parts},
+        "document": document,
         "scale": DEFAULT_SCALE.model_dump(),
         "examples": [],
+        "boundary": boundary_of(query, *document.values()),
     }
 
 

@@ -17,7 +17,6 @@ from relevance_distillery.evaluation.cascades import asking
 from relevance_distillery.evaluation.cascades.asking import graded_pairs
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.composites.cascade import read_fitted
-from relevance_distillery.judges.composites.panel import side_by_side
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, prepare_judge, restore_judge
@@ -280,12 +279,12 @@ def test_the_fitted_cascade_labels_as_it_was_measured(sets, measured, tmp_path):
 
     accuracy = (result.labels["grade"].to_numpy() == pairs["human"].to_numpy()).mean()
     assert accuracy == pytest.approx(report["systems"]["cascade"]["accuracy"]["estimate"], abs=1e-5)
-    judge_labels, difficulty, facts = side_by_side(result)
-    assert judge_labels.groupby("judge").size().to_dict() == {
+    assert result.judge_labels.groupby("judge").size().to_dict() == {
         row["judge"]: row["asked"] for row in report["stages"][:3]
     }
-    assert len(difficulty) == 360
-    assert [row["left"] for row in facts["stages"]] == [row["left"] for row in report["stages"]]
+    assert len(result.difficulty) == 360
+    left = [row["left"] for row in report["stages"]]
+    assert [row["left"] for row in result.facts["stages"]] == left
 
 
 def test_a_consensus_of_recorded_judges_is_one_parameter_away(sets, tmp_path):

@@ -24,14 +24,11 @@ class Verdict:
 
     Attributes:
         request_hash: Key of the pair in the ledger, from `Judge.request_hashes`.
-        grade: A value of the scale; None for a failure.
         probabilities: One probability a grade, lowest grade first; None when unknown.
         status: `ok`, or the kind of failure in one word (`missing`, `unparseable`, ...).
         reason: A failure's reason in one sentence, without document or query text.
         retryable: A later run may try the failure again.
-        input_tokens, output_tokens: What was read and written; 0 when not known.
-        cost_usd: Price of this verdict in US dollars.
-        seconds: Time spent on this verdict.
+        input_tokens, output_tokens: Read and written; 0 when not known.
         asked: False where the request was never sent: the budget was spent, a batch is still
             pending, the run was stopped. Such a failure is no attempt and is not stored.
     """
@@ -56,11 +53,9 @@ class Judge(Protocol):
         name: Written into the `judge` column of labels.
         model: The model behind it, with its revision where there is one.
         prompt_hash: Changes with anything in the instructions or settings; empty without any.
-        scale: The grades that it gives.
-        budget: What it may spend and has spent; None for judges that cost nothing.
 
-    A judge that is made of other judges (a cascade, a consensus) also has a method
-    `label`; see `CompositeJudge` in `judges.labeling`.
+    A judge that is made of other judges (a cascade, a consensus) also has a method `label`, with
+    which `run_labeling` has it label pairs by those judges, each under its own key in the ledger.
     """
 
     name: str
@@ -74,7 +69,7 @@ class Judge(Protocol):
         ...
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
-        """One ledger key a pair: a hash of everything that the judge sees and is."""
+        """One key in the ledger for each pair: a hash of everything that the judge sees and is."""
         ...
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
@@ -83,10 +78,9 @@ class Judge(Protocol):
         Every list is committed before the next one is asked for, so a judge that pays
         for answers should yield each answer as soon as it has it.
 
-        Args:
-            shards: Tables with `PAIR_COLUMNS`, at most 1,024 rows each, joined when they are
-                asked for. A judge reads ahead as far as it has requests in flight, over the
-                borders of shards, and no further: memory stays flat.
+        `shards` are tables with `PAIR_COLUMNS`, at most 1,024 rows each, joined when they are
+        asked for. A judge reads ahead as far as it has requests in flight, over the borders of
+        shards, and no further: memory stays flat.
         """
         ...
 

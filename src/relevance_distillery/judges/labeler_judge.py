@@ -24,12 +24,7 @@ class LabelerJudge(RegisteredJudge):
     """Grades with a labeler's folder; its probabilities are calibrated."""
 
     def __init__(self, folder: Path, which: str, scale: GradeScale) -> None:
-        """Read the folder.
-
-        Args:
-            folder: A labeler's folder.
-            which: How it was asked for: an alias, a version or a folder.
-            scale: The grades; must be those that the labeler learned.
+        """Read the folder; `which` is how it was asked for: an alias, a version or a folder.
 
         Raises:
             UserError: The folder is no labeler, is damaged, or has another scale.

@@ -15,8 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,11 +28,11 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Entry, Source
 from relevance_distillery.judges.ledger_lookup import (
     Requests,
-    Unasked,
     failures_table,
     labels_table,
 )
 from relevance_distillery.judges.progress import Progress
+from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,15 @@ class Labeling:
         labels: Schema `Labels`, in the order of the pairs.
         failures: Schema `Failures`, in the order of the pairs; together with `labels`
             exactly the pairs.
-        pairs: How many pairs were given.
         from_ledger: Pairs whose answer was there before.
         requests: Requests sent to the judge by this run; fewer than its new pairs when
             several pairs read the same, or when the budget was spent.
         seconds: Time from the first question to the last look-up.
         cost_usd: What this run spent, failed requests included.
+        judge_labels: Of a judge that is made of others what each of them said, schema
+            `JudgeLabels`.
+        difficulty: How far they disagree, schema `Difficulty`.
+        facts: For the labeling report, plain JSON values.
     """
 
     labels: pd.DataFrame
@@ -62,16 +65,9 @@ class Labeling:
     requests: int
     seconds: float
     cost_usd: float
-
-
-class CompositeJudge(Judge, Protocol):
-    """A judge that is made of others, which go through the ledger each under its own key."""
-
-    def label(
-        self, pairs: Pairs, ledger: Ledger, *, retry_failures: bool, max_attempts: int
-    ) -> Labeling:
-        """As `run_labeling`, which its inner judges are labelled with."""
-        ...
+    judge_labels: pd.DataFrame = field(default_factory=lambda: empty(JudgeLabels))
+    difficulty: pd.DataFrame = field(default_factory=lambda: empty(Difficulty))
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def run_labeling(
@@ -88,8 +84,8 @@ def run_labeling(
     Args:
         pairs: A table with `PAIR_COLUMNS`, or `Pairs`, which are joined as they
             are read; (query_id, passage_id) is unique.
-        judge: Who grades. A composite judge labels itself, with this function for each of
-            the judges that it is made of.
+        judge: Who grades. One that is made of other judges has a method `label`, which calls
+            this function for each of them.
         ledger: Where answers are kept; locked against other runs meanwhile.
         retry_failures: Ask again for every failure, also for those that are final or were
             tried `max_attempts` times.
@@ -107,10 +103,9 @@ def run_labeling(
     if given.keys.duplicated(["query_id", "passage_id"]).any():
         raise ValueError("pairs must be unique in (query_id, passage_id)")
     with ledger.lock():
-        if hasattr(judge, "label"):
-            return cast(CompositeJudge, judge).label(
-                given, ledger, retry_failures=retry_failures, max_attempts=max_attempts
-            )
+        label = getattr(judge, "label", None)
+        if label is not None:
+            return label(given, ledger, retry_failures=retry_failures, max_attempts=max_attempts)
         start = time.monotonic()
         requests = Requests.of(given, judge)
         known = requests.answered(ledger)
@@ -126,7 +121,7 @@ def run_labeling(
         failures=failures,
         pairs=len(given),
         from_ledger=int(known[requests.of_pair].sum()),
-        requests=int(wanted.sum()) - run.unasked.count,
+        requests=int(wanted.sum()) - sum(why is not None for why in run.unasked),
         seconds=time.monotonic() - start,
         cost_usd=run.cost_usd,
     )
@@ -200,8 +195,8 @@ class _Run:
     """One stream of misses through a judge into the ledger.
 
     Attributes:
-        unasked: Requests that the judge never sent.
-        cost_usd: What the verdicts cost.
+        unasked: Status and reason of requests that the judge never sent, None for the others,
+            shape (requests,).
     """
 
     def __init__(
@@ -212,7 +207,9 @@ class _Run:
         # Place in `requests` and origin of every request that the judge holds.
         self._open: dict[str, tuple[int, Source]] = {}
         self._handed_out = np.zeros(len(requests), dtype=bool)
-        self.unasked = Unasked(len(requests))
+        self.unasked = np.full(len(requests), None, dtype=object)
+        # The same few reasons again and again: each is kept once.
+        self._reasons: dict[tuple[str, str], tuple[str, str]] = {}
         self.cost_usd = 0.0
 
     def judge_misses(self, quiet: bool) -> None:
@@ -264,7 +261,8 @@ class _Run:
                 asked.append(_checked(verdict, self._judge))
                 sources[verdict.request_hash] = source
             else:
-                self.unasked.add(place, verdict.status, verdict.reason)
+                why = (verdict.status, verdict.reason)
+                self.unasked[place] = self._reasons.setdefault(why, why)
         self._ledger.record(self._judge, asked, sources)
         self.cost_usd += sum(verdict.cost_usd for verdict in asked)
 
@@ -276,8 +274,9 @@ class _Run:
         ]
         sources = {request: source for request, (_, source) in self._open.items()}
         self._ledger.record(self._judge, silent, sources)
-        never = np.flatnonzero(self._wanted & ~self._handed_out)
-        self.unasked.add(never, "unanswered", "the judge stopped before it came to this pair")
+        never = ("unanswered", "the judge stopped before it came to this pair")
+        for place in np.flatnonzero(self._wanted & ~self._handed_out):
+            self.unasked[place] = never
 
 
 @contextmanager

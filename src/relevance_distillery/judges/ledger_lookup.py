@@ -73,34 +73,6 @@ class Requests:
         return found
 
 
-class Unasked:
-    """Requests that were never sent, and why; one number a request.
-
-    Attributes:
-        count: How many there are.
-    """
-
-    def __init__(self, requests: int) -> None:
-        """Nothing is unasked yet, of so many requests."""
-        self._kinds: dict[tuple[str, str], int] = {}
-        self._kind_of = np.full(requests, -1, dtype=np.int32)
-
-    @property
-    def count(self) -> int:
-        """How many requests were never sent."""
-        return int((self._kind_of >= 0).sum())
-
-    def add(self, places: int | np.ndarray, status: str, reason: str) -> None:
-        """Note why the requests at `places` were not sent."""
-        kind = self._kinds.setdefault((status, reason), len(self._kinds))
-        self._kind_of[places] = kind
-
-    def why(self, place: int) -> tuple[str, str] | None:
-        """Status and reason of the request at `place`; None where it was sent."""
-        kind = int(self._kind_of[place])
-        return None if kind < 0 else list(self._kinds)[kind]
-
-
 def labels_table(
     keys: pd.DataFrame, requests: Requests, ledger: Ledger, judge: Judge
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -130,8 +102,7 @@ def labels_table(
             if entry is None or entry.verdict.grade is None:
                 continue
             place, verdict = start + offset, entry.verdict
-            answered[place] = True
-            grades[place] = entry.verdict.grade
+            answered[place], grades[place] = True, verdict.grade
             for name, column in usage.items():
                 column[place] = getattr(verdict, name)
             times[offset] = entry.created_at
@@ -160,15 +131,13 @@ def failures_table(
     ledger: Ledger,
     judge: Judge,
     answered: np.ndarray,
-    unasked: Unasked,
+    unasked: np.ndarray,
 ) -> pd.DataFrame:
-    """The pairs without an answer, and why.
+    """The pairs without an answer, and why: schema `Failures`, in the order of the pairs.
 
-    `answered` is true for requests with an answer, shape (requests,); `attempts` of those that
-    are `unasked` counts those of other runs.
-
-    Returns:
-        Schema `Failures`, in the order of the pairs.
+    `answered` is true for requests with an answer, `unasked` has status and reason of those that
+    were never sent and else None, both of shape (requests,); `attempts` of the unasked counts
+    those of other runs.
     """
     statuses: list[pd.Series] = []
     reasons: list[pd.Series] = []
@@ -183,7 +152,7 @@ def failures_table(
                 continue
             entry = found.get(request)
             attempts[place] = entry.attempts if entry else 0
-            why = unasked.why(place)
+            why = unasked[place]
             if why is None and entry is not None:
                 why = (entry.verdict.status, entry.verdict.reason)
             rows.append(why or ("unanswered", "the judge gave no answer"))

@@ -94,17 +94,15 @@ class RecordedJudge(RegisteredJudge):
             ]
 
     def _lookups(self, pairs: pd.DataFrame) -> list[tuple[str, str, int | None]]:
+        """Query, what was graded, and the grade, None without one."""
+        found = []
         ids = (pairs[name].astype(str) for name in ("query_id", "document_id", "passage_id"))
-        return [
-            (query, name, self._grades.get((query, name)))
-            for query, document, passage in zip(*ids, strict=True)
-            for name in [self._graded_name(query, document, passage)]
-        ]
-
-    def _graded_name(self, query: str, document: str, passage: str) -> str:
-        """The passage's id where it was graded itself (`DOCUMENT#N`), else the document's."""
-        own = passage.startswith(f"{document}#") and (query, passage) in self._grades
-        return passage if own else document
+        for query, document, passage in zip(*ids, strict=True):
+            # A passage may have been graded itself, as `DOCUMENT#N`.
+            own = passage.startswith(f"{document}#") and (query, passage) in self._grades
+            name = passage if own else document
+            found.append((query, name, self._grades.get((query, name))))
+        return found
 
     @classmethod
     def prepare(cls, model: str, sources: JudgeSources) -> Self:

@@ -33,12 +33,9 @@ class JudgeSources:
     """What judges are prepared from; each kind takes the few things that it needs.
 
     Attributes:
-        scale: The grades to give.
-        settings: Settings of all kinds of judge.
         passages, queries: Schemas `Passages` and `Queries`; None where there are none, as when
             a file of pairs is graded.
         recorded: Grades of the recorded judge that is configured.
-        prompt: The grading prompt.
         benchmark_queries: Texts of the benchmark's queries, which no few-shot example may ask.
         budget: What the judge may spend together with others; its own when None.
         ledger: Where jobs of the Batch API are remembered.
@@ -78,9 +75,7 @@ class RegisteredJudge(Judge, ABC):
     def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Make the judge from settings, tables and files.
 
-        Args:
-            model: What follows the colon of its name, empty for the kind's default.
-            sources: What it may be prepared from.
+        `model` is what follows the colon of its name, empty for the kind's default.
 
         Raises:
             UserError: The judge cannot work on this.
@@ -134,14 +129,10 @@ def restore_judge(
     budget: Budget | None = None,
     ledger: Ledger | None = None,
 ) -> RegisteredJudge:
-    """A judge that is ready to grade, made from its stored state.
+    """A judge that is ready to grade, made from its stored state (the `judge_state` dataset).
 
-    Args:
-        name: `KIND` or `KIND:MODEL`, or None for the judge that the state belongs to.
-        state: From `to_state` (the `judge_state` dataset).
-        scale: The grades to give; must be the scale that the state was prepared for.
-        budget: What it may spend together with others; its own when None.
-        ledger: Where jobs of the Batch API are remembered.
+    `name` is `KIND` or `KIND:MODEL`, or None for the judge that the state belongs to; budget and
+    ledger are as in `JudgeSources`.
 
     Raises:
         UserError: Unknown name, or a state that belongs to another judge or scale.

@@ -243,11 +243,7 @@ class JudgeSettings(StrictModel):
 
 
 def judge_names(judges: str | None, where: str) -> tuple[str, ...]:
-    """The names in a list that is separated by `;`.
-
-    Args:
-        judges: As typed.
-        where: The judge that needs them, for the message.
+    """The names in a list that is separated by `;`; `where` is the judge that needs them.
 
     Raises:
         UserError: Fewer than two, or one of them twice.

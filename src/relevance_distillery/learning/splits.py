@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.text.terms import Analyzer
+from relevance_distillery.text.terms import analyzer
 
 SPLITS = ("train", "early_stopping", "calibration", "test")
 _FEWEST_QUERIES = 10
@@ -187,7 +187,7 @@ def exclude_benchmarks(
     document_of = dict(zip(passages["passage_id"], passages["document_id"], strict=True))
     asked = [text for one in benchmarks for text in one.queries["text"]]
     same = {normalised(text) for text in asked}
-    near = _NearDuplicates(asked, language, near_duplicate)
+    near = NearDuplicates(asked, analyzer(language).terms, near_duplicate)
     judged: set[tuple[str, str]] = set()
     texts: set[str] = set()
     same_collection = False
@@ -230,20 +230,23 @@ def exclude_benchmarks(
     return left.reset_index(drop=True), facts
 
 
-class _NearDuplicates:
-    """Finds whether a query shares most of its stemmed terms with one of a few others."""
+class NearDuplicates:
+    """Finds whether a query shares most of its terms with one of others: Jaccard similarity."""
 
-    def __init__(self, texts: list[str], language: str, threshold: float) -> None:
-        self._analyzer = Analyzer(language)
-        self._threshold = threshold
-        self._terms = [frozenset(self._analyzer.terms(text)) for text in texts]
+    def __init__(
+        self, texts: Sequence[str], terms: Callable[[str], Iterable[str]], threshold: float
+    ) -> None:
+        """Index the terms of the other queries."""
+        self._terms_of, self._threshold = terms, threshold
+        self._terms = [frozenset(terms(text)) for text in texts]
         self._with: dict[str, list[int]] = defaultdict(list)
         for row, terms in enumerate(self._terms):
             for term in terms:
                 self._with[term].append(row)
 
     def holds(self, text: str) -> bool:
-        terms = frozenset(self._analyzer.terms(text))
+        """Whether the similarity to one of the others reaches the threshold."""
+        terms = frozenset(self._terms_of(text))
         rows = {row for term in terms for row in self._with.get(term, ())}
         return any(
             len(terms & self._terms[row]) / len(terms | self._terms[row]) >= self._threshold

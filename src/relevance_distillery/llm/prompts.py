@@ -8,7 +8,7 @@ the code that would end it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from relevance_distillery.io.digests import hex_digest
 
 BLOCKS = ("system", "user")
 BOUNDARY = "boundary"
-"""The field that holds the code of the markers; `Prompt.render` fills it."""
+"""The field that holds the code of the markers, see `boundary_of`."""
 
 Messages = tuple[dict[str, str], ...]
 
@@ -33,8 +33,7 @@ class Prompt:
 
     Attributes:
         name: Where it comes from, for error messages.
-        source: The template's text.
-        hash: Twelve hexadecimal digits that change with any character of it.
+        hash: Twelve hexadecimal digits that change with any character of `source`.
     """
 
     def __init__(
@@ -42,11 +41,8 @@ class Prompt:
     ) -> None:
         """Compile and check.
 
-        Args:
-            source: The template's text.
-            name: Its file.
-            requires: Fields that must occur, such as `query` or `document.text`.
-            allows: Fields that may occur besides; `boundary` always may.
+        `requires` are fields that must occur, such as `query` or `document.text`; those that it
+        `allows` may occur besides, and `boundary` always may.
 
         Raises:
             UserError: A syntax error, a missing block, a required field that does not occur,
@@ -90,11 +86,7 @@ class Prompt:
         return cls(source, str(path), requires, allows)
 
     def render(self, **fields: Any) -> Messages:
-        """The messages of a request.
-
-        Args:
-            fields: What the template may refer to. `boundary` is made from all texts among
-                them unless it is given.
+        """The messages of a request, from what the template may refer to, `boundary` included.
 
         Returns:
             `{"role", "content"}` of the system message, where the block has any text, and of
@@ -103,8 +95,6 @@ class Prompt:
         Raises:
             UserError: The template refers to something that a field does not have, or fails.
         """
-        if BOUNDARY not in fields:
-            fields[BOUNDARY] = boundary_of(*_texts(fields))
         context = self._template.new_context(fields)
         captured: dict[str, list[str]] = {}
         for block in BLOCKS:
@@ -200,15 +190,3 @@ def _capture(
         return iter(())
 
     return keep
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every string inside of mappings and sequences, in order."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _texts(inner)

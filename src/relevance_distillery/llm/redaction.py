@@ -1,10 +1,13 @@
-"""What happens to texts before they leave the machine: a function of the user's, or ours."""
+"""What of the documents leaves the machine: patterns that keep some here, changes to texts."""
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
 
 from relevance_distillery.errors import UserError
 
@@ -27,6 +30,20 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+def withheld(table: pd.DataFrame, patterns: Sequence[str]) -> np.ndarray:
+    """True for rows of which a Gitignore-style pattern matches path or document_id, (rows,)."""
+    if not patterns:
+        return np.zeros(len(table), dtype=bool)
+    import pathspec
+
+    spec = pathspec.GitIgnoreSpec.from_lines(patterns)
+    places = zip(table["path"], table["document_id"], strict=True)
+    return np.array(
+        [any(isinstance(at, str) and at and spec.match_file(at) for at in both) for both in places],
+        dtype=bool,
+    )
 
 
 def contact_details(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 TOP_LOGPROBS = 8
 """Alternatives asked for in each place; some servers refuse more."""
 
+_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
 _FORMATS = ("json_schema", "json_object", "none")
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
 _FORMAT_WORDS = (
@@ -257,6 +259,34 @@ def read_answer(content: bytes | str | Mapping[str, Any]) -> Answer:
     written = _tokens(usage.get("completion_tokens"))
     status, text, logprobs = _choice(body.get("choices"))
     return Answer(status, text, logprobs, read, written, body)
+
+
+def without_fence(text: str) -> tuple[str, int]:
+    """An answer without white space and one code fence around it, and where it starts in `text`."""
+    start, stripped = len(text) - len(text.lstrip()), text.strip()
+    fenced = _FENCE.fullmatch(stripped)
+    if fenced is None:
+        return stripped, start
+    inner = fenced.group(1)
+    return inner.strip(), start + fenced.start(1) + len(inner) - len(inner.lstrip())
+
+
+def strict_json(text: str) -> Any:
+    """The JSON value in a text; None for a text that is none, or in which a key occurs twice."""
+
+    def no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key occurs twice")
+        return found
+
+    def refuse(constant: str) -> float:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=no_key_twice, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _choice(choices: Any) -> tuple[str, str | None, tuple[TokenLogprob, ...] | None]:

@@ -41,8 +41,22 @@ _HOPELESS = {
 }
 
 
+@dataclass(frozen=True)
+class _Stop:
+    """Why nothing more is sent: a status for the rest, or a message that ends the run."""
+
+    status: str = ""
+    reason: str = ""
+    fatal: str = ""
+
+
 class ChatRunner:
-    """Sends requests to an OpenAI-compatible server with a bounded number in flight."""
+    """Sends requests to an OpenAI-compatible server with a bounded number in flight, once.
+
+    The first request goes out alone, so that a wrong key costs one request. A slot is free
+    again once the list that holds its result was taken, so that what is not committed
+    never exceeds the slots.
+    """
 
     def __init__(
         self,
@@ -58,8 +72,15 @@ class ChatRunner:
         Without a price costs are 0; tests alone set `policy`.
         """
         self._endpoint, self._settings = endpoint, settings
-        self._price, self._budget, self._policy = price, budget, policy or RetryPolicy()
-        self._capabilities = CapabilityTracker(settings, endpoint.host)
+        self._price, self._budget, self._policy = price or FREE, budget, policy or RetryPolicy()
+        self._slots = 1
+        # Requests that were made while others were in flight, a few only, and all further ones.
+        self._ahead: deque[ChatRequest] = deque()
+        self._further: Iterator[ChatRequest] = iter(())
+        self._in_flight = 0
+        self._held = 0.0
+        self._stop: _Stop | None = None
+        self._finished = self._hopeless = self._failing = 0
 
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
         """Results as they come, each request once, in the order of completion.
@@ -75,84 +96,54 @@ class ChatRunner:
             UserError: No key or no model; key, address, model or quota are refused; the first
                 requests are all too long. Whatever was answered before is yielded first.
         """
-        # Imported here: SDK and HTTP client take half a second that look-ups need not pay.
-        from relevance_distillery.llm.client import ChatClient
-
-        waiting = iter(requests)
-        first = next(waiting, None)
-        if first is None:
+        self._further = iter(requests)
+        if not self._make_one():
             return
         if not self._settings.model:
             raise UserError('No model is named: add --params="model=NAME".')
-        with ChatClient(self._endpoint, self._settings, self._capabilities, self._policy) as client:
-            scheduler = _RequestScheduler(
-                client, self._endpoint.host, self._settings, self._price, self._budget, self._policy
-            )
-            yield from scheduler.run(chain([first], waiting))
+        # Imported here: SDK and HTTP client take half a second that look-ups need not pay.
+        from relevance_distillery.llm.client import ChatClient
 
+        capabilities = CapabilityTracker(self._settings, self._endpoint.host)
+        with ChatClient(self._endpoint, self._settings, capabilities, self._policy) as client:
+            try:
+                yield from self._run(client)
+            finally:
+                self._budget.settle(self._held, 0.0)
 
-@dataclass(frozen=True)
-class _Stop:
-    """Why nothing more is sent: a status for the rest, or a message that ends the run."""
-
-    status: str = ""
-    reason: str = ""
-    fatal: str = ""
-
-
-class _RequestScheduler:
-    """One run of requests through a client.
-
-    The first request goes out alone, so that a wrong key costs one request. A slot is free
-    again once the list that holds its result was taken, so that what is not committed
-    never exceeds the slots.
-    """
-
-    def __init__(
-        self,
-        client: ChatClient,
-        host: str,
-        settings: LLMSettings,
-        price: Price | None,
-        budget: Budget,
-        policy: RetryPolicy,
-    ) -> None:
-        self._client, self._host, self._model = client, host, settings.model
-        self._concurrency, self._slots = settings.concurrency, 1
-        self._price, self._budget, self._policy = price or FREE, budget, policy
-        self._in_flight = 0
-        self._held = 0.0
-        self._stop: _Stop | None = None
-        self._finished = self._hopeless = self._failing = 0
-
-    def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
+    def _run(self, client: ChatClient) -> Iterator[list[ChatResult]]:
         """Results as they come; a `UserError` that ends the run comes last."""
-        ahead = _Ahead(requests, self._concurrency)
-        try:
-            while self._stop is None:
-                self._client.send(self._next(ahead))
-                if not self._in_flight:
+        while self._stop is None:
+            client.send(self._next())
+            if not self._in_flight:
+                break
+            while len(self._ahead) < self._settings.concurrency and client.idle:
+                if not self._make_one():
                     break
-                ahead.fill(self._client)
-                results = self._results(self._client.collect())
-                if results:
-                    yield results
-            yield from self._last_results()
-            if self._stop is not None and self._stop.fatal:
-                raise UserError(self._stop.fatal)
-            if self._stop is not None:
-                status, reason = self._stop.status, self._stop.reason
-                rest = (ChatResult.not_sent(r.key, status, reason) for r in ahead.rest())
-                while page := list(islice(rest, _PAGE)):
-                    yield page
-        finally:
-            self._budget.settle(self._held, 0.0)
-            self._held = 0.0
+            results = self._results(client.collect())
+            if results:
+                yield results
+        yield from self._last_results(client)
+        if self._stop is not None and self._stop.fatal:
+            raise UserError(self._stop.fatal)
+        if self._stop is not None:
+            status, reason = self._stop.status, self._stop.reason
+            left = chain(self._ahead, self._further)
+            rest = (ChatResult.not_sent(request.key, status, reason) for request in left)
+            while page := list(islice(rest, _PAGE)):
+                yield page
 
-    def _next(self, ahead: _Ahead) -> list[Exchange]:
+    def _make_one(self) -> bool:
+        """Make one more request; false after the last."""
+        made = list(islice(self._further, 1))
+        self._ahead.extend(made)
+        return bool(made)
+
+    def _next(self) -> list[Exchange]:
         """Requests for the free slots, as far as the money reaches."""
         chosen: list[Exchange] = []
-        while self._in_flight < self._slots and (request := ahead.first()) is not None:
+        while self._in_flight < self._slots and (self._ahead or self._make_one()):
+            request = self._ahead[0]
             most = self._price.usd(request.n_input_tokens, request.max_output_tokens)
             if not self._budget.reserve(most):
                 # What is in flight mostly costs less than was set aside for it: wait for it.
@@ -162,19 +153,19 @@ class _RequestScheduler:
             self._in_flight += 1
             self._held += most
             chosen.append(Exchange(request, most))
-            ahead.take()
+            self._ahead.popleft()
         return chosen
 
-    def _last_results(self) -> Iterator[list[ChatResult]]:
+    def _last_results(self, client: ChatClient) -> Iterator[list[ChatResult]]:
         """What is still in flight when nothing more is sent."""
         if not self._in_flight:
             return
-        self._client.end_tries()
+        client.end_tries()
         fatal = self._stop is not None and self._stop.fatal
         deadline = time.monotonic() + self._policy.grace
         while self._in_flight:
             left = max(0.0, deadline - time.monotonic()) if fatal else None
-            exchanges = self._client.collect(left)
+            exchanges = client.collect(left)
             if not exchanges:
                 return
             results = self._results(exchanges)
@@ -227,7 +218,7 @@ class _RequestScheduler:
     def _check_progress(self, status: str, exchange: Exchange) -> None:
         """Decide whether to go on; the first reason to stop stays."""
         self._finished += 1
-        self._slots = self._concurrency
+        self._slots = self._settings.concurrency
         self._hopeless += status in _HOPELESS
         self._failing = self._failing + 1 if status in RETRYABLE else 0
         if self._stop is not None:
@@ -237,50 +228,19 @@ class _RequestScheduler:
             self._stop = _Stop(fatal=error.fatal)
         elif error is not None and error.unreachable and self._finished == 1:
             self._stop = _Stop(
-                fatal=f"{self._host} cannot be reached ({error.reason}): check OPENAI_BASE_URL "
-                "and that the server runs."
+                fatal=f"{self._endpoint.host} cannot be reached ({error.reason}): check "
+                "OPENAI_BASE_URL and that the server runs."
             )
         elif self._finished == HOPELESS_START == self._hopeless and status in _HOPELESS:
             self._stop = _Stop(
                 fatal=_HOPELESS[status].format(
-                    count=HOPELESS_START, host=self._host, model=self._model
+                    count=HOPELESS_START, host=self._endpoint.host, model=self._settings.model
                 )
             )
-        elif self._failing >= max(3 * self._concurrency, 10):
+        elif self._failing >= max(3 * self._settings.concurrency, 10):
             # A status of its own: a cascade asks its more expensive judge after `server_error`,
             # not after a request that was never sent.
             self._stop = _Stop(
                 "unanswered",
                 f"not sent: {self._failing} requests in a row had failed at the server",
             )
-
-
-class _Ahead:
-    """Requests that were made while others were in flight, a few only."""
-
-    def __init__(self, requests: Iterable[ChatRequest], most: int) -> None:
-        self._requests, self._most = iter(requests), most
-        self._made: deque[ChatRequest] = deque()
-
-    def first(self) -> ChatRequest | None:
-        """The next request, which stays; None after the last."""
-        if not self._made:
-            self._made.extend(islice(self._requests, 1))
-        return self._made[0] if self._made else None
-
-    def take(self) -> None:
-        """Remove the next request."""
-        self._made.popleft()
-
-    def fill(self, client: ChatClient) -> None:
-        """Make requests until a result waits to be collected."""
-        while len(self._made) < self._most and client.idle:
-            before = len(self._made)
-            self._made.extend(islice(self._requests, 1))
-            if len(self._made) == before:
-                return
-
-    def rest(self) -> Iterator[ChatRequest]:
-        """All that were not taken."""
-        while self.first() is not None:
-            yield self._made.popleft()

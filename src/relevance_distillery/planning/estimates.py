@@ -186,7 +186,7 @@ def plan_synthesizer(
     billed, counted = _billed(writer.requests.requests(old, per_passage, seed), read)
     calls, tokens = _count(writer.requests.requests(new, per_passage, seed))
     counter = TokenCounter.for_model(writer.model).corrected(billed, counted)
-    usual = ledger.observed_tokens(writer.model, COMPLETION_KIND) if exists else None
+    usual = ledger.mean_output_tokens(writer.model, COMPLETION_KIND) if exists else None
     return StagePlan(
         stage="synthesis",
         who=writer.name,
@@ -207,7 +207,7 @@ def plan_synthesizer(
         price=writer.price,
         counter=counter,
         shortest_answer=counter.count(shortest_answer(list(STYLES))),
-        usual_answer=None if usual is None else usual.output_mean,
+        usual_answer=usual,
         latency_seconds=latency_seconds,
     )
 
@@ -257,7 +257,7 @@ def plan_judge(
         )
         factor = counter.factor
         answered_tokens = sum(_tokens_read(ledger, requests.hashes[answered].tolist()).values())
-        usual = ledger.observed_tokens(judge.model)
+        usual = ledger.mean_output_tokens(judge.model)
     to_send, withheld, documents, passages = _to_send(
         judge, pairs, requests, np.flatnonzero(~answered & ~settled)
     )
@@ -287,7 +287,7 @@ def plan_judge(
         price=judge.price,
         counter=counter,
         shortest_answer=counter.count(json.dumps({"grade": judge.scale.values.tolist()[0]})),
-        usual_answer=None if usual is None else usual.output_mean,
+        usual_answer=usual,
         latency_seconds=latency_seconds,
         share=share,
     )

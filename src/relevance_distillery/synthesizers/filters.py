@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.learning.splits import NearDuplicates
 from relevance_distillery.text.language import WORD, Language
 
 
@@ -21,28 +21,13 @@ def query_key(text: str, language: Language) -> str:
 def overlapping(
     texts: Sequence[str], reference: Sequence[str], language: Language, threshold: float = 0.8
 ) -> np.ndarray:
-    """Which queries are equal or nearly equal to one of a reference.
+    """Which queries are equal or nearly equal to one of a reference, shape (len(texts),).
 
     Nearly equal: the Jaccard similarity of their sets of stems, stop words included where
     nothing else is left, reaches the threshold.
-
-    Returns:
-        True for an overlap, shape (len(texts),).
     """
-    known = [frozenset(query_key(text, language).split()) for text in reference]
-    holders: dict[str, list[int]] = {}
-    for number, stems in enumerate(known):
-        for stem in stems:
-            holders.setdefault(stem, []).append(number)
-    hits = np.zeros(len(texts), dtype=bool)
-    for place, text in enumerate(texts):
-        stems = frozenset(query_key(text, language).split())
-        shared = Counter(number for stem in stems for number in holders.get(stem, ()))
-        hits[place] = any(
-            count / (len(stems) + len(known[number]) - count) >= threshold
-            for number, count in shared.items()
-        )
-    return hits
+    near = NearDuplicates(reference, lambda text: query_key(text, language).split(), threshold)
+    return np.array([near.holds(text) for text in texts], dtype=bool)
 
 
 def duplicates(queries: pd.DataFrame, language: Language) -> np.ndarray:

@@ -10,26 +10,21 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger.batches import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Completion
 from relevance_distillery.judges.progress import Progress
-from relevance_distillery.judges.prompted.llm import public_model
+from relevance_distillery.judges.prompted.llm import chat_runner, public_model
 from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.scheduler import ChatRunner
 from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed, misspell
 from relevance_distillery.synthesizers.llm_requests import QueryRequests, QueryTask, parse_answer
-
-if TYPE_CHECKING:
-    from relevance_distillery.llm.batch import BatchRunner
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +134,8 @@ class LLMSynthesizer:
                 documents[request.key] = str(next(document_ids))
                 yield request
 
-        runner = self._runner(budget)
+        asker = (f"queries by {self.name}", self.prompt_hash, self._ledger)
+        runner = chat_runner(asker, self.settings, self.price, budget, self._endpoint)
         with Progress(len(seeds), self.name, budget=budget, unit="passage") as progress:
             for results in runner.run(to_send()):
                 owners = {result.key: documents.pop(result.key) for result in results}
@@ -156,19 +152,6 @@ class LLMSynthesizer:
                     cost_usd=sum(result.cost_usd for result in results),
                 )
         return unstored
-
-    def _runner(self, budget: Budget) -> ChatRunner | BatchRunner:
-        endpoint = self._endpoint or Endpoint.from_environment()
-        if not self.settings.batch:
-            return ChatRunner(endpoint, self.settings, self.price, budget)
-        # Imported here, as few need it.
-        from relevance_distillery.llm.batch import BatchRunner
-
-        name = f"queries by {self.name}"
-        store = LedgerBatchStore(
-            self._ledger, name=name, model=self.model, prompt_hash=self.prompt_hash
-        )
-        return BatchRunner(endpoint, self.settings, self.price, budget, store)
 
     def _completion(self, result: ChatResult, document_id: str) -> Completion:
         good = result.status == "ok" and result.text is not None

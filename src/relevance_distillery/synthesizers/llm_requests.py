@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,24 +12,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pathspec
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
-from relevance_distillery.llm.redaction import load_redactor
-from relevance_distillery.llm.requests import ChatRequest
+from relevance_distillery.llm.redaction import load_redactor, withheld
+from relevance_distillery.llm.requests import ChatRequest, strict_json, without_fence
 from relevance_distillery.llm.tokens import TokenCounter
 from relevance_distillery.synthesizers.base import digest, hashed
 from relevance_distillery.synthesizers.settings import STYLES, SynthesisLLMSettings, style_weights
 from relevance_distillery.text.language import Language
+from relevance_distillery.text.terms import PASSAGE_FIELDS
 
 MAX_QUERY_LENGTH = 120
 """Longest query in characters; people type shorter ones, and a longer one is an answer."""
 
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
-
-DOCUMENT_FIELDS = ("title", "heading", "path", "author", "modified", "text")
 PROMPT_REQUIRES = ("document.text", "styles")
 PROMPT_ALLOWS = ("document", "count", "persona", "language")
 """The fields of a query prompt; the catalog states the same."""
@@ -79,24 +75,22 @@ class QueryRequests:
         self._prompt, self.settings = prompt, settings
         self._language, self._styles = Language(language).name, style_weights(styles)
         self._redact = lru_cache(maxsize=4096)(load_redactor(settings.redact))
-        self._never = pathspec.GitIgnoreSpec.from_lines(settings.never_send)
+
         decoding = settings.model_dump(mode="json", include=_DECODING)
         self._own = json.dumps([self.model, decoding], sort_keys=True)
         wording = (dict(STYLES), self._styles, settings.personas, settings.redact)
         self.prompt_hash = digest(prompt.hash, wording, self._own)
         # A misspelt part of a field shows now, not after the first thousand passages.
-        self._render(QueryTask(dict.fromkeys(DOCUMENT_FIELDS, "probe"), (*self._styles,), "probe"))
+        self._render(QueryTask(dict.fromkeys(PASSAGE_FIELDS, "probe"), (*self._styles,), "probe"))
 
     def withheld(self, passages: pd.DataFrame) -> np.ndarray:
         """True for passages that `never_send` keeps here, shape (passages,)."""
-        places = zip(passages["path"], passages["document_id"], strict=True)
-        hits = [any(at and self._never.match_file(str(at)) for at in both) for both in places]
-        return np.array(hits, dtype=bool)
+        return withheld(passages, self.settings.never_send)
 
     def tasks(self, seeds: pd.DataFrame, per_passage: int, seed: int) -> Iterator[QueryTask]:
         """What each seed passage is asked for, in their order, at most one query in each style."""
         names, weights = list(self._styles), np.array(list(self._styles.values()))
-        columns = [*DOCUMENT_FIELDS, "passage_id", "document_id"]
+        columns = [*PASSAGE_FIELDS, "passage_id", "document_id"]
         for values in zip(*(seeds[name] for name in columns), strict=True):
             texts = (value if isinstance(value, str) else "" for value in values)
             row = dict(zip(columns, texts, strict=True))
@@ -127,7 +121,7 @@ class QueryRequests:
 
     def _render(self, task: QueryTask) -> Messages:
         document = {
-            name: task.row[name] and self._redact(task.row[name]) for name in DOCUMENT_FIELDS
+            name: task.row[name] and self._redact(task.row[name]) for name in PASSAGE_FIELDS
         }
         document["file_name"] = PurePosixPath(document["path"]).name
         return self._prompt.render(
@@ -150,7 +144,7 @@ class QueryAnswer:
     Attributes:
         queries: (style, text) of those that can be used.
         reason: Why the whole answer is a failure, without its words; empty when it is none.
-        dropped: Single queries that were passed over, by reason.
+        dropped: How many queries were passed over, by reason.
     """
 
     queries: tuple[tuple[str, str], ...] = ()
@@ -184,18 +178,12 @@ def shortest_answer(styles: Sequence[str]) -> str:
 
 
 def parse_answer(text: str, styles: Sequence[str], count: int) -> QueryAnswer:
-    """Read an answer strictly.
+    """Read an answer: a JSON object `{"queries": [{"text", "style"}, ...]}`, maybe in a code fence.
 
-    Args:
-        text: A JSON object `{"queries": [{"text", "style"}, ...]}`, with at most white space
-            and one code fence around it.
-        styles: The styles that were asked for; a query in another one is dropped.
-        count: How many queries were asked for; the rest is dropped as `surplus`.
+    A query in another style than `styles` is dropped, and so is what exceeds `count`.
     """
-    fenced = _FENCE.fullmatch(text.strip())
-    try:
-        value = json.loads(fenced.group(1) if fenced else text, object_pairs_hook=_no_key_twice)
-    except (ValueError, RecursionError):
+    value = strict_json(without_fence(text)[0])
+    if value is None:
         return QueryAnswer(reason="the answer is no JSON")
     rows = value.get("queries") if isinstance(value, dict) else None
     if not isinstance(rows, list):
@@ -222,10 +210,3 @@ def parse_answer(text: str, styles: Sequence[str], count: int) -> QueryAnswer:
     if not found:
         return QueryAnswer(reason="the answer has no usable query", dropped=dropped)
     return QueryAnswer(tuple(found.values()), dropped=dropped)
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return found

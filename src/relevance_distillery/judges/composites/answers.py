@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,13 +64,7 @@ class Answers:
 
     @classmethod
     def of_labels(cls, labels: pd.DataFrame, pairs: int, scale: GradeScale) -> Answers:
-        """The answers in a table of labels.
-
-        Args:
-            labels: Columns grade and probabilities; the index is each pair's number.
-            pairs: How many pairs there are; those without a label have no answer.
-            scale: The grades.
-        """
+        """The answers in a table of labels, whose index is each one's number among `pairs`."""
         places = np.full(pairs, -1, dtype=np.int64)
         places[labels.index] = scale.positions(labels["grade"].to_numpy())
         known = labels["probabilities"].notna()
@@ -82,12 +76,7 @@ class Answers:
 
 
 def numbered(table: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
-    """A table of some pairs, its index being each pair's number among all.
-
-    Args:
-        table: Columns query_id and passage_id, and others.
-        keys: Columns query_id and passage_id of all pairs.
-    """
+    """A table of some pairs, its index being each pair's number among `keys`, all pairs' ids."""
     index = pd.MultiIndex.from_frame(keys[KEY].astype(str))
     return table.set_axis(index.get_indexer(pd.MultiIndex.from_frame(table[KEY])), axis=0)
 
@@ -122,33 +111,9 @@ class InnerLabeling:
     labels: pd.DataFrame
     failures: pd.DataFrame
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        labels: pd.DataFrame,
-        failures: pd.DataFrame,
-        keys: pd.DataFrame,
-        scale: GradeScale,
-    ) -> Self:
-        """Align a labeling with all pairs, whose ids are `keys`."""
-        labels = numbered(labels, keys)
-        return cls(
-            name, Answers.of_labels(labels, len(keys), scale), labels, numbered(failures, keys)
-        )
-
-    @property
-    def waits(self) -> np.ndarray:
-        """Numbers of the pairs about which this judge was never asked."""
-        return self.failures.index[self.failures["status"].isin(NOT_ASKED)].to_numpy()
-
 
 def judge_labels(parts: Sequence[InnerLabeling]) -> pd.DataFrame:
-    """The answers of all judges side by side.
-
-    Returns:
-        Schema `JudgeLabels`, judge by judge.
-    """
+    """The answers of all judges, judge by judge, schema `JudgeLabels`."""
     columns = list(JudgeLabels.to_schema().columns)
     tables = [part.labels.assign(judge=part.name)[columns] for part in parts]
     return JudgeLabels.validate(pd.concat(tables, ignore_index=True))
@@ -158,11 +123,6 @@ def difficulty(
     keys: pd.DataFrame, parts: Sequence[InnerLabeling], scale: GradeScale
 ) -> pd.DataFrame:
     """How far judges disagree about each pair.
-
-    Args:
-        keys: Columns query_id and passage_id of all pairs.
-        parts: The judges' answers.
-        scale: The grades.
 
     Returns:
         Schema `Difficulty`: entropy of the votes, 0 where all agree and 1 where every grade
@@ -191,17 +151,11 @@ def joint_labels(
     probabilities: np.ndarray,
     judge: Judge,
 ) -> pd.DataFrame:
-    """Labels of a composite judge.
+    """Labels of a composite judge, schema `Labels`, in the order of the pairs.
 
-    Args:
-        keys: Columns query_id and passage_id of all pairs.
-        parts: Every judge's answers; a pair's tokens, cost and seconds are summed over them.
-        places: The joint grade's place on the scale, shape (pairs,), -1 for none.
-        probabilities: Shape (pairs, grades), rows of nan where there are none.
-        judge: The composite judge.
-
-    Returns:
-        Schema `Labels`, in the order of the pairs.
+    `places` are the joint grades' on the scale, shape (pairs,), -1 for none; `probabilities` have
+    shape (pairs, grades), rows of nan where there are none. A pair's tokens, cost and seconds are
+    summed over the judges.
     """
     labelled = np.flatnonzero(places >= 0)
     sums = {
@@ -243,16 +197,9 @@ def joint_labels(
 def joint_failures(
     keys: pd.DataFrame, parts: Sequence[InnerLabeling], failed: np.ndarray, judge: Judge
 ) -> pd.DataFrame:
-    """Failures of a composite judge: a pair has the last judge's reason.
+    """Failures of a composite judge, schema `Failures`: a pair has the last judge's reason.
 
-    Args:
-        keys: Columns query_id and passage_id of all pairs.
-        parts: Every judge's answers.
-        failed: True for pairs without a joint grade, shape (pairs,).
-        judge: The composite judge.
-
-    Returns:
-        Schema `Failures`, in the order of the pairs.
+    `failed` is true for pairs without a joint grade, shape (pairs,).
     """
     rows = keys[KEY].reset_index(drop=True).astype(str)
     rows = rows.assign(

@@ -9,7 +9,7 @@ where it and the judges before it gave the same grades.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -49,11 +49,6 @@ class Isotonic:
             tuple(np.round(model.y_thresholds_, _DIGITS).tolist()),
         )
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Sequence[float]] | None) -> Self | None:
-        """The function with these `x` and `y`."""
-        return None if state is None else cls(tuple(state["x"]), tuple(state["y"]))
-
 
 @dataclass(frozen=True)
 class ProbabilityMap:
@@ -62,7 +57,6 @@ class ProbabilityMap:
     Attributes:
         kind: `none` takes them as they are, `single` maps all grades alike, `per_class` each
             grade by its own function.
-        size: How many grades the scale has.
         single: The function for all grades; None for `none`.
         per_class: One function a grade, None where the grade has too few examples and takes
             `single`.
@@ -77,13 +71,10 @@ class ProbabilityMap:
     def fit(
         cls, kind: MapKind, probabilities: Floats, human: Places, enough: int = ENOUGH_EXAMPLES
     ) -> Self:
-        """Fit on graded pairs.
+        """Fit on graded pairs; grades with fewer examples than `enough` take the map of all.
 
-        Args:
-            kind: Which map.
-            probabilities: The judge's, shape (pairs, grades), no nan.
-            human: Places of people's grades, shape (pairs,).
-            enough: Grades with fewer examples take the map of all grades.
+        `probabilities` are the judge's, shape (pairs, grades), no nan; `human` the places of
+        people's grades, shape (pairs,).
         """
         size = probabilities.shape[1]
         if kind == "none":
@@ -118,26 +109,16 @@ class ProbabilityMap:
 
     def to_state(self) -> dict[str, Any]:
         """Plain JSON values."""
-
-        def plain(function: Isotonic | None) -> dict[str, list[float]] | None:
-            return None if function is None else {"x": list(function.x), "y": list(function.y)}
-
-        return {
-            "kind": self.kind,
-            "size": self.size,
-            "single": plain(self.single),
-            "per_class": [plain(function) for function in self.per_class],
-        }
+        return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The map that wrote `state`."""
-        return cls(
-            state["kind"],
-            state["size"],
-            Isotonic.from_state(state["single"]),
-            tuple(Isotonic.from_state(function) for function in state["per_class"]),
+        single, *per_class = (
+            None if function is None else Isotonic(tuple(function["x"]), tuple(function["y"]))
+            for function in (state["single"], *state["per_class"])
         )
+        return cls(state["kind"], state["size"], single, tuple(per_class))
 
 
 @dataclass(frozen=True)
@@ -150,7 +131,6 @@ class GradeTable:
 
     Attributes:
         judges: How many judges, counted from the last, are read together.
-        size: How many grades the scale has.
         levels: One table for each back-off, the most detailed first: from a combination's
             number to counts of people's grades.
         prior: Share of each grade among people's, the last back-off.
@@ -168,13 +148,7 @@ class GradeTable:
 
     @classmethod
     def fit(cls, answers: Sequence[Answers], human: Places, size: int) -> Self:
-        """Count.
-
-        Args:
-            answers: Of all judges asked so far, the judge in question last.
-            human: Places of people's grades, shape (pairs,).
-            size: How many grades the scale has.
-        """
+        """Count places of people's grades, shape (pairs,); the judge in question answers last."""
         levels = []
         for depth in range(len(answers), 0, -1):
             counts: dict[int, Floats] = {}
@@ -244,15 +218,10 @@ def cross_fit(
     probability_map: MapKind,
     enough: int,
 ) -> tuple[Calibrator, Floats]:
-    """Fit the calibrator of the last judge among `answers`.
+    """Fit the calibrator of the last judge among `answers`, those of all judges asked so far.
 
-    Args:
-        answers: Of all judges asked so far, the judge in question last.
-        human: Places of people's grades, shape (pairs,).
-        folds: Of queries, shape (pairs,).
-        size: How many grades the scale has.
-        probability_map: The map of a judge that gives probabilities.
-        enough: Examples that a grade needs for a map of its own.
+    `human` are places of people's grades, `folds` numbers of folds of queries, both of shape
+    (pairs,); a grade needs `enough` examples for a map of its own.
 
     Returns:
         The calibrator, fitted on all pairs, and what calibrators fitted on other queries say

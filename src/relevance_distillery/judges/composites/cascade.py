@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import json_digest
@@ -25,14 +24,12 @@ from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.answers import Answers, Floats, Mask, Places, majority
 from relevance_distillery.judges.composites.calibration import Calibrator, calibrator_from_state
 from relevance_distillery.judges.composites.panel import (
-    CompositeLabeling,
     Panel,
     Session,
     inner_states,
     prepare_inner,
     restore_inner,
 )
-from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, State
 from relevance_distillery.llm.prices import Budget
@@ -73,8 +70,6 @@ class Stage:
     """One judge of a cascade.
 
     Attributes:
-        identity: Which judge.
-        calibrator: What its answers are worth.
         threshold: Confidence from which a pair leaves; infinite where none ever does.
         decision: Whether a pair that leaves takes the judge's `own` grade, or the most probable
             one by the calibrator (`posterior`).
@@ -109,13 +104,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class CascadeFit:
-    """Everything about a cascade but its judges.
-
-    Attributes:
-        stages: The judges in order.
-        size: How many grades the scale has.
-        scale_hash: Digest of the scale.
-    """
+    """Everything about a cascade but its judges; `size` is how many grades the scale has."""
 
     stages: tuple[Stage, ...]
     size: int
@@ -181,10 +170,7 @@ class CascadeFit:
             "size": self.size,
             "stages": [
                 {
-                    "judge": stage.identity.judge,
-                    "name": stage.identity.name,
-                    "model": stage.identity.model,
-                    "prompt_hash": stage.identity.prompt_hash,
+                    **asdict(stage.identity),
                     "threshold": None if math.isinf(stage.threshold) else stage.threshold,
                     "decision": stage.decision,
                     "calibrator": stage.calibrator.to_state(),
@@ -222,10 +208,7 @@ def grade_and_confidence(
 ) -> tuple[Places, Floats]:
     """The grade that a pair would leave with, and the probability of that grade.
 
-    Args:
-        posterior: From the judge's calibrator, shape (pairs, grades); nan where not known.
-        decision: Whether the grade is the judge's own or the most probable one.
-        answer: The judge's answers.
+    `posterior` is from the judge's calibrator, shape (pairs, grades); nan where not known.
 
     Returns:
         Places, shape (pairs,), -1 where the judge gave none; confidence, shape (pairs,), -1
@@ -241,10 +224,7 @@ def grade_and_confidence(
 
 
 def read_fitted(location: str | None) -> CascadeFit:
-    """The cascade that the pipeline `cascade` wrote.
-
-    Args:
-        location: A file, or a versioned one, of which the newest version counts.
+    """The cascade that the pipeline `cascade` wrote; of a versioned file the newest.
 
     Raises:
         UserError: There is none, or it cannot be read.
@@ -325,31 +305,15 @@ class CascadeJudge(Panel):
         judges = restore_inner(state["stages"], scale, budget, ledger)
         return cls(CascadeFit.from_state(state["fit"]), judges, scale)
 
-    def label(
-        self,
-        pairs: Pairs,
-        ledger: Ledger,
-        *,
-        retry_failures: bool = False,
-        max_attempts: int = MAX_ATTEMPTS,
-    ) -> CompositeLabeling:
-        """Label pairs, every judge through the ledger.
-
-        Returns:
-            As `run_labeling`. A label's probabilities are the calibrated ones at its exit, its
-            tokens, cost and seconds those of all judges that were asked about the pair. Of
-            `from_ledger` it is known only that no new answer was needed.
-        """
-        session = Session(
-            self, pairs, ledger, retry_failures=retry_failures, max_attempts=max_attempts
-        )
+    def decide(self, session: Session) -> tuple[Places, Floats, dict[str, Any]]:
+        """Ask the judges in turn; probabilities are the calibrated ones at a pair's exit."""
         asked = []
 
         def ask(stage: int, inside: Mask) -> tuple[Answers, Mask]:
             asked.append(int(inside.sum()))
-            return session.ask(stage, inside).answers, session.waiting
+            return session.ask(stage, inside), session.waiting
 
-        decided = self.fit.decide(len(pairs), ask)
+        decided = self.fit.decide(len(session.waiting), ask)
         stages: list[dict[str, Any]] = [
             {
                 "judge": part.name,
@@ -362,4 +326,4 @@ class CascadeJudge(Panel):
         ]
         vote = int((decided.exits == len(session.parts)).sum())
         stages.append({"judge": "vote", "asked": vote, "left": vote, "failed": 0, "cost_usd": 0.0})
-        return session.result(decided.places, decided.posterior, {"stages": stages})
+        return decided.places, decided.posterior, {"stages": stages}

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Judge
@@ -20,21 +19,15 @@ from relevance_distillery.judges.composites.answers import (
     majority,
 )
 from relevance_distillery.judges.composites.panel import (
-    CompositeLabeling,
     Panel,
     Session,
     inner_states,
     prepare_inner,
     restore_inner,
 )
-from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, State
-from relevance_distillery.judges.settings import (
-    ConsensusSettings,
-    Method,
-    judge_names,
-)
+from relevance_distillery.judges.settings import ConsensusSettings, Method, judge_names
 from relevance_distillery.llm.prices import Budget
 
 _ITERATIONS = 500
@@ -96,50 +89,30 @@ class ConsensusJudge(Panel):
         judges = restore_inner(state["stages"], scale, budget, ledger)
         return cls(judges, ConsensusSettings.model_validate(state["settings"]), scale)
 
-    def label(
-        self,
-        pairs: Pairs,
-        ledger: Ledger,
-        *,
-        retry_failures: bool = False,
-        max_attempts: int = MAX_ATTEMPTS,
-    ) -> CompositeLabeling:
-        """Label pairs, every judge through the ledger.
+    def decide(self, session: Session) -> tuple[Places, Floats, dict[str, Any]]:
+        """Ask all judges about all pairs and combine their answers.
 
         Dawid and Skene's method learns from the pairs that are labelled together, so with it a
-        pair's grade depends on the others.
-
-        Returns:
-            As `run_labeling`. A label's probabilities are shares of votes (a judge that gives
-            probabilities votes with them), or those of the model of Dawid and Skene.
+        pair's grade depends on the others. Probabilities are shares of votes (a judge that gives
+        probabilities votes with them), or those of the model of Dawid and Skene.
         """
-        session = Session(
-            self, pairs, ledger, retry_failures=retry_failures, max_attempts=max_attempts
-        )
-        for number in range(len(self.judges)):
-            session.ask(number)
-        answers = [part.answers for part in session.parts]
+        answers = [session.ask(number) for number in range(len(self.judges))]
         enough = sum(answer.given.astype(int) for answer in answers) >= self._settings.min_answers
         usable = np.asarray(enough) & ~session.waiting
         places, chances, facts = combine(
             [answer.rows(usable) for answer in answers], self._settings.method, self.scale
         )
-        joint = np.full(len(pairs), -1, dtype=np.int64)
-        probabilities = np.full((len(pairs), self.scale.size), np.nan)
+        joint = np.full(len(usable), -1, dtype=np.int64)
+        probabilities = np.full((len(usable), self.scale.size), np.nan)
         joint[usable], probabilities[usable] = places, chances
         facts = {"method": self._settings.method, "judges": self.names, **facts}
-        return session.result(joint, probabilities, facts)
+        return joint, probabilities, facts
 
 
 def combine(
     answers: Sequence[Answers], method: Method, scale: GradeScale
 ) -> tuple[Places, Floats, dict[str, Any]]:
-    """One grade from several.
-
-    Args:
-        answers: Of each judge for the same pairs, every pair graded by at least one.
-        method: How.
-        scale: The grades.
+    """One grade from the answers of several judges, every pair graded by at least one.
 
     Returns:
         Places on the scale, shape (pairs,); probabilities, shape (pairs, grades); and facts
@@ -190,8 +163,6 @@ class DawidSkene:
         prior: Share of each grade, shape (grades,).
         errors: Share of each grade that a judge gives to each true grade, shape (judges, true,
             given).
-        log_likelihood: Of the judges' grades.
-        iterations: How many steps it took.
     """
 
     posterior: Floats
@@ -210,9 +181,6 @@ def fit_dawid_skene(places: Places, size: int, smoothing: float = 0.01) -> Dawid
         size: How many grades the scale has.
         smoothing: Pairs added to every cell of a judge's matrix, so that an error which was
             never seen is not impossible; 0 for the method as published.
-
-    Raises:
-        ValueError: A pair has no grade.
     """
     given = places >= 0
     if not given.any(axis=0).all():

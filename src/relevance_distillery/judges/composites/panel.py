@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,14 +16,19 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import JUDGES, Judge, Verdict, inner_judge
 from relevance_distillery.judges.composites.answers import (
+    NOT_ASKED,
+    Answers,
+    Floats,
     InnerLabeling,
+    Places,
     difficulty,
     joint_failures,
     joint_hash,
     joint_labels,
     judge_labels,
+    numbered,
 )
-from relevance_distillery.judges.labeling import Labeling, run_labeling
+from relevance_distillery.judges.labeling import MAX_ATTEMPTS, Labeling, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import (
     JudgeSources,
@@ -32,38 +38,10 @@ from relevance_distillery.judges.registry import (
     restore_judge,
 )
 from relevance_distillery.llm.prices import Budget
-from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
-
-
-@dataclass(frozen=True)
-class CompositeLabeling(Labeling):
-    """What became of pairs, with what every judge said about them.
-
-    Attributes:
-        judge_labels: Schema `JudgeLabels`: the answers of all judges side by side.
-        difficulty: Schema `Difficulty`: how far the judges disagree.
-        facts: For the labeling report, plain JSON values.
-    """
-
-    judge_labels: pd.DataFrame
-    difficulty: pd.DataFrame
-    facts: dict[str, Any]
-
-
-def side_by_side(result: Labeling) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """What a labeling knows of several judges.
-
-    Returns:
-        Answers of all judges (schema `JudgeLabels`), their disagreement (schema `Difficulty`),
-        both without rows for a judge that is not made of others, and facts for the report.
-    """
-    if isinstance(result, CompositeLabeling):
-        return result.judge_labels, result.difficulty, result.facts
-    return empty(JudgeLabels), empty(Difficulty), {}
 
 
 class Panel(RegisteredJudge):
-    """A judge that is made of others; `label` is what the two kinds differ in.
+    """A judge that is made of others, which answer into the ledger each under its own key.
 
     `model` are the judges' names, `prompt_hash` changes with anything that makes its grades, and
     `budget` is None: each judge has its own, or all share one.
@@ -79,17 +57,54 @@ class Panel(RegisteredJudge):
         self.judges = tuple(judges)
         self.names = distinct_names(judges)
 
+    @abstractmethod
+    def decide(self, session: Session) -> tuple[Places, Floats, dict[str, Any]]:
+        """Ask the judges and make one grade of their answers.
+
+        Returns:
+            Places on the scale, shape (pairs,), below 0 for a failure; probabilities, shape
+            (pairs, grades); and facts for the labeling report, plain JSON values.
+        """
+
+    def label(
+        self,
+        pairs: Pairs,
+        ledger: Ledger,
+        *,
+        retry_failures: bool = False,
+        max_attempts: int = MAX_ATTEMPTS,
+    ) -> Labeling:
+        """Label pairs as `run_labeling` does, every judge through the ledger.
+
+        A label's tokens, cost and seconds are those of all judges that were asked about the
+        pair. Of `from_ledger` it is known only that no new answer was needed.
+        """
+        start = time.monotonic()
+        options = {"retry_failures": retry_failures, "max_attempts": max_attempts}
+        session = Session(self, pairs, ledger, options)
+        places, probabilities, facts = self.decide(session)
+        keys, results = pairs.keys, session.results
+        fresh = sum(result.pairs - result.from_ledger for result in results)
+        return Labeling(
+            labels=joint_labels(keys, session.parts, places, probabilities, self),
+            failures=joint_failures(keys, session.parts, places < 0, self),
+            pairs=len(keys),
+            from_ledger=max(0, len(keys) - fresh),
+            requests=sum(result.requests for result in results),
+            seconds=time.monotonic() - start,
+            cost_usd=sum(result.cost_usd for result in results),
+            judge_labels=judge_labels(session.parts),
+            difficulty=difficulty(keys, session.parts, self.scale),
+            facts=facts,
+        )
+
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """One key a pair, over the keys of all judges."""
         inner = [judge.request_hashes(pairs) for judge in self.judges]
         return [joint_hash([self.prompt_hash, *row]) for row in zip(*inner, strict=True)]
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
-        """Not for a panel, whose judges answer into the ledger each under its own key.
-
-        Raises:
-            NotImplementedError: Always; `run_labeling` calls `label`.
-        """
+        """Not for a panel, whose grades are no answers of its own; `run_labeling` calls `label`."""
         raise NotImplementedError(f"a {self.name} labels through the ledger: use run_labeling")
 
 
@@ -138,25 +153,19 @@ class Session:
 
     Attributes:
         parts: What each judge answered, in the order of asking.
+        results: How its labeling went, likewise.
         waiting: Pairs that a judge could not be asked about, shape (pairs,).
     """
 
-    def __init__(
-        self, panel: Panel, pairs: Pairs, ledger: Ledger, *, retry_failures: bool, max_attempts: int
-    ) -> None:
-        """Count what earlier runs paid.
+    def __init__(self, panel: Panel, pairs: Pairs, ledger: Ledger, options: dict[str, Any]) -> None:
+        """Count what earlier runs paid; `options` are those of `run_labeling`.
 
         All judges' former costs are counted before the first is asked: with one cap for all, an
         early judge would otherwise spend again what a later one has spent.
         """
-        self._panel, self._pairs, self._ledger = panel, pairs, ledger
-        self._options: dict[str, Any] = {
-            "retry_failures": retry_failures,
-            "max_attempts": max_attempts,
-        }
-        self._start = time.monotonic()
-        self._requests, self._fresh, self._cost_usd = 0, 0, 0.0
+        self._panel, self._pairs, self._ledger, self._options = panel, pairs, ledger, options
         self.parts: list[InnerLabeling] = []
+        self.results: list[Labeling] = []
         self.waiting = np.zeros(len(pairs), dtype=bool)
         for judge in panel.judges:
             if judge.budget is not None:
@@ -167,44 +176,17 @@ class Session:
                 )
                 judge.budget.charge(ledger.spent_before(hashes))
 
-    def ask(self, number: int, wanted: np.ndarray | None = None) -> InnerLabeling:
+    def ask(self, number: int, wanted: np.ndarray | None = None) -> Answers:
         """Have a judge label all pairs, or those that are `wanted`, shape (pairs,)."""
-        panel = self._panel
+        keys, scale = self._pairs.keys, self._panel.scale
         pairs = self._pairs if wanted is None else _Subset(self._pairs, wanted)
-        result = run_labeling(pairs, panel.judges[number], self._ledger, **self._options)
-        self._requests += result.requests
-        self._fresh += result.pairs - result.from_ledger
-        self._cost_usd += result.cost_usd
-        part = InnerLabeling.of(
-            panel.names[number], result.labels, result.failures, self._pairs.keys, panel.scale
-        )
-        self.parts.append(part)
-        self.waiting[part.waits] = True
-        return part
-
-    def result(
-        self, places: np.ndarray, probabilities: np.ndarray, facts: dict[str, Any]
-    ) -> CompositeLabeling:
-        """The panel's labels.
-
-        Args:
-            places: On the scale, shape (pairs,); below 0 for a failure.
-            probabilities: Shape (pairs, grades).
-            facts: For the labeling report.
-        """
-        keys, panel = self._pairs.keys, self._panel
-        return CompositeLabeling(
-            labels=joint_labels(keys, self.parts, places, probabilities, panel),
-            failures=joint_failures(keys, self.parts, places < 0, panel),
-            pairs=len(keys),
-            from_ledger=max(0, len(keys) - self._fresh),
-            requests=self._requests,
-            seconds=time.monotonic() - self._start,
-            cost_usd=self._cost_usd,
-            judge_labels=judge_labels(self.parts),
-            difficulty=difficulty(keys, self.parts, panel.scale),
-            facts=facts,
-        )
+        result = run_labeling(pairs, self._panel.judges[number], self._ledger, **self._options)
+        labels, failures = numbered(result.labels, keys), numbered(result.failures, keys)
+        answers = Answers.of_labels(labels, len(keys), scale)
+        self.parts.append(InnerLabeling(self._panel.names[number], answers, labels, failures))
+        self.results.append(result)
+        self.waiting[failures.index[failures["status"].isin(NOT_ASKED)]] = True
+        return answers
 
 
 class _Subset(Pairs):

@@ -33,14 +33,8 @@ def seed_pairs(
     passage's title, or else its first sentence, becomes a query for the rest (the inverse
     cloze task of Lee, Chang and Toutanova, 2019), or half of a passage of one sentence.
 
-    Args:
-        queries: Columns query_id, text, passage_id.
-        passages: Schema `Passages`.
-        limit: At most this many pairs, drawn at random.
-        rng: Draws.
-
     Returns:
-        Pairs with `PAIR_COLUMNS`, and true where they are pseudo-queries.
+        At most `limit` pairs with `PAIR_COLUMNS`, and true where they are pseudo-queries.
 
     Raises:
         UserError: No passage has a word.
@@ -70,15 +64,8 @@ def random_pairs(
 ) -> pd.DataFrame:
     """Queries of the seed pairs with passages of other documents, drawn at random.
 
-    Args:
-        seeds: From `seed_pairs`.
-        passages: Schema `Passages`.
-        count: How many pairs to draw; pairs of a query with its own document are left out
-            afterwards.
-        rng: Draws.
-
     Returns:
-        Pairs with `PAIR_COLUMNS`, neither seed nor in the seed's document.
+        Pairs with `PAIR_COLUMNS`: of `count` those that are not of the query's own document.
 
     Raises:
         UserError: The corpus has one document only.
@@ -140,15 +127,7 @@ def choose_thresholds(
     pairs. On another scale the thresholds below the first relevant grade are spread evenly
     in score between the first two anchors, those above it evenly in quantile between the
     last two; a scale without an irrelevant-but-related grade has no use for `related`
-    except that no threshold lies below that anchor.
-
-    Args:
-        random: Scores of random pairs, any number above 0.
-        seeds: Scores of seed pairs, any number above 0.
-        scale: The grades.
-        related: Share of random pairs that stay in the lowest grade.
-        relevant: Share of seed pairs that fall below the first relevant grade.
-        perfect: Share of seed pairs that fall below the highest grade.
+    except that no threshold lies below that anchor. Scores are of any number of pairs above 0.
 
     Returns:
         Shape (grades − 1,), strictly increasing; a pair has at least the grade at position
@@ -176,12 +155,8 @@ def noise_scale(first: np.ndarray, second: np.ndarray, weights: tuple[float, flo
 
     Classical test theory (Lord and Novick, 1968): two standardised measurements of the same
     thing, each with its own independent error, differ by the sum of both errors. So the
-    error variance of each is half the variance of their difference.
-
-    Args:
-        first: One signal, standardised, shape (pairs,).
-        second: The other signal for the same pairs, standardised.
-        weights: Weight of each in the mean.
+    error variance of each is half the variance of their difference. Both signals are
+    standardised, of the same pairs, shape (pairs,).
 
     Returns:
         Scale of a logistic distribution with the standard deviation of the mean's error.
@@ -194,10 +169,8 @@ def noise_scale(first: np.ndarray, second: np.ndarray, weights: tuple[float, flo
 def grade_probabilities(scores: np.ndarray, thresholds: np.ndarray, tau: float) -> np.ndarray:
     """Probability of every grade by cumulative logits (McCullagh, 1980).
 
-    Args:
-        scores: Shape (pairs,).
-        thresholds: Shape (grades − 1,), increasing.
-        tau: Scale of the logistic error.
+    Of scores of shape (pairs,) and increasing thresholds of shape (grades − 1,); `tau` is the
+    scale of the logistic error.
 
     Returns:
         Shape (pairs, grades), rows sum to 1, rounded to four digits so that noise of
@@ -211,13 +184,6 @@ def grade_probabilities(scores: np.ndarray, thresholds: np.ndarray, tau: float) 
 
 
 def median_position(probabilities: np.ndarray) -> np.ndarray:
-    """Highest position that is reached with probability ½ or more: the median grade.
-
-    Args:
-        probabilities: Shape (pairs, grades), lowest grade first.
-
-    Returns:
-        Positions on the scale, shape (pairs,), int64.
-    """
+    """Position of the median grade, shape (pairs,), of probabilities of shape (pairs, grades)."""
     at_least = np.round(np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1], 4)
     return (at_least[:, 1:] >= 0.5).sum(axis=1).astype(np.int64)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +17,9 @@ from relevance_distillery.text.terms import analyzer, passage_text
 
 @dataclass(frozen=True)
 class TermStatistics:
-    """In how many passages of a corpus each stemmed term occurs.
+    """In how many passages of a corpus, of so many, each stemmed term occurs.
 
-    Attributes:
-        passages: How many passages were counted.
-        frequencies: Stemmed terms and the number of passages that hold them.
-        language: The stemmer's name.
+    `language` is the stemmer's name.
     """
 
     passages: int
@@ -53,15 +49,8 @@ class TermStatistics:
     def coverage(self, query: str, passage_terms: frozenset[str]) -> float:
         """Share of the query's IDF weight whose terms occur in a passage.
 
-        A term that no passage of the corpus holds also counts as found where the passage
-        has the known term that is one edit away: a typo.
-
-        Args:
-            query: The query's text.
-            passage_terms: The passage's stemmed terms, from `passage_terms`.
-
-        Returns:
-            0 to 1; 0 for a query without words.
+        A term that no passage of the corpus holds also counts as found where the passage has the
+        known term that is one edit away: a typo. 0 to 1; 0 for a query without words.
         """
         terms = dict.fromkeys(analyzer(self.language).terms(query))
         total = found = 0.0
@@ -77,14 +66,7 @@ class TermStatistics:
         return found / total if total else 0.0
 
     def coverages(self, pairs: pd.DataFrame) -> np.ndarray:
-        """Coverage of every pair.
-
-        Args:
-            pairs: Column query and the passage columns of `channels.terms.PASSAGE_FIELDS`.
-
-        Returns:
-            Shape (pairs,), float64, 0 to 1.
-        """
+        """Coverage of every pair by all `PASSAGE_FIELDS`, shape (pairs,), float64, 0 to 1."""
         words = analyzer(self.language)
         held: dict[str, frozenset[str]] = {}
         values = np.zeros(len(pairs))
@@ -93,19 +75,6 @@ class TermStatistics:
                 held[text] = frozenset(words.terms(text))
             values[row] = self.coverage(query, held[text])
         return values
-
-    def to_state(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "passages": self.passages,
-            "language": self.language,
-            "frequencies": self.frequencies,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> TermStatistics:
-        """The inverse of `to_state`."""
-        return cls(state["passages"], dict(state["frequencies"]), state["language"])
 
 
 MIN_LENGTH = 4
@@ -117,10 +86,6 @@ def nearest_known(term: str, frequencies: Mapping[str, int]) -> str | None:
 
     An edit deletes, inserts or replaces a letter, or swaps two neighbours (Damerau, 1964).
     Terms with a digit are never corrected: `2023` is not a misspelt `2024`.
-
-    Args:
-        term: A stemmed term.
-        frequencies: Known stemmed terms and how many passages hold each.
 
     Returns:
         A key of `frequencies`, ties broken by the alphabet; None where nothing is near,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -48,9 +48,9 @@ SHARD = 512
 class _Fit:
     """What was fitted: means and deviations of the signals, thresholds, error scale."""
 
-    cosine: tuple[float, float]
-    coverage: tuple[float, float]
-    thresholds: tuple[float, ...]
+    cosine: list[float]
+    coverage: list[float]
+    thresholds: list[float]
     tau: float
 
 
@@ -81,9 +81,8 @@ class EmbeddedJudge(RegisteredJudge):
         self._fit = fit
         self._settings = settings
         # Changes with weights, thresholds or term statistics.
-        self.prompt_hash = hex_digest(
-            json.dumps(self.to_state(), sort_keys=True, ensure_ascii=False)
-        )
+        state = json.dumps(self.to_state(), sort_keys=True, ensure_ascii=False)
+        self.prompt_hash = hex_digest(state)
 
     @classmethod
     def fit(
@@ -97,14 +96,6 @@ class EmbeddedJudge(RegisteredJudge):
         seed: int = 0,
     ) -> Self:
         """Count terms and choose thresholds; uses no grade.
-
-        Args:
-            passages: Schema `Passages`.
-            queries: Schema `Queries`; their seeds anchor the relevant grades.
-            scale: The grades to give.
-            settings: Weights and quantiles.
-            language: For stemming.
-            seed: Of the sampled pairs.
 
         Raises:
             UserError: Weights or quantiles contradict each other, the corpus has fewer than
@@ -137,9 +128,9 @@ class EmbeddedJudge(RegisteredJudge):
         )
         both = np.vstack([of_seeds, of_randoms])
         fit = _Fit(
-            cosine=(float(mean[0]), float(deviation[0])),
-            coverage=(float(mean[1]), float(deviation[1])),
-            thresholds=tuple(float(value) for value in thresholds),
+            cosine=[float(mean[0]), float(deviation[0])],
+            coverage=[float(mean[1]), float(deviation[1])],
+            thresholds=thresholds.tolist(),
             tau=noise_scale(both[:, 0], both[:, 1], weights),
         )
         facts = {
@@ -224,12 +215,9 @@ class EmbeddedJudge(RegisteredJudge):
             "model": self.model,
             "scale_hash": self.scale.digest,
             "settings": self._settings.model_dump(),
-            "cosine": list(self._fit.cosine),
-            "coverage": list(self._fit.coverage),
-            "thresholds": list(self._fit.thresholds),
-            "tau": self._fit.tau,
+            **asdict(self._fit),
             "facts": self.facts,
-            "terms": self._terms.to_state(),
+            "terms": asdict(self._terms),
         }
 
     @classmethod
@@ -248,13 +236,8 @@ class EmbeddedJudge(RegisteredJudge):
                 f"The judge was prepared with the encoder {state['model']} and now finds "
                 f"{encoder.name}: run `kedro run --pipeline=label` to prepare it again."
             )
-        fit = _Fit(
-            cosine=(state["cosine"][0], state["cosine"][1]),
-            coverage=(state["coverage"][0], state["coverage"][1]),
-            thresholds=tuple(state["thresholds"]),
-            tau=state["tau"],
-        )
-        terms = TermStatistics.from_state(state["terms"])
+        fit = _Fit(**{field.name: state[field.name] for field in fields(_Fit)})
+        terms = TermStatistics(**state["terms"])
         return cls(encoder, terms, fit, settings, scale, state["facts"])
 
 

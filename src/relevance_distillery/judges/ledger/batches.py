@@ -9,20 +9,13 @@ from relevance_distillery.judges.ledger.ledger import Ledger, utc_now
 
 
 class LedgerBatchStore:
-    """The memory of `llm.batch.BatchRunner`: batches of one judge or synthesizer.
+    """What `BatchRunner` knows of earlier runs: batches of one judge or synthesizer.
 
     A batch is kept under a token of ours, which is there before the server's id is.
     """
 
     def __init__(self, ledger: Ledger, *, name: str, model: str, prompt_hash: str) -> None:
-        """Name who asks.
-
-        Args:
-            ledger: Whose lock the run holds.
-            name: A judge's name, or a synthesizer's.
-            model: Who answers.
-            prompt_hash: Of the instructions.
-        """
+        """Name the judge or synthesizer that asks; the run holds the lock of `ledger`."""
         self._ledger = ledger
         self._asker = (name, model, prompt_hash)
 

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -30,33 +30,12 @@ _CHUNK = 500
 _ABOUT_DOCUMENTS = ("verdicts", "failures", "completions")
 
 
-@dataclass(frozen=True)
-class ObservedTokens:
-    """Tokens of the answers that a model gave so far.
-
-    Attributes:
-        requests: How many answers this is known from.
-        input_mean: Tokens read for one answer.
-        output_mean: Tokens written for one answer.
-        output_low, output_high: 5th and 95th percentile of the tokens written.
-    """
-
-    requests: int
-    input_mean: float
-    output_mean: float
-    output_low: int
-    output_high: int
-
-
 class Ledger:
     """Answers and failures by request hash.
 
     The file is opened on first use and in write-ahead mode with full synchronisation: what
     `record` returned from is on disk, and what it had not finished is not there at all.
     Reading needs no lock; a run that is about to pay for answers holds `lock`.
-
-    Attributes:
-        path: The SQLite file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -138,12 +117,7 @@ class Ledger:
         An answer takes the place of the failure of the same request, and its cost includes
         what the failed attempts had cost; an answer that is already there
         stays as it is, since labels in older tables refer to it. What was never asked
-        (`Verdict.asked`) is passed over.
-
-        Args:
-            judge: Who answered.
-            verdicts: Answers and failures with their request hashes.
-            sources: Whose texts the requests carried, by request hash.
+        (`Verdict.asked`) is passed over. `sources` says by request hash whose texts were read.
 
         Raises:
             UserError: The file cannot be written.
@@ -166,12 +140,9 @@ class Ledger:
             connection.executemany(schema.INSERT_FAILURE, failures)
 
     def record_completions(self, completions: Sequence[Completion]) -> None:
-        """Commit texts in one transaction; one that is already there stays as it is.
-
-        Raises:
-            UserError: The file cannot be written.
-        """
-        rows = [schema.completion_row(one, utc_now()) for one in completions]
+        """Commit texts in one transaction; one that is already there stays as it is."""
+        now = utc_now()
+        rows = [asdict(one) | {"created_at": one.created_at or now} for one in completions]
         with self.transaction() as connection:
             connection.executemany(schema.INSERT_COMPLETION, rows)
 
@@ -199,35 +170,22 @@ class Ledger:
 
         return self.spent(unknown())
 
-    def observed_tokens(self, model: str, kind: str | None = None) -> ObservedTokens | None:
-        """Tokens that a model used so far for a kind of completion, or for grades (None)."""
-        table = "verdicts" if kind is None else "completions"
-        only = "model = ? AND input_tokens > 0" + ("" if kind is None else " AND kind = ?")
-        values: tuple = (model,) if kind is None else (model, kind)
-        ranked = (
-            f"SELECT output_tokens FROM {table} WHERE {only}"
-            " ORDER BY output_tokens LIMIT 1 OFFSET ?"
-        )
+    def mean_output_tokens(self, model: str, kind: str | None = None) -> float | None:
+        """Tokens that a model wrote so far for a completion of a kind, or for a grade (None)."""
+        query = "SELECT avg(output_tokens) FROM verdicts WHERE model = ? AND input_tokens > 0"
+        values: tuple[str, ...] = (model,)
+        if kind is not None:
+            query = query.replace("verdicts", "completions") + " AND kind = ?"
+            values = (model, kind)
         with self.transaction() as connection:
-            count, read, written = connection.execute(
-                f"SELECT count(*), avg(input_tokens), avg(output_tokens) FROM {table} WHERE {only}",
-                values,
-            ).fetchone()
-            if not count:
-                return None
-            low, high = (
-                connection.execute(ranked, (*values, round(share * (count - 1)))).fetchone()[0]
-                for share in (0.05, 0.95)
-            )
-        return ObservedTokens(count, read, written, low, high)
+            mean: float | None = connection.execute(query, values).fetchone()[0]
+        return mean
 
     def forget(self, document_id: str, request_hashes: Sequence[str] = ()) -> int:
         """Delete whatever is about a document, bytes in the file included.
 
-        Args:
-            document_id: Rows with this id go.
-            request_hashes: Rows with these keys go too: an answer is stored under the first
-                document that was asked about so, and another may read the same.
+        Rows with the keys `request_hashes` go too: an answer is stored under the first document
+        that was asked about so, and another may read the same.
 
         Returns:
             How many rows were deleted.

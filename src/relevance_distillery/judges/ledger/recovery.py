@@ -67,7 +67,13 @@ def recover(path: Path, target: Path) -> dict[str, int]:
         with closing(sqlite3.connect(damaged)) as source, closing(open_ledger(partial)) as copy:
             copy.execute("BEGIN")
             for table in TABLES:
-                columns = _shared_columns(source, copy, table)
+                # Name, type and whether it may be empty, of every column.
+                columns = {
+                    name: (*_TYPES[kind], *(() if required or is_key else (type(None),)))
+                    for _, name, kind, required, _, is_key in copy.execute(
+                        f"PRAGMA table_info({table})"
+                    )
+                }
                 for row in _readable(source, table, columns):
                     counts[table] += _insert(copy, table, columns, row)
             copy.execute("COMMIT")
@@ -98,27 +104,9 @@ def _copy_to_full_length(path: Path, copy: Path) -> None:
             file.truncate(length)
 
 
-def _shared_columns(
-    source: sqlite3.Connection, copy: sqlite3.Connection, table: str
-) -> dict[str, tuple[type, ...]]:
-    """Columns that both files have, with the types that their values may have."""
-    try:
-        there = {row[1] for row in source.execute(f"PRAGMA table_info({table})")}
-    except sqlite3.DatabaseError:
-        return {}
-    found = {}
-    for _, name, kind, required, _, is_key in copy.execute(f"PRAGMA table_info({table})"):
-        if name in there:
-            nothing = () if required or is_key else (type(None),)
-            found[name] = (*_TYPES[kind], *nothing)
-    return found
-
-
 def _readable(
     source: sqlite3.Connection, table: str, columns: dict[str, tuple[type, ...]]
 ) -> Iterator[tuple[Any, ...]]:
-    if not columns:
-        return
     names, key = ", ".join(columns), next(iter(columns))
     edges = ["", *(f"{byte:02x}" for byte in range(256)), "\U0010ffff"]
     for low, high in pairwise(edges):

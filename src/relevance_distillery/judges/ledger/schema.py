@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,12 +42,9 @@ TABLES = tuple(_SCHEMA)
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:
-    """Open a ledger, or make it in one transaction.
+    """Open a ledger, or make it in one transaction; its folder must exist.
 
     What a transaction committed is on disk (write-ahead log, full synchronisation).
-
-    Args:
-        path: The file; its folder must exist.
 
     Returns:
         A connection in autocommit mode: transactions begin and end where the caller says.
@@ -99,12 +96,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
 
 
 class Source(NamedTuple):
-    """Whose text a request carried, so that a document can be found and forgotten.
-
-    Attributes:
-        query_id: The first query that was asked so.
-        document_id: The first document that was asked about so.
-    """
+    """The first query and document of a request, so that a document can be found and forgotten."""
 
     query_id: str = ""
     document_id: str = ""
@@ -133,12 +125,8 @@ class Completion:
     Attributes:
         request_hash: Hash of everything that the model saw and was told.
         kind: What it was asked for, such as `queries`.
-        model: Who wrote it.
-        prompt_hash: Of the instructions.
         document_id: The document that it was written from.
-        text: What it wrote.
         input_tokens, output_tokens: Read and written; 0 when not known.
-        cost_usd: What it cost.
         created_at: When it was stored; the ledger's clock where it is empty.
     """
 
@@ -163,13 +151,10 @@ def _insert(table: str, names: Sequence[str], verb: str = "INSERT OR IGNORE") ->
     return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({values})"
 
 
-ANSWER_COLUMNS = (
-    "request_hash, grade, probabilities, input_tokens, output_tokens, cost_usd, seconds, created_at"
-)
-FAILURE_COLUMNS = (
-    "request_hash, status, reason, retryable, input_tokens, output_tokens, cost_usd, seconds,"
-    " updated_at, attempts"
-)
+_USAGE_COLUMNS = _names(_USAGE)
+_USED = ", ".join(_USAGE_COLUMNS)
+ANSWER_COLUMNS = f"request_hash, grade, probabilities, {_USED}, created_at"
+FAILURE_COLUMNS = f"request_hash, status, reason, retryable, {_USED}, updated_at, attempts"
 COMPLETION_COLUMNS = ", ".join(field.name for field in fields(Completion))
 INSERT_COMPLETION = _insert("completions", _names(COMPLETION_COLUMNS))
 INSERT_ANSWER = _insert("verdicts", _names(_SCHEMA["verdicts"])).replace(
@@ -189,28 +174,18 @@ INSERT_FAILURE = _insert("failures", _names(_SCHEMA["failures"]), "INSERT") + (
 
 def answer_entry(row: Sequence[Any]) -> Entry:
     """The entry of a row with `ANSWER_COLUMNS`."""
-    request, grade, probabilities, *usage, created_at = row
+    request, grade, probabilities, *used, created_at = row
     shares = None if probabilities is None else tuple(json.loads(probabilities))
-    return Entry(_verdict(request, usage, grade=grade, probabilities=shares), created_at)
+    usage = dict(zip(_USAGE_COLUMNS, used, strict=True))
+    return Entry(Verdict(request, grade=grade, probabilities=shares, **usage), created_at)
 
 
 def failure_entry(row: Sequence[Any]) -> Entry:
     """The entry of a row with `FAILURE_COLUMNS`."""
-    request, status, reason, retryable, *usage, updated_at, attempts = row
-    verdict = _verdict(request, usage, status=status, reason=reason, retryable=bool(retryable))
+    request, status, reason, retryable, *used, updated_at, attempts = row
+    usage = dict(zip(_USAGE_COLUMNS, used, strict=True))
+    verdict = Verdict(request, None, None, status, reason, bool(retryable), **usage)
     return Entry(verdict, updated_at, attempts)
-
-
-def _verdict(request: str, usage: Sequence[Any], **answer: Any) -> Verdict:
-    read, written, cost, seconds = usage
-    return Verdict(
-        request,
-        input_tokens=read,
-        output_tokens=written,
-        cost_usd=cost,
-        seconds=seconds,
-        **answer,
-    )
 
 
 def verdict_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dict[str, Any]:
@@ -219,10 +194,7 @@ def verdict_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dic
         "request_hash": verdict.request_hash,
         "judge": judge.name,
         "model": judge.model,
-        "input_tokens": verdict.input_tokens,
-        "output_tokens": verdict.output_tokens,
-        "cost_usd": verdict.cost_usd,
-        "seconds": verdict.seconds,
+        **{name: getattr(verdict, name) for name in _USAGE_COLUMNS},
         **source._asdict(),
     }
     if verdict.grade is None:
@@ -241,8 +213,3 @@ def verdict_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dic
         "probabilities": None if shares is None else json.dumps([float(p) for p in shares]),
         "created_at": now,
     }
-
-
-def completion_row(completion: Completion, now: str) -> dict[str, Any]:
-    """Values for `INSERT_COMPLETION`."""
-    return asdict(completion) | {"created_at": completion.created_at or now}

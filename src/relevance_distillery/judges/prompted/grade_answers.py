@@ -6,7 +6,6 @@ published judge. Here the whole answer is the grade or it is a failure.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -14,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.llm.requests import TokenLogprob
+from relevance_distillery.llm.requests import TokenLogprob, strict_json, without_fence
 
 MIN_MASS = 0.5
 """Grades must hold at least this share of the probability for it to be theirs."""
 
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
 _BARE = re.compile(r"-?\d{1,9}")
 _MEMBER = re.compile(r'"grade"\s*:\s*(-?\d+)')
 
@@ -29,7 +27,6 @@ class GradeAnswer:
     """What an answer says.
 
     Attributes:
-        grade: A value of the scale; None for a failure.
         status: `ok`, `unparseable`, or `invalid` for a grade that the scale does not have.
         reason: A failure's reason, without the answer's words.
         span: Start and end of the grade's digits in the answer; None where they are not unique.
@@ -54,17 +51,15 @@ def answer_schema(scale: GradeScale) -> dict[str, Any]:
 def parse_answer(text: str, scale: GradeScale) -> GradeAnswer:
     """Read an answer.
 
-    Args:
-        text: A JSON object with an integer `grade` (further keys such as `reason` are allowed,
-            and one code fence around it), or the bare grade; white space around does not count.
-        scale: The grades that may be given.
+    It is a JSON object with an integer `grade` (further keys such as `reason` are allowed, and one
+    code fence around it), or the bare grade; white space around does not count.
     """
-    body, start = _without_fence(text)
+    body, start = without_fence(text)
     if _BARE.fullmatch(body):
-        grade, span = int(body), (start, start + len(body))
-        return _on_scale(grade, span, scale)
-    value = _integer_grade(body)
-    if value is None:
+        return _on_scale(int(body), (start, start + len(body)), scale)
+    value = strict_json(body)
+    grade = value.get("grade") if isinstance(value, dict) else None
+    if not isinstance(grade, int) or isinstance(grade, bool):
         return GradeAnswer(
             None,
             "unparseable",
@@ -73,7 +68,7 @@ def parse_answer(text: str, scale: GradeScale) -> GradeAnswer:
     places = [match.span(1) for match in _MEMBER.finditer(body)]
     # A reason may quote the word: then it is not known which of them is the grade.
     unique = (start + places[0][0], start + places[0][1]) if len(places) == 1 else None
-    return _on_scale(value, unique, scale)
+    return _on_scale(grade, unique, scale)
 
 
 def grade_probabilities(
@@ -82,13 +77,7 @@ def grade_probabilities(
     logprobs: Sequence[TokenLogprob] | None,
     scale: GradeScale,
 ) -> tuple[float, ...] | None:
-    """Probabilities of the grades, from the log-probabilities of the token that is the grade.
-
-    Args:
-        text: The answer.
-        span: Start and end of its grade.
-        logprobs: The answer's tokens with their alternatives.
-        scale: The grades.
+    """Probabilities of the grades, from the log-probabilities of the token at `span`, the grade.
 
     Returns:
         One share of 1 a grade, lowest first. None where they cannot be told: no alternatives,
@@ -131,36 +120,6 @@ def _token_at(
             return token if end <= after else None
         position = after
     return None
-
-
-def _without_fence(text: str) -> tuple[str, int]:
-    """The answer without white space and one code fence, and where it starts in the text."""
-    start, stripped = len(text) - len(text.lstrip()), text.strip()
-    fenced = _FENCE.fullmatch(stripped)
-    if fenced is None:
-        return stripped, start
-    inner = fenced.group(1)
-    return inner.strip(), start + fenced.start(1) + len(inner) - len(inner.lstrip())
-
-
-def _integer_grade(body: str) -> int | None:
-    try:
-        value = json.loads(body, object_pairs_hook=_no_key_twice, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    grade = value.get("grade") if isinstance(value, dict) else None
-    return grade if isinstance(grade, int) and not isinstance(grade, bool) else None
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _on_scale(grade: int, span: tuple[int, int] | None, scale: GradeScale) -> GradeAnswer:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
-import pathspec
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -29,15 +27,15 @@ from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, 
 from relevance_distillery.judges.settings import LLMJudgeSettings
 from relevance_distillery.llm.prices import Budget, Price, price_or_warning
 from relevance_distillery.llm.prompts import Messages
+from relevance_distillery.llm.redaction import withheld
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.scheduler import ChatRunner
-from relevance_distillery.llm.settings import Endpoint
+from relevance_distillery.llm.settings import Endpoint, LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 
 if TYPE_CHECKING:
-    from relevance_distillery.llm.batch import BatchRunner
+    from relevance_distillery.judges.ledger.batch_runner import BatchRunner
 
-_PLACES = ("path", "document_id")
 _DECODING = {"temperature", "seed", "max_output_tokens", "structured", "logprobs", "extra_body"}
 
 
@@ -61,15 +59,10 @@ class LLMJudge(RegisteredJudge):
     ) -> None:
         """Nothing is sent and no key is needed.
 
-        Args:
-            prompt: The grading prompt.
-            settings: Model, decoding, pace, privacy.
-            scale: The grades to give.
-            price: What tokens cost; None when not known.
-            budget: Shared with other judges of the stage; by default one of its own, with
-                `settings.max_cost_usd` as its limit.
-            endpoint: By default the one that the environment names when it is first asked.
-            ledger: Where jobs of the Batch API are remembered.
+        Without a price costs are 0. Other judges of the stage may share the budget; by default it
+        is one of its own, with `settings.max_cost_usd` as its limit. The endpoint is by default
+        the one that the environment names when it is first asked, and the ledger is needed for
+        the Batch API alone.
 
         Raises:
             UserError: No model.
@@ -85,7 +78,7 @@ class LLMJudge(RegisteredJudge):
         self.budget: Budget = budget or Budget(settings.max_cost_usd)
         self.settings, self.prompt, self.price = settings, prompt, price
         self._endpoint, self._ledger = endpoint, ledger
-        self._never = pathspec.GitIgnoreSpec.from_lines(settings.never_send)
+
         self._schema = answer_schema(scale)
         decoding = settings.model_dump(mode="json", include=_DECODING)
         self._own = json.dumps(["llm", self.model, decoding, self._schema, scale.digest])
@@ -99,10 +92,10 @@ class LLMJudge(RegisteredJudge):
         """What would be sent, pair by pair; a verdict for a pair that is withheld."""
         count = self._counter()
         for pairs in shards:
-            for row in rows(pairs):
+            for row, stays in zip(rows(pairs), self.withheld(pairs), strict=True):
                 messages = self.prompt.render(row)
                 key = request_hash(messages, self._own)
-                if self._is_withheld(row):
+                if stays:
                     # Not an attempt: with another pattern the same request may be sent.
                     yield Verdict(
                         key,
@@ -122,39 +115,27 @@ class LLMJudge(RegisteredJudge):
 
     def withheld(self, pairs: pd.DataFrame) -> np.ndarray:
         """True for pairs whose document `never_send` keeps here, shape (pairs,)."""
-        return np.array([self._is_withheld(row) for row in rows(pairs)], dtype=bool)
+        return withheld(pairs, self.settings.never_send)
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
         """Verdicts as answers come in; an answer that is no grade is a failure."""
-        withheld: deque[Verdict] = deque()
+        kept_here: list[Verdict] = []
 
         def to_send() -> Iterator[ChatRequest]:
             for request in self.requests(shards):
                 if isinstance(request, Verdict):
-                    withheld.append(request)
+                    kept_here.append(request)
                 else:
                     yield request
 
-        for results in self._runner().run(to_send()):
-            verdicts = [self._verdict(result) for result in results]
-            while withheld:
-                verdicts.append(withheld.popleft())
+        asker = (self.name, self.prompt_hash, self._ledger)
+        runner = chat_runner(asker, self.settings, self.price, self.budget, self._endpoint)
+        for results in runner.run(to_send()):
+            verdicts = [self._verdict(result) for result in results] + kept_here
+            kept_here.clear()
             yield verdicts
-        if withheld:
-            yield list(withheld)
-
-    def _runner(self) -> ChatRunner | BatchRunner:
-        endpoint = self._endpoint or Endpoint.from_environment()
-        if not self.settings.batch:
-            return ChatRunner(endpoint, self.settings, self.price, self.budget)
-        # Imported here, as few need it.
-        from relevance_distillery.llm.batch import BatchRunner
-
-        assert self._ledger is not None, "a judge that asks in batches needs the ledger"
-        store = LedgerBatchStore(
-            self._ledger, name=self.name, model=self.model, prompt_hash=self.prompt_hash
-        )
-        return BatchRunner(endpoint, self.settings, self.price, self.budget, store)
+        if kept_here:
+            yield kept_here
 
     def _verdict(self, result: ChatResult) -> Verdict:
         verdict = Verdict(
@@ -175,11 +156,6 @@ class LLMJudge(RegisteredJudge):
             return replace(verdict, status=answer.status, reason=answer.reason)
         shares = grade_probabilities(result.text, answer.span, result.logprobs, self.scale)
         return replace(verdict, grade=answer.grade, probabilities=shares)
-
-    def _is_withheld(self, row: Mapping[str, str]) -> bool:
-        if not self.settings.never_send:
-            return False
-        return any(row[name] and self._never.match_file(row[name]) for name in _PLACES)
 
     def _counter(self) -> Callable[[Messages], int]:
         counter = TokenCounter.for_model(self.model)
@@ -228,6 +204,30 @@ class LLMJudge(RegisteredJudge):
             budget=budget,
             ledger=ledger,
         )
+
+
+def chat_runner(
+    asker: tuple[str, str, Ledger | None],
+    settings: LLMSettings,
+    price: Price | None,
+    budget: Budget,
+    endpoint: Endpoint | None,
+) -> ChatRunner | BatchRunner:
+    """Sends requests one by one, or in batches where the settings say so.
+
+    `asker` is name, prompt hash and ledger of a judge or synthesizer; without an endpoint the
+    environment names it.
+    """
+    endpoint = endpoint or Endpoint.from_environment()
+    if not settings.batch:
+        return ChatRunner(endpoint, settings, price, budget)
+    # Imported here, as few need it.
+    from relevance_distillery.judges.ledger.batch_runner import BatchRunner
+
+    name, prompt_hash, ledger = asker
+    assert ledger is not None, "asking in batches needs the ledger"
+    store = LedgerBatchStore(ledger, name=name, model=str(settings.model), prompt_hash=prompt_hash)
+    return BatchRunner(endpoint, settings, price, budget, store)
 
 
 def public_model(model: str) -> str:

@@ -15,28 +15,21 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest, json_digest
 from relevance_distillery.io.tables import iter_records
+from relevance_distillery.learning.splits import NearDuplicates, normalised
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
-from relevance_distillery.text.terms import Analyzer
+from relevance_distillery.text.terms import PASSAGE_FIELDS, analyzer
 
-DOCUMENT_FIELDS = ("title", "heading", "path", "author", "modified", "text")
 PROMPT_REQUIRES = ("query", "document.text", "scale")
 PROMPT_ALLOWS = ("document", "examples")
 """The fields of a grading prompt; the catalog entry `grading_prompt` states the same."""
 
-_COLUMNS = ("query", *DOCUMENT_FIELDS, "document_id")
+_COLUMNS = ("query", *PASSAGE_FIELDS, "document_id")
 _EXAMPLE_COLUMNS = ("query", "text", "grade")
-_SAME_QUERY = 0.8
-"""Jaccard similarity of stems from which two queries count as the same, as in distillation."""
 
 
 class Example(BaseModel):
-    """One graded pair that is shown to the model.
-
-    Attributes:
-        query, title, text: The pair; the title may be empty.
-        grade: A value of the scale.
-    """
+    """One graded pair that is shown to the model; the title may be empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,11 +66,7 @@ class PairPrompt:
     ) -> None:
         """Render a made-up pair, so that a misspelt field shows now.
 
-        Args:
-            prompt: The template.
-            scale: The grades, which the template states.
-            examples: Few-shot examples.
-            redact: `package.module:function`, applied to every text of a pair and an example.
+        `redact` is a `package.module:function`, applied to every text of a pair and an example.
 
         Raises:
             UserError: The prompt cannot be rendered, or the function cannot be used.
@@ -94,7 +83,7 @@ class PairPrompt:
     def render(self, row: Mapping[str, str]) -> Messages:
         """The messages for one pair, from `rows`."""
         query = self._redact(row["query"])
-        document = {name: row[name] and self._redact(row[name]) for name in DOCUMENT_FIELDS}
+        document = {name: row[name] and self._redact(row[name]) for name in PASSAGE_FIELDS}
         return self._prompt.render(
             query=query,
             document=document,
@@ -142,11 +131,7 @@ def request_hash(messages: Messages, own: str) -> str:
 
 
 def read_examples(path: Path, scale: GradeScale) -> list[Example]:
-    """Few-shot examples from a file.
-
-    Args:
-        path: CSV, TSV or JSONL with query, text, grade and, where there are any, title.
-        scale: The grades that they may have.
+    """Few-shot examples from a CSV, TSV or JSONL file with query, text, grade and maybe title.
 
     Raises:
         UserError: The file is missing or unreadable, lacks a column, or a row is incomplete or
@@ -179,28 +164,14 @@ def read_examples(path: Path, scale: GradeScale) -> list[Example]:
 def refuse_benchmark(examples: Iterable[Example], queries: Iterable[str], language: str) -> None:
     """Examples must come from validation data: the benchmark measures what they teach.
 
-    Args:
-        examples: What the model would be shown.
-        queries: Texts of the benchmark's queries.
-        language: For stemming.
-
     Raises:
-        UserError: An example asks what the benchmark asks.
+        UserError: An example asks what one of `queries`, the benchmark's, asks.
     """
-    analyzer = Analyzer(language)
-    known = [(_plain(text), frozenset(analyzer.terms(text))) for text in queries]
+    asked = list(queries)
+    same, near = set(map(normalised, asked)), NearDuplicates(asked, analyzer(language).terms, 0.8)
     for number, example in enumerate(examples, start=1):
-        plain, terms = _plain(example.query), frozenset(analyzer.terms(example.query))
-        if any(
-            plain == other
-            or (terms | others and len(terms & others) >= _SAME_QUERY * len(terms | others))
-            for other, others in known
-        ):
+        if normalised(example.query) in same or near.holds(example.query):
             raise UserError(
                 f"labeling.llm.examples: the query of example {number} is one of the benchmark's; "
                 "take examples from validation data"
             )
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())

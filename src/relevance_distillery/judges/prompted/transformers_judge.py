@@ -21,6 +21,7 @@ import torch
 
 from relevance_distillery.encoders.base_model import is_decoder, quiet, resolve_model
 from relevance_distillery.encoders.batching import PAD_TO, by_length
+from relevance_distillery.encoders.devices import choose_device
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
@@ -43,7 +44,6 @@ class CausalLM:
     Attributes:
         name: The folder's or the hub's name, with what tells its weights apart.
         precision: Arithmetic of the weights, `bf16` or `fp32`.
-        max_tokens: Longest input.
     """
 
     def __init__(
@@ -51,11 +51,8 @@ class CausalLM:
     ) -> None:
         """Load model and tokenizer.
 
-        Args:
-            model: A folder or a name on the Hugging Face hub.
-            settings: Device, precision, longest input (the model's own limit where lower).
-            answers: What may come next; each must begin with a token of its own.
-            opening: What the answer begins with, forced on the model.
+        The answer is forced to begin with `opening`; one of `answers` comes next, each of which
+        must begin with a token of its own. The model's own limit on the input counts where lower.
 
         Raises:
             UserError: No such model, one that does not write text, or answers that the
@@ -64,9 +61,7 @@ class CausalLM:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
         source = _source(model)
-        device = settings.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = choose_device(settings.device)
         half = settings.precision == "bf16" or (
             settings.precision == "auto" and device.startswith("cuda")
         )
@@ -107,9 +102,7 @@ class CausalLM:
     def probabilities(self, inputs: Sequence[list[int]], batch_size: int) -> np.ndarray:
         """Shares of the answers, shape (inputs, answers), each row sums to 1.
 
-        Args:
-            inputs: From `encode`, none longer than `max_tokens`.
-            batch_size: Inputs in a forward pass; neighbours are of like length.
+        `inputs` are from `encode`, none longer than `max_tokens`.
         """
         found = np.zeros((len(inputs), len(self._first)))
         for rows in by_length([len(tokens) for tokens in inputs], batch_size):
@@ -176,7 +169,8 @@ class CausalLM:
         self._sample = answers[0]
         start = self._rendered([{"role": "user", "content": "."}]) + self._opening
         tokens = [self._ids(start + answer) for answer in answers]
-        same = _common_length(tokens)
+        columns = enumerate(zip(*tokens, strict=False))
+        same = next((place for place, column in columns if len(set(column)) > 1), len(tokens[0]))
         first = [row[same] if len(row) > same else -1 for row in tokens]
         unknown = self._tokenizer.unk_token_id
         if (
@@ -190,16 +184,6 @@ class CausalLM:
                 "them apart; use a scale of single digits or judge=llm"
             )
         return first, len(tokens[0]) - same
-
-
-def _common_length(rows: Sequence[list[int]]) -> int:
-    """How many leading tokens are the same in all rows."""
-    length = 0
-    for column in zip(*rows, strict=False):
-        if len(set(column)) > 1:
-            break
-        length += 1
-    return length
 
 
 def _source(model: str) -> str:

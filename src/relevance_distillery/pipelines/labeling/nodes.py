@@ -11,7 +11,6 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.composites.panel import side_by_side
 from relevance_distillery.judges.labeling import (
     refuse_total_failure,
     run_labeling,
@@ -88,9 +87,7 @@ def grade_candidates(
         retry_failures=parameters.retry_failures,
         max_attempts=parameters.max_attempts,
     )
-    report = summarise_labeling(result, judge)
-    judge_labels, difficulty, facts = side_by_side(result)
-    report |= facts
+    report = summarise_labeling(result, judge) | result.facts
     report |= compare_with_plan(plan, result.labels, result.pairs, passages)
     # What the cap has to count: queries, labels and failures, of earlier runs too.
     report["spent_usd"] = report["cost_usd"] if budget is None else budget.spent_usd
@@ -102,7 +99,7 @@ def grade_candidates(
             report["pairs"],
             listed,
         )
-    return result.labels, result.failures, report, judge_labels, difficulty
+    return result.labels, result.failures, report, result.judge_labels, result.difficulty
 
 
 def keep_labels(

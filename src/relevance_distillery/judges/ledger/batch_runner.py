@@ -17,9 +17,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from typing import IO, Protocol
+from typing import IO
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.judges.ledger.batches import LedgerBatchStore
 from relevance_distillery.llm.batch_api import BatchAPI, BatchLines, BatchResponse, BatchState
 from relevance_distillery.llm.prices import FREE, Budget, Price
 from relevance_distillery.llm.requests import (
@@ -51,28 +52,6 @@ _PAGE = 1024
 _QUEUE_FULL = frozenset({"token_limit_exceeded", "request_limit_exceeded"})
 
 
-class BatchStore(Protocol):
-    """Remembers between runs which request waits in which batch; the ledger has one."""
-
-    def waiting(self, keys: Sequence[str]) -> dict[str, str]:
-        """Tokens of the batches of those among `keys` that wait in one."""
-
-    def batch_id(self, token: str) -> str | None:
-        """The server's id of a batch; None when it was never confirmed."""
-
-    def reserve(self, token: str, keys: Sequence[str]) -> None:
-        """Note, before a batch is made, that these requests go into it."""
-
-    def confirm(self, token: str, batch_id: str) -> None:
-        """Note the server's id."""
-
-    def done(self, keys: Sequence[str]) -> None:
-        """Forget requests whose results were committed."""
-
-    def release(self, token: str) -> None:
-        """Forget a batch with all of its requests."""
-
-
 class BatchRunner:
     """The same as `ChatRunner`, over batches."""
 
@@ -82,15 +61,14 @@ class BatchRunner:
         settings: LLMSettings,
         price: Price | None,
         budget: Budget,
-        store: BatchStore,
+        store: LedgerBatchStore,
         *,
         policy: RetryPolicy | None = None,
         max_requests: int = MAX_REQUESTS,
     ) -> None:
         """Nothing is sent, and no key needed, before `run` has a first request.
 
-        Arguments as of `ChatRunner`, the price's batch share applied; `store` knows which request
-        waits in which batch, and no batch has more than `max_requests`.
+        Arguments as of `ChatRunner`, the price's batch share applied; `max_requests` a batch.
         """
         self._endpoint, self._settings = endpoint, settings
         self._price, self._budget, self._store = price or FREE, budget, store
@@ -259,7 +237,7 @@ class _Collector:
     """Batches of former runs, each asked after once."""
 
     def __init__(
-        self, api: BatchAPI, store: BatchStore, host: str, stack: ExitStack, resend_lost: bool
+        self, api: BatchAPI, store: LedgerBatchStore, host: str, stack: ExitStack, resend_lost: bool
     ) -> None:
         self._api, self._store, self._host, self._stack = api, store, host, stack
         self._resend_lost = resend_lost
