@@ -24,8 +24,8 @@ from relevance_distillery.evaluation.drift.comparisons import DriftSettings
 from relevance_distillery.evaluation.drift.drift_report import compare, watch_over
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
-from relevance_distillery.labeler.profile import HeldOut, TrainingProfile, pair_reader
-from relevance_distillery.labeler.tallies import Vocabulary, by_group, tally_grades
+from relevance_distillery.labeler.profile import HeldOut, TrainingProfile
+from relevance_distillery.labeler.tallies import PairReader, Vocabulary, by_group, tally_grades
 from relevance_distillery.learning.labelled_pairs import join_texts
 from relevance_distillery.scoring.shards import GradedShard, PairShard
 
@@ -81,7 +81,7 @@ def false_alarms(labeler: Labeler, pairs: pd.DataFrame, graded: pd.DataFrame, dr
         rows = [np.concatenate([rows_of[name] for name in part]) for part in dealt]
         texts = labeler.facts.template.render(pairs.iloc[rows[0]])
         vocabulary = Vocabulary.of([*dict.fromkeys(texts[0]), *dict.fromkeys(texts[1])])
-        reader = pair_reader(labeler, vocabulary)
+        reader = PairReader(labeler, vocabulary)
         held_out, batch = (
             by_group(
                 {**{n: v[r] for n, v in outputs.items()}, **reader.tally(pairs.iloc[r])},

@@ -99,9 +99,7 @@ def test_training_and_grading_read_the_same_tokens(
     from relevance_distillery.labeler.training import _batches
 
     data = tiny_data().early
-    batches = _batches(
-        labeler.model, labeler.tokenizer, labeler.facts, data, tiny_settings("x", batch_size=1000)
-    )
+    batches = _batches(labeler, data, tiny_settings("x", batch_size=1000))
     trained = {tuple(row[row != 0].tolist()) for row in batches[0]["joint"]["input_ids"]}
     read: set[tuple[int, ...]] = set()
 

@@ -15,11 +15,10 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import (
     PROFILE_FILE,
     TrainingProfile,
-    pair_reader,
     read_profile,
     write_profile,
 )
-from relevance_distillery.labeler.tallies import FIELDS, Vocabulary, tally_grades
+from relevance_distillery.labeler.tallies import FIELDS, PairReader, Vocabulary, tally_grades
 from tiny_models import tiny_data, tiny_settings
 
 
@@ -142,7 +141,7 @@ def test_vocabularies_of_different_texts_cannot_be_joined() -> None:
 def test_texts_are_counted_as_the_labeler_reads_them(labeler: Labeler) -> None:
     import pandas as pd
 
-    reader = pair_reader(labeler, Vocabulary.of(["w1 w2 w3", "w1 w2 w3"]))
+    reader = PairReader(labeler, Vocabulary.of(["w1 w2 w3", "w1 w2 w3"]))
     pairs = pd.DataFrame(
         {
             "query": ["w1 w2", "w1 w2", " ".join(["w1"] * 9)],

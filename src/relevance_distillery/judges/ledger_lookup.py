@@ -102,7 +102,7 @@ def labels_table(
             if entry is None or entry.verdict.grade is None:
                 continue
             place, verdict = start + offset, entry.verdict
-            answered[place], grades[place] = True, verdict.grade
+            answered[place], grades[place] = True, entry.verdict.grade
             for name, column in usage.items():
                 column[place] = getattr(verdict, name)
             times[offset] = entry.created_at

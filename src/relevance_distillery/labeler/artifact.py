@@ -37,12 +37,9 @@ class LabelerFacts(BaseModel):
     """What a labeler is, beside its weights.
 
     Attributes:
-        format: Version of this layout.
         base_model: Name of the base model, never a path of the machine.
         architecture: What the network reads, see `PairModel`.
         levels: Depths of the encoder at which texts are compared.
-        scale: The grades.
-        template: From pair to input.
         precision: Arithmetic that training settled on; grading uses it too.
         calibration: From the score to calibrated probabilities; None leaves the head's own.
         decision: Whether a grade comes from cut points or is the most probable one.
@@ -171,14 +168,9 @@ def copy_with_calibration(
     cut_points: tuple[float, ...],
     recalibration: Mapping[str, Any],
 ) -> Path:
-    """Copy a labeler's folder and give the copy another calibration.
+    """Copy a labeler's folder and give the copy another calibration, replacing what was there.
 
-    Args:
-        source: The labeler's folder, which stays as it is.
-        folder: The new one; what was there is replaced.
-        link: From score to probabilities.
-        cut_points: On the expected grade.
-        recalibration: How it was recalibrated, for the facts of training.
+    `recalibration` says how it was recalibrated, for the facts of training.
     """
     facts = read_facts(source)
     changed = {

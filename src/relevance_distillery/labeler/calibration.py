@@ -25,7 +25,6 @@ from relevance_distillery.grading import GradeScale
 Array = NDArray[np.float64]
 _DIGITS = 6
 _STEP = 10.0**-_DIGITS
-
 _INFORMATION = 0.25
 """Fisher information of a pair at even odds about a logit: the unit of the prior's strength."""
 
@@ -65,11 +64,8 @@ def cut_points_at(
 ) -> Array:
     """Cut points on the expected grade that give each grade to its share of the pairs.
 
-    Args:
-        shares: Share of each grade, lowest first, shape (grades,).
-        expected: Expected grades, shape (pairs,).
-        scale: The grades.
-        weights: How many pairs each one counts for, shape (pairs,); None for one.
+    Shares are of the grades, lowest first; expected grades and weights (how many pairs each one
+    counts for; None for one) have shape (pairs,).
 
     Returns:
         Non-decreasing, shape (grades - 1,), rounded to 6 digits; midpoints without pairs.
@@ -96,10 +92,7 @@ def cut_points_at(
 def cut_points_like(positions: NDArray[np.int64], expected: Array, scale: GradeScale) -> Array:
     """Cut points that give each grade as often as the judge gave it to the same pairs.
 
-    Args:
-        positions: The judge's grades as positions on the scale, shape (pairs,).
-        expected: Expected grades of the pairs, shape (pairs,).
-        scale: The grades.
+    The judge's grades are positions on the scale, shape (pairs,), as the expected grades.
     """
     shares = np.bincount(positions, minlength=scale.size) / max(len(positions), 1)
     return cut_points_at(shares, expected, scale)
@@ -111,13 +104,10 @@ def quadratic_kappa(
     grades: int,
     weights: Array | None = None,
 ) -> float:
-    """Quadratic kappa (Cohen, 1968) of two arrays of positions; 0 where it is not defined.
+    """Quadratic kappa (Cohen, 1968) of two raters' grades; 0 where it is not defined.
 
-    Args:
-        first: Positions on the scale, shape (pairs,).
-        second: Those of the other rater.
-        grades: Number of grades.
-        weights: How many pairs each one counts for, shape (pairs,); None for one.
+    Grades are positions on the scale, shape (pairs,); `weights` is how many pairs each one counts
+    for, None for one.
     """
     counts = np.bincount(first * grades + second, weights, minlength=grades * grades)
     observed = counts.reshape(grades, grades).astype(np.float64)
@@ -208,13 +198,7 @@ def fit_link(
 
 
 def fit_link_to_probabilities(scores: Array, probabilities: Array, weights: Array) -> Link:
-    """The link that comes nearest to given probabilities, by cross-entropy.
-
-    Args:
-        scores: The labeler's scores, shape (pairs,).
-        probabilities: Its calibrated probabilities, shape (pairs, grades).
-        weights: How many pairs each one counts for, shape (pairs,).
-    """
+    """The link from scores that comes nearest to given probabilities, by cross-entropy."""
     standardised = _Standardised.of(scores)
     shares = weights @ probabilities / weights.sum()
     below = np.clip(np.cumsum(shares)[:-1], 0.001, 0.999)
@@ -224,12 +208,9 @@ def fit_link_to_probabilities(scores: Array, probabilities: Array, weights: Arra
 
 
 def match_shares(scores: Array, start: Link, shares: Array) -> Link:
-    """Cuts at which the mean probability of each grade is what it is expected to be.
+    """Cuts at which the mean probability of each grade is its expected share, lowest grade first.
 
-    Args:
-        scores: Of pairs drawn from the collection, shape (pairs,).
-        start: Its slope is kept.
-        shares: Expected share of each grade, lowest first, shape (grades,).
+    Scores are of pairs drawn from the collection; the slope of `start` is kept.
     """
     from scipy.optimize import brentq
 
@@ -246,16 +227,8 @@ def match_shares(scores: Array, start: Link, shares: Array) -> Link:
 def cut_points_of(link: Link, scores: Array, weights: Array, scale: GradeScale) -> Array:
     """Cut points that give each grade to as many pairs as the link expects to have it.
 
-    Few scores are smoothed first (Silverman, 1986), since their gaps are chance.
-
-    Args:
-        link: From score to probabilities.
-        scores: Of pairs of the collection, shape (pairs,).
-        weights: How many pairs each one counts for, shape (pairs,).
-        scale: The grades.
-
-    Returns:
-        On the expected grade, never decreasing, shape (grades - 1,).
+    They lie on the expected grade and never decrease, shape (grades - 1,). Few scores are smoothed
+    first (Silverman, 1986), since their gaps are chance.
     """
     scores, weights = _smoothed(scores, weights)
     probabilities = link.probabilities(scores)

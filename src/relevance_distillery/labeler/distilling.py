@@ -49,8 +49,7 @@ class DistillationData:
 
     Attributes:
         learn, early, calibrate: Labelled pairs of the three splits.
-        queries: Columns query_id, text.
-        passages: The passages table; for token weights and the correction for length.
+        queries, passages: The tables.
         taught_by: Names of the judges of the labels, for the training profile.
     """
 
@@ -67,13 +66,9 @@ def distill(
 ) -> tuple[Path, dict[str, Any]]:
     """Make a labeler.
 
-    Args:
-        data: Splits and texts.
-        settings: What the user turned.
-        scale: The grades.
-        workspace: Where checkpoints and the finished folder are kept, in a folder named by
-            everything that decides the result: a killed run resumes there, and a finished
-            folder that was not taken away yet is returned at once.
+    Checkpoints and the finished folder are kept in the workspace, in a folder named by everything
+    that decides the result: a killed run resumes there, and a finished folder that was not taken
+    away yet is returned at once.
 
     Returns:
         The artifact folder and the facts of training, which are also in its labeler.json.
@@ -99,11 +94,21 @@ def distill(
     )
     training = _training_facts(facts, data, early, settings, scale)
     facts = facts.model_copy(update={"training": training})
-    facts, labeler, graded = _calibrated(draft, facts, held_out, data, settings)
-    _write_profile(draft, labeler, data, early, held_out, graded, settings)
-    training = {**facts.training, "seconds": round(time.perf_counter() - started, 1)}
-    facts = facts.model_copy(update={"training": training})
-    write_facts(draft, facts)
+    labeler, graded = _calibrated(draft, facts, held_out, data, settings)
+    assert settings.max_train_pairs is not None
+    used = pd.concat([part.pairs["query"] for part in (data.learn, data.early, data.calibrate)])
+    profile = make_profile(
+        labeler,
+        data.learn.even_sample(settings.max_train_pairs, settings.seed),
+        early.followed_by(held_out.pairs),
+        pd.concat([labeler.grade(early.pairs), graded], ignore_index=True),
+        used.drop_duplicates().tolist(),
+        data.taught_by,
+        settings.seed,
+    )
+    write_profile(draft, profile)
+    training = {**labeler.facts.training, "seconds": round(time.perf_counter() - started, 1)}
+    write_facts(draft, labeler.facts.model_copy(update={"training": training}))
     draft.rename(finished)
     for fold in folder.glob("fold-*"):
         shutil.rmtree(fold, ignore_errors=True)
@@ -141,12 +146,8 @@ def _calibrated(
     held_out: HeldOutScores,
     data: DistillationData,
     settings: TrainingSettings,
-) -> tuple[LabelerFacts, Labeler, pd.DataFrame]:
-    """Facts with calibration, cut points and length slope.
-
-    Returns:
-        The facts, the labeler with them, and its grades of the held-out pairs.
-    """
+) -> tuple[Labeler, pd.DataFrame]:
+    """The labeler with calibration, cut points, length slope; its grades of held-out pairs."""
     assert settings.max_null_pairs is not None
     pairs = held_out.pairs
     labeler = Labeler.load(draft)
@@ -155,13 +156,8 @@ def _calibrated(
     cuts = cut_points_like(pairs.positions, expected, facts.scale)
     facts = facts.model_copy(update={"calibration": link, "cut_points": tuple(cuts.tolist())})
     labeler.facts = facts
-    unrelated = unrelated_pairs(
-        data.calibrate.pairs,
-        data.queries,
-        data.passages,
-        settings.max_null_pairs,
-        settings.seed,
-    )
+    most, seed = settings.max_null_pairs, settings.seed
+    unrelated = unrelated_pairs(data.calibrate.pairs, data.queries, data.passages, most, seed)
     slope = 0.0
     if len(unrelated):
         expected_grades = labeler.grade(unrelated)["expected_grade"]
@@ -177,31 +173,7 @@ def _calibrated(
         "null_pairs": len(unrelated),
     }
     labeler.facts = facts.model_copy(update={"length_slope": slope, "training": training})
-    return labeler.facts, labeler, graded
-
-
-def _write_profile(
-    draft: Path,
-    labeler: Labeler,
-    data: DistillationData,
-    early: LabelledPairs,
-    held_out: HeldOutScores,
-    graded: pd.DataFrame,
-    settings: TrainingSettings,
-) -> None:
-    """Write the training profile; the pairs of early stopping are graded once more for it."""
-    assert settings.max_train_pairs is not None
-    used = pd.concat([part.pairs["query"] for part in (data.learn, data.early, data.calibrate)])
-    profile = make_profile(
-        labeler,
-        data.learn.even_sample(settings.max_train_pairs, settings.seed),
-        early.followed_by(held_out.pairs),
-        pd.concat([labeler.grade(early.pairs), graded], ignore_index=True),
-        used.drop_duplicates().tolist(),
-        data.taught_by,
-        settings.seed,
-    )
-    write_profile(draft, profile)
+    return labeler, graded
 
 
 def _check(data: DistillationData, scale: GradeScale) -> None:

@@ -58,11 +58,7 @@ class Encoded:
     def of(cls, states: Tensor, ids: Tensor, attended: Tensor, words: Tensor) -> Encoded:
         """From token states as the encoder gives them, shape (texts, levels, tokens, width).
 
-        Args:
-            states: Token states.
-            ids: Token ids, shape (texts, tokens).
-            attended: 1 for tokens, 0 for padding, shape (texts, tokens).
-            words: 1 for tokens of the text itself.
+        `attended` is 1 for tokens, 0 for padding, shape (texts, tokens).
         """
         states = states.float()
         pooled = mean_pooled(states, attended[:, None, :, None])
@@ -74,12 +70,7 @@ class Encoded:
 
 
 def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
-    """Features of aligned queries and passages.
-
-    Args:
-        queries: One row a pair.
-        passages: One row a pair.
-        token_weights: How telling a token is, shape (vocabulary,).
+    """Features of aligned queries and passages, with weights of tokens, shape (vocabulary,).
 
     Returns:
         Shape (pairs, feature_count(levels)), float32: FEATURES of the last layer, and then all

@@ -26,24 +26,16 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler.artifact import ARTIFACT_NAME
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.text.terms import PASSAGE_FIELDS
 
 logger = logging.getLogger(__name__)
 # Six small files need no bar.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-_TEXTS = ("title", "heading", "path", "author", "modified")
 _REQUIREMENTS = (
-    "mlflow",
-    "torch",
-    "transformers",
-    "safetensors",
-    "tokenizers",
-    "pandas",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pydantic",
-)
+    "mlflow", "torch", "transformers", "safetensors", "tokenizers", "pandas", "numpy", "scipy",
+    "scikit-learn", "pydantic",
+)  # fmt: skip
 
 
 class ServedLabeler(PythonModel):
@@ -58,16 +50,12 @@ class ServedLabeler(PythonModel):
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Grade pairs.
+        """Grade pairs as `Labeler.grade`; the parameter `batch_size` is how many are read at once.
 
         Args:
             context: MLflow's, not used.
-            model_input: Columns query, text and, where there are any, title, heading, path,
-                author, modified.
-            params: `batch_size`, pairs read at once; changes no grade.
-
-        Returns:
-            Columns grade, expected_grade, confidence, probabilities, score; a row a pair.
+            model_input: The pairs.
+            params: `batch_size`, which changes no grade.
         """
         if params and params.get("batch_size"):
             self.labeler.batch_size = max(1, int(params["batch_size"]))
@@ -80,13 +68,8 @@ def log_and_register(
     """Log an artifact folder as a model and register it with the alias `challenger`.
 
     The model goes into the active run, or into one of its own. Two labelers with the same
-    files become two versions, since their lineage may differ.
-
-    Args:
-        folder: The labeler's folder.
-        registered_name: Name in the registry.
-        tags: Tags of the new version; its digest is added.
-        metrics: Metrics of the run, for example of the early-stopping split.
+    files become two versions, since their lineage may differ. To the version's tags its digest
+    is added; the metrics are those of the run.
 
     Returns:
         {"name", "version", "run_id", "digest"}.
@@ -124,10 +107,6 @@ def log_and_register(
 
 def load_registered(name: str, alias_or_version: str) -> Path:
     """The artifact folder of a registered labeler, on this machine.
-
-    Args:
-        name: Name in the registry.
-        alias_or_version: An alias such as `champion`, or a version number.
 
     Raises:
         UserError: There is no such labeler, or its files are gone.
@@ -205,7 +184,8 @@ def get_alias(name: str, alias: str) -> str | None:
 def _signature() -> ModelSignature:
     text = DataType.string
     inputs: list[ColSpec | TensorSpec] = [ColSpec(text, "query"), ColSpec(text, "text")]
-    inputs += [ColSpec(text, name, required=False) for name in _TEXTS]
+    # The text is the last of them.
+    inputs += [ColSpec(text, name, required=False) for name in PASSAGE_FIELDS[:-1]]
     outputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.long, "grade"),
         ColSpec(DataType.double, "expected_grade"),

@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.encoders.batching import by_length, pad
+from relevance_distillery.encoders.devices import choose_device, choose_precision
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.artifact import (
     FACTS_FILE,
@@ -53,10 +54,7 @@ _CLASSIFIER_RIDGE = 1e-2
 class HeldOutScores:
     """What the models say about pairs whose queries they did not learn from.
 
-    Attributes:
-        pairs: The pairs.
-        raw: Uncalibrated probabilities, shape (pairs, grades).
-        scores: Relevance scores, shape (pairs,).
+    `raw` are uncalibrated probabilities, shape (pairs, grades); `scores` have shape (pairs,).
     """
 
     pairs: LabelledPairs
@@ -75,16 +73,11 @@ def train_folds(
 ) -> tuple[Path, LabelerFacts, HeldOutScores]:
     """Train the models of all folds and average them.
 
-    Args:
-        learn: Pairs to learn from.
-        early: Pairs that decide when each model stops; with fewer than 20 queries they are
-            learned from instead, and every model is trained to the end.
-        calibrate: Pairs for calibration; with two folds or more they are learned from too, and
-            those of `learn` calibrate.
-        collection: Rows of the passages table, for the weights of tokens.
-        settings: Resolved settings.
-        scale: The grades.
-        folder: Workspace; a fold that was trained there is not trained again.
+    The pairs `early` decide when each model stops; with fewer than 20 queries they are learned
+    from instead, and every model is trained to the end. With two folds or more the pairs
+    `calibrate` are learned from too, and those of `learn` calibrate. `collection` are rows of the
+    passages table, for the weights of tokens; a fold that was trained in `folder` is not trained
+    again.
 
     Returns:
         The uncalibrated artifact in `folder`, its facts, and the held-out predictions.
@@ -189,12 +182,13 @@ def _train_fold(
     assert settings.max_train_pairs is not None
     folder.mkdir(parents=True, exist_ok=True)
     model, tokenizer, facts = fresh_network(settings, scale)
+    device = choose_device()
+    precision = choose_precision(device) if settings.precision == "auto" else settings.precision
+    grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
     queries = frozenset(pairs.queries.astype(str).tolist())
     learn = pairs.even_sample(settings.max_train_pairs, settings.seed)
-    facts, training = train(
-        model, tokenizer, facts, initialiser, queries, learn, monitored, stops, settings, folder
-    )
-    facts = facts.model_copy(update={"training": training})
+    training = train(grader, initialiser, queries, learn, monitored, stops, settings, folder)
+    facts = facts.model_copy(update={"precision": precision, "training": training})
     write_artifact(done, model.cpu(), tokenizer, facts)
     return facts
 

@@ -20,11 +20,7 @@ from relevance_distillery.encoders.devices import autocast, choose_device, to_de
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
-from relevance_distillery.labeler.artifact import (
-    LabelerFacts,
-    read_facts,
-    read_model,
-)
+from relevance_distillery.labeler.artifact import LabelerFacts, read_facts, read_model
 from relevance_distillery.labeler.features import Encoded, feature_count
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.template import TokenisedPairs
@@ -39,7 +35,6 @@ class Labeler:
     """A trained labeler, ready to grade.
 
     Attributes:
-        facts: What it is and how it was trained.
         name: Base model and digest, for people.
         digest: Changes with any file of its folder.
         batch_size: Pairs that are read at once; changes speed and memory, no grade.
@@ -57,14 +52,9 @@ class Labeler:
         batch_size: int = 32,
         folder: Path | None = None,
     ) -> None:
-        self.model = model.eval().to(device)
-        self.tokenizer = tokenizer
-        self.facts = facts
-        self.digest = digest
-        self.name = f"labeler {facts.base_model} {digest}".strip()
-        self.device = device
-        self.precision = precision
-        self.batch_size = batch_size
+        self.model, self.tokenizer, self.facts = model.eval().to(device), tokenizer, facts
+        self.name, self.digest = f"labeler {facts.base_model} {digest}".strip(), digest
+        self.device, self.precision, self.batch_size = device, precision, batch_size
         self.folder = folder
 
     @classmethod
@@ -77,11 +67,8 @@ class Labeler:
     ) -> Labeler:
         """Read an artifact folder.
 
-        Args:
-            folder: As written by the distillation.
-            device: `auto` takes a GPU when there is one, else a torch device name.
-            precision: `auto` takes the one that training settled on; `fp32` or `bf16`.
-            batch_size: Pairs that are read at once.
+        The device `auto` takes a GPU when there is one, the precision `auto` the one that training
+        settled on.
 
         Raises:
             UserError: The folder is no labeler, is damaged, or an argument is not known.
@@ -136,7 +123,7 @@ class Labeler:
         probabilities, scores = [np.zeros((0, self.scale.size))], [np.zeros(0)]
         for start in range(0, len(queries), SHARD_ROWS):
             stop = start + SHARD_ROWS
-            graded, scored = self._shard(self._tokens(queries[start:stop], passages[start:stop]))
+            graded, scored = self._shard(self.tokenise(queries[start:stop], passages[start:stop]))
             probabilities.append(graded)
             scores.append(scored)
         return np.concatenate(probabilities), np.concatenate(scores)
@@ -144,7 +131,7 @@ class Labeler:
     @torch.inference_mode()
     def features(self, pairs: pd.DataFrame) -> Tensor:
         """Pair features, see `pair_features`; for architectures that compare texts."""
-        tokens = self._tokens(*self.facts.template.render(pairs))
+        tokens = self.tokenise(*self.facts.template.render(pairs))
         with autocast(self.device, self.precision):
             return self._compared(tokens)
 
@@ -168,14 +155,10 @@ class Labeler:
     def document_grades(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Grades of documents from those of their passages.
 
-        Args:
-            predictions: Columns query_id, document_id, expected_grade, score and maybe
-                probabilities; a row a passage.
-
-        Returns:
-            Columns query_id, document_id, grade, expected_grade, score, passages, in order of
-            first appearance; the expected grade and the score are corrected for the number of
-            passages. With probabilities also those of the best passage.
+        From columns query_id, document_id, expected_grade, score and maybe probabilities, a row a
+        passage, to query_id, document_id, grade, expected_grade, score, passages, in order of
+        first appearance; the expected grade and the score are corrected for the number of
+        passages. With probabilities also those of the best passage.
         """
         carried = [name for name in ("probabilities",) if name in predictions.columns]
         documents = best_of_passages(predictions, ["expected_grade", "score"], carried)
@@ -187,6 +170,16 @@ class Labeler:
             ["query_id", "document_id", "grade", "expected_grade", "score", "passages", *carried]
         ]
 
+    def tokenise(self, queries: list[str], passages: list[str]) -> TokenisedPairs:
+        """Tokens of rendered pairs, as far as the architecture needs them."""
+        return self.facts.template.tokenise(
+            self.tokenizer,
+            queries,
+            passages,
+            jointly=self.model.encodes_jointly,
+            separately=self.model.encodes_separately,
+        )
+
     @torch.inference_mode()
     def _shard(self, pairs: TokenisedPairs) -> tuple[np.ndarray, np.ndarray]:
         with autocast(self.device, self.precision):
@@ -195,15 +188,6 @@ class Labeler:
         scores = self.model.head(logits, features)
         probabilities = self.model.head.probabilities(scores)
         return probabilities.double().cpu().numpy(), scores.double().cpu().numpy()
-
-    def _tokens(self, queries: list[str], passages: list[str]) -> TokenisedPairs:
-        return self.facts.template.tokenise(
-            self.tokenizer,
-            queries,
-            passages,
-            jointly=self.model.encodes_jointly,
-            separately=self.model.encodes_separately,
-        )
 
     def _classified(self, pairs: TokenisedPairs) -> Tensor:
         logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
@@ -234,18 +218,11 @@ class Labeler:
 
     def _encoded(self, rows: list[Row], chosen: Any) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
-        parts = [
-            self.model.encode(
-                to_device(
-                    pad(
-                        [rows[i] for i in chosen[start : start + self.batch_size]],
-                        self.tokenizer.pad_token_id,
-                    ),
-                    self.device,
-                )
-            )
-            for start in range(0, len(chosen), self.batch_size)
-        ]
+        parts = []
+        for start in range(0, len(chosen), self.batch_size):
+            some = [rows[i] for i in chosen[start : start + self.batch_size]]
+            tokens = pad(some, self.tokenizer.pad_token_id)
+            parts.append(self.model.encode(to_device(tokens, self.device)))
         return parts[0] if len(parts) == 1 else _stack(parts)
 
 

@@ -28,12 +28,7 @@ class HeadInitialiser:
     """Initialises the heads of all folds."""
 
     def __init__(self, pairs: LabelledPairs, collection: list[dict[str, Any]]) -> None:
-        """Nothing is encoded yet.
-
-        Args:
-            pairs: Of the queries of all folds.
-            collection: Rows of the passages table, for the weights of tokens.
-        """
+        """Take the pairs of all folds, and rows of the passages table for the weights of tokens."""
         self._pairs, self._collection = pairs, collection
         self._token_weights: Tensor | None = None
         self._features: Tensor | None = None
@@ -43,10 +38,7 @@ class HeadInitialiser:
     ) -> None:
         """Give a fresh network its token weights, standardised features, head and cut points.
 
-        Args:
-            grader: The network, on its device, as every fold begins.
-            queries: Ids of the queries that the fold learns from.
-            settings: Resolved settings.
+        `queries` are the ids of those that the fold learns from.
         """
         rows = np.flatnonzero(np.isin(self._pairs.queries.astype(str), sorted(queries)))
         sample = self._pairs.take(rows)
@@ -94,14 +86,10 @@ def token_weights(labeler: Labeler, texts: Sequence[str]) -> Tensor:
 
 
 def inverse_document_frequency(token_ids: Iterable[Sequence[int]], vocabulary: int) -> Tensor:
-    """How telling each token is in a collection: ln(1 + N / (1 + documents with it)).
+    """How rare each token is in a collection: ln(1 + N / (1 + documents with it)).
 
-    Args:
-        token_ids: Token ids of every passage.
-        vocabulary: Number of different tokens.
-
-    Returns:
-        Shape (vocabulary,), float32, scaled so that a token never seen weighs 1.
+    From the token ids of every passage; shape (vocabulary,), float32, scaled so that a token
+    never seen weighs 1.
     """
     seen: Counter[int] = Counter()
     size = 0

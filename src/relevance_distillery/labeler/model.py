@@ -31,17 +31,9 @@ _RIDGE = 1e-3
 class PairModel(nn.Module):
     """A Hugging Face sequence classifier whose encoder also compares separately encoded texts.
 
-    Args:
-        backbone: A sequence classifier over the grades, plain or wrapped by peft.
-        architecture: `cross_encoder` encodes query and passage jointly, `late_interaction`
-            separately and compares them, `combined` does both with one encoder.
-        grades: Number of grades.
-        classifier_weight: Weight of the classifier's own cross-entropy in the loss, so that
-            the plain Hugging Face model is of use without the head.
-        ranking_weight: Weight of the pairwise loss within a query.
-        head_hidden: Width of the head's small network; 0 for none.
-        levels: Depths of the encoder at which texts are compared; 1 for the last layer alone.
-        dropout: The backbone drops states while it is trained, as it was configured to.
+    The backbone is a sequence classifier over the grades, plain or wrapped by peft. The
+    architecture `cross_encoder` encodes query and passage jointly, `late_interaction` separately
+    and compares them, `combined` does both with one encoder. Settings as in `TrainingSettings`.
     """
 
     # The Trainer would take the open arguments of `forward` for those of a summed loss.
@@ -122,17 +114,15 @@ class PairModel(nn.Module):
         query_index: Tensor | None = None,
         passage_index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Relevance scores of a batch, and the classifier's logits.
+        """Relevance scores of a batch, shape (pairs,), and the classifier's logits.
 
         Args:
-            joint: Tokens of the pairs, where the architecture encodes them jointly.
+            joint: Tokens of the pairs, where the architecture encodes them jointly; without
+                them there are no logits, shape (pairs, grades).
             queries: Tokens of the batch's different queries.
             passages: Tokens of the batch's different passages.
             query_index: The query of each pair, a row of `queries`, shape (pairs,).
             passage_index: The passage of each pair, a row of `passages`, shape (pairs,).
-
-        Returns:
-            Shapes (pairs,) and (pairs, grades); no logits without `joint`.
         """
         logits = self.classify(joint) if joint is not None else None
         features = None
@@ -150,13 +140,10 @@ class PairModel(nn.Module):
     def forward(
         self, targets: Tensor, weights: Tensor, groups: Tensor, **pairs: Any
     ) -> dict[str, Tensor]:
-        """Loss and scores of a batch.
+        """Loss and scores of a batch of pairs, given as for `predict`.
 
-        Args:
-            targets: The judge's probabilities of the grades, shape (pairs, grades).
-            weights: Weight of each pair, shape (pairs,).
-            groups: Number of each pair's query, shape (pairs,).
-            **pairs: As for `predict`.
+        `targets` are the judge's probabilities of the grades, shape (pairs, grades), `groups` the
+        numbers of the pairs' queries, shape (pairs,), as `weights`.
         """
         scores, logits = self.predict(**pairs)
         with torch.autocast(scores.device.type, enabled=False):
@@ -172,15 +159,10 @@ class PairModel(nn.Module):
 
 
 class GradeHead(nn.Module):
-    """One relevance score and ordered cut points on it.
+    """One relevance score, from the classifier's logits or pair features, and cut points on it.
 
-    Args:
-        grades: Number of grades.
-        uses_classifier: The classifier's logits are read.
-        uses_features: The pair features are read.
-        vocabulary: Size of the token weights that the features use.
-        hidden: Width of a small network beside the linear part; 0 for none.
-        levels: Depths of the encoder at which texts are compared.
+    `vocabulary` is the size of the token weights that the features use, `hidden` the width of a
+    small network beside the linear part, 0 for none.
     """
 
     mean: Tensor
@@ -254,11 +236,9 @@ class GradeHead(nn.Module):
 
     @torch.no_grad()
     def place_cuts(self, scores: Tensor, shares: Sequence[float]) -> None:
-        """Put the cut points where they split `scores` as the labels are split.
+        """Put the cut points where they split scores, shape (pairs,), as the labels are split.
 
-        Args:
-            scores: Scores of the untrained model, shape (pairs,).
-            shares: Share of each grade among the labels, lowest first.
+        `shares` are those of the grades among the labels, lowest first.
         """
         below = torch.tensor(shares, dtype=torch.float32).cumsum(0)[:-1].clamp(0.02, 0.98)
         cuts = torch.quantile(scores.float(), below)
@@ -279,15 +259,8 @@ class GradeHead(nn.Module):
         """Fit the features' part and the cut points to the loss of training, with a ridge penalty.
 
         Tuning starts where the features of the untrained encoder end: a head that is still
-        wrong would bend the encoder to its errors (Kumar et al., 2022).
-
-        Args:
-            features: Shape (pairs, features).
-            targets: The judge's probabilities of the grades, shape (pairs, grades).
-            weights: Weight of each pair, shape (pairs,).
-            groups: Number of each pair's query, shape (pairs,).
-            ridge: Penalty on the squared weights of standardised features.
-            ranking_weight: Weight of the pairwise loss within a query.
+        wrong would bend the encoder to its errors (Kumar et al., 2022). Features have shape
+        (pairs, features), the rest is as in `PairModel.forward`.
         """
         couples = couples_of(targets, groups)
         inputs = (features - self.mean) / self.deviation
@@ -334,10 +307,8 @@ class GradeHead(nn.Module):
 def ordinal_loss(cumulative_logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy of P(grade > k) against the judge's, summed over k, mean over pairs.
 
-    Args:
-        cumulative_logits: Shape (pairs, grades - 1).
-        targets: The judge's probabilities of the grades, shape (pairs, grades).
-        weights: Weight of each pair, shape (pairs,).
+    Logits have shape (pairs, grades - 1), the judge's probabilities (pairs, grades), weights
+    (pairs,).
     """
     above = targets.flip(-1).cumsum(-1).flip(-1)[:, 1:].clamp(0.0, 1.0)
     losses = binary_cross_entropy_with_logits(cumulative_logits, above, reduction="none").sum(-1)
@@ -360,12 +331,7 @@ class Couples:
 
 
 def couples_of(targets: Tensor, groups: Tensor) -> Couples:
-    """All couples among some pairs.
-
-    Args:
-        targets: The judge's probabilities of the grades, shape (pairs, grades).
-        groups: Number of each pair's query, shape (pairs,).
-    """
+    """All couples among some pairs; `groups` are the numbers of their queries, shape (pairs,)."""
     grades = targets @ torch.arange(targets.shape[1], dtype=targets.dtype, device=targets.device)
     apart = (grades.unsqueeze(1) - grades.unsqueeze(0)).clamp(min=0.0)
     apart = apart * (groups.unsqueeze(1) == groups.unsqueeze(0))
@@ -380,13 +346,8 @@ def couples_of(targets: Tensor, groups: Tensor) -> Couples:
 def ranking_loss(scores: Tensor, couples: Couples) -> Tensor:
     """Of two passages of a query the better one should score higher (RankNet; Burges et al., 2005).
 
-    Args:
-        scores: Relevance scores, shape (pairs,).
-        couples: Of the pairs.
-
-    Returns:
-        Mean over couples of a query, each weighed by how many grades lie between, and over
-        queries, as pairwise accuracy is; 0 where there are no couples.
+    Mean over couples of a query, each weighed by how many grades lie between, and over queries,
+    as pairwise accuracy is; 0 where there are no couples.
     """
     losses = softplus(scores[couples.worse] - scores[couples.better])
     return (losses * couples.weights).sum() / couples.weights.sum().clamp(min=1e-6)

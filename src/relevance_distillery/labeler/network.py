@@ -53,9 +53,7 @@ def fresh_network(
 ) -> tuple[PairModel, Any, LabelerFacts]:
     """The network, its tokenizer and what is known of the labeler before training.
 
-    Args:
-        settings: Resolved settings; the seed decides the fresh classifier's weights.
-        scale: The grades.
+    The seed of the resolved settings decides the fresh classifier's weights.
 
     Raises:
         UserError: The base model cannot be read.

@@ -7,10 +7,8 @@ or query was among them; it is as confidential as the weights.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,10 @@ from relevance_distillery.labeler.tallies import (
     Tally,
     Vocabulary,
     by_group,
+    keyed_hashes,
+    pack_hashes,
     tally_grades,
+    unpack_hashes,
 )
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
 from relevance_distillery.learning.splits import normalised
@@ -101,9 +102,8 @@ class TrainingProfile(BaseModel):
 
         Queries are compared as `splits.normalised` writes them: by wording, not by meaning.
         """
-        known = _split(base64.b64decode(self.query_digests))
-        asked = query_digests(query_texts, bytes.fromhex(self.key))
-        return np.isin(asked, known)
+        asked = keyed_hashes(map(normalised, query_texts), bytes.fromhex(self.key), _DIGEST_BYTES)
+        return np.isin(asked, unpack_hashes(self.query_digests, _DIGEST_BYTES))
 
 
 def make_profile(
@@ -115,7 +115,7 @@ def make_profile(
     taught_by: Sequence[str],
     seed: int,
 ) -> TrainingProfile:
-    """Profile a labeler.
+    """Profile a calibrated labeler; the same for the same labeler and data.
 
     Args:
         labeler: Calibrated.
@@ -125,15 +125,13 @@ def make_profile(
         used_queries: Texts of all queries whose labels were used.
         taught_by: Names of the judges of the labels.
         seed: Draws held-out queries where there are more than a thousand.
-
-    Returns:
-        The profile; the same for the same labeler and data.
     """
     template, scale = labeler.facts.template, labeler.scale
     queries, passages = template.render(learned.pairs)
     queries, passages = list(dict.fromkeys(queries)), list(dict.fromkeys(passages))
     vocabulary = Vocabulary.of([*queries, *passages])
-    reader = pair_reader(labeler, vocabulary)
+    reader = PairReader(labeler, vocabulary)
+    digests = keyed_hashes(map(normalised, used_queries), vocabulary.key, _DIGEST_BYTES)
     correct = scale.positions(graded["grade"].to_numpy()) == held_out.positions
     shares = np.bincount(learned.positions, minlength=scale.size) / max(len(learned), 1)
     return TrainingProfile(
@@ -151,7 +149,7 @@ def make_profile(
             "text_tokens": _quantiles(reader, passages),
         },
         vocabulary=vocabulary.as_text(),
-        query_digests=pack_digests(query_digests(used_queries, vocabulary.key)),
+        query_digests=pack_hashes(np.unique(digests)),
         held_out=HeldOut(
             pairs=len(held_out),
             queries=int(held_out.pairs["query_id"].nunique()),
@@ -160,28 +158,6 @@ def make_profile(
             tallies=_by_query(reader, labeler, held_out, graded, seed),
         ),
     )
-
-
-def pair_reader(labeler: Labeler, vocabulary: Vocabulary) -> PairReader:
-    """Reads pairs as the labeler does."""
-    return PairReader(
-        labeler.facts.template, labeler.tokenizer, labeler.model.encodes_jointly, vocabulary
-    )
-
-
-def query_digests(texts: Iterable[str], key: bytes) -> NDArray[np.uint64]:
-    """Keyed eight-byte digests (BLAKE2b) of normalised query texts, shape (queries,)."""
-    return _split(
-        b"".join(
-            hashlib.blake2b(normalised(text).encode(), digest_size=_DIGEST_BYTES, key=key).digest()
-            for text in texts
-        )
-    )
-
-
-def pack_digests(digests: NDArray[np.uint64]) -> str:
-    """Base64 of different digests, sorted."""
-    return base64.b64encode(np.unique(digests).astype("<u8").tobytes()).decode()
 
 
 def write_profile(folder: Path, profile: TrainingProfile) -> None:
@@ -242,7 +218,3 @@ def _quantiles(reader: PairReader, texts: Sequence[str]) -> tuple[int, ...]:
     if not len(lengths):
         return ()
     return tuple(int(value) for value in np.quantile(lengths, _QUANTILES, method="lower"))
-
-
-def _split(digests: bytes) -> NDArray[np.uint64]:
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)

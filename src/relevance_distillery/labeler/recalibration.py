@@ -77,7 +77,6 @@ class Rules:
     """What turns scores into grades beside the link.
 
     Attributes:
-        scale: The grades.
         cut_points: On the expected grade, shape (grades - 1,).
         length_slope: What ln(passages) takes off a document's expected grade.
     """
@@ -98,8 +97,6 @@ class Recalibrated:
     """A new link with its cut points.
 
     Attributes:
-        link: From score to probabilities.
-        cut_points: On the expected grade.
         helps: Cross-fitted, it has the lower log-loss; true where nothing could be compared.
         facts: What it was made from and what it changes, plain JSON.
     """
@@ -117,13 +114,7 @@ def rules_of(labeler: Labeler) -> Rules:
 
 
 def as_graded(labeler: Labeler, pairs: pd.DataFrame) -> Graded:
-    """Documents that people graded, as the labeler sees them.
-
-    Args:
-        labeler: Scores every passage.
-        pairs: From `collections.benchmark_pairs.select_pairs`: every passage of every graded
-            document.
-    """
+    """Documents that people graded, as the labeler sees them; `pairs` has all their passages."""
     # Neighbours share their passage, which is then read once.
     pairs = pairs.sort_values("passage_id", kind="stable", ignore_index=True)
     raw, scores = labeler.raw(pairs)
@@ -153,13 +144,8 @@ def score_sample(
 ) -> tuple[Array, Array]:
     """Scores and own probabilities of pairs in a file, shapes (pairs,) and (pairs, grades).
 
-    Args:
-        labeler: Scores them.
-        tables: The rows of the file in parts, columns query, text and maybe title and others;
-            rows without a query, or with neither title nor text, are left out.
-        rows: How many the file has.
-        most: Where there are more, so many are drawn.
-        seed: Draws them.
+    Of its `rows`, which `tables` holds in parts, at most `most` are drawn; rows without a query,
+    or with neither title nor text, are left out.
     """
     drawn = None
     if rows > most:
@@ -184,13 +170,7 @@ def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> 
     """Fit link and cut points to people's grades, and ask whether that helps.
 
     Documents of one passage calibrate; all of them are measured, with the same correction for
-    length as before.
-
-    Args:
-        graded: What people graded.
-        rules: The labeler's own.
-        prior_pairs: How many grades the labeler as it is weighs as much as.
-        seed: Deals queries into folds.
+    length as before. The labeler as it is weighs as much as `prior_pairs` grades.
 
     Raises:
         UserError: Nothing to calibrate on, fewer than three queries, or one grade alone.
@@ -238,11 +218,7 @@ def recalibrate_to_shares(
 ) -> Recalibrated:
     """Move the cuts until the mean probability of each grade is what a user expects.
 
-    Args:
-        scores: The labeler's scores of pairs of the collection, shape (pairs,).
-        probabilities: Its own, shape (pairs, grades).
-        shares: From `parse_shares`.
-        rules: The labeler's own.
+    Scores and own probabilities are from `score_sample`, shares from `parse_shares`.
 
     Raises:
         UserError: There are no pairs.
@@ -251,19 +227,18 @@ def recalibrate_to_shares(
         raise UserError("pairs: none of the rows has a query and a text, so no share can be met")
     weights = np.ones(len(scores))
     link = match_shares(scores, fit_link_to_probabilities(scores, probabilities, weights), shares)
-    known = np.asarray(rules.cut_points)
     cut_points = tuple(cut_points_of(link, scores, weights, rules.scale).tolist())
     one = np.ones(len(scores), dtype=np.int64)
     expected = np.round(probabilities @ rules.scale.values.astype(np.float64), 6)
-    before = np.searchsorted(known, expected, side="right")
+    before = np.searchsorted(rules.cut_points, expected, side="right")
     after = Rules(rules.scale, cut_points).grade(link, scores, one)
     facts = {
         "method": "prior",
         "pairs": len(scores),
         "prior": [float(share) for share in shares],
         "mean_probabilities": {
-            "before": _rounded(probabilities.mean(axis=0)),
-            "after": _rounded(link.probabilities(scores).mean(axis=0)),
+            "before": np.round(probabilities.mean(axis=0), 6).tolist(),
+            "after": np.round(link.probabilities(scores).mean(axis=0), 6).tolist(),
         },
         "grades": {
             "before": grade_counts(before, rules.scale),
@@ -275,11 +250,7 @@ def recalibrate_to_shares(
 
 
 def parse_shares(given: str | float | Sequence[float], scale: GradeScale) -> Array:
-    """Expected shares of the grades, lowest first, shape (grades,).
-
-    Args:
-        given: Numbers separated by `;`, or a list of them.
-        scale: The grades.
+    """Expected shares of the grades, lowest first, shape (grades,), given with `;` or as a list.
 
     Raises:
         UserError: Not one share for each grade, not numbers from 0 to 1, or another sum than 1.
@@ -351,7 +322,3 @@ def _log_loss(graded: Graded, probabilities: Array) -> float:
     chances = probabilities[np.arange(len(graded.positions)), graded.positions]
     logs = np.log(np.clip(chances, _SMALLEST_CHANCE, 1.0))
     return -float(graded.weights @ logs / graded.weights.sum())
-
-
-def _rounded(values: Array) -> list[float]:
-    return [round(float(value), 6) for value in values]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from relevance_distillery.encoders.base_model import quiet
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.text.terms import NO_STEMMING, analyzer
 
 Tally = dict[str, NDArray[np.float64]]
@@ -51,7 +51,7 @@ class Vocabulary:
         hashes: Shape (terms,), the most widespread first.
     """
 
-    def __init__(self, key: bytes, hashes: NDArray[np.uint32]) -> None:
+    def __init__(self, key: bytes, hashes: NDArray[Any]) -> None:
         self.key, self.hashes = key, hashes
         self._known = np.sort(hashes)
         self._common = np.sort(hashes[:COMMON])
@@ -60,9 +60,7 @@ class Vocabulary:
     def of(cls, texts: Iterable[str], most: int = MOST_TERMS) -> Vocabulary:
         """The vocabulary of different texts; the key follows from them, so runs repeat.
 
-        Args:
-            texts: Each counts once for each of its words.
-            most: Words that are kept; those of the fewest texts are left out.
+        Of more than `most` words those of the fewest texts are left out.
         """
         words = analyzer(NO_STEMMING)
         frequency: Counter[str] = Counter()
@@ -74,19 +72,18 @@ class Vocabulary:
         kept = sorted(
             ((-count, term) for term, count in frequency.items() if count >= FEWEST_TEXTS)
         )[:most]
-        return cls(key, _hashes([term for _, term in kept], key))
+        return cls(key, keyed_hashes((term for _, term in kept), key, _HASH_BYTES))
 
     def counts(self, texts: Sequence[str]) -> tuple[NDArray, NDArray, NDArray]:
-        """Words, unknown words and common words of each text.
+        """Words, unknown words and common words of each text, with repetitions.
 
-        Returns:
-            Three arrays of shape (texts,), dtype int64; repetitions count.
+        Three arrays of shape (texts,), dtype int64.
         """
         words = analyzer(NO_STEMMING)
         rows = [words.terms(text) for text in texts]
         place: dict[str, int] = {}
         flat = [place.setdefault(term, len(place)) for row in rows for term in row]
-        hashes = _hashes(list(place), self.key)
+        hashes = keyed_hashes(place, self.key, _HASH_BYTES)
         sizes = np.array([len(row) for row in rows], dtype=np.int64)
         of = np.repeat(np.arange(len(rows)), sizes)
         terms = np.array(flat, dtype=np.int64)
@@ -99,31 +96,21 @@ class Vocabulary:
 
     def as_text(self) -> str:
         """The hashes as base64 of little-endian 32-bit numbers."""
-        return base64.b64encode(self.hashes.astype("<u4").tobytes()).decode()
+        return pack_hashes(self.hashes)
 
     @classmethod
     def from_text(cls, key: str, hashes: str) -> Vocabulary:
         """From the hexadecimal key and what `as_text` gave."""
-        decoded = np.frombuffer(base64.b64decode(hashes), dtype="<u4").astype(np.uint32)
-        return cls(bytes.fromhex(key), decoded)
+        return cls(bytes.fromhex(key), unpack_hashes(hashes, _HASH_BYTES))
 
 
 class PairReader:
     """Counts what is in the texts of pairs: lengths, unknown words, empty fields, cuts."""
 
-    def __init__(
-        self, template: InputTemplate, tokenizer: Any, jointly: bool, vocabulary: Vocabulary
-    ) -> None:
-        """Read as a labeler does.
-
-        Args:
-            template: From pair to input.
-            tokenizer: The labeler's.
-            jointly: Whether the labeler encodes query and passage as one input.
-            vocabulary: The words of training.
-        """
-        self._template, self._tokenizer = template, tokenizer
-        self._jointly, self._vocabulary = jointly, vocabulary
+    def __init__(self, labeler: Labeler, vocabulary: Vocabulary) -> None:
+        """Read pairs as a labeler does and compare their words with those of training."""
+        self._template, self._tokenizer = labeler.facts.template, labeler.tokenizer
+        self._jointly, self._vocabulary = labeler.model.encodes_jointly, vocabulary
 
     def tally(self, pairs: pd.DataFrame) -> Tally:
         """Count pairs.
@@ -182,11 +169,7 @@ class PairReader:
 
 
 def tally_grades(graded: pd.DataFrame, scale: GradeScale) -> Tally:
-    """Count what a labeler said.
-
-    Args:
-        graded: Columns grade, expected_grade, confidence; rows without a grade are left out.
-        scale: The grades.
+    """Count what a labeler said: grade, expected_grade, confidence of rows that have a grade.
 
     Returns:
         pairs (n, 1), grades (n, grades), expected_grade and confidence (n, 10; bins of equal
@@ -199,20 +182,15 @@ def tally_grades(graded: pd.DataFrame, scale: GradeScale) -> Tally:
     low, high = float(scale.values[0]), float(scale.values[-1])
     return {
         "pairs": np.ones((len(graded), 1)),
-        "grades": _one_hot(positions, scale.size),
-        "expected_grade": _one_hot(_bin((expected - low) / (high - low)), SHARE_BINS),
-        "confidence": _one_hot(_bin(confidence), SHARE_BINS),
+        "grades": np.eye(scale.size)[positions],
+        "expected_grade": _share_bins((expected - low) / (high - low)),
+        "confidence": _share_bins(confidence),
         "confidence_sum": confidence[:, None],
     }
 
 
 def by_group(tally: Tally, groups: Sequence[str]) -> Tally:
-    """Rows of one group summed, groups in order of their names.
-
-    Args:
-        tally: Rows of pairs.
-        groups: The group of each row, for example its query.
-    """
+    """Rows of one group, for example a query, summed; groups in order of their names."""
     names, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     summed = {}
     for name, rows in tally.items():
@@ -230,20 +208,26 @@ def _present(pairs: pd.DataFrame) -> NDArray[np.float64]:
     return present
 
 
-def _bin(shares: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.clip((shares * SHARE_BINS).astype(np.int64), 0, SHARE_BINS - 1)
+def _share_bins(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    bins = np.clip((shares * SHARE_BINS).astype(np.int64), 0, SHARE_BINS - 1)
+    return np.eye(SHARE_BINS)[bins]
 
 
 def _length_bins(lengths: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.float64]:
-    return _one_hot(np.searchsorted(np.asarray(edges), lengths, side="right"), len(edges) + 1)
+    return np.eye(len(edges) + 1)[np.searchsorted(np.asarray(edges), lengths, side="right")]
 
 
-def _one_hot(places: NDArray[np.int64], width: int) -> NDArray[np.float64]:
-    return np.eye(width)[places]
+def keyed_hashes(texts: Iterable[str], key: bytes, size: int) -> NDArray[Any]:
+    """Keyed hashes (BLAKE2b) of `size` bytes, shape (texts,), little-endian integers."""
+    digests = (hashlib.blake2b(t.encode(), digest_size=size, key=key).digest() for t in texts)
+    return np.frombuffer(b"".join(digests), dtype=f"<u{size}")
 
 
-def _hashes(terms: Sequence[str], key: bytes) -> NDArray[np.uint32]:
-    joined = b"".join(
-        hashlib.blake2b(term.encode(), digest_size=_HASH_BYTES, key=key).digest() for term in terms
-    )
-    return np.frombuffer(joined, dtype="<u4").astype(np.uint32)
+def pack_hashes(hashes: NDArray[Any]) -> str:
+    """Base64 of what `keyed_hashes` gave."""
+    return base64.b64encode(hashes.tobytes()).decode()
+
+
+def unpack_hashes(packed: str, size: int) -> NDArray[Any]:
+    """The inverse of `pack_hashes`, for hashes of `size` bytes."""
+    return np.frombuffer(base64.b64decode(packed), dtype=f"<u{size}")

@@ -13,9 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from relevance_distillery.encoders.batching import Row, pad
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
-
-PASSAGE_FIELDS = ("title", "heading", "path", "author", "modified", "text")
-"""The parts of a passage, in the order in which the labeler reads them."""
+from relevance_distillery.text.terms import PASSAGE_FIELDS
 
 
 class InputTemplate(BaseModel):
@@ -65,10 +63,6 @@ class InputTemplate(BaseModel):
         """Twelve hexadecimal digits that change with any part of the template."""
         return json_digest(self.model_dump())
 
-    def query_text(self, row: Mapping[str, Any]) -> str:
-        """The query as the labeler reads it."""
-        return _clean(row.get("query"))
-
     def passage_text(self, row: Mapping[str, Any]) -> str:
         """Title, heading, path, author, date and text, joined; absent parts are left out.
 
@@ -82,14 +76,11 @@ class InputTemplate(BaseModel):
         return self.joiner.join(parts)
 
     def render(self, pairs: pd.DataFrame) -> tuple[list[str], list[str]]:
-        """Input texts of many pairs.
+        """Query texts and passage texts of pairs, one a row.
 
         Args:
             pairs: Columns query, text and, where there are any, title, heading, path,
                 author, modified; other columns are ignored.
-
-        Returns:
-            Query texts and passage texts, one a row.
 
         Raises:
             UserError: A column is missing, or a row has an empty query, or neither title
@@ -105,7 +96,7 @@ class InputTemplate(BaseModel):
         queries, passages = [], []
         for number, values in enumerate(zip(*(pairs[c] for c in columns), strict=True), start=1):
             row = dict(zip(columns, values, strict=True))
-            query = self.query_text(row)
+            query = _clean(row["query"])
             if not query:
                 raise UserError(f"pair in row {number} has an empty query; give one or drop it")
             if not _clean(row.get("text")) and not _clean(row.get("title")):
@@ -127,12 +118,7 @@ class InputTemplate(BaseModel):
     ) -> TokenisedPairs:
         """Tokens of rendered pairs, as far as an architecture needs them.
 
-        Args:
-            tokenizer: The labeler's.
-            queries: One a pair.
-            passages: One a pair.
-            jointly: Query and passage are encoded as one input.
-            separately: Each different text is encoded on its own.
+        Encoded `jointly` query and passage are one input, `separately` each different text is.
         """
         query_rows = {text: row for row, text in enumerate(dict.fromkeys(queries))}
         passage_rows = {text: row for row, text in enumerate(dict.fromkeys(passages))}

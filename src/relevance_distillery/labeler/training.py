@@ -21,13 +21,10 @@ from transformers import (
     set_seed,
 )
 
-from relevance_distillery.encoders.devices import choose_device, choose_precision
 from relevance_distillery.errors import UserError
-from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.calibration import cut_points_like, quadratic_kappa
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.initialisation import HeadInitialiser
-from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_weights
 
@@ -135,9 +132,7 @@ def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
 
 
 def train(
-    model: PairModel,
-    tokenizer: Any,
-    facts: LabelerFacts,
+    grader: Labeler,
     initialiser: HeadInitialiser,
     queries: frozenset[str],
     learn: LabelledPairs,
@@ -145,13 +140,11 @@ def train(
     stops: bool,
     settings: TrainingSettings,
     folder: Path,
-) -> tuple[LabelerFacts, dict[str, Any]]:
-    """Fine-tune `model` in place; its weights are the best, or the last, checkpoint's then.
+) -> dict[str, Any]:
+    """Fine-tune a fresh network in place; its weights are the best, or the last, checkpoint's then.
 
     Args:
-        model: The network.
-        tokenizer: Its tokenizer.
-        facts: Scale, template and architecture.
+        grader: The network, on its device.
         initialiser: Initialises the head.
         queries: Ids of the queries that may be learned from.
         learn: Pairs to learn from.
@@ -161,7 +154,7 @@ def train(
         folder: For checkpoints; newer runs with the same folder resume from them.
 
     Returns:
-        `facts` with the precision that was used, and how training went.
+        How training went, for people and reports.
 
     Raises:
         UserError: The loss is not finite.
@@ -171,18 +164,14 @@ def train(
     assert settings.evaluations_per_epoch is not None
     assert settings.learning_rate is not None
     assert settings.gradient_accumulation is not None
-    device = choose_device()
-    batches = _batches(model, tokenizer, facts, learn, settings)
-    precision = choose_precision(device) if settings.precision == "auto" else settings.precision
-    facts = facts.model_copy(update={"precision": precision})
-    grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
+    batches = _batches(grader, learn, settings)
     initialiser.initialise(grader, queries, settings)
     before = evaluate(grader, early)
     logger.info(
         "training on %d pairs of %d queries in %s; before: quadratic kappa %.3f",
         len(learn),
         learn.pairs["query_id"].nunique(),
-        precision,
+        grader.precision,
         before["eval_quadratic_kappa"],
     )
     steps_per_epoch = math.ceil(len(batches) / settings.gradient_accumulation)
@@ -203,8 +192,8 @@ def train(
         load_best_model_at_end=stops,
         metric_for_best_model="eval_choice",
         greater_is_better=True,
-        bf16=precision == "bf16",
-        use_cpu=device == "cpu",
+        bf16=grader.precision == "bf16",
+        use_cpu=grader.device == "cpu",
         seed=settings.seed,
         data_seed=settings.seed,
         remove_unused_columns=False,
@@ -215,7 +204,7 @@ def train(
         log_level="error",
     )
     trainer = _PairTrainer(
-        model=model,
+        model=grader.model,
         args=arguments,
         train_dataset=batches,
         eval_dataset=batches[:1],
@@ -239,7 +228,7 @@ def train(
         for entry in trainer.state.log_history
         if "eval_quadratic_kappa" in entry
     ]
-    return facts, {
+    return {
         "train_pairs": len(learn),
         "steps": trainer.state.global_step,
         "best_step": trainer.state.best_global_step if stops else trainer.state.global_step,
@@ -248,7 +237,7 @@ def train(
             "quadratic_kappa": round(before["eval_quadratic_kappa"], 6),
             "loss": round(before["eval_loss"], 6),
         },
-        "precision": precision,
+        "precision": grader.precision,
         "resumed": checkpoint is not None,
     }
 
@@ -272,11 +261,7 @@ def newest_complete_checkpoint(folder: Path) -> Path | None:
 
 
 def _batches(
-    model: PairModel,
-    tokenizer: Any,
-    facts: LabelerFacts,
-    learn: LabelledPairs,
-    settings: TrainingSettings,
+    grader: Labeler, learn: LabelledPairs, settings: TrainingSettings
 ) -> list[dict[str, Any]]:
     """Batches that hold as much of a query as fits, the same in every epoch.
 
@@ -284,13 +269,8 @@ def _batches(
     the query once and has couples to rank; what is left of several queries shares a batch.
     """
     assert settings.batch_size is not None
-    pairs = facts.template.tokenise(
-        tokenizer,
-        *facts.template.render(learn.pairs),
-        jointly=model.encodes_jointly,
-        separately=model.encodes_separately,
-    )
-    weights = class_weights(learn.positions, facts.scale.size, settings.class_balance)
+    pairs = grader.tokenise(*grader.facts.template.render(learn.pairs))
+    weights = class_weights(learn.positions, grader.scale.size, settings.class_balance)
     rng = np.random.default_rng(settings.seed)
     names = sorted(set(learn.queries.tolist()))
     number = dict(zip(names, rng.permutation(len(names)).tolist(), strict=True))
@@ -309,7 +289,7 @@ def _batches(
     batches = []
     for rows in whole:
         chosen = rows.tolist()
-        batch = pairs.collate(chosen, tokenizer.pad_token_id)
+        batch = pairs.collate(chosen, grader.tokenizer.pad_token_id)
         targets = learn.targets[chosen]
         batch["targets"] = torch.tensor(targets, dtype=torch.float32)
         batch["weights"] = torch.tensor(targets @ weights, dtype=torch.float32)

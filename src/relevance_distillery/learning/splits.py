@@ -240,8 +240,8 @@ class NearDuplicates:
         self._terms_of, self._threshold = terms, threshold
         self._terms = [frozenset(terms(text)) for text in texts]
         self._with: dict[str, list[int]] = defaultdict(list)
-        for row, terms in enumerate(self._terms):
-            for term in terms:
+        for row, found in enumerate(self._terms):
+            for term in found:
                 self._with[term].append(row)
 
     def holds(self, text: str) -> bool:

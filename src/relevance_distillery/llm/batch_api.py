@@ -36,13 +36,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class BatchState:
-    """The status of a batch.
+    """The status of a batch in the server's word: `in_progress`, `completed`, `failed`, ...
 
-    Attributes:
-        batch_id: The server's id.
-        status: The server's word: `in_progress`, `completed`, `failed`, ...
-        files: Ids of its output and error files.
-        code: The first code of a failed validation.
+    `files` are ids of its output and error files, `code` the first one of a failed validation.
     """
 
     batch_id: str
@@ -57,11 +53,7 @@ class BatchState:
 
     @classmethod
     def of(cls, batch: Any) -> BatchState:
-        """From the SDK's object.
-
-        Raises:
-            AttributeError: It is no batch; the SDK lets anything through.
-        """
+        """From the SDK's object; AttributeError where it is no batch: the SDK lets all through."""
         if not (batch.id and batch.status):
             raise AttributeError("neither id nor status")
         errors = (batch.errors.data if batch.errors else None) or []
@@ -134,10 +126,7 @@ class BatchAPI:
         self._client.close()
 
     def upload(self, token: str, file: IO[bytes]) -> str:
-        """Upload JSON lines; nothing is bought before `submit`.
-
-        Returns:
-            The server's id of the file.
+        """Upload JSON lines and return the file's id; nothing is bought before `submit`.
 
         Raises:
             RequestError: It did not work.

@@ -41,12 +41,9 @@ _SHORTEST_BUCKET_SECONDS = 0.1
 def async_client(
     endpoint: Endpoint, timeout_seconds: float, connections: int
 ) -> openai.AsyncOpenAI:
-    """The SDK's client without its retries, for so many connections at a time.
+    """The SDK's client without its retries, for so many connections; UserError without a key.
 
     Redirects are not followed: documents go to the host that was named and no other.
-
-    Raises:
-        UserError: No key is set.
     """
     limits = httpx2.Limits(max_connections=connections, keepalive_expiry=_KEEP_ALIVE_SECONDS)
     timeout = client_timeout(timeout_seconds)

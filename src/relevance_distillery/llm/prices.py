@@ -109,11 +109,7 @@ class Budget:
             return max(0.0, self.limit_usd - self.spent_usd - self._reserved)
 
     def reserve(self, usd: float) -> bool:
-        """Set aside the most that a request can cost.
-
-        Returns:
-            False when it does not fit; nothing is set aside then.
-        """
+        """Set aside the most that a request can cost; false when it does not fit."""
         with self._lock:
             total = self.spent_usd + self._reserved + usd
             if self.limit_usd is not None and total > self.limit_usd + _ROUNDING:

@@ -11,8 +11,6 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 
-Redactor = Callable[[str], str]
-
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(
     r"""(?<![\w+])                                # not within a word or another number
@@ -49,26 +47,18 @@ def withheld(table: pd.DataFrame, patterns: Sequence[str]) -> np.ndarray:
 def contact_details(text: str) -> str:
     """Replace e-mail addresses, phone numbers, IBANs, cards and runs of nine digits or more.
 
-    A pattern knows no names: it hides how to reach a person, not who it is. Dates, versions
-    and amounts stay, since grades depend on them.
-
-    Returns:
-        The text with `[e-mail]`, `[phone]` and `[number]` in their places.
+    `[e-mail]`, `[phone]` and `[number]` take their places. A pattern knows no names: it hides how
+    to reach a person, not who it is. Dates, versions and amounts stay, since grades depend on them.
     """
     text = _EMAIL.sub("[e-mail]", text)
     # An IBAN holds what looks like a phone number, so it goes first.
     return _PHONE.sub("[phone]", _NUMBER.sub("[number]", text))
 
 
-def load_redactor(name: str | None) -> Redactor:
-    """The function that `labeling.llm.redact` or `synthesis.llm.redact` names.
+def load_redactor(name: str | None) -> Callable[[str], str]:
+    """The function from text to text that `labeling.llm.redact` or `synthesis.llm.redact` names.
 
-    Args:
-        name: `package.module:function` from text to text, importable from where Kedro runs;
-            None for no change.
-
-    Returns:
-        The function, which refuses to send anything that the user's returned and is no text.
+    It refuses to send anything that the user's returned and is no text; None is for no change.
 
     Raises:
         UserError: It is not spelt so, cannot be imported, or is no function.

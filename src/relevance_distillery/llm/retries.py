@@ -33,17 +33,10 @@ _QUOTA = frozenset(
 )
 _FILTER = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation")
 _TOO_LONG = (
-    "context_length",
-    "context length",
-    "context size",
-    "context_size",
-    "context window",
-    "maximum sequence length",
-    "prompt is too long",
-    "input is too long",
-    "too many tokens",
+    "context_length", "context length", "context size", "context_size", "context window",
+    "maximum sequence length", "prompt is too long", "input is too long", "too many tokens",
     "string_above_max_length",
-)
+)  # fmt: skip
 _MINOR = {
     408: ("timeout", "gave up waiting"),
     409: ("server_error", "was in conflict with another request"),
@@ -182,8 +175,7 @@ def classify_connection_error(error: Exception) -> RequestError:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a server asks to wait: `Retry-After-Ms`, seconds, or an HTTP date.
 
-    Returns:
-        0 or more; None where it does not say, or says nonsense.
+    None where it does not say, or says nonsense.
     """
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:

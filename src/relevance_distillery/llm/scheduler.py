@@ -51,7 +51,7 @@ class _Stop:
 
 
 class ChatRunner:
-    """Sends requests to an OpenAI-compatible server with a bounded number in flight, once.
+    """Sends requests to an OpenAI-compatible server with a bounded number in flight.
 
     The first request goes out alone, so that a wrong key costs one request. A slot is free
     again once the list that holds its result was taken, so that what is not committed
@@ -73,14 +73,7 @@ class ChatRunner:
         """
         self._endpoint, self._settings = endpoint, settings
         self._price, self._budget, self._policy = price or FREE, budget, policy or RetryPolicy()
-        self._slots = 1
-        # Requests that were made while others were in flight, a few only, and all further ones.
-        self._ahead: deque[ChatRequest] = deque()
-        self._further: Iterator[ChatRequest] = iter(())
-        self._in_flight = 0
-        self._held = 0.0
-        self._stop: _Stop | None = None
-        self._finished = self._hopeless = self._failing = 0
+        self._capabilities = CapabilityTracker(settings, endpoint.host)
 
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
         """Results as they come, each request once, in the order of completion.
@@ -96,6 +89,11 @@ class ChatRunner:
             UserError: No key or no model; key, address, model or quota are refused; the first
                 requests are all too long. Whatever was answered before is yielded first.
         """
+        self._slots, self._in_flight, self._held = 1, 0, 0.0
+        self._stop: _Stop | None = None
+        self._finished = self._hopeless = self._failing = 0
+        # Requests that were made while others were in flight, a few only, and all further ones.
+        self._ahead: deque[ChatRequest] = deque()
         self._further = iter(requests)
         if not self._make_one():
             return
@@ -104,8 +102,7 @@ class ChatRunner:
         # Imported here: SDK and HTTP client take half a second that look-ups need not pay.
         from relevance_distillery.llm.client import ChatClient
 
-        capabilities = CapabilityTracker(self._settings, self._endpoint.host)
-        with ChatClient(self._endpoint, self._settings, capabilities, self._policy) as client:
+        with ChatClient(self._endpoint, self._settings, self._capabilities, self._policy) as client:
             try:
                 yield from self._run(client)
             finally:

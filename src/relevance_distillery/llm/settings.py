@@ -36,12 +36,9 @@ class Endpoint:
 
     @classmethod
     def from_environment(cls) -> Endpoint:
-        """The server that `OPENAI_BASE_URL` and `OPENAI_API_KEY` name.
+        """The server that `OPENAI_BASE_URL` and `OPENAI_API_KEY` name; UserError if it is none.
 
         Organisation, project and the like are read by the SDK itself.
-
-        Raises:
-            UserError: The address is not one.
         """
         url = os.environ.get("OPENAI_BASE_URL", "").strip() or DEFAULT_URL
         key = os.environ.get("OPENAI_API_KEY", "").strip()
@@ -49,11 +46,7 @@ class Endpoint:
 
     @classmethod
     def at(cls, url: str, key: str | None = None) -> Endpoint:
-        """A server by address.
-
-        Raises:
-            UserError: The address is not one.
-        """
+        """A server by address; UserError if that is none."""
         try:
             parts = urlsplit(url)
             valid = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -80,11 +73,7 @@ class Endpoint:
         return f"{name}:{parts.port}" if parts.port else name
 
     def require_key(self) -> str:
-        """The key, for the client alone.
-
-        Raises:
-            UserError: None is set.
-        """
+        """The key, for the client alone; UserError if none is set."""
         if self.api_key is None:
             raise UserError(
                 f"No key for {self.host}: set OPENAI_API_KEY; any word for a server that asks "

@@ -65,10 +65,7 @@ def estimate_tokens(text: str) -> int:
     | Arabic | 3.4 | 1.4 | 3.3 | 3.0 |
 
     On English it is within 10 % of all three. On other scripts vocabularies differ by a factor of
-    two and more, so the estimate lies between them and may be wrong by half.
-
-    Returns:
-        0 for an empty text, else at least 1.
+    two and more, so the estimate lies between them and may be wrong by half. 0 for an empty text.
     """
     total = 0.0
     for match in _PIECES.finditer(text):
@@ -142,10 +139,8 @@ class TokenCounter:
     ) -> int:
         """Input tokens of a chat request, as a server bills them.
 
-        Args:
-            messages: `{"role", "content"}` each.
-            schema: JSON schema of the answer. OpenAI puts it into the prompt and bills it;
-                servers that constrain decoding by a grammar do not.
+        OpenAI puts the answer's schema into the prompt and bills it; servers that constrain
+        decoding by a grammar do not.
         """
         total = sum(self._text(str(message["content"])) for message in messages)
         total += self._frame(tuple(str(message["role"]) for message in messages))

@@ -8,10 +8,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.io.digests import digest_number, hex_digest
-
-QUERY_COLUMNS = (
-    "query_id", "text", "passage_id", "frequency", "style", "generator", "prompt_hash",
-)  # fmt: skip
+from relevance_distillery.schemas import Queries
 
 _NEIGHBOURING_KEYS = {
     "a": "sqz", "b": "vn", "c": "xv", "d": "sfe", "e": "wr", "f": "dg", "g": "fh", "h": "gj",
@@ -20,6 +17,12 @@ _NEIGHBOURING_KEYS = {
     "y": "tu", "z": "x",
 }  # fmt: skip
 _LONG_WORD = re.compile(r"(?<![\w-])[A-Za-z][a-z]{4,}(?![\w-])")
+
+
+def query_table(rows: list[tuple[str, str, str, int, str, str, str]]) -> pd.DataFrame:
+    """A table with schema `Queries`, of rows in the order of its columns."""
+    columns = list(Queries.to_schema().columns)
+    return pd.DataFrame(rows, columns=columns).astype({"frequency": "int64"})
 
 
 def digest(*parts: object) -> str:

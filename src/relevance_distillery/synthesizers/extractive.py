@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed, misspell
+from relevance_distillery.synthesizers.base import digest, hashed, misspell, query_table
 from relevance_distillery.synthesizers.phrases import Corpus, Phrase
 from relevance_distillery.synthesizers.questions import questions
 from relevance_distillery.synthesizers.seed_passage import DOCUMENT_KINDS, SeedPassage, expansions
@@ -254,17 +254,10 @@ class ExtractiveSynthesizer:
     def write(
         self, passages: pd.DataFrame, seeds: pd.DataFrame, per_passage: int, seed: int
     ) -> pd.DataFrame:
-        """Queries for some passages of a corpus.
+        """A `queries` table for some passages of a corpus, in the order of `seeds`.
 
-        Args:
-            passages: The whole corpus, a `passages` table.
-            seeds: The rows of it to write queries for, most wanted first.
-            per_passage: How many queries a seed passage gets at most.
-            seed: Of all random choices.
-
-        Returns:
-            A `queries` table in the order of `seeds`; a passage that offers nothing to
-            ask for has no rows.
+        A seed passage gets at most `per_passage` queries; one that offers nothing to ask for has
+        no rows.
         """
         corpus = Corpus(passages, self.language)
         longs = expansions(passages, self.language)
@@ -276,7 +269,7 @@ class ExtractiveSynthesizer:
             for style, text in self._queries(passage, per_passage, rng):
                 query_id = f"q-{digest(self.name, passage_id, style, text)}"
                 rows.append((query_id, text, passage_id, 1, style, self.name, self.prompt_hash))
-        return pd.DataFrame(rows, columns=list(QUERY_COLUMNS)).astype({"frequency": "int64"})
+        return query_table(rows)
 
     def _queries(
         self, passage: SeedPassage, count: int, rng: np.random.Generator

@@ -23,7 +23,7 @@ from relevance_distillery.judges.prompted.llm import chat_runner, public_model
 from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.settings import Endpoint
-from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest, hashed, misspell
+from relevance_distillery.synthesizers.base import digest, hashed, misspell, query_table
 from relevance_distillery.synthesizers.llm_requests import QueryRequests, QueryTask, parse_answer
 
 logger = logging.getLogger(__name__)
@@ -62,15 +62,7 @@ class LLMSynthesizer:
         self._ledger, self._typo_share, self._endpoint = ledger, typo_share, endpoint
 
     def write(self, seeds: pd.DataFrame, per_passage: int, seed: int) -> pd.DataFrame:
-        """Queries for some passages.
-
-        Args:
-            seeds: Rows of the `passages` table, most wanted first.
-            per_passage: How many queries a seed passage gets at most.
-            seed: Everything random follows from it.
-
-        Returns:
-            A `queries` table in the order of `seeds`.
+        """A `queries` table, at most `per_passage` for each of `seeds`, rows of `passages`.
 
         Raises:
             UserError: There were passages and not one query was written, another run uses the
@@ -198,5 +190,5 @@ class LLMSynthesizer:
                 if rng.random() < self._typo_share:
                     text = misspell(text, rng)
                 rows.append((query_id, text, passage_id, 1, style, self.name, self.prompt_hash))
-        table = pd.DataFrame(rows, columns=list(QUERY_COLUMNS)).astype({"frequency": "int64"})
+        table = query_table(rows)
         return table, failed, dropped

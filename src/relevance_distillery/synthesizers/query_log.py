@@ -19,7 +19,7 @@ from relevance_distillery.io.tables import (
     iter_records,
     listed_columns,
 )
-from relevance_distillery.synthesizers.base import QUERY_COLUMNS, digest
+from relevance_distillery.synthesizers.base import digest, query_table
 
 _MAX_LENGTH = 1_000
 
@@ -93,8 +93,7 @@ class QueryLog:
             places = "; ".join(str(location) for location in self.locations)
             raise UserError(f"{places}: holds no query ({counts['blank']} blank rows)")
         rows = [(name, text, "", count, "real", "log", "") for name, count, text in found.values()]
-        table = pd.DataFrame(rows, columns=list(QUERY_COLUMNS)).astype({"frequency": "int64"})
-        table = table.sort_values("frequency", ascending=False, kind="stable")
+        table = query_table(rows).sort_values("frequency", ascending=False, kind="stable")
         return table.reset_index(drop=True), counts
 
 

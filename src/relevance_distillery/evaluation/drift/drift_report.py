@@ -23,11 +23,12 @@ from relevance_distillery.evaluation.drift.comparisons import (
 )
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.profile import TrainingProfile, pair_reader, read_profile
+from relevance_distillery.labeler.profile import TrainingProfile, read_profile
 from relevance_distillery.labeler.tallies import (
     FIELDS,
     QUERY_TOKENS,
     TEXT_TOKENS,
+    PairReader,
     Tally,
     Vocabulary,
 )
@@ -281,7 +282,7 @@ class DriftWatch:
         self._scale = labeler.scale
         self._share = min(1.0, settings.sample / max(rows, 1))
         vocabulary = Vocabulary.from_text(profile.key, profile.vocabulary)
-        self._reader = pair_reader(labeler, vocabulary)
+        self._reader = PairReader(labeler, vocabulary)
 
     def observe(self, graded: GradedShard) -> dict[str, Any]:
         """Counts of one shard, plain JSON."""
