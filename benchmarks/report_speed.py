@@ -153,12 +153,10 @@ def report(queries: int, documents: int, resamples: int, clock: Clock) -> dict[s
     cost: dict[str, Any] = {"judges": {}, "assumptions": []}
     figures = clock.timed("pictures", draw_figures)(agreement, cost)
     page, _ = clock.timed("the page, with and without texts", grades_report)(
-        {
-            "agreement": agreement,
-            "cost": cost,
-            "benchmark": benchmark | {"skipped": {}},
-            "disagreements": shown,
-        }
+        agreement=agreement,
+        cost=cost,
+        benchmark=benchmark | {"skipped": {}},
+        disagreements=shown,
     )
     seconds, busy = time.perf_counter() - started, time.process_time() - processor
     content = json.dumps(agreement, allow_nan=False)

@@ -19,7 +19,7 @@ from relevance_distillery.hooks.tracking import (
     logs_text,
     table_digest,
 )
-from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
+from relevance_distillery.reporting.settings import ReportingParameters
 
 ROOT = Path(__file__).parents[1]
 

@@ -70,4 +70,4 @@ def _create(name: str) -> Pipeline:
     package = import_module(f"relevance_distillery.pipelines.{folder}")
     create: Callable[[], Pipeline] = getattr(package, function or "create_pipeline")
     # Kedro-Viz draws a namespace as one box that expands; datasets keep their names.
-    return Pipeline(create(), namespace=folder, prefix_datasets_with_namespace=False)
+    return Pipeline(create(), namespace=folder, prefix_datasets_with_namespace=False, tags=folder)

@@ -24,6 +24,7 @@ from relevance_distillery.judges.settings import CascadeSettings, ConsensusSetti
 from relevance_distillery.pipelines.cascading import nodes
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.reporting.cascade import draw_frontier, fill_page
 
 JUDGES = {"cheap": 0.55, "middle": 0.7, "last": 0.9}
 LIST = "cheap;middle;last"
@@ -190,7 +191,7 @@ def test_the_frontier_goes_from_the_cheapest_judge_to_what_agrees_best(measured)
     assert costs == sorted(costs)
     assert kappas == sorted(kappas)
     assert report["frontier"][-1]["quadratic_kappa"]["estimate"] > 0.7
-    figure = nodes.draw(report)
+    figure = draw_frontier(report)
     assert len(figure.data[0].x) == len(report["frontier"])
 
 
@@ -198,7 +199,7 @@ def test_the_page_stands_alone_and_escapes_names(measured):
     _, report = measured
     hostile = json.loads(json.dumps(report))
     hostile["benchmark"]["name"] = "<script>alert(1)</script>"
-    written = nodes.write_page(hostile)
+    written = fill_page(hostile)
 
     assert "<script" not in written
     assert "http" not in written.replace("http://www.w3.org", "")

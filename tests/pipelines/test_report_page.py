@@ -18,7 +18,6 @@ from relevance_distillery.evaluation.agreement.measurement import Options, measu
 from relevance_distillery.evaluation.agreement.metrics import METRICS
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
-from relevance_distillery.pipelines.reporting import nodes
 from relevance_distillery.reporting.charts import (
     linear_axis,
     linear_ticks,
@@ -29,6 +28,7 @@ from relevance_distillery.reporting.charts import (
 from relevance_distillery.reporting.comparisons import differences
 from relevance_distillery.reporting.figures import draw_figures, known_prices
 from relevance_distillery.reporting.formats import listed, shorten
+from relevance_distillery.reporting.report import grades_report, labeler_report
 
 HOSTILE = "<script>alert(1)</script>"
 SECRET = "zebrafish"
@@ -143,25 +143,25 @@ def judged() -> dict[str, Any]:
 
 
 def student_page(given: dict[str, Any], cost: dict[str, Any] | None = None) -> tuple[str, str]:
-    return nodes.write_report(
-        given["agreement"],
-        cost or COST,
-        {"name": "house", "digest": "f00d", "skipped": {"gone: 1": ["d99"]}},
-        GRADING,
-        given["examples"],
-        PROMOTION,
-        {"labelled": 64, "failures": {"refused": 3}},
-        {"reasons": {"benchmark_query": {"pairs": 5, "queries": 1}}},
-        {"seconds": 3.0},
+    return labeler_report(
+        agreement=given["agreement"],
+        cost=cost or COST,
+        benchmark={"name": "house", "digest": "f00d", "skipped": {"gone: 1": ["d99"]}},
+        grading=GRADING,
+        disagreements=given["examples"],
+        promotion=PROMOTION,
+        labeling={"labelled": 64, "failures": {"refused": 3}},
+        exclusions={"reasons": {"benchmark_query": {"pairs": 5, "queries": 1}}},
+        training={"seconds": 3.0},
     )
 
 
 def grades_page(given: dict[str, Any], cost: dict[str, Any] | None = None) -> tuple[str, str]:
-    return nodes.write_grades_report(
-        given["agreement"],
-        cost or {"judges": {}, "assumptions": []},
-        {"name": "house", "digest": "f00d", "skipped": {}},
-        given["examples"],
+    return grades_report(
+        agreement=given["agreement"],
+        cost=cost or {"judges": {}, "assumptions": []},
+        benchmark={"name": "house", "digest": "f00d", "skipped": {}},
+        disagreements=given["examples"],
     )
 
 

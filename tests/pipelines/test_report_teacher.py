@@ -22,9 +22,9 @@ from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting import nodes
-from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.reporting.benchmark_grades import teacher_grades
 from relevance_distillery.reporting.cost_report import LabelPrice, listed_price, teacher_price
+from relevance_distillery.reporting.settings import ReportingParameters
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
 from fault_server import FaultServer

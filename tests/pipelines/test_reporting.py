@@ -28,10 +28,14 @@ from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.document_grades import best_of_passages
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.pipelines.reporting import create_pipeline, nodes
-from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.reporting.benchmark_grades import teacher_grades
+from relevance_distillery.reporting import promotion as promoting
+from relevance_distillery.reporting.benchmark_agreement import agreement_of_labeler
+from relevance_distillery.reporting.benchmark_grades import grade_benchmark, teacher_grades
+from relevance_distillery.reporting.cost_report import measure_cost
 from relevance_distillery.reporting.figures import draw_figures
+from relevance_distillery.reporting.report import labeler_report
+from relevance_distillery.reporting.settings import ReportingParameters
 
 WORDS = ("berth", "crane", "sensor", "invoice", "holiday", "pager", "badge", "canteen")
 PARAMETERS = ReportingParameters.model_validate(
@@ -170,7 +174,7 @@ def run_nodes(folder: Path | str, state: dict[str, Any], tmp_path: Path) -> dict
     pairs, facts = nodes.select_benchmark_pairs(
         benchmark, passages(), queries(), labels(), splits(), synthesis, PARAMETERS
     )
-    grades, failures, grading = nodes.grade_benchmark(
+    grades, failures, grading = grade_benchmark(
         benchmark,
         pairs,
         tmp_path,
@@ -183,10 +187,8 @@ def run_nodes(folder: Path | str, state: dict[str, Any], tmp_path: Path) -> dict
         passages(),
         PARAMETERS,
     )
-    agreement = nodes.measure_agreement(grades, benchmark, facts, grading, PARAMETERS)
-    cost = nodes.measure_cost(
-        pairs, tmp_path, state, labels(), {"seconds": 3.0}, benchmark, PARAMETERS
-    )
+    agreement = agreement_of_labeler(grades, benchmark, facts, grading, PARAMETERS)
+    cost = measure_cost(pairs, tmp_path, state, labels(), {"seconds": 3.0}, benchmark, PARAMETERS)
     return {
         "benchmark": benchmark,
         "pairs": pairs,
@@ -209,16 +211,16 @@ def report(results: dict[str, Any], **promotion: Any) -> str:
         "reason": "there was no champion",
         "margin": 0.03,
     }
-    return nodes.write_report(
-        results["agreement"],
-        results["cost"],
-        results["facts"],
-        results["grading"],
-        results["disagreements"],
-        decided | promotion,
-        {"labelled": 64, "failures": {"missing": 2}},
-        {"reasons": {"benchmark_query": {"pairs": 5, "queries": 1}}},
-        {"seconds": 3.0},
+    return labeler_report(
+        agreement=results["agreement"],
+        cost=results["cost"],
+        benchmark=results["facts"],
+        grading=results["grading"],
+        disagreements=results["disagreements"],
+        promotion=decided | promotion,
+        labeling={"labelled": 64, "failures": {"missing": 2}},
+        exclusions={"reasons": {"benchmark_query": {"pairs": 5, "queries": 1}}},
+        training={"seconds": 3.0},
     )[0]
 
 
@@ -270,7 +272,7 @@ def test_a_listed_price_makes_a_break_even(
     parameters = ReportingParameters.model_validate(
         {"judge": "big", "cost": {"prices": {"big": price}, "prompt_tokens": 1000}}
     )
-    cost = nodes.measure_cost(
+    cost = measure_cost(
         results["pairs"], tmp_path, state, labels(), {}, results["benchmark"], parameters
     )
     assert cost["judges"]["teacher"]["usd_basis"] == "list price"
@@ -468,7 +470,7 @@ class Registry:
 
 def promote(results: dict[str, Any], version: str, mode: str = "auto") -> dict[str, Any]:
     parameters = PARAMETERS.model_copy(update={"promotion": mode})
-    return nodes.promote_labeler(
+    return promoting.promote(
         {"name": "relevance-labeler", "version": version},
         results["grades"],
         results["pairs"],

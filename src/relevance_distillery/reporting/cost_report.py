@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.encoders.sentence_encoder import sentence_encoder
 from relevance_distillery.evaluation.statistics.numbers import number
@@ -18,6 +20,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.registry import restore_judge
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prices import Price
+from relevance_distillery.reporting.benchmark_agreement import of_benchmark
 from relevance_distillery.reporting.settings import CostParameters, ReportingParameters
 
 Assumption = dict[str, Any]
@@ -159,28 +162,29 @@ def ratio(numerator: float | None, denominator: float | None) -> float | None:
 
 def measure_cost(
     pairs: pd.DataFrame,
-    labeler: Labeler,
+    labeler: Path,
     state: dict[str, Any],
     labels: pd.DataFrame,
-    training_facts: Mapping[str, Any],
-    scale: GradeScale,
+    training_facts: dict[str, Any],
+    benchmark: Benchmark,
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of cost.json.
+    """The content of cost.json: speed and price of student and teacher, and the break-even.
 
     Returns:
         judges (student and teacher: dollars per 1,000 labels, pairs a second, with the basis
         of each), speed_ratio and cost_ratio (student against teacher), break_even, assumptions.
     """
     cost = parameters.cost
-    most = min(len(pairs), cost.throughput_pairs)
-    sample = pairs.sample(most, random_state=parameters.seed)
+    own = of_benchmark(pairs, benchmark)
+    most = min(len(own), cost.throughput_pairs)
+    sample = own.sample(most, random_state=parameters.seed)
     # An encoder that remembers the benchmark's texts would make the teacher look faster.
     sentence_encoder.cache_clear()
-    speed = measure_throughput(labeler.grade, sample, cost.repeats)
+    speed = measure_throughput(Labeler.load(labeler).grade, sample, cost.repeats)
     student = price_by_machine(cost.usd_per_hour, speed)
     listed = listed_price(parameters.judge, state, cost)
-    teacher = teacher_price(parameters.judge, state, labels, sample, scale, cost)
+    teacher = teacher_price(parameters.judge, state, labels, sample, benchmark.scale, cost)
     seconds = float(training_facts.get("seconds") or 0.0)
     return {
         "judges": {"student": student.as_json(), "teacher": teacher.as_json()},
@@ -249,22 +253,22 @@ def _usd_by_tokens(price: Price, read: float, written: float) -> float:
 
 
 def prices_of_files(
-    judges: Mapping[str, Mapping[str, Any]], texts: pd.DataFrame, cost: CostParameters
+    grading_facts: dict[str, Any], texts: pd.DataFrame, parameters: ReportingParameters
 ) -> dict[str, Any]:
     """The content of cost.json where judges are files of grades.
 
     Args:
-        judges: By name usd_per_label, seconds_per_label (None where the file does not say) and
-            over how many labels.
+        grading_facts: `judges`, by name usd_per_label, seconds_per_label (None where the file
+            does not say) and over how many labels.
         texts: Of the judged pairs, columns query, title, text; empty where they are not known:
             then tokens, and with them a list price, are not known either.
-        cost: Prices and assumptions.
+        parameters: Prices and assumptions.
 
     Returns:
         judges (each with measured and list price, apart) and assumptions.
     """
-    found, assumptions = {}, []
-    for name, judge in judges.items():
+    cost, found, assumptions = parameters.cost, {}, []
+    for name, judge in grading_facts["judges"].items():
         price = cost.prices.get(name)
         listed = None
         if price is not None and (texts["text"] != "").any():

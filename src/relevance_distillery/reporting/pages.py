@@ -5,11 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relevance_distillery.reporting import charts, formats
-
-_TEMPLATES = files("relevance_distillery.reporting") / "templates"
 
 _FILTERS = (
     charts.bar,
@@ -35,19 +33,13 @@ def fill(template: str, **values: Any) -> str:
             functions of `formats` as filters.
         values: What it shows; texts in it may be hostile, they are escaped.
     """
-    sources = {
-        file.name: file.read_text(encoding="utf-8")
-        for file in _TEMPLATES.iterdir()
-        if file.name.endswith(".jinja2")
-    }
-    css = _TEMPLATES / "report.css"
     environment = Environment(
-        loader=DictLoader(sources),
+        loader=PackageLoader("relevance_distillery.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {function.__name__: function for function in _FILTERS}
-    page = environment.get_template(template)
-    return page.render(css=css.read_text(encoding="utf-8"), **values)
+    css = files("relevance_distillery.reporting") / "templates" / "report.css"
+    return environment.get_template(template).render(css=css.read_text("utf-8"), **values)

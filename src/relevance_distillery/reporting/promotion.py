@@ -30,7 +30,7 @@ from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.reporting.benchmark_agreement import options_of
+from relevance_distillery.reporting.benchmark_agreement import of_benchmark, options_of
 from relevance_distillery.reporting.settings import ReportingParameters
 
 logger = logging.getLogger(__name__)
@@ -157,7 +157,13 @@ def promote(
 
     Returns:
         The decision with its figures, for the report.
+
+    Raises:
+        UserError: The labeler has no registered version.
     """
+    if not registration.get("version"):
+        raise UserError("the labeler has no registered version: run `kedro run --pipeline=distill`")
+    grades, pairs = of_benchmark(grades, benchmark), of_benchmark(pairs, benchmark)
     name, version = str(registration["name"]), str(registration["version"])
     digest = str(agreement["benchmark"]["digest"])
     champion = flavor.get_alias(name, CHAMPION)

@@ -19,11 +19,11 @@ _MOST_JUDGES_OF_SLICES = 4
 _LISTED = 8
 
 
-def labeler_report(results: Mapping[str, Any]) -> tuple[str, str]:
+def labeler_report(**results: Any) -> tuple[str, str]:
     """The page of a trained labeler, self-contained HTML.
 
     Args:
-        results: agreement, cost, benchmark, grading, disagreements, promotion, labeling,
+        **results: agreement, cost, benchmark, grading, disagreements, promotion, labeling,
             exclusions and training, as the catalog holds them.
 
     Returns:
@@ -44,11 +44,11 @@ def labeler_report(results: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def grades_report(results: Mapping[str, Any]) -> tuple[str, str]:
+def grades_report(**results: Any) -> tuple[str, str]:
     """The page of files of grades, self-contained HTML.
 
     Args:
-        results: agreement, cost, benchmark and disagreements.
+        **results: agreement, cost, benchmark and disagreements.
 
     Returns:
         The page; and the same without any text of documents or queries.

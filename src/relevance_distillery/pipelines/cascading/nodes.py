@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -15,9 +15,6 @@ from relevance_distillery.judges.settings import judge_names
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 logger = logging.getLogger(__name__)
 
@@ -135,17 +132,3 @@ def fit(
     validation = validate_cascade(identities, train, scale, units, settings, seed)
     report = write_report(measured, fitted, validation, maps, train, judges, settings)
     return {"judge": "cascade", **fitted.fit.to_state()}, report
-
-
-def draw(cascade_report: dict[str, Any]) -> go.Figure:
-    """The frontier of cost and agreement as a figure."""
-    from relevance_distillery.reporting.cascade import draw_frontier
-
-    return draw_frontier(cascade_report)
-
-
-def write_page(cascade_report: dict[str, Any]) -> str:
-    """The report as one page without script."""
-    from relevance_distillery.reporting.cascade import fill_page
-
-    return fill_page(cascade_report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.cascading import nodes
+from relevance_distillery.reporting.cascade import draw_frontier, fill_page
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -23,7 +24,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs=["cascade_pairs", "cascade_labels", "cascade_judges"],
                 name="ask_judges",
-                tags=["cascading"],
             ),
             Node(
                 func=nodes.fit,
@@ -37,21 +37,18 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs=["cascade", "cascade_report"],
                 name="fit_cascade",
-                tags=["cascading"],
             ),
             Node(
-                func=nodes.draw,
+                func=draw_frontier,
                 inputs="cascade_report",
                 outputs="cascade_plot",
                 name="draw_cascade",
-                tags=["cascading"],
             ),
             Node(
-                func=nodes.write_page,
+                func=fill_page,
                 inputs="cascade_report",
                 outputs="cascade_page",
                 name="write_cascade_page",
-                tags=["cascading"],
             ),
         ]
     )

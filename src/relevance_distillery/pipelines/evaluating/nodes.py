@@ -196,13 +196,6 @@ def measure(
     return found
 
 
-def write_page(found: dict[str, Any]) -> str:
-    """The evaluation as one page, see `reporting.system_evaluation`."""
-    from relevance_distillery.reporting import system_evaluation
-
-    return system_evaluation.write_page(found)
-
-
 def _asked(judge: str, files: JudgeFiles, benchmark: Benchmark) -> tuple[str, JudgeFiles]:
     """The grader's name, empty for none, and the files of recorded judges."""
     if judge in benchmark.judge_files:

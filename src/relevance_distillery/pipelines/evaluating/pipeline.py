@@ -7,6 +7,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.evaluating import nodes
+from relevance_distillery.reporting.system_evaluation import write_page
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -25,7 +26,6 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs=["evaluation_runs", "evaluation_pool", "evaluation_facts"],
                 name="pool_runs",
-                tags=["evaluating"],
             ),
             Node(
                 func=nodes.grade_pool,
@@ -46,7 +46,6 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs=["evaluation_grades", "evaluation_passages", "evaluation_judges"],
                 name="grade_pool",
-                tags=["evaluating"],
             ),
             Node(
                 func=nodes.measure,
@@ -60,14 +59,12 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="system_evaluation",
                 name="measure_systems",
-                tags=["evaluating"],
             ),
             Node(
-                func=nodes.write_page,
+                func=write_page,
                 inputs="system_evaluation",
                 outputs="system_evaluation_page",
                 name="write_evaluation_page",
-                tags=["evaluating"],
             ),
         ]
     )

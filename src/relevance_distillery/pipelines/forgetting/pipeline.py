@@ -21,7 +21,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs=None,
                 name="forget_document",
-                tags=["forgetting"],
             )
         ]
     )

@@ -30,7 +30,6 @@ def create_export_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs=["grading_sheet", "grading_samples", "grading_sample_report"],
                 name="draw_sheet",
-                tags=["hand_grading"],
             )
         ]
     )
@@ -45,7 +44,6 @@ def create_import_pipeline(**kwargs: Any) -> Pipeline:
                 inputs=["returned_sheets", "previous_samples", "params:scale"],
                 outputs=["human_grades", "human_grades_report"],
                 name="read_sheets",
-                tags=["hand_grading"],
             )
         ]
     )

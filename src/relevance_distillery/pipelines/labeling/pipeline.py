@@ -28,7 +28,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs="judge_state",
                 name="prepare_judge",
-                tags=["labeling"],
             ),
             Node(
                 func=grade_candidates,
@@ -51,14 +50,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "difficulty",
                 ],
                 name="grade_candidates",
-                tags=["labeling"],
             ),
             Node(
                 func=keep_labels,
                 inputs=["graded_labels", "failures", "labeling_report"],
                 outputs="labels",
                 name="keep_labels",
-                tags=["labeling"],
             ),
         ]
     )

@@ -20,21 +20,18 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=["passages", "params:mining"],
                 outputs="bm25_index",
                 name="build_bm25_index",
-                tags=["mining"],
             ),
             Node(
                 func=run_channels,
                 inputs=["queries", "passages", "bm25_index", "recorded_grades", "params:mining"],
                 outputs=["channel_runs", "channel_report"],
                 name="run_channels",
-                tags=["mining"],
             ),
             Node(
                 func=choose_candidates,
                 inputs=["queries", "passages", "channel_runs", "channel_report", "params:mining"],
                 outputs=["candidates", "mining_report"],
                 name="choose_candidates",
-                tags=["mining"],
             ),
         ]
     )

@@ -75,5 +75,4 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="report_plan",
             ),
         ],
-        tags=["planning"],
     )

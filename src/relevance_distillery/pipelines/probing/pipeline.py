@@ -30,7 +30,6 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="robustness",
                 name="probe_graders",
-                tags=["probing"],
             )
         ]
     )

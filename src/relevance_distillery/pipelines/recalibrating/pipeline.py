@@ -31,21 +31,18 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs=["recalibration", "recalibrated_from"],
                 name="recalibrate_labeler",
-                tags=["recalibrating"],
             ),
             Node(
                 func=write_labeler,
                 inputs=["recalibration", "recalibrated_from", "params:recalibrating"],
                 outputs="recalibrated_labeler",
                 name="write_recalibrated_labeler",
-                tags=["recalibrating"],
             ),
             Node(
                 func=register_labeler,
                 inputs=["recalibrated_labeler", "recalibration", "params:recalibrating"],
                 outputs="recalibration_registration",
                 name="register_recalibrated_labeler",
-                tags=["recalibrating"],
             ),
         ]
     )

@@ -7,6 +7,26 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.reporting import nodes
+from relevance_distillery.reporting.benchmark_agreement import agreement_of_labeler
+from relevance_distillery.reporting.benchmark_grades import grade_benchmark
+from relevance_distillery.reporting.cost_report import measure_cost, prices_of_files
+from relevance_distillery.reporting.figures import draw_figures
+from relevance_distillery.reporting.judge_files import agreement_of_files, collect_grades
+from relevance_distillery.reporting.promotion import promote
+from relevance_distillery.reporting.report import grades_report, labeler_report
+
+_FIGURES = Node(
+    func=draw_figures,
+    inputs=["agreement", "cost"],
+    outputs=[
+        "agreement_plot",
+        "confusion_plot",
+        "grade_distribution_plot",
+        "cost_plot",
+        "reliability_plot",
+    ],
+    name="draw_figures",
+)
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
@@ -26,7 +46,6 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs=["benchmark_pairs", "benchmark_facts"],
                 name="select_benchmark_pairs",
-                tags=["reporting"],
             ),
             Node(
                 func=nodes.choose_teacher,
@@ -41,10 +60,9 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="teacher_state",
                 name="choose_teacher",
-                tags=["reporting"],
             ),
             Node(
-                func=nodes.grade_benchmark,
+                func=grade_benchmark,
                 inputs=[
                     "benchmark",
                     "benchmark_pairs",
@@ -60,10 +78,9 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs=["benchmark_grades", "benchmark_failures", "grading_facts"],
                 name="grade_benchmark",
-                tags=["reporting"],
             ),
             Node(
-                func=nodes.measure_agreement,
+                func=agreement_of_labeler,
                 inputs=[
                     "benchmark_grades",
                     "benchmark",
@@ -73,17 +90,15 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="agreement",
                 name="measure_agreement",
-                tags=["reporting"],
             ),
             Node(
                 func=nodes.pick_disagreements,
                 inputs=["benchmark_grades", "benchmark_pairs", "benchmark", "params:reporting"],
                 outputs="disagreements",
                 name="pick_disagreements",
-                tags=["reporting"],
             ),
             Node(
-                func=nodes.measure_cost,
+                func=measure_cost,
                 inputs=[
                     "benchmark_pairs",
                     "labeler",
@@ -95,10 +110,9 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="cost",
                 name="measure_cost",
-                tags=["reporting"],
             ),
             Node(
-                func=nodes.promote_labeler,
+                func=promote,
                 inputs=[
                     "registration",
                     "benchmark_grades",
@@ -110,25 +124,23 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="promotion",
                 name="promote_labeler",
-                tags=["reporting"],
             ),
-            _figure_node(),
+            _FIGURES,
             Node(
-                func=nodes.write_report,
-                inputs=[
-                    "agreement",
-                    "cost",
-                    "benchmark_facts",
-                    "grading_facts",
-                    "disagreements",
-                    "promotion",
-                    "labeling_report",
-                    "exclusions",
-                    "training_facts",
-                ],
+                func=labeler_report,
+                inputs={
+                    "agreement": "agreement",
+                    "cost": "cost",
+                    "benchmark": "benchmark_facts",
+                    "grading": "grading_facts",
+                    "disagreements": "disagreements",
+                    "promotion": "promotion",
+                    "labeling": "labeling_report",
+                    "exclusions": "exclusions",
+                    "training": "training_facts",
+                },
                 outputs=["report", "report_without_text"],
                 name="write_report",
-                tags=["reporting"],
             ),
         ]
     )
@@ -139,14 +151,13 @@ def create_grades_pipeline(**kwargs: Any) -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=nodes.collect_grades,
-                inputs=["judged_benchmark", "judge_files", "params:reporting"],
+                func=collect_grades,
+                inputs=["judged_benchmark", "judge_files"],
                 outputs=["benchmark_grades", "benchmark_facts", "grading_facts", "judged_texts"],
                 name="collect_grades",
-                tags=["reporting"],
             ),
             Node(
-                func=nodes.measure_grades,
+                func=agreement_of_files,
                 inputs=[
                     "benchmark_grades",
                     "judged_benchmark",
@@ -156,14 +167,12 @@ def create_grades_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="agreement",
                 name="measure_grades",
-                tags=["reporting"],
             ),
             Node(
-                func=nodes.price_grades,
+                func=prices_of_files,
                 inputs=["grading_facts", "judged_texts", "params:reporting"],
                 outputs="cost",
                 name="price_grades",
-                tags=["reporting"],
             ),
             Node(
                 func=nodes.pick_examples,
@@ -175,31 +184,18 @@ def create_grades_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 outputs="disagreements",
                 name="pick_examples",
-                tags=["reporting"],
             ),
-            _figure_node(),
+            _FIGURES,
             Node(
-                func=nodes.write_grades_report,
-                inputs=["agreement", "cost", "benchmark_facts", "disagreements"],
+                func=grades_report,
+                inputs={
+                    "agreement": "agreement",
+                    "cost": "cost",
+                    "benchmark": "benchmark_facts",
+                    "disagreements": "disagreements",
+                },
                 outputs=["report", "report_without_text"],
                 name="write_grades_report",
-                tags=["reporting"],
             ),
         ]
-    )
-
-
-def _figure_node() -> Node:
-    return Node(
-        func=nodes.draw_figures,
-        inputs=["agreement", "cost"],
-        outputs=[
-            "agreement_plot",
-            "confusion_plot",
-            "grade_distribution_plot",
-            "cost_plot",
-            "reliability_plot",
-        ],
-        name="draw_figures",
-        tags=["reporting"],
     )

@@ -58,5 +58,4 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 name="filter_queries",
             ),
         ],
-        tags=["synthesis"],
     )
