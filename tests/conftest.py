@@ -10,7 +10,7 @@ import pytest
 
 from checkout import Project, make_project
 
-_LONGEST = ("test_end_to_end.py", "test_llm_run.py", "test_cascading.py", "test_notebook.py")
+_LONGEST = ("test_end_to_end.py", "test_llm_run.py", "test_cascading.py", "test_versions.py")
 """Files of minutes, which begin first: a worker that got one of them last would work alone."""
 
 

@@ -9,17 +9,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from nbclient import NotebookClient
 
-from checkout import Project, make_project
+from checkout import ROOT, Project, make_project
 from relevance_distillery.labeler.inference import Labeler
 
 PAIRS = pd.DataFrame(
@@ -34,24 +35,22 @@ PAIRS = pd.DataFrame(
     }
 )
 
-SMALL = {
-    "distillation.training.max_train_pairs": 120,
-    "reporting.resamples": 200,
-    "reporting.permutations": 200,
-    "reporting.cost.throughput_pairs": 32,
-}
-"""The same work on less, in every run of this file: equal settings give equal labelers."""
+SMALL = (
+    "limit=30,distillation.training.max_train_pairs=64,distillation.training.max_head_pairs=96,"
+    "distillation.training.max_evaluation_pairs=32,distillation.training.max_calibration_pairs=128,"
+    "distillation.training.max_null_pairs=32,reporting.calibration_pairs=64,"
+    "reporting.resamples=200,reporting.permutations=200,reporting.cost.throughput_pairs=32"
+)
+"""The same work on less."""
 
-
-def _params(**others: object) -> str:
-    return "--params=" + ",".join(f"{name}={value}" for name, value in {**SMALL, **others}.items())
+NOTEBOOK = ROOT / "notebooks" / "explore_labels.ipynb"
 
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after `kedro run` on forty documents."""
+    """A project after `kedro run` on thirty documents."""
     project = make_project(tmp_path_factory.mktemp("trial") / "project")
-    project.kedro("run", _params(limit=40), fresh=True)
+    project.kedro("run", f"--params={SMALL}", fresh=True)
     return project
 
 
@@ -184,42 +183,33 @@ def _post(address: str, body: dict[str, Any]) -> dict[str, Any]:
         return json.loads(answer.read())
 
 
-@pytest.fixture(scope="module")
-def distilled_again(trial: Project) -> Iterator[Project]:
-    """The trial after `kedro run --pipeline=distill` from the stored labels."""
-    trial.kedro("run", "--pipeline=distill", _params())
-    return trial
+def test_outputs_are_not_in_git() -> None:
+    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
 
 
-def test_distilling_again_gives_a_challenger_with_the_same_weights(
-    distilled_again: Project,
+def test_the_notebook_shows_labels_and_disagreements(
+    trial: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    client = _client(distilled_again)
-    champion = client.get_model_version_by_alias("relevance-labeler", "champion")
-    challenger = client.get_model_version_by_alias("relevance-labeler", "challenger")
-    assert (int(champion.version), int(challenger.version)) == (1, 2)
-    versions = sorted((distilled_again.path / "data/06_models/labeler").iterdir())
-    first, second = (path / "labeler" for path in versions[:2])
-    grades = [Labeler.load(folder).grade(PAIRS) for folder in (first, second)]
-    assert np.allclose(grades[0]["expected_grade"], grades[1]["expected_grade"], atol=1e-6)
+    for name, value in trial.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DISTILLERY_PROJECT", str(trial.path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
 
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    client = NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
 
-def test_an_equal_challenger_is_promoted_and_an_older_version_can_be_loaded(
-    distilled_again: Project,
-) -> None:
-    distilled_again.kedro("run", "--pipeline=report", _params())
-    client = _client(distilled_again)
-    champion = client.get_model_version_by_alias("relevance-labeler", "champion")
-    assert int(champion.version) == 2
-    assert "than version 1" in champion.tags["promotion_reason"]
-
-    older = sorted((distilled_again.path / "data/05_model_input/labels.parquet").iterdir())[0].name
-    distilled_again.kedro("run", "--pipeline=distill", _params(), f"--load-versions=labels:{older}")
-
-
-def test_manual_promotion_leaves_it_to_a_person(distilled_again: Project) -> None:
-    before = _client(distilled_again).get_model_version_by_alias("relevance-labeler", "champion")
-    distilled_again.kedro("run", "--pipeline=distill", _params())
-    distilled_again.kedro("run", "--pipeline=report", _params(promotion="manual"))
-    after = _client(distilled_again).get_model_version_by_alias("relevance-labeler", "champion")
-    assert after.version == before.version
+    shown = "\n".join(
+        output.get("text", "") + output.get("data", {}).get("text/plain", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+    assert "NOT graded by people" in shown
+    for grade_name in ("irrelevant", "perfectly relevant"):
+        assert grade_name in shown
+    assert "student_grade" in shown
+    assert "seen" in shown

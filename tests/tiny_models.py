@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from relevance_distillery.encoders.base_model import resolve_model
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.distilling import DistillationData
 from relevance_distillery.labeler.settings import TrainingSettings
@@ -20,7 +21,7 @@ WORDS = [f"w{i}" for i in range(60)]
 
 def encoder(folder: Path) -> Path:
     """A BERT with a word tokenizer and a separator."""
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+    from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
@@ -31,9 +32,23 @@ def encoder(folder: Path) -> Path:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
+    named = {f"{name[1:-1].lower()}_token": name for name in special}
+    return _save_bert(folder, PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named))
+
+
+def english_encoder(folder: Path) -> Path:
+    """A BERT as small, with the bundled encoder's tokenizer: tells English words apart."""
+    from transformers import AutoTokenizer
+
+    return _save_bert(folder, AutoTokenizer.from_pretrained(resolve_model("bundled")))
+
+
+def _save_bert(folder: Path, tokenizer: Any) -> Path:
+    from transformers import BertConfig, BertModel, set_seed
+
     set_seed(0)
     config = BertConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(tokenizer),
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -43,14 +58,7 @@ def encoder(folder: Path) -> Path:
         attention_probs_dropout_prob=0.0,
     )
     BertModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -35,9 +35,9 @@ from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
+from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.reporting.settings import ReportingParameters
 from relevance_distillery.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[2]

@@ -30,6 +30,7 @@ from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.learning.document_grades import KEY
 from relevance_distillery.reporting.benchmark_agreement import of_benchmark, options_of
 from relevance_distillery.reporting.settings import ReportingParameters
 
@@ -172,7 +173,7 @@ def promote(
     if champion == version:
         decision = Decision(False, "it is the champion already")
     else:
-        earlier = None if rival is None else _grades_of(name, rival, pairs)
+        earlier = None if rival is None else _grades_of(name, rival, pairs, grades)
         comparison = None
         if earlier is not None:
             comparison = compare_kappa(
@@ -226,15 +227,17 @@ def _rival(name: str, version: str, digest: str, champion: str | None) -> str | 
     return best
 
 
-def _grades_of(name: str, version: str, pairs: pd.DataFrame) -> pd.Series | None:
-    """Document grades of an earlier version in the order of the benchmark's documents."""
+def _grades_of(
+    name: str, version: str, pairs: pd.DataFrame, documents: pd.DataFrame
+) -> pd.Series | None:
+    """Grades of an earlier version for the documents, in their order; None if it cannot grade."""
     try:
         labeler = Labeler.load(flavor.load_registered(name, version))
     except UserError as error:
         logger.warning("version %s of %s cannot be compared: %s", version, name, error)
         return None
     graded = graders.grade_with_student(labeler, pairs)
-    return graded["student_grade"]
+    return documents[KEY].merge(graded, on=KEY, how="left", validate="one_to_one")["student_grade"]
 
 
 def _graded(grades: pd.DataFrame, judge: pd.Series) -> GradedPairs:

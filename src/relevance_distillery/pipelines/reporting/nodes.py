@@ -18,9 +18,9 @@ from relevance_distillery.judges.base import KINDS, parse_judge
 from relevance_distillery.judges.registry import JudgeSources, is_prepared, prepare_judge
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.reporting.benchmark_agreement import of_benchmark
-from relevance_distillery.reporting.settings import ReportingParameters
 
 logger = logging.getLogger(__name__)
 
