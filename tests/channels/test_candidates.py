@@ -13,8 +13,6 @@ from relevance_distillery.channels.registry import (
     CHANNELS,
     ChannelName,
     ChannelSources,
-    random_passages,
-    recorded_passages,
     search_channels,
 )
 from relevance_distillery.errors import UserError
@@ -95,9 +93,9 @@ def test_draws_of_a_query_do_not_depend_on_other_queries():
 
 
 def test_random_passages_are_drawn_without_repetition_and_clipped():
-    run = random_passages(asked(q=""), ["a", "b", "c"], 10, seed=0)
+    run, _ = searched(asked(q=""), corpus(3), channels=("random",), random_passages=10)
 
-    assert sorted(run["passage_id"]) == ["a", "b", "c"]
+    assert sorted(run["passage_id"]) == ["d0#0", "d1#0", "d2#0"]
 
 
 def test_candidates_satisfy_the_schema_and_hold_every_seed_once():
@@ -162,10 +160,10 @@ def test_recorded_pairs_are_all_mined_and_strangers_counted():
 
 
 def test_a_recorded_document_stands_with_all_its_passages():
-    passages = pd.DataFrame({"passage_id": ["d#0", "d#1"], "document_id": ["d", "d"]})
+    passages = corpus(2).assign(passage_id=["d#0", "d#1"], document_id="d")
     grades = pd.DataFrame({"query_id": ["q"], "document_id": ["d"]})
 
-    found, _ = recorded_passages(asked(q=""), grades, passages)
+    found, _ = searched(asked(q=""), passages, grades, channels=("recorded",))
     assert found["passage_id"].tolist() == ["d#0", "d#1"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.tables import iter_jsonl
+from relevance_distillery.io.tables import iter_records
 
 
 def jsonl(path, *records):
@@ -102,7 +102,7 @@ def test_without_skip_the_first_bad_row_raises(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_text('{"a": 1}\nnope\n')
     with pytest.raises(UserError, match=r"q\.jsonl, row 2: is not valid JSON"):
-        list(iter_jsonl(path))
+        list(iter_records(path))
 
 
 def test_limit_is_a_uniform_sample_in_file_order(tmp_path):

@@ -22,7 +22,6 @@ from relevance_distillery.evaluation.systems.system_runs import (
     read_runs,
     reordered,
 )
-from relevance_distillery.io.trec import RunRows
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -54,13 +53,17 @@ def test_every_format_gives_the_same_ranking(tmp_path: Path) -> None:
     assert read_runs(f"{tmp_path / 'one.run'};{tmp_path / 'six'}").systems == ("one", "six")
 
 
+def _rows(documents: list[str], scores: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"query_id": "q", "document_id": documents, "score": scores})
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=1, unique_by=lambda r: r[0])
 )
 def test_ties_stand_as_in_trec_eval(rows: list[tuple[int, int]]) -> None:
     documents = [f"d{name}" for name, _ in rows]
     scores = [float(score) for _, score in rows]
-    table, _ = ranking(RunRows(["q"] * len(rows), documents, scores))
+    table, _ = ranking(_rows(documents, scores))
     # One relevant document at a time: its reciprocal rank tells where pytrec_eval put it.
     for document, rank in zip(table["document_id"], table["rank"], strict=True):
         evaluator = pytrec_eval.RelevanceEvaluator({"q": {document: 1}}, {"recip_rank"})
@@ -70,7 +73,7 @@ def test_ties_stand_as_in_trec_eval(rows: list[tuple[int, int]]) -> None:
 
 def test_scores_are_compared_as_trec_eval_keeps_them() -> None:
     # Equal as 32-bit numbers, so the larger id stands first.
-    table, _ = ranking(RunRows(["q", "q"], ["a", "b"], [1.0 + 1e-9, 1.0]))
+    table, _ = ranking(_rows(["a", "b"], [1.0 + 1e-9, 1.0]))
     assert table["document_id"].tolist() == ["b", "a"]
     assert table["level"].tolist() == [1, 1]
 

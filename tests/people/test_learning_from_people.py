@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.channels.registry import recorded_passages
+from relevance_distillery.channels.bm25 import BM25Channel
+from relevance_distillery.channels.registry import ChannelSources, search_channels
 from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
@@ -29,7 +30,10 @@ def test_each_passage_gets_its_own_grade_and_no_other(stored, tmp_path: Path) ->
     file = tmp_path / "human_grades.parquet"
     pd.DataFrame(rows, columns=columns).to_parquet(file, index=False)
     recorded = read_recorded_grades(str(file), None)
-    pairs, _ = recorded_passages(stored.queries, recorded.grades, split)
+    sources = ChannelSources(
+        split, BM25Channel.build(split), recorded.grades, depth=1, random_passages=0, seed=0
+    )
+    pairs, _ = search_channels(stored.queries, sources, ["recorded"])
     judge = RecordedJudge(recorded, SCALE)
     asked = build_pairs(pairs, stored.queries, split)
     found = run_labeling(asked, judge, Ledger(tmp_path / "ledger.sqlite"))

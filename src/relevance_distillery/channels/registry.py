@@ -63,39 +63,38 @@ def query_rng(seed: int, query_id: str, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, digest_number(f"{purpose}\n{query_id}")])
 
 
-def random_passages(
-    queries: pd.DataFrame, passage_ids: Sequence[str], count: int, seed: int
-) -> pd.DataFrame:
-    """`count` passages for every query, or all when there are fewer, without replacement.
+def _bm25(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
+    run = sources.index.search(queries, sources.depth)
+    missed = ~queries["query_id"].isin(run["query_id"])
+    return run, {"queries_without_bm25_hit": int(missed.sum())}
 
-    Returns:
-        Columns query_id, passage_id, rank (0: there is none), score (0).
-    """
-    size = min(count, len(passage_ids))
+
+def _random(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Passages for every query, or all when there are fewer, without replacement."""
+    passage_ids = sources.passages["passage_id"].tolist()
+    size = min(sources.random_passages, len(passage_ids))
     rows = []
     for query_id in queries["query_id"]:
-        rng = query_rng(seed, query_id, "random")
+        rng = query_rng(sources.seed, query_id, "random")
         drawn = rng.choice(len(passage_ids), size=size, replace=False)
         rows += [(query_id, passage_ids[at], UNRANKED, 0.0) for at in drawn]
-    return pd.DataFrame(rows, columns=["query_id", "passage_id", "rank", "score"])
+    return pd.DataFrame(rows, columns=["query_id", "passage_id", "rank", "score"]), {}
 
 
-def recorded_passages(
-    queries: pd.DataFrame, grades: pd.DataFrame, passages: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The passages of the documents that were graded for each query.
+def _recorded(
+    queries: pd.DataFrame, sources: ChannelSources
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """All passages of the documents, or the single passages, that were graded for each query.
 
-    Args:
-        queries: Column query_id.
-        grades: Columns query_id, document_id; where a passage was graded, its id.
-        passages: Columns passage_id, document_id; a document that was split stands with all
-            its passages.
-
-    Returns:
-        Columns query_id, passage_id, rank (0: there is none), score (0), in the order of the
-        grades; and how many graded pairs are left out: `recorded_unknown_documents` (neither a
-        document nor a passage is there), `recorded_unknown_queries`.
+    In the order of the grades; counts how many graded pairs are left out, since neither such a
+    document nor such a passage is there, or no such query.
     """
+    grades, passages = sources.recorded, sources.passages
+    if grades.empty:
+        raise UserError(
+            "mining.channels has `recorded`, and no grades were given: pass grades=FILE with "
+            "judge=recorded, or train_set=DIR and judge=NAME with --env=recorded."
+        )
     pairs = grades[["query_id", "document_id"]].drop_duplicates()
     whole = pairs["document_id"].isin(passages["document_id"])
     single = ~whole & pairs["document_id"].isin(passages["passage_id"])
@@ -110,28 +109,6 @@ def recorded_passages(
         "recorded_unknown_queries": int((~grades["query_id"].isin(queries["query_id"])).sum()),
     }
     return run.assign(rank=UNRANKED, score=0.0), counts
-
-
-def _bm25(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
-    run = sources.index.search(queries, sources.depth)
-    missed = ~queries["query_id"].isin(run["query_id"])
-    return run, {"queries_without_bm25_hit": int(missed.sum())}
-
-
-def _recorded(
-    queries: pd.DataFrame, sources: ChannelSources
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    if sources.recorded.empty:
-        raise UserError(
-            "mining.channels has `recorded`, and no grades were given: pass grades=FILE with "
-            "judge=recorded, or train_set=DIR and judge=NAME with --env=recorded."
-        )
-    return recorded_passages(queries, sources.recorded, sources.passages)
-
-
-def _random(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
-    passage_ids = sources.passages["passage_id"].tolist()
-    return random_passages(queries, passage_ids, sources.random_passages, sources.seed), {}
 
 
 ChannelName = Literal["bm25", "random", "recorded"]

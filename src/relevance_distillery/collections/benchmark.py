@@ -20,12 +20,7 @@ from relevance_distillery.collections.judgments import (
     sampled,
 )
 from relevance_distillery.collections.queries import query_table, read_queries
-from relevance_distillery.documents.source import (
-    DOCUMENT_COLUMNS,
-    DocumentSource,
-    TableReader,
-    table_at,
-)
+from relevance_distillery.documents.source import DocumentSource, read_wanted, table_at
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
@@ -38,7 +33,6 @@ _QRELS = ("human", "authored", "test", "dev", "validation")
 """Files of `qrels/` in the order in which they are looked for."""
 
 _LISTED = 50
-"""So many ids are named for each reason why something was left out."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +197,7 @@ class _Loader:
         if corpus is not None and self.texts_needed:
             documents = DocumentSource((folder,)).read().documents
         elif corpus is not None:
-            # Only what was judged: the rest of a corpus may not fit in memory.
-            rows = TableReader(corpus).read(only=set(found.grades["document_id"]))
-            documents = pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
+            documents = read_wanted(corpus, set(found.grades["document_id"]))
         return self._assembled(
             name=folder.name,
             human=kind != "authored",
@@ -229,15 +221,15 @@ class _Loader:
         return self._assembled(stem_of(path), True, found, queries, None, None, {}, str(path))
 
     def _from_catalog(self, identifier: str) -> Benchmark:
-        read = irdatasets.read_catalog(identifier, self.scale, self.texts_needed)
-        notes = [f"No document was read: {read.left_out}."] if read.left_out else []
-        if read.documents is not None:
-            notes.append("BM25 counts words in the judged documents, not in the whole collection.")
-        where = f"{irdatasets.PREFIX}{identifier}"
-        found = self._assembled(
-            identifier, True, read.found, read.queries, read.documents, None, {}, where
+        found, queries, documents, left_out = irdatasets.read_catalog(
+            identifier, self.scale, self.texts_needed
         )
-        return replace(found, notes=(*found.notes, *notes))
+        note = f"No document was read: {left_out}."
+        if documents is not None:
+            note = "BM25 counts words in the judged documents, not in the whole collection."
+        where = f"{irdatasets.PREFIX}{identifier}"
+        read = self._assembled(identifier, True, found, queries, documents, None, {}, where)
+        return replace(read, notes=(*read.notes, note))
 
     def _assembled(
         self,
@@ -258,7 +250,7 @@ class _Loader:
         skipped: dict[str, list[str]] = {}
         if found.contradicting:
             pairs = pd.DataFrame(found.contradicting, columns=KEY)
-            _note(skipped, "pairs with two different grades by the same person", pairs)
+            _note_pairs(skipped, "pairs with two different grades by the same person", pairs)
         if found.drawn:
             grades = _drawn(grades, found, skipped, where)
         if self.texts_needed:
@@ -310,10 +302,10 @@ def _known(
 ) -> pd.DataFrame:
     """Grades of queries and documents that are there."""
     kept = grades["query_id"].isin(queries["query_id"])
-    _note(skipped, "judgments of unknown queries", grades[~kept])
+    _note_pairs(skipped, "judgments of unknown queries", grades[~kept])
     if documents is not None:
         known = grades["document_id"].isin(documents["document_id"])
-        _note(skipped, "judgments of unknown documents", grades[kept & ~known])
+        _note_pairs(skipped, "judgments of unknown documents", grades[kept & ~known])
         kept &= known
     if not kept.any():
         raise UserError(
@@ -329,7 +321,7 @@ def _drawn(
     """Grades of pairs with an inclusion probability; the others never enter an estimate."""
     pairs = grades[KEY].itertuples(index=False, name=None)
     estimates = pd.Series([found.facts[pair].estimates for pair in pairs], index=grades.index)
-    _note(skipped, "actively picked pairs, which never evaluate", grades[~estimates])
+    _note_pairs(skipped, "actively picked pairs, which never evaluate", grades[~estimates])
     if not estimates.any():
         raise UserError(
             f"{where}: all {len(grades)} graded pairs were picked actively, which may train but "
@@ -338,8 +330,13 @@ def _drawn(
     return grades[estimates]
 
 
-def _note(skipped: dict[str, list[str]], reason: str, rows: pd.DataFrame) -> None:
-    if len(rows):
-        ids = [f"{row.query_id}/{row.document_id}" for row in rows.itertuples()]
+def _note_pairs(skipped: dict[str, list[str]], reason: str, rows: pd.DataFrame) -> None:
+    ids = [f"{row.query_id}/{row.document_id}" for row in rows.itertuples()]
+    note_skipped(skipped, f"{reason}: {len(rows)}", ids)
+
+
+def note_skipped(skipped: dict[str, list[str]], reason: str, ids: list[str]) -> None:
+    """Add a reason with the first 50 ids that were left out for it, where there are any."""
+    if ids:
         more = [f"and {len(ids) - _LISTED} more"] if len(ids) > _LISTED else []
-        skipped[f"{reason}: {len(ids)}"] = ids[:_LISTED] + more
+        skipped[reason] = ids[:_LISTED] + more

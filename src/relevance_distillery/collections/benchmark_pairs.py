@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.benchmark import Benchmark, note_skipped
 from relevance_distillery.collections.judgments import KEY, graded_text_digest
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
@@ -18,8 +18,6 @@ from relevance_distillery.io.digests import hex_digest
 
 Split = Callable[[pd.DataFrame], pd.DataFrame]
 """Documents table in, passages table out."""
-
-_LISTED = 50
 
 _HOST = re.compile(r"^[A-Za-z][\w+.-]*://[^/]*")
 _DEPARTMENTS = ("department", "folder")
@@ -114,7 +112,7 @@ def _judged(
             f"benchmark {benchmark.name}: none of its {len(grades)} judged documents is in the "
             "corpus; check that document ids match those of `documents`"
         )
-    _note(skipped, "judgments of documents that are not in the corpus", grades, ~known)
+    _note(skipped, "judgments of documents that are not in the corpus", grades[~known])
     pairs = (
         grades[known]
         .merge(benchmark.queries.rename(columns={"text": "query"}), on="query_id", how="left")
@@ -147,8 +145,8 @@ def _judged_passages(
             "corpus as it was graded; give the documents and the splitting of that time"
         )
     skipped: dict[str, list[str]] = {}
-    _note(skipped, "judgments of passages that are not in the corpus", grades, ~known)
-    _note(skipped, "judgments of passages whose text changed since", grades, known & ~same)
+    _note(skipped, "judgments of passages that are not in the corpus", grades[~known])
+    _note(skipped, "judgments of passages whose text changed since", grades[known & ~same])
     seeds = queries[["query_id", "text", "passage_id"]].rename(
         columns={"text": "query", "passage_id": "seed"}
     )
@@ -168,13 +166,9 @@ def _judged_passages(
     return pairs, skipped
 
 
-def _note(
-    skipped: dict[str, list[str]], reason: str, grades: pd.DataFrame, rows: pd.Series
-) -> None:
-    if rows.any():
-        ids = sorted(grades.loc[rows, "document_id"].drop_duplicates())
-        more = [f"and {len(ids) - _LISTED} more"] if len(ids) > _LISTED else []
-        skipped[f"{reason}: {int(rows.sum())}"] = ids[:_LISTED] + more
+def _note(skipped: dict[str, list[str]], reason: str, rows: pd.DataFrame) -> None:
+    ids = sorted(rows["document_id"].drop_duplicates())
+    note_skipped(skipped, f"{reason}: {len(rows)}", ids)
 
 
 def _held_out(
@@ -257,8 +251,6 @@ def folders(documents: pd.DataFrame) -> list[str]:
 
 
 def _department(metadata: str) -> str:
-    if not any(f'"{key}"' in metadata for key in _DEPARTMENTS):
-        return ""
     try:
         record = json.loads(metadata)
     except ValueError:

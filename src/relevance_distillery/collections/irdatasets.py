@@ -6,8 +6,7 @@ folder (`IR_DATASETS_HOME`, by default `~/.ir_datasets`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -21,23 +20,6 @@ from relevance_distillery.grading import GradeScale
 PREFIX = "ir_datasets:"
 
 
-@dataclass(frozen=True)
-class CatalogBenchmark:
-    """What a data set of the catalog holds.
-
-    Attributes:
-        found: Its grades.
-        queries: Columns query_id, text, style; no rows where it has none.
-        documents: The judged ones, a documents table; None where it has none.
-        left_out: Why there are no documents, empty where there are some.
-    """
-
-    found: GradeFile
-    queries: pd.DataFrame
-    documents: pd.DataFrame | None
-    left_out: str = ""
-
-
 def identifier(location: str) -> str | None:
     """The identifier in `ir_datasets:IDENTIFIER`, None for anything else.
 
@@ -47,7 +29,9 @@ def identifier(location: str) -> str | None:
     return name.strip().strip("/") if prefix else None
 
 
-def read_catalog(name: str, scale: GradeScale, texts_needed: bool = True) -> CatalogBenchmark:
+def read_catalog(
+    name: str, scale: GradeScale, texts_needed: bool = True
+) -> tuple[GradeFile, pd.DataFrame, pd.DataFrame | None, str]:
     """Read a data set of the catalog, which may download it.
 
     Args:
@@ -56,7 +40,8 @@ def read_catalog(name: str, scale: GradeScale, texts_needed: bool = True) -> Cat
         texts_needed: Queries and documents must be there; otherwise grades are enough.
 
     Returns:
-        Grades, queries and the judged documents, of which no others are kept in memory.
+        Grades; queries (columns query_id, text, style); the judged documents, of which no others
+        are kept in memory, or None, and then why there are none.
 
     Raises:
         UserError: The extra is not installed, there is no such data set, it has no grades (or
@@ -83,14 +68,13 @@ def read_catalog(name: str, scale: GradeScale, texts_needed: bool = True) -> Cat
                 texts[query.query_id] = (text, "")
     queries = query_table(texts)
     if not data.has("docs"):
-        return CatalogBenchmark(found, queries, None, "the data set has no documents")
+        return found, queries, None, "the data set has no documents"
     try:
-        documents = _documents(data, where, list(found.grades["document_id"].unique()))
+        return found, queries, _documents(data, where, found.grades["document_id"].unique()), ""
     except UserError as error:
         if texts_needed:
             raise
-        return CatalogBenchmark(found, queries, None, str(error))
-    return CatalogBenchmark(found, queries, documents)
+        return found, queries, None, str(error)
 
 
 def _load(name: str, where: str) -> Any:
@@ -123,11 +107,11 @@ def _guarded(read: Any, where: str, what: str) -> Iterator[Any]:
         ) from error
 
 
-def _documents(data: Any, where: str, wanted: list[str]) -> pd.DataFrame:
+def _documents(data: Any, where: str, wanted: Iterable[str]) -> pd.DataFrame:
     def read() -> Iterator[Any]:
         store = data.docs_store() if hasattr(data, "docs_store") else None
         if store is not None:
-            yield from store.get_many_iter(wanted)
+            yield from store.get_many_iter(list(wanted))
             return
         known = set(wanted)
         yield from (document for document in data.docs_iter() if document.doc_id in known)
@@ -141,7 +125,7 @@ def _documents(data: Any, where: str, wanted: list[str]) -> pd.DataFrame:
         }
         for document in _guarded(read, where, "documents")
     }
-    table = pd.DataFrame(rows.values(), columns=list(DOCUMENT_COLUMNS)).fillna("").astype(str)
+    table = pd.DataFrame(rows.values(), columns=DOCUMENT_COLUMNS).fillna("").astype(str)
     full = (table["title"] != "") | (table["text"] != "")
     return table[full].reset_index(drop=True)
 

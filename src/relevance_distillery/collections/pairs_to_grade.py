@@ -7,26 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+_PASSAGE_COLUMNS = ["document_id", "title", "heading", "text", "path", "author", "modified"]
+
 PAIR_COLUMNS = (
-    "query_id",
-    "query",
-    "passage_id",
-    "document_id",
-    "title",
-    "heading",
-    "text",
-    "path",
-    "author",
-    "modified",
-    "is_seed",
-    "in_seed_document",
-)
+    *("query_id", "query", "passage_id"), *_PASSAGE_COLUMNS, *("is_seed", "in_seed_document"),
+)  # fmt: skip
 """The columns of the pairs that a judge receives; the last two are false for unseeded queries."""
 
 SHARD = 1024
 """Pairs that are joined at a time; the most that a judge receives in one table."""
-
-_PASSAGE_COLUMNS = ["document_id", "title", "heading", "text", "path", "author", "modified"]
 
 
 class Pairs:
@@ -117,12 +106,7 @@ class _Joined(Pairs):
 def build_pairs(
     candidates: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row for each (query, passage) among the candidates, all joined at once.
-
-    Args:
-        candidates: See `Pairs`, and what is raised.
-        queries: See `Pairs`.
-        passages: See `Pairs`.
+    """One row for each (query, passage) among the candidates, as `Pairs` but all joined at once.
 
     Returns:
         Columns `PAIR_COLUMNS`, in the order in which the pairs first occur.

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.collections.judgments import GradeFile, collect, lower_median
+from relevance_distillery.collections.judgments import KEY, GradeFile, collect, lower_median
 from relevance_distillery.documents.source import set_prefixes
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.files import named_paths
 from relevance_distillery.io.tables import stem_of
 from relevance_distillery.io.trec import grade_rows
 
@@ -23,8 +24,7 @@ class RecordedGrades:
 
     Attributes:
         name: The judge's name: the file's without its suffix, or as asked for in a folder.
-        grades: Columns query_id, document_id, grade; a pair occurs once. Empty where no
-            file was given.
+        grades: Columns query_id, document_id, grade; a pair occurs once. Empty without a file.
         locations: Where they were read from, so that another judge of the same folders can be
             read too; None where no file was given.
         files: The files at `locations` that hold this judge's grades, for messages.
@@ -53,8 +53,7 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
         UserError: A file is missing, unreadable, lacks columns or ids, holds a grade that is
             no whole number, or grades a pair twice in two ways.
     """
-    parts = [part.strip() for part in (locations or "").split(";")]
-    paths = [Path(part).expanduser() for part in parts if part]
+    paths = named_paths(locations)
     if not paths:
         none = pd.DataFrame({"query_id": [], "document_id": [], "grade": []})
         types = {"query_id": "str", "document_id": "str", "grade": "int64"}
@@ -63,8 +62,7 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
     tables, names = [], []
     for path, file, prefix in zip(paths, files, set_prefixes(paths), strict=True):
         table = read_grade_file(file)
-        table["query_id"] = prefix + table["query_id"]
-        table["document_id"] = prefix + table["document_id"]
+        table[KEY] = prefix + table[KEY]
         tables.append(table)
         names.append(judge if path.is_dir() and judge else stem_of(file))
     grades = pd.concat(tables, ignore_index=True)
@@ -77,10 +75,7 @@ def read_grade_file(path: Path) -> pd.DataFrame:
     Returns:
         Columns query_id, document_id, grade, in the file's order, repeated rows merged. In a
         file with a column annotator every row is a vote and the lower median counts. With a
-        column passage_id passages were graded, and their ids stand in document_id.
-
-    Raises:
-        UserError: As `read_recorded_grades`.
+        column passage_id passages were graded, and their ids are in document_id.
     """
     return lower_median(_votes(path, None).grades)
 

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,90 +38,84 @@ class Traces:
     """
 
     document_id: str
-    passages: set[str]
-    queries: set[str]
-    requests: set[str]
-    rows: dict[Path, int]
+    passages: set[str] = field(default_factory=set)
+    queries: set[str] = field(default_factory=set)
+    requests: set[str] = field(default_factory=set)
+    rows: dict[Path, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class ForgottenDocuments:
-    """The ids of documents that were deleted and must not come back."""
+    """The ids of documents that were deleted and must not come back, in a JSON file."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Name the JSON file, a list of ids; it need not exist."""
-        self._path = Path(path)
+    path: str | Path
 
     def ids(self) -> frozenset[str]:
-        """The ids; UserError where the file is not a list of ids."""
+        """The ids, none without the file; UserError where it is not a list of ids."""
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            found = json.loads(Path(self.path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return frozenset()
         except (OSError, ValueError):
             found = None
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            raise UserError(f"{self._path}: not a JSON list of document ids; correct or remove it")
+            raise UserError(f"{self.path}: not a JSON list of document ids; correct or remove it")
         return frozenset(found)
 
     def add(self, document_id: str) -> None:
         """Add an id; the file is written whole or not at all."""
         text = json.dumps(sorted(self.ids() | {document_id}), indent=2, ensure_ascii=False) + "\n"
-        write_text(self._path, text)
+        write_text(Path(self.path), text)
 
 
+@dataclass(frozen=True)
 class StoredFiles:
-    """The tables in the folders of the layers, and what was derived from their texts."""
+    """The tables in the folders of the layers, and what was derived from their texts.
 
-    def __init__(self, folders: Sequence[str | Path], derived: Sequence[str | Path]) -> None:
-        """Name folders and derived files.
+    Attributes:
+        folders: Each is searched for `NAME.parquet` and `NAME.parquet/VERSION/NAME.parquet`.
+        derived: Files or folders that hold words of all documents at once, such as an index: no
+            single document can be taken out of them.
+    """
 
-        Args:
-            folders: Each is searched for `NAME.parquet` and `NAME.parquet/VERSION/NAME.parquet`.
-            derived: Files or folders that hold words of all documents at once, such as an
-                index: no single document can be taken out of them.
-        """
-        self._folders = tuple(Path(folder) for folder in folders)
-        self._derived = tuple(Path(path) for path in derived)
+    folders: Sequence[str | Path]
+    derived: Sequence[str | Path]
 
     def tables(self) -> Iterator[Path]:
         """Every version of every table."""
-        for folder in self._folders:
+        for folder in map(Path, self.folders):
             yield from sorted(path for path in folder.glob("*.parquet") if path.is_file())
             yield from sorted(folder.glob("*.parquet/*/*.parquet"))
 
     def traces(self, document_id: str) -> Traces:
         """Find a document; UserError where a table cannot be read."""
         own = re.compile(re.escape(document_id) + r"(#\d+)?")
-        passages: set[str] = set()
-        queries: set[str] = set()
+        found = Traces(document_id)
         schemas = {path: frozenset(_schema(path).names) for path in self.tables()}
         for path, columns in schemas.items():
             if "passage_id" in columns:
                 # A passage's id says whose it is also where the passages table is newer.
                 ids = pq.read_table(path, columns=["passage_id"])["passage_id"]
                 texts = ids.cast(pa.large_string()).unique().to_pylist()
-                passages.update(text for text in texts if text and own.fullmatch(text))
+                found.passages.update(text for text in texts if text and own.fullmatch(text))
             if {"passage_id", "document_id"} <= columns:
                 table = pq.read_table(path, columns=["passage_id", "document_id"])
                 mine = table.filter(_among(table, "document_id", {document_id}))
-                passages.update(mine["passage_id"].to_pylist())
-        passages.discard("")
+                found.passages.update(mine["passage_id"].to_pylist())
+        found.passages.discard("")
         for path, columns in schemas.items():
             if columns >= _SEEDED:
                 table = pq.read_table(path, columns=["query_id", "passage_id"])
-                mine = table.filter(_among(table, "passage_id", passages))
-                queries.update(mine["query_id"].to_pylist())
-        requests: set[str] = set()
-        rows: dict[Path, int] = {}
-        found = Traces(document_id, passages, queries, requests, rows)
+                mine = table.filter(_among(table, "passage_id", found.passages))
+                found.queries.update(mine["query_id"].to_pylist())
         for path, columns in schemas.items():
             keys = [name for name in (*_KEYS, "request_hash") if name in columns]
             table = pq.read_table(path, columns=keys)
             mine = table.filter(_about(table, found))
             if mine.num_rows:
-                rows[path] = mine.num_rows
+                found.rows[path] = mine.num_rows
             if "request_hash" in columns:
-                requests.update(mine["request_hash"].to_pylist())
+                found.requests.update(mine["request_hash"].to_pylist())
         return found
 
     def remove(self, traces: Traces) -> list[Path]:
@@ -142,7 +136,7 @@ class StoredFiles:
             table = pq.read_table(path)
             with replacing(path) as partial:
                 pq.write_table(table.filter(pc.invert(_about(table, traces))), partial)
-        gone = [path for path in self._derived if path.exists()]
+        gone = [path for path in map(Path, self.derived) if path.exists()]
         for path in gone:
             if path.is_dir():
                 shutil.rmtree(path)

@@ -86,7 +86,7 @@ def names(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def parse_markdown(content: bytes) -> Parsed:
+def _parse_markdown(content: bytes) -> Parsed:
     """Markdown with optional YAML front matter (title, author, date, anything else)."""
     import frontmatter
     import yaml
@@ -105,11 +105,6 @@ def parse_markdown(content: bytes) -> Parsed:
     title = names(fields.pop("title", "")) or names(heading and heading.group(1))
     author = next((names(fields.pop(key)) for key in _AUTHOR_KEYS if fields.get(key)), "")
     modified = next((iso_date(fields.pop(key)) for key in _DATE_KEYS if fields.get(key)), "")
-    return Parsed(title, text, author, modified, _scalars(fields), note)
-
-
-def _scalars(fields: dict[str, Any]) -> dict[str, Any]:
-    """What can be kept of front matter: scalars and flat lists, never nested structures."""
     kept: dict[str, Any] = {}
     for key, value in fields.items():
         flat = isinstance(value, list) and all(isinstance(item, str | int) for item in value)
@@ -117,12 +112,7 @@ def _scalars(fields: dict[str, Any]) -> dict[str, Any]:
             kept[key] = value
         elif isinstance(value, dt.date):
             kept[key] = value.isoformat()
-    return kept
-
-
-def parse_text(content: bytes) -> Parsed:
-    """Plain text; it has no title of its own."""
-    return Parsed("", decode(content))
+    return Parsed(title, text, author, modified, kept, note)
 
 
 @cache
@@ -146,7 +136,7 @@ def _html_converter() -> Any:
     return Converter(heading_style="ATX", bullets="-", escape_misc=False)
 
 
-def parse_html(content: bytes) -> Parsed:
+def _parse_html(content: bytes) -> Parsed:
     """HTML: title, meta author and date, the body as Markdown; scripts and styles dropped."""
     from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 
@@ -161,9 +151,8 @@ def parse_html(content: bytes) -> Parsed:
             str(tag.get("name") or tag.get("property") or "").lower(): str(tag.get("content") or "")
             for tag in soup("meta")
         }
-        title = names(soup.title.get_text()) if soup.title else ""
-        first = soup.find("h1")
-        title = title or (names(first.get_text()) if first else "")
+        titles = (names(tag.get_text()) for tag in (soup.title, soup.find("h1")) if tag)
+        title = next(filter(None, titles), "")
         body = soup.body or soup
         for tag in body("title"):
             tag.decompose()
@@ -176,13 +165,8 @@ def parse_html(content: bytes) -> Parsed:
     return Parsed(title, markdown, author, modified)
 
 
-def parse_pdf(content: bytes) -> Parsed:
-    """PDF through pypdf, pages separated by blank lines.
-
-    Raises:
-        UserError: pypdf is not installed.
-        ValueError: The file is encrypted, or has no text (a scan).
-    """
+def _parse_pdf(content: bytes) -> Parsed:
+    """PDF through pypdf, pages separated by blank lines; ValueError where encrypted or a scan."""
     try:
         import pypdf
     except ImportError as error:
@@ -203,13 +187,8 @@ def parse_pdf(content: bytes) -> Parsed:
     )
 
 
-def parse_docx(content: bytes) -> Parsed:
-    """DOCX through python-docx: heading styles as Markdown headings, tables as rows.
-
-    Raises:
-        UserError: python-docx is not installed.
-        ValueError: The file unpacks to more than 200 MB.
-    """
+def _parse_docx(content: bytes) -> Parsed:
+    """DOCX through python-docx: heading styles as Markdown headings, tables as rows."""
     try:
         import docx
         from docx.table import Table
@@ -246,11 +225,11 @@ def parse_docx(content: bytes) -> Parsed:
 
 
 PARSERS: dict[str, Callable[[bytes], Parsed]] = {
-    **dict.fromkeys((".md", ".markdown", ".mdx"), parse_markdown),
-    **dict.fromkeys((".txt", ".text", ".rst"), parse_text),
-    **dict.fromkeys((".html", ".htm", ".xhtml"), parse_html),
-    ".pdf": parse_pdf,
-    ".docx": parse_docx,
+    **dict.fromkeys((".md", ".markdown", ".mdx"), _parse_markdown),
+    **dict.fromkeys((".txt", ".text", ".rst"), lambda content: Parsed("", decode(content))),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), _parse_html),
+    ".pdf": _parse_pdf,
+    ".docx": _parse_docx,
 }
 """A parser for every suffix that is read; `.gz` may follow any of them."""
 CONTAINERS = (".pdf", ".docx")

@@ -26,6 +26,7 @@ from relevance_distillery.documents.formats import (
     parse,
 )
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.files import named_paths
 from relevance_distillery.io.tables import (
     DOCUMENTS,
     MEGABYTE,
@@ -36,8 +37,7 @@ from relevance_distillery.io.tables import (
     table_kind,
 )
 
-DOCUMENT_COLUMNS = ("document_id", "title", "text", "path", "author", "modified", "metadata")
-SKIPPED_COLUMNS = ("path", "where", "reason")
+DOCUMENT_COLUMNS = ["document_id", "title", "text", "path", "author", "modified", "metadata"]
 
 _CONTAINER_FACTOR = 10
 """A PDF or DOCX file may be this many times as large as a text: most of it is pictures."""
@@ -68,14 +68,13 @@ class DocumentSource:
         Raises:
             UserError: No path was given.
         """
-        parts = [part.strip() for part in str(filepath or "").split(";")]
-        paths = tuple(Path(part).expanduser() for part in parts if part)
+        paths = named_paths(filepath)
         if not paths:
             raise UserError(
                 'no documents were given; pass --params="documents=PATH", or in the '
                 'recorded environment --params="train_set=DIR"'
             )
-        return cls(paths)
+        return cls(tuple(paths))
 
     def read(
         self,
@@ -103,16 +102,15 @@ class DocumentSource:
             UserError: A location is missing or of an unknown kind, ids are empty or given
                 twice, or nothing readable was found.
         """
-        prefixes = set_prefixes(self.locations)
         rows: list[dict[str, str]] = []
         skipped: list[tuple[str, str, str]] = []
-        for location, prefix in zip(self.locations, prefixes, strict=True):
-            reader: FolderReader | TableReader
+        for location, prefix in zip(self.locations, set_prefixes(self.locations), strict=True):
+            reader: _FolderReader | _TableReader
             table = table_at(location, "corpus")
             if table is not None:
-                reader = TableReader(table, max_document_mb, max_unpacked_mb)
+                reader = _TableReader(table, max_document_mb, max_unpacked_mb)
             else:
-                reader = FolderReader(location, include, exclude, max_document_mb, file_dates)
+                reader = _FolderReader(location, include, exclude, max_document_mb, file_dates)
             found = reader.read(limit, seed)
             rows += [{**row, "document_id": prefix + row["document_id"]} for row in found]
             skipped += reader.skipped
@@ -122,21 +120,26 @@ class DocumentSource:
                 f"{places}: no readable document found ({len(skipped)} skipped); "
                 "check the path and the patterns of `synthesis.reading`"
             )
-        documents = pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
+        documents = pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
         if limit is not None and len(documents) > limit:
             documents = documents.sample(limit, random_state=seed).sort_index(ignore_index=True)
-        return Reading(documents, pd.DataFrame(skipped, columns=list(SKIPPED_COLUMNS)).astype(str))
+        columns = ["path", "where", "reason"]
+        return Reading(documents, pd.DataFrame(skipped, columns=columns).astype(str))
+
+
+def read_wanted(table: Path, wanted: Set[str]) -> pd.DataFrame:
+    """The documents of a table whose ids are wanted; all of it may not fit in memory.
+
+    Raises:
+        UserError: As `DocumentSource.read`, of a table; none found is no error.
+    """
+    rows = _TableReader(table).read(only=wanted)
+    return pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
 
 
 @dataclass
-class FolderReader:
-    """Reads one document a file; `document_id` is the path relative to the folder.
-
-    Attributes:
-        folder: The folder, read without leaving it.
-        include, exclude, max_document_mb, file_dates: As in `DocumentSource.read`.
-        skipped: (path, where, reason) of everything that was left out, as found.
-    """
+class _FolderReader:
+    """Reads one document a file; `document_id` is the path relative to the folder."""
 
     folder: Path
     include: Sequence[str]
@@ -146,11 +149,7 @@ class FolderReader:
     skipped: list[tuple[str, str, str]] = field(default_factory=list)
 
     def read(self, limit: int | None, seed: int) -> list[dict[str, str]]:
-        """Rows of the `documents` table, sorted by path; a random sample with a `limit`.
-
-        Raises:
-            UserError: The folder cannot be listed, or a file needs an extra.
-        """
+        """Rows of the `documents` table, sorted by path; a random sample with a `limit`."""
         files = self._files()
         if limit is not None and limit < len(files):
             order = np.random.default_rng(seed).permutation(len(files))
@@ -178,15 +177,13 @@ class FolderReader:
         excluded = pathspec.GitIgnoreSpec.from_lines(self.exclude)
         found: list[str] = []
         for parent, folders, files in os.walk(self.folder, followlinks=False, onerror=fail):
-            for name in sorted(folders):
-                place = Path(parent) / name
-                if place.is_symlink() and not name.startswith("."):
-                    self._skip(self._relative(place), "link to a folder, not followed")
+            here = Path(parent).relative_to(self.folder)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(files):
-                if name.startswith("."):
-                    continue
-                relative = self._relative(Path(parent) / name)
+            for name in folders:
+                if Path(parent, name).is_symlink():
+                    self._skip((here / name).as_posix(), "link to a folder, not followed")
+            for name in sorted(name for name in files if not name.startswith(".")):
+                relative = (here / name).as_posix()
                 if excluded.match_file(relative) or not included.match_file(relative):
                     continue
                 if _kind(name) in PARSERS:
@@ -195,15 +192,11 @@ class FolderReader:
                     self._skip(relative, f"'{_kind(name) or name}' files are not read")
         return sorted(found)
 
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
     def _read_file(self, name: str) -> dict[str, str]:
         path = self.folder / name
         if path.is_symlink() and not path.resolve().is_relative_to(self.folder.resolve()):
             raise UnreadableError("link that leaves the folder, not followed")
-        content = self._content(path)
-        parsed = parse(content, _kind(name))
+        parsed = parse(self._content(path), _kind(name))
         text = parsed.text.strip()
         if len(text) > self.max_document_mb * MEGABYTE:
             raise UnreadableError(f"larger than {self.max_document_mb:g} MB")
@@ -231,10 +224,7 @@ class FolderReader:
         factor = _CONTAINER_FACTOR if _kind(path.name) in CONTAINERS else 1
         longest = int(self.max_document_mb * MEGABYTE * factor)
         try:
-            if path.stat().st_size > longest:
-                raise UnreadableError(f"larger than {longest / MEGABYTE:g} MB")
-            opener = gzip.open if path.suffix.lower() == ".gz" else open
-            with opener(path, "rb") as stream:
+            with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
                 content = stream.read(longest + 1)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise UnreadableError("is not a whole gzip file") from error
@@ -246,14 +236,8 @@ class FolderReader:
 
 
 @dataclass
-class TableReader:
-    """Reads one document a row.
-
-    Attributes:
-        path: `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet`.
-        max_document_mb, max_unpacked_mb: As in `DocumentSource.read`.
-        skipped: (path, where, reason) of everything that was left out, as found.
-    """
+class _TableReader:
+    """Reads one document a row."""
 
     path: Path
     max_document_mb: float = 5.0
@@ -281,28 +265,25 @@ class TableReader:
             self.path, self._skip, self.max_document_mb, self.max_unpacked_mb
         ):
             if not seen:
-                has = {name for name, aliases in DOCUMENTS.items() if {*aliases} & {*record}}
-                missing = [] if "document_id" in has else ["document_id (or _id, id)"]
-                if not has & {"title", "text"}:
-                    missing.append("text (or body, content) or title")
-                if missing:
-                    raise UserError(
-                        f"{self.path}: needs the column {' and '.join(missing)}; "
-                        f"has {listed_columns(record)}"
-                    )
-            if only is not None and _id(record) not in only:
+                self._check_columns(record)
+            identifier = cell_text(first_cell(record, DOCUMENTS["document_id"]))
+            if only is not None and identifier not in only:
                 continue
-            row = self._row(number, record)
-            first = seen.setdefault(row["document_id"], number)
+            if not identifier:
+                raise UserError(
+                    f"{self.path}, row {number}: empty document id; give every row an id"
+                )
+            first = seen.setdefault(identifier, number)
             if first != number:
                 raise UserError(
                     f"{self.path}, rows {first} and {number}: the same document id "
-                    f"'{row['document_id'][:80]}' twice; give every document its own id"
+                    f"'{identifier[:80]}' twice; give every document its own id"
                 )
+            row = _table_row(identifier, record)
             if not row["title"] and not row["text"]:
                 self._skip(number, "title and text are both empty")
                 continue
-            if len(row["text"]) > self.max_document_mb * 1_000_000:
+            if len(row["text"]) > self.max_document_mb * MEGABYTE:
                 self._skip(number, f"larger than {self.max_document_mb:g} MB")
                 continue
             usable += 1
@@ -315,38 +296,40 @@ class TableReader:
     def _skip(self, number: int, reason: str) -> None:
         self.skipped.append((str(self.path), f"row {number}", reason))
 
-    def _row(self, number: int, record: dict[str, Any]) -> dict[str, str]:
-        metadata = record.get("metadata")
-        if isinstance(metadata, str) and metadata.strip().startswith("{"):
-            with suppress(ValueError):
-                metadata = json.loads(metadata)
-        metadata = metadata if isinstance(metadata, dict) else {}
-        identifier = _id(record)
-        if not identifier:
-            raise UserError(f"{self.path}, row {number}: empty document id; give every row an id")
-        cells = {
-            name: first_cell(record, aliases)
-            if first_cell(record, aliases) is not None
-            else first_cell(metadata, aliases)
-            for name, aliases in DOCUMENTS.items()
-        }
-        known = {name for aliases in DOCUMENTS.values() for name in aliases} | {"metadata"}
-        extra = {key: value for key, value in record.items() if key not in known}
-        return {
-            "document_id": identifier,
-            "title": " ".join(cell_text(cells["title"]).split()),
-            "text": cell_text(first_cell(record, DOCUMENTS["text"])),
-            "path": cell_text(cells["path"]),
-            "author": names(cells["author"]),
-            "modified": iso_date(cells["modified"]),
-            "metadata": json.dumps(
-                {**extra, **metadata}, ensure_ascii=False, sort_keys=True, default=str
-            ),
-        }
+    def _check_columns(self, record: dict[str, Any]) -> None:
+        has = {name for name, aliases in DOCUMENTS.items() if {*aliases} & {*record}}
+        missing = [] if "document_id" in has else ["document_id (or _id, id)"]
+        if not has & {"title", "text"}:
+            missing.append("text (or body, content) or title")
+        if missing:
+            raise UserError(
+                f"{self.path}: needs the column {' and '.join(missing)}; "
+                f"has {listed_columns(record)}"
+            )
 
 
-def _id(record: dict[str, Any]) -> str:
-    return cell_text(first_cell(record, DOCUMENTS["document_id"]))
+def _table_row(identifier: str, record: dict[str, Any]) -> dict[str, str]:
+    metadata = record.get("metadata")
+    if isinstance(metadata, str) and metadata.strip().startswith("{"):
+        with suppress(ValueError):
+            metadata = json.loads(metadata)
+    metadata = metadata if isinstance(metadata, dict) else {}
+
+    def cell(name: str) -> Any:
+        own = first_cell(record, DOCUMENTS[name])
+        return own if own is not None else first_cell(metadata, DOCUMENTS[name])
+
+    known = {name for aliases in DOCUMENTS.values() for name in aliases} | {"metadata"}
+    extra = {key: value for key, value in record.items() if key not in known} | metadata
+    return {
+        "document_id": identifier,
+        "title": " ".join(cell_text(cell("title")).split()),
+        "text": cell_text(first_cell(record, DOCUMENTS["text"])),
+        "path": cell_text(cell("path")),
+        "author": names(cell("author")),
+        "modified": iso_date(cell("modified")),
+        "metadata": json.dumps(extra, ensure_ascii=False, sort_keys=True, default=str),
+    }
 
 
 def _kind(name: str) -> str:
@@ -379,10 +362,8 @@ def table_at(location: Path, stem: str) -> Path | None:
         UserError: The location does not exist or is a file of an unknown kind.
     """
     if location.is_dir():
-        for suffix in (".jsonl", ".jsonl.gz"):
-            if (location / f"{stem}{suffix}").is_file():
-                return location / f"{stem}{suffix}"
-        return None
+        inside = (location / f"{stem}{suffix}" for suffix in (".jsonl", ".jsonl.gz"))
+        return next((path for path in inside if path.is_file()), None)
     if not location.exists():
         raise UserError(f"{location}: no such file or folder; check the path")
     if not table_kind(location):

@@ -77,6 +77,12 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def named_paths(locations: str | Path | None) -> list[Path]:
+    """Files and folders that a user named, separated by `;`; none for None."""
+    parts = (part.strip() for part in str(locations or "").split(";"))
+    return [Path(part).expanduser() for part in parts if part]
+
+
 def versions(path: Path) -> list[Path]:
     """All versions of a versioned file or folder, the newest first; empty where none is."""
     return sorted(path.glob(f"*/{path.name}"), reverse=True)

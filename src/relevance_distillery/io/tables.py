@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,7 +24,9 @@ Skip = Callable[[int, str], None]
 MEGABYTE = 1_000_000
 DEFAULT_ROW_MB = 5.0
 DEFAULT_UNPACKED_MB = 4_000.0
-_STEMS = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet", ".txt", ".qrels", ".qrel", ".run")
+_TABLES = (".tsv", ".csv", ".jsonl", ".parquet")
+_STEMS = (*_TABLES, ".ndjson", ".txt", ".qrels", ".qrel", ".run")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Aliases = Mapping[str, tuple[str, ...]]
 """Names that a column may have in a file, by its own name; the first found counts."""
@@ -80,7 +83,7 @@ class _Bounded(io.RawIOBase):
     """A byte stream that refuses to give more than `limit` bytes, against gzip bombs."""
 
     def __init__(self, stream: IO[bytes], path: Path, limit: float) -> None:
-        self._stream, self._path, self._left, self._limit = stream, path, int(limit), limit
+        self._stream, self._path, self._left, self._limit = stream, path, limit, limit
 
     def readable(self) -> bool:
         return True
@@ -125,123 +128,15 @@ def _raise(path: Path) -> Skip:
     return fail
 
 
-def iter_lines(
-    path: Path,
-    skip: Skip | None = None,
-    max_row_mb: float = DEFAULT_ROW_MB,
-    max_unpacked_mb: float = DEFAULT_UNPACKED_MB,
-) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 text file with their numbers from 1, without line ends.
-
-    Args:
-        path: The file, `.gz` or plain.
-        skip: Called for every line that is too long or not UTF-8; without it the first
-            such line raises.
-        max_row_mb: Longest line in megabytes; a longer one is never held in memory.
-        max_unpacked_mb: Largest size of the whole file after unpacking.
+def iter_lines(path: Path, max_row_mb: float = DEFAULT_ROW_MB) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 text file, `.gz` or plain, with their numbers from 1.
 
     Raises:
-        UserError: Missing file, broken gzip, over the limit, or a bad line without `skip`.
+        UserError: Missing file, broken gzip, more than 4 GB unpacked, or a line that is longer
+            than `max_row_mb` megabytes or not UTF-8.
     """
-    skip = skip or _raise(path)
-    longest = int(max_row_mb * MEGABYTE)
-    with open_bytes(path, max_unpacked_mb) as stream:
-        row = 0
-        while line := stream.readline(longest + 1):
-            row += 1
-            if len(line) > longest and not line.endswith(b"\n"):
-                while (rest := stream.readline(longest)) and not rest.endswith(b"\n"):
-                    pass
-                skip(row, f"larger than {max_row_mb:g} MB")
-                continue
-            try:
-                text = line.decode("utf-8-sig" if row == 1 else "utf-8")
-            except UnicodeDecodeError:
-                skip(row, "is not valid UTF-8")
-                continue
-            yield row, text.rstrip("\r\n")
-
-
-def iter_jsonl(
-    path: Path,
-    skip: Skip | None = None,
-    max_row_mb: float = DEFAULT_ROW_MB,
-    max_unpacked_mb: float = DEFAULT_UNPACKED_MB,
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSON Lines file with their row numbers; blank lines are passed over.
-
-    Args and Raises as `iter_lines`; a line that is not a JSON object is a bad line.
-    """
-    fail = skip or _raise(path)
-    for row, line in iter_lines(path, skip, max_row_mb, max_unpacked_mb):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            fail(row, "is not valid JSON")
-            continue
-        if not isinstance(record, dict):
-            fail(row, "is not a JSON object")
-            continue
-        yield row, record
-
-
-def iter_csv(
-    path: Path,
-    skip: Skip | None = None,
-    delimiter: str = ",",
-    max_row_mb: float = DEFAULT_ROW_MB,
-    max_unpacked_mb: float = DEFAULT_UNPACKED_MB,
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file with a header; the number is the line where the row ends.
-
-    Args and Raises as `iter_lines`; a row with more cells than the header is a bad row.
-    """
-    skip = skip or _raise(path)
-    csv.field_size_limit(int(max_row_mb * MEGABYTE))
-    with open_bytes(path, max_unpacked_mb) as stream:
-        text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-        rows = csv.DictReader(text, delimiter=delimiter)
-        while True:
-            try:
-                record = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                reason = f"larger than {max_row_mb:g} MB" if "limit" in str(error) else "broken CSV"
-                skip(rows.line_num, reason)
-                continue
-            if None in record:
-                skip(rows.line_num, "has more cells than the header")
-                continue
-            if any(_has_surrogate(value) for value in record.values()):
-                skip(rows.line_num, "is not valid UTF-8")
-                continue
-            yield rows.line_num, dict(record)
-
-
-def _has_surrogate(value: str | None) -> bool:
-    return value is not None and any("\ud800" <= char <= "\udfff" for char in value)
-
-
-def iter_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a Parquet file, a batch in memory at a time.
-
-    Raises:
-        UserError: The file is missing or is no Parquet file.
-    """
-    try:
-        file = pq.ParquetFile(path)
-        row = 0
-        for batch in file.iter_batches(batch_size=2_048):
-            for record in batch.to_pylist():
-                row += 1
-                yield row, record
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read; check the path") from error
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: is not a Parquet file; check its format") from error
+    with open_bytes(path) as stream:
+        yield from _lines(stream, _raise(path), max_row_mb)
 
 
 def iter_records(
@@ -252,32 +147,108 @@ def iter_records(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of a `.jsonl`, `.csv` or `.tsv` (each also `.gz`) or `.parquet` file.
 
+    Args:
+        path: The file; CSV has a header.
+        skip: Called for every bad row: too long, not UTF-8, no JSON object, or with more cells
+            than the header; without it the first such row raises.
+        max_row_mb: Longest row in megabytes; a longer one is never held in memory.
+        max_unpacked_mb: Largest size of the whole file after unpacking.
+
+    Yields:
+        The row's number (in CSV the line where it ends) and its cells; blank rows are passed over.
+
     Raises:
-        UserError: The suffix is another one, or as the reader of that format.
+        UserError: Missing file, another suffix, content that does not fit it, over the limit, or
+            a bad row without `skip`.
     """
     kind = table_kind(path)
-    if kind == "jsonl":
-        return iter_jsonl(path, skip, max_row_mb, max_unpacked_mb)
-    if kind in ("csv", "tsv"):
-        delimiter = "," if kind == "csv" else "\t"
-        return iter_csv(path, skip, delimiter, max_row_mb, max_unpacked_mb)
+    if not kind:
+        raise UserError(
+            f"{path}: unknown kind of table; use .jsonl, .csv, .tsv (or .gz) or .parquet"
+        )
     if kind == "parquet":
-        return iter_parquet(path)
-    raise UserError(f"{path}: unknown kind of table; use .jsonl, .csv, .tsv (or .gz) or .parquet")
+        yield from _parquet_rows(path)
+        return
+    skip = skip or _raise(path)
+    with open_bytes(path, max_unpacked_mb) as stream:
+        if kind == "jsonl":
+            yield from _json_rows(stream, skip, max_row_mb)
+        else:
+            yield from _csv_rows(stream, skip, max_row_mb, "," if kind == "csv" else "\t")
+
+
+def _lines(stream: IO[bytes], skip: Skip, max_row_mb: float) -> Iterator[tuple[int, str]]:
+    longest = int(max_row_mb * MEGABYTE)
+    row = 0
+    while line := stream.readline(longest + 1):
+        row += 1
+        if len(line) > longest and not line.endswith(b"\n"):
+            while (rest := stream.readline(longest)) and not rest.endswith(b"\n"):
+                pass
+            skip(row, f"larger than {max_row_mb:g} MB")
+            continue
+        try:
+            text = line.decode("utf-8-sig" if row == 1 else "utf-8")
+        except UnicodeDecodeError:
+            skip(row, "is not valid UTF-8")
+            continue
+        yield row, text.rstrip("\r\n")
+
+
+def _json_rows(
+    stream: IO[bytes], skip: Skip, max_row_mb: float
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    for row, line in _lines(stream, skip, max_row_mb):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            skip(row, "is not valid JSON")
+            continue
+        if isinstance(record, dict):
+            yield row, record
+        else:
+            skip(row, "is not a JSON object")
+
+
+def _csv_rows(
+    stream: IO[bytes], skip: Skip, max_row_mb: float, delimiter: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(int(max_row_mb * MEGABYTE))
+    text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+    rows = csv.DictReader(text, delimiter=delimiter)
+    while True:
+        try:
+            record = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = f"larger than {max_row_mb:g} MB" if "limit" in str(error) else "broken CSV"
+            skip(rows.line_num, reason)
+            continue
+        if None in record:
+            skip(rows.line_num, "has more cells than the header")
+        elif any(value and _SURROGATE.search(value) for value in record.values()):
+            skip(rows.line_num, "is not valid UTF-8")
+        else:
+            yield rows.line_num, dict(record)
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        batches = pq.ParquetFile(path).iter_batches(batch_size=2_048)
+        yield from enumerate((record for batch in batches for record in batch.to_pylist()), start=1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read; check the path") from error
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: is not a Parquet file; check its format") from error
 
 
 def table_kind(path: Path) -> str:
     """`jsonl`, `csv`, `tsv` or `parquet` by the file's name, empty for anything else."""
-    name = path.name.lower().removesuffix(".gz")
-    for kind, suffixes in {
-        "jsonl": (".jsonl", ".ndjson"),
-        "csv": (".csv",),
-        "tsv": (".tsv",),
-        "parquet": (".parquet",),
-    }.items():
-        if name.endswith(suffixes):
-            return kind
-    return ""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix.replace("ndjson", "jsonl")
+    return suffix[1:] if suffix in _TABLES else ""
 
 
 def stem_of(path: Path) -> str:

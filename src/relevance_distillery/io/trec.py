@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.tables import (
@@ -27,7 +28,7 @@ Columns = Mapping[str, str]
 """What a column means (a key of `tables.GRADES`) and what a file calls it."""
 
 
-def trec_kind(path: Path) -> Literal["qrels", "run", ""]:
+def _trec_kind(path: Path) -> Literal["qrels", "run", ""]:
     """What a file of grades holds by its first line, whatever its suffix; empty for a table."""
     kind = table_kind(path)
     if kind in ("jsonl", "parquet", "csv"):
@@ -65,15 +66,10 @@ def iter_qrels(path: Path) -> Rows:
         yield number, {"query_id": cells[0], "document_id": cells[2], "grade": cells[3]}
 
 
-def iter_run(path: Path) -> Rows:
-    """Rows of a run (query, Q0, document, rank, score, tag; the tag may be missing).
+def _trec_run_rows(path: Path) -> Rows:
+    """Rows of a run (query, Q0, document, rank, score, tag; the tag may be missing) as text.
 
-    Yields:
-        query_id, document_id, score and tag as text; or query_id, document_id, rank where a row
-        has only those three.
-
-    Raises:
-        UserError: A row has another number of cells.
+    query_id, document_id, score, tag; or query_id, document_id, rank of a row of three cells.
     """
     for number, line in iter_lines(path):
         cells = line.split(maxsplit=5)
@@ -111,14 +107,14 @@ def grade_rows(
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file of grades; check the path")
-    kind = trec_kind(path)
+    kind = _trec_kind(path)
     if kind == "qrels":
         yield from iter_qrels(path)
         return
     if kind == "run":
         if not runs:
             raise UserError(f"{path}: is a TREC run, and a run holds no grades; give qrels")
-        for number, row in iter_run(path):
+        for number, row in _trec_run_rows(path):
             ids = {name: row[name] for name in ("query_id", "document_id")}
             yield number, {**ids, "grade": row.get("score", "")}
         return
@@ -175,23 +171,7 @@ def iter_topics(path: Path) -> Rows:
             yield number, {"query_id": query_id, "text": text}
 
 
-@dataclass
-class RunRows:
-    """Rows of a run as they are in the file.
-
-    Attributes:
-        queries, documents: Ids as text.
-        scores: Higher is better; minus the rank in a file that has ranks alone.
-        tags: What the file calls its system.
-    """
-
-    queries: list[str] = field(default_factory=list)
-    documents: list[str] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    tags: set[str] = field(default_factory=set)
-
-
-def read_run(path: Path) -> RunRows:
+def read_run(path: Path) -> pd.DataFrame:
     """Read one run.
 
     Args:
@@ -199,12 +179,16 @@ def read_run(path: Path) -> RunRows:
             also `.gz`) or `.parquet` table with a header. Where there is a score, a rank says
             nothing.
 
+    Returns:
+        Columns query_id, document_id, score (higher is better; minus the rank in a file that has
+        ranks alone), tag (what the file calls its system, or empty); a row a row of the file.
+
     Raises:
         UserError: A row cannot be understood; the message names it.
     """
-    rows = RunRows()
+    rows: list[tuple[str, str, float, str]] = []
     trec = table_kind(path) == "" or (table_kind(path) == "tsv" and not has_header(path, RUNS))
-    for number, row in iter_run(path) if trec else _table_rows(path):
+    for number, row in _trec_run_rows(path) if trec else _table_rows(path):
         query, document = cell_text(row["query_id"]), cell_text(row["document_id"])
         for name, value in (("query", query), ("document", document)):
             if not value:
@@ -216,14 +200,12 @@ def read_run(path: Path) -> RunRows:
                 f"{path}, row {number}: the {name} {text[:20]!r} is no finite number; "
                 "correct the row"
             )
-        rows.queries.append(query)
-        rows.documents.append(document)
-        rows.scores.append(float(text) if name == "score" else -float(text))
-        if tag := cell_text(row.get("tag")):
-            rows.tags.add(tag)
-    if not rows.scores:
+        score = float(text) if name == "score" else -float(text)
+        rows.append((query, document, score, cell_text(row.get("tag"))))
+    if not rows:
         raise UserError(f"{path}: holds no ranked document; give at least one or remove the file")
-    return rows
+    table = pd.DataFrame(rows, columns=["query_id", "document_id", "score", "tag"])
+    return table.astype({"query_id": "str", "document_id": "str", "score": "float64"})
 
 
 def _table_rows(path: Path) -> Rows:

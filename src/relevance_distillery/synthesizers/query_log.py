@@ -11,6 +11,7 @@ import pandas as pd
 
 from relevance_distillery.documents.source import set_prefixes, table_at
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.files import named_paths
 from relevance_distillery.io.tables import (
     QUERY_LOG,
     cell_text,
@@ -37,8 +38,7 @@ class QueryLog:
     @classmethod
     def parse(cls, filepath: str | Path | None = None) -> QueryLog:
         """From one path, several separated by `;`, or None for no log."""
-        parts = [part.strip() for part in str(filepath or "").split(";")]
-        return cls(tuple(Path(part).expanduser() for part in parts if part))
+        return cls(tuple(named_paths(filepath)))
 
     def read(self) -> tuple[pd.DataFrame, dict[str, int]]:
         """The queries of all logs.

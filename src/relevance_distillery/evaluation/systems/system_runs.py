@@ -12,7 +12,8 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.id_matching import normalised
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.trec import RunRows, read_run
+from relevance_distillery.io.files import named_paths
+from relevance_distillery.io.trec import read_run
 
 KEY = ["query_id", "document_id"]
 _RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
@@ -63,17 +64,17 @@ def read_runs(locations: str | Path | None) -> SystemRuns:
         parts.append(table.assign(system=name))
         facts[name] = {
             "file": path.name,
-            "rows": len(rows.scores),
+            "rows": len(rows),
             "queries": int(table["query_id"].nunique()),
             "duplicates": duplicates,
             "tied": int(table.duplicated(["query_id", "level"], keep=False).sum()),
-            "tags": sorted(rows.tags)[:5],
+            "tags": sorted(set(rows["tag"]) - {""})[:5],
         }
     columns = ["system", "query_id", "document_id", "rank", "level"]
     return SystemRuns(pd.concat(parts, ignore_index=True)[columns], tuple(files), facts)
 
 
-def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
+def ranking(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Documents of each query in the order in which trec_eval reads a run.
 
     Neither the order of the lines nor a column of ranks counts where there are scores: scores
@@ -81,15 +82,13 @@ def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
     keeps scores as 32-bit numbers, and so they are compared here.
 
     Args:
-        rows: Of one file.
+        rows: Columns query_id, document_id, score: of one file.
 
     Returns:
         Columns query_id, document_id, rank, level; and how many rows named a document again that
         an earlier row had named for the same query, which count as not there.
     """
-    table = pd.DataFrame({"query_id": rows.queries, "document_id": rows.documents}, dtype="str")
-    table["score"] = np.asarray(rows.scores, dtype=np.float64)
-    kept = table.drop_duplicates(["query_id", "document_id"])
+    kept = rows.drop_duplicates(KEY)
     with np.errstate(over="ignore"):
         narrow = kept["score"].to_numpy().astype(np.float32)
     score = narrow.astype(np.float64) if np.isfinite(narrow).all() else kept["score"].to_numpy()
@@ -101,7 +100,7 @@ def ranking(rows: RunRows) -> tuple[pd.DataFrame, int]:
     ordered["rank"] = ordered.groupby(query).cumcount() + 1
     fresh = (ordered["rank"] == 1) | (np.diff(score, prepend=np.nan) != 0)
     ordered["level"] = fresh.astype("int64").groupby(query).cumsum()
-    return ordered.drop(columns="score"), len(table) - len(kept)
+    return ordered[[*KEY, "rank", "level"]], len(rows) - len(kept)
 
 
 def match_ids(
@@ -166,8 +165,7 @@ def reordered(runs: SystemRuns, grades: pd.Series, best: bool) -> SystemRuns:
 
 def _files(locations: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    places = [Path(part.strip()).expanduser() for part in locations.split(";") if part.strip()]
-    for place in places:
+    for place in named_paths(locations):
         if not place.exists():
             raise UserError(f"runs={place}: no such file or folder; check the path")
         inside = [place] if place.is_file() else sorted(place.iterdir())

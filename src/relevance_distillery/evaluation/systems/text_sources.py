@@ -11,12 +11,8 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.queries import read_queries
-from relevance_distillery.documents.source import (
-    DOCUMENT_COLUMNS,
-    DocumentSource,
-    TableReader,
-    table_at,
-)
+from relevance_distillery.documents.source import DocumentSource, read_wanted, table_at
+from relevance_distillery.io.files import named_paths
 
 Split = Callable[[pd.DataFrame], pd.DataFrame]
 """Documents table in, passages table out."""
@@ -89,9 +85,7 @@ class TextSources:
         if self.documents:
             documents = DocumentSource.parse(self.documents).read(**reading).documents
         elif inside is not None:
-            # Only what is wanted: the corpus may be larger than the memory.
-            rows = TableReader(inside).read(only=wanted)
-            documents = pd.DataFrame(rows, columns=list(DOCUMENT_COLUMNS)).astype(str)
+            documents = read_wanted(inside, wanted)
         if documents is None:
             return stored
         kept = documents[documents["document_id"].isin(wanted)].reset_index(drop=True)
@@ -100,6 +94,5 @@ class TextSources:
 
 def _inside(benchmark: str | None, stem: str) -> Path | None:
     """A table in the folder of a benchmark, the first of several; None where there is none."""
-    first = next((part.strip() for part in str(benchmark or "").split(";") if part.strip()), "")
-    folder = Path(first).expanduser()
-    return table_at(folder, stem) if first and folder.is_dir() else None
+    folder = next(iter(named_paths(benchmark)), None)
+    return table_at(folder, stem) if folder and folder.is_dir() else None
