@@ -3,12 +3,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.learning.labelled_pairs import class_weights, labelled_pairs
 from relevance_distillery.learning.splits import (
     REASONS,
-    Judged,
     exclude_benchmarks,
     query_groups,
     split_pairs,
@@ -80,6 +80,13 @@ def collection() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return labels, queries, passages
 
 
+def _benchmark_of(
+    queries: pd.DataFrame, judgments: pd.DataFrame, documents: pd.DataFrame | None
+) -> Benchmark:
+    kind = "same_corpus" if documents is None else "own_corpus"
+    return Benchmark("b", kind, True, queries, judgments, NOTHING, documents, DEFAULT_SCALE)
+
+
 def _benchmark() -> tuple[pd.DataFrame, pd.DataFrame]:
     queries = pd.DataFrame(
         {"query_id": ["b1", "b2"], "text": ["travel POLICY", "Travel policy EMEA hotel cap 2026"]}
@@ -91,7 +98,9 @@ def _benchmark() -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_benchmark_queries_near_duplicates_and_pairs_are_kept_out(
     collection: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> None:
-    left, facts = exclude_benchmarks(*collection, [Judged(*_benchmark(), None)], "english", 0.8)
+    left, facts = exclude_benchmarks(
+        *collection, [_benchmark_of(*_benchmark(), None)], "english", 0.8
+    )
     assert set(left["query_id"]) == {"free"}
     assert {name: facts["reasons"][name]["pairs"] for name in REASONS} == {
         "judged_pair": 1,
@@ -116,7 +125,7 @@ def test_texts_of_another_collection_are_kept_out(
     )
     judgments = pd.DataFrame({"query_id": ["b1"] * 5, "document_id": documents["document_id"]})
     left, facts = exclude_benchmarks(
-        *collection, [Judged(queries, judgments, documents)], "english", 0.8
+        *collection, [_benchmark_of(queries, judgments, documents)], "english", 0.8
     )
     # The second text is a document that was split into two passages.
     assert left.values.tolist() == [["free", "d3"]]
@@ -136,7 +145,7 @@ def test_on_the_same_collection_documents_may_recur(
     )
     judgments = pd.DataFrame({"query_id": ["b2"] * 3, "document_id": documents["document_id"]})
     left, facts = exclude_benchmarks(
-        *collection, [Judged(queries, judgments, documents)], "english", 0.8
+        *collection, [_benchmark_of(queries, judgments, documents)], "english", 0.8
     )
     assert len(left) == 4
     assert facts["same_collection"]
@@ -147,12 +156,12 @@ def test_every_benchmark_is_kept_out_and_ids_of_one_say_nothing_of_another(
     collection: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> None:
     # Both call their query b1; the second one's judged documents are documents of the run.
-    first = Judged(
+    first = _benchmark_of(
         pd.DataFrame({"query_id": ["b1"], "text": ["travel policy"]}),
         pd.DataFrame({"query_id": ["b1"], "document_id": ["none"]}),
         None,
     )
-    second = Judged(
+    second = _benchmark_of(
         pd.DataFrame({"query_id": ["b1"], "text": ["lunch menu"]}),
         pd.DataFrame({"query_id": ["b1"], "document_id": ["d3"]}),
         None,
@@ -169,7 +178,9 @@ def test_every_benchmark_is_kept_out_and_ids_of_one_say_nothing_of_another(
 def test_without_a_benchmark_nothing_is_kept_out(
     collection: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> None:
-    left, _ = exclude_benchmarks(*collection, [Judged(NOTHING, NOTHING, None)], "english", 0.8)
+    left, _ = exclude_benchmarks(
+        *collection, [_benchmark_of(NOTHING, NOTHING, None)], "english", 0.8
+    )
     assert len(left) == 12
 
 

@@ -27,10 +27,6 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
           type: relevance_distillery.datasets.BenchmarkDataset
           filepath: data/01_raw/sample/judgments
         ```
-
-        ```python
-        BenchmarkDataset(filepath="judgments.csv").load().judgments
-        ```
     """
 
     def __init__(
@@ -49,19 +45,16 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
         """Remember where the grades are.
 
         Args:
-            filepath: A folder in BEIR's layout, TREC qrels, a table that carries the
-                queries' texts, or `ir_datasets:IDENTIFIER`; several separated by `;`, the
-                first decides. None for the held-out queries.
-            queries: The queries' file where `filepath` holds TREC qrels.
+            filepath: The `location` of `collections.benchmark.load_benchmark`.
+            queries: Passed on to it, as are columns and contradictions.
             scale: The grade scale, as in the parameters; the default scale when None.
             columns: What a table calls its columns, such as `{"document_id": "sku"}`.
             grades_only: Grades are enough: texts of queries and documents may be absent.
-            contradictions: `refuse` makes two different grades by the same person for one
-                pair an error; otherwise such pairs are left out and noted.
+            contradictions: What becomes of pairs with two different grades by the same person.
             memory: A JSON file in which `remember` notes where the grades are, so that a
                 stage that runs alone uses the benchmark that the stored tables were made for.
             recall_when_unnamed: Without a `filepath`, read the benchmark of that file.
-            metadata: Passed through, for Kedro-Viz.
+            metadata: For Kedro-Viz.
         """
         self._place: dict[str, Any] = {
             "filepath": None if filepath is None else str(filepath),
@@ -107,11 +100,7 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
         )
 
     def save(self, data: None) -> None:
-        """Refuse: benchmarks are given, never made.
-
-        Raises:
-            DatasetError: Always.
-        """
+        """Refuse: benchmarks are given, never made."""
         raise DatasetError("a benchmark is read only")
 
     def _exists(self) -> bool:

@@ -82,7 +82,7 @@ class FigureDataset(JSONDataset):
 
 
 class SheetDataset(AbstractDataset["Sheet", None]):
-    """A sheet for graders, with its key and its instructions beside it.
+    """A sheet for graders; key and instructions beside it take its name without the ending.
 
     Example:
         ```yaml
@@ -90,28 +90,14 @@ class SheetDataset(AbstractDataset["Sheet", None]):
           type: relevance_distillery.datasets.SheetDataset
           filepath: data/08_reporting/grading_sheet.csv
         ```
-
-        ```python
-        SheetDataset(filepath="sheet.csv").save(Sheet({"": "query,…", ".key.csv": "…"}))
-        ```
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """Name the file.
-
-        Args:
-            filepath: The sheet; files beside it take its name without the ending.
-            metadata: For plugins such as Kedro-Viz; not used here.
-        """
         self._filepath = Path(str(filepath)).expanduser()
         self.metadata = metadata
 
     def load(self) -> None:
-        """Refuse: what comes back is the entry `returned_sheets`.
-
-        Raises:
-            DatasetError: Always.
-        """
+        """Refuse: what comes back is the entry `returned_sheets`."""
         raise DatasetError("sheets are read by the entry returned_sheets")
 
     def save(self, data: Sheet) -> None:
@@ -135,47 +121,3 @@ class SheetDataset(AbstractDataset["Sheet", None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
-
-
-class ScoredDataset(AbstractDataset[Path, Path]):
-    """Where `scored=FILE` says: the same rows, in order, with their grades.
-
-    Scoring writes through the handle `scoring_output`, since the file may be larger than
-    memory; saving here only takes note of it.
-
-    Example:
-        ```yaml
-        scored:
-          type: relevance_distillery.datasets.files.ScoredDataset
-          filepath: ${runtime_params:scored, null}
-        ```
-    """
-
-    def __init__(self, *, filepath: str | None, metadata: dict[str, Any] | None = None) -> None:
-        """See the example.
-
-        Args:
-            filepath: The file; None where none was named, which scoring refuses.
-            metadata: For plugins, not read here.
-        """
-        self._filepath = Path(str(filepath)).expanduser() if filepath is not None else None
-        self.metadata = metadata
-
-    def load(self) -> Path:
-        """Where the graded pairs are."""
-        if self._filepath is None or not self._filepath.is_file():
-            raise DatasetError(
-                f"scored={self._filepath}: no such file; run kedro run --pipeline=score"
-            )
-        return self._filepath
-
-    def save(self, data: Path) -> None:
-        """Check that the file is there."""
-        if data != self._filepath or not data.is_file():
-            raise DatasetError(f"{data}: was not written to {self._filepath}")
-
-    def _exists(self) -> bool:
-        return self._filepath is not None and self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}

@@ -39,22 +39,11 @@ class LabelerDataset(AbstractVersionedDataset[Path, Path]):
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Name the folder.
-
-        Args:
-            filepath: Folder; with versions `filepath/<version>/labeler`.
-            version: Which version to load and save.
-            metadata: For plugins, not read here.
-        """
         self.metadata = metadata
         super().__init__(filepath=PurePosixPath(filepath), version=version)
 
     def load(self) -> Path:
-        """The artifact folder.
-
-        Raises:
-            UserError: There is no labeler in it.
-        """
+        """The artifact folder; UserError where there is no labeler in it."""
         folder = Path(str(self._get_load_path()))
         if not (folder / "labeler.json").is_file():
             raise UserError(f"{folder}: no labeler; run kedro run --pipeline=distill")
@@ -79,36 +68,22 @@ class LabelerDataset(AbstractVersionedDataset[Path, Path]):
 class BM25IndexDataset(AbstractDataset["BM25Channel", "BM25Channel"]):
     """Saves and memory-maps a `BM25Channel`; an index of the same fingerprint is left as it is.
 
-    Examples:
+    Example:
         ```yaml
         bm25_index:
           type: relevance_distillery.datasets.BM25IndexDataset
           filepath: data/04_feature/bm25_index
         ```
-
-        >>> dataset = BM25IndexDataset(filepath="data/04_feature/bm25_index")
-        >>> dataset.save(BM25Channel.build(passages))
-        >>> dataset.load().search(queries, k=10)
     """
 
     def __init__(
         self, *, filepath: str | os.PathLike, metadata: dict[str, Any] | None = None
     ) -> None:
-        """Name the folder.
-
-        Args:
-            filepath: The folder of the index.
-            metadata: For plugins such as Kedro-Viz; not used here.
-        """
         self._filepath = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> BM25Channel:
-        """Open the index.
-
-        Raises:
-            UserError: The folder holds no index that can be read.
-        """
+        """Open the index; UserError where the folder holds none that can be read."""
         from relevance_distillery.channels.bm25 import BM25Channel
 
         return BM25Channel.load(self._filepath)

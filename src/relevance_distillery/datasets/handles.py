@@ -15,15 +15,13 @@ class HandleDataset(AbstractDataset[None, Any]):
     It is imported when a node asks for the entry. The entry always counts as existing: what is
     missing is reported by the handle itself, which knows what to do about it.
 
-    Examples:
+    Example:
         ```yaml
         label_ledger:
           type: relevance_distillery.datasets.HandleDataset
           handle: relevance_distillery.judges.ledger.ledger.Ledger
           path: data/05_model_input/label_ledger.sqlite
         ```
-
-        >>> HandleDataset(handle=Ledger, path="label_ledger.sqlite").load().counts()
     """
 
     def __init__(
@@ -37,7 +35,7 @@ class HandleDataset(AbstractDataset[None, Any]):
 
         Args:
             handle: A class, function or class method, or its dotted name.
-            metadata: For plugins such as Kedro-Viz; not used here.
+            metadata: For Kedro-Viz.
             arguments: Keyword arguments. Kedro takes a relative `path` or `filepath` as relative
                 to the project's folder.
         """
@@ -45,20 +43,12 @@ class HandleDataset(AbstractDataset[None, Any]):
         self.metadata = metadata
 
     def load(self) -> Any:
-        """Make the object.
-
-        Raises:
-            UserError: As the handle.
-        """
+        """Make the object, or raise what it raises."""
         handle = resolve_name(self._handle) if isinstance(self._handle, str) else self._handle
         return handle(**self._arguments)
 
     def save(self, data: None) -> None:
-        """Refuse.
-
-        Raises:
-            DatasetError: Always.
-        """
+        """Refuse."""
         raise DatasetError(f"{self._title} is a read-only handle: it cannot be saved")
 
     @property

@@ -9,8 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,9 @@ from numpy.typing import NDArray
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.text.terms import analyzer
+
+if TYPE_CHECKING:
+    from relevance_distillery.collections.benchmark import Benchmark
 
 SPLITS = ("train", "early_stopping", "calibration", "test")
 _FEWEST_QUERIES = 10
@@ -133,33 +135,11 @@ def split_pairs(
     ).reset_index(drop=True)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What of one benchmark must stay out of training.
-
-    Attributes:
-        queries: Columns query_id, text; may be empty.
-        judgments: Columns query_id, document_id.
-        documents: Columns document_id, title, text; None where the benchmark grades the run's
-            own documents.
-    """
-
-    queries: pd.DataFrame
-    judgments: pd.DataFrame
-    documents: pd.DataFrame | None
-
-    def pairs(self) -> set[tuple[str, str]]:
-        """The judged (normalised query, document)."""
-        wording = dict(zip(self.queries["query_id"], self.queries["text"], strict=True))
-        judged = zip(self.judgments["query_id"], self.judgments["document_id"], strict=True)
-        return {(normalised(wording.get(query, "")), document) for query, document in judged}
-
-
 def exclude_benchmarks(
     labels: pd.DataFrame,
     queries: pd.DataFrame,
     passages: pd.DataFrame,
-    benchmarks: Sequence[Judged],
+    benchmarks: Sequence[Benchmark],
     language: str,
     near_duplicate: float,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -173,7 +153,7 @@ def exclude_benchmarks(
         labels: Columns query_id, passage_id.
         queries: Columns query_id, text.
         passages: Columns passage_id, document_id, title, text.
-        benchmarks: What was judged; ids of one say nothing about another's.
+        benchmarks: Ids of one say nothing about another's.
         language: For stemming.
         near_duplicate: Jaccard similarity of stemmed terms from which two queries count as
             the same.
@@ -192,7 +172,9 @@ def exclude_benchmarks(
     texts: set[str] = set()
     same_collection = False
     for one in benchmarks:
-        judged |= one.pairs()
+        wording = dict(zip(one.queries["query_id"], one.queries["text"], strict=True))
+        pairs = zip(one.judgments["query_id"], one.judgments["document_id"], strict=True)
+        judged |= {(normalised(wording.get(query, "")), document) for query, document in pairs}
         own, alike = _judged_texts(passages, one.judgments, one.documents)
         texts |= own
         same_collection |= alike

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +11,7 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
-from relevance_distillery.io.files import newest_version
+from relevance_distillery.io.files import read_stored_json
 
 if TYPE_CHECKING:
     from relevance_distillery.judges.base import Judge
@@ -150,8 +149,8 @@ class GraderShelf:
             from relevance_distillery.judges.ledger.ledger import Ledger
 
             scale = DEFAULT_SCALE if not self.scale else GradeScale.model_validate(self.scale)
-            ledger = Ledger(Path(self.ledger))
-            return NamedJudge(str(parse_judge(name)), self._stored_state(), ledger, scale)
+            state = read_stored_json(self.judge_state) or None
+            return NamedJudge(str(parse_judge(name)), state, Ledger(Path(self.ledger)), scale)
         from relevance_distillery.labeler import flavor
 
         if name.isdigit() or name == CHAMPION or flavor.get_alias(self.registered_name, name):
@@ -160,10 +159,6 @@ class GraderShelf:
             f"judge={name}: neither a judge ({', '.join(JUDGES)}, or KIND:MODEL) nor an alias or "
             f"version of {self.registered_name} nor a labeler's folder"
         )
-
-    def _stored_state(self) -> dict[str, Any] | None:
-        newest = newest_version(Path(self.judge_state))
-        return json.loads(newest.read_text(encoding="utf-8")) if newest.is_file() else None
 
 
 def find_grader(judge: str = CHAMPION, **shelf: Any) -> Grader | NamedJudge:

@@ -15,7 +15,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.scoring.graders import Grader
 from relevance_distillery.scoring.pairs_file import PairsFile, ScoringOutput
 from relevance_distillery.scoring.parts import ScoredParts
-from relevance_distillery.scoring.shards import Executor, Unwatched, Watch, grade_shard
+from relevance_distillery.scoring.shards import Executor, Watch, grade_shard
 
 logger = logging.getLogger(__name__)
 _LISTED = 10
@@ -50,7 +50,7 @@ def score_file(
         UserError: Bad names or columns, or not one pair could be graded.
     """
     path, qrels = output.path, output.qrels_path(pairs)
-    watch = watch or Unwatched()
+    watch = watch or Watch()
     parts = ScoredParts(path, pairs, grader)
     finished = parts.finished()
     before = sum(fact["rows"] for fact in parts.facts())

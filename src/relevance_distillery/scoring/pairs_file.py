@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
-import io
 import itertools
-import json
-import sys
+import math
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.tables import iter_lines, iter_records, open_bytes
 from relevance_distillery.scoring.graders import GRADE_COLUMNS
 from relevance_distillery.scoring.shards import PairShard
 
@@ -26,7 +24,7 @@ SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 _NEEDED = ("query", "text")
 _FIELDS = ("title", "heading", "path", "author", "modified")
 _READ = (*_NEEDED, *_FIELDS, "query_id", "document_id", "passage_id")
-_LONGEST_FIELD = 64 * 1024 * 1024
+_LONGEST_ROW_MB = 64.0
 
 
 def suffix_of(path: Path) -> str:
@@ -128,8 +126,14 @@ class PairsFile:
             except (OSError, pa.ArrowInvalid) as error:
                 raise UserError(f"{path}: not a Parquet file; check it") from error
             self.columns = list(self._parquet.schema_arrow.names)
+        elif self.kind.startswith(".csv"):
+            header = next((line for _, line in iter_lines(path)), "")
+            self.columns = next(csv.reader([header]), [])
         else:
-            self.columns = self._first_line()
+            first = next(self._records(), None)
+            if first is None:
+                raise UserError(f"{path}: holds no pairs")
+            self.columns = list(first[1])
         missing = [column for column in _NEEDED if column not in self.columns]
         if missing:
             raise UserError(
@@ -160,18 +164,17 @@ class PairsFile:
         # Here, since the labeler loads torch.
         from relevance_distillery.labeler.inference import SHARD_ROWS
 
+        tables: Iterator[pa.Table | list[dict[str, Any]]]
         if self.kind == ".parquet":
-            tables: Iterator[Any] = self._parquet_tables(SHARD_ROWS)
-        elif self.kind.startswith(".csv"):
-            chunks = _chunks(self._csv_rows(), SHARD_ROWS)
-            tables = (_string_table(self.columns, rows) for rows in chunks)
+            tables = self._parquet_tables(SHARD_ROWS)
         else:
-            tables = _chunks(self._json_rows(), SHARD_ROWS)
+            rows = self._rows()
+            tables = iter(lambda: list(itertools.islice(rows, SHARD_ROWS)), [])
         first = 1
-        for number, rows in enumerate(tables):
-            size = rows.num_rows if isinstance(rows, pa.Table) else len(rows)
+        for number, table in enumerate(tables):
+            size = table.num_rows if isinstance(table, pa.Table) else len(table)
             if number not in skip:
-                yield PairShard(number, first, _texts(rows), rows)
+                yield PairShard(number, first, _texts(table), table)
             first += size
 
     def _parquet_tables(self, size: int) -> Iterator[pa.Table]:
@@ -185,86 +188,28 @@ class PairsFile:
         if waiting.num_rows:
             yield waiting
 
-    def _csv_rows(self) -> Iterator[list[str]]:
-        with self._open() as stream:
-            reader = csv.reader(stream)
-            names = next(reader)
-            for row in self._guarded(reader):
-                if not row:
-                    continue
-                if len(row) != len(names):
-                    raise UserError(
-                        f"{self.path}: line {reader.line_num} has {len(row)} fields, the header "
-                        f"{len(names)}; correct the line"
-                    )
-                yield row
+    def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        return iter_records(self.path, max_row_mb=_LONGEST_ROW_MB, max_unpacked_mb=math.inf)
 
-    def _json_rows(self) -> Iterator[dict[str, Any]]:
-        with self._open() as stream:
-            for number, line in enumerate(self._guarded(stream), start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise UserError(
-                        f"{self.path}: line {number} is not JSON; correct it"
-                    ) from error
-                if not isinstance(row, dict):
-                    raise UserError(f"{self.path}: line {number} is no JSON object; correct it")
-                missing = [column for column in _NEEDED if column not in row]
-                if missing:
-                    raise UserError(f"{self.path}: line {number} lacks {', '.join(missing)}")
-                yield row
-
-    def _guarded(self, lines: Iterator[Any] | IO[str]) -> Iterator[Any]:
-        try:
-            yield from lines
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.path}: not valid UTF-8; convert the file") from error
-        except (OSError, EOFError, csv.Error) as error:
-            raise UserError(f"{self.path}: cannot be read ({error}); check the file") from error
-
-    def _open(self) -> IO[str]:
-        csv.field_size_limit(min(_LONGEST_FIELD, sys.maxsize))
-        if self.kind.endswith(".gz"):
-            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")
-        return self.path.open(encoding="utf-8-sig", newline="")
-
-    def _first_line(self) -> list[str]:
-        with self._open() as stream:
-            if self.kind.startswith(".csv"):
-                return next(self._guarded(csv.reader(stream)), [])
-            for line in self._guarded(itertools.islice(stream, 1000)):
-                if line.strip():
-                    try:
-                        row = json.loads(line)
-                    except ValueError as error:
-                        raise UserError(
-                            f"{self.path}: its first line is not JSON; give JSON lines"
-                        ) from error
-                    return list(row) if isinstance(row, dict) else []
-        raise UserError(f"{self.path}: holds no pairs")
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        is_csv = self.kind.startswith(".csv")
+        for number, row in self._records():
+            if is_csv:
+                lacking = [name for name, cell in row.items() if cell is None]
+            else:
+                lacking = [name for name in _NEEDED if name not in row]
+            if lacking:
+                raise UserError(f"{self.path}, row {number}: lacks {', '.join(lacking)}; add it")
+            yield row
 
     def _digest(self) -> tuple[str, int]:
         digest, lines, last = hashlib.blake2b(digest_size=16), 0, b"\n"
-        packed = self.kind.endswith(".gz")
-        with gzip.open(self.path, "rb") if packed else self.path.open("rb") as stream:
-            for block in self._guarded(iter(lambda: stream.read(1 << 20), b"")):
+        with open_bytes(self.path, math.inf) as stream:
+            while block := stream.read(1 << 20):
                 digest.update(block)
                 lines += block.count(b"\n")
                 last = block
         return digest.hexdigest(), lines + (not last.endswith(b"\n"))
-
-
-def _chunks(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while chunk := list(itertools.islice(rows, size)):
-        yield chunk
-
-
-def _string_table(names: list[str], rows: list[list[str]]) -> pa.Table:
-    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-    return pa.Table.from_arrays(columns, names=names)
 
 
 def _texts(rows: pa.Table | list[dict[str, Any]]) -> pd.DataFrame:
@@ -278,14 +223,3 @@ def _texts(rows: pa.Table | list[dict[str, Any]]) -> pd.DataFrame:
 def _text(value: Any) -> str:
     # NaN is the one value that differs from itself.
     return "" if value is None or value != value else str(value)
-
-
-def text_writer(path: Path, packed: bool) -> IO[str]:
-    """A UTF-8 file for writing, gzip where `packed`; the same content gives the same bytes."""
-    if packed:
-        return io.TextIOWrapper(
-            gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0),
-            encoding="utf-8",
-            newline="",
-        )
-    return path.open("w", encoding="utf-8", newline="")

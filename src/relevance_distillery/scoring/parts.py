@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import math
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +19,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.labeler.inference import SHARD_ROWS
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
-from relevance_distillery.scoring.pairs_file import SUFFIXES, PairsFile, suffix_of, text_writer
+from relevance_distillery.scoring.pairs_file import SUFFIXES, PairsFile, suffix_of
 from relevance_distillery.scoring.shards import GradedShard
 
 _FORMAT = 1
@@ -79,7 +81,7 @@ class ScoredParts:
             elif self.kind.startswith(".csv"):
                 self._write_csv(partial, graded)
             else:
-                with text_writer(partial, self.kind.endswith(".gz")) as stream:
+                with _text_writer(partial, self.kind.endswith(".gz")) as stream:
                     for row in _rows(graded):
                         stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
 
@@ -104,7 +106,7 @@ class ScoredParts:
                 with partial.open("wb") as stream:
                     if self.kind.startswith(".csv"):
                         head = self.folder / f"head{self.kind}"
-                        with text_writer(head, self.kind.endswith(".gz")) as text:
+                        with _text_writer(head, self.kind.endswith(".gz")) as text:
                             csv.writer(text, lineterminator="\n").writerow(self.columns)
                         parts = [head, *parts]
                     # Members of a gzip file may simply follow one another.
@@ -144,7 +146,7 @@ class ScoredParts:
         table.close()
 
     def _write_csv(self, path: Path, graded: GradedShard) -> None:
-        with text_writer(path, self.kind.endswith(".gz")) as stream:
+        with _text_writer(path, self.kind.endswith(".gz")) as stream:
             writer = csv.writer(stream, lineterminator="\n")
             for number, row in enumerate(_rows(graded)):
                 unknown = [name for name in row if name not in self.columns]
@@ -219,3 +221,14 @@ def _join_parquet(parts: list[Path], target: Path) -> None:
             "the rows hold values of several types in one column, which Parquet cannot; write "
             ".jsonl instead, the grades are kept"
         ) from error
+
+
+def _text_writer(path: Path, packed: bool) -> IO[str]:
+    """A UTF-8 file for writing, gzip where `packed`; the same content gives the same bytes."""
+    if packed:
+        return io.TextIOWrapper(
+            gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0),
+            encoding="utf-8",
+            newline="",
+        )
+    return path.open("w", encoding="utf-8", newline="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,28 +76,16 @@ written under its number. The function can be pickled where the grader can.
 """
 
 
-class Watch(Protocol):
-    """Follows a scoring: counts each shard, concludes at the end."""
-
-    def observe(self, graded: GradedShard) -> dict[str, Any]:
-        """What is kept of a shard, as plain JSON; the same for a resumed scoring."""
-        ...
-
-    def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The conclusion from all shards, in their order; its `line` is for people."""
-        ...
-
-
-@dataclass(frozen=True)
-class Unwatched:
-    """Counts nothing and concludes what it was given."""
+@dataclass
+class Watch:
+    """Follows a scoring; this one counts nothing and concludes what it was given."""
 
     conclusion: dict[str, Any] = field(default_factory=dict)
 
     def observe(self, graded: GradedShard) -> dict[str, Any]:
-        """Nothing."""
+        """What is kept of a shard, as plain JSON; the same for a resumed scoring."""
         return {}
 
     def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """What it was given."""
+        """The conclusion from all shards, in their order; its `line` is for people."""
         return self.conclusion

@@ -33,7 +33,7 @@ from relevance_distillery.labeler.tallies import (
     Vocabulary,
 )
 from relevance_distillery.scoring.graders import Grader
-from relevance_distillery.scoring.shards import GradedShard, Unwatched, Watch
+from relevance_distillery.scoring.shards import GradedShard, Watch
 
 OK, WATCH, DISTRUST = "ok", "watch", "distrust"
 TOO_FEW, NOT_KNOWN = "too few to tell", "not known"
@@ -266,7 +266,7 @@ def _described(comparison: Comparison, result: Mapping[str, Any]) -> str:
     return f"{comparison.title} (stability index {result['value']:.2f})"
 
 
-class DriftWatch:
+class DriftWatch(Watch):
     """Compares a batch with what its labeler was trained on."""
 
     def __init__(
@@ -278,6 +278,7 @@ class DriftWatch:
         seed: int,
     ) -> None:
         """Watch a file of so many rows, which decide which share of texts is read."""
+        super().__init__()
         self._profile, self._settings, self._seed = profile, settings, seed
         self._scale = labeler.scale
         self._share = min(1.0, settings.sample / max(rows, 1))
@@ -302,11 +303,11 @@ class DriftWatch:
 def watch_over(grader: Grader, rows: int, settings: DriftSettings, seed: int) -> Watch:
     """What watches a scoring by a labeler, or a judge, which has no training to compare with."""
     if settings.sample == 0:
-        return Unwatched(not_known("turned off (scoring.drift.sample=0)"))
+        return Watch(not_known("turned off (scoring.drift.sample=0)"))
     if not isinstance(grader, Labeler):
-        return Unwatched(not_known(f"{grader.name} was not distilled here"))
+        return Watch(not_known(f"{grader.name} was not distilled here"))
     try:
         profile = read_profile(grader.folder)
     except UserError as error:
-        return Unwatched(not_known(str(error)))
+        return Watch(not_known(str(error)))
     return DriftWatch(grader, profile, rows, settings, seed)

@@ -10,7 +10,7 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.learning.labelled_pairs import labelled_pairs
-from relevance_distillery.learning.splits import Judged, exclude_benchmarks, split_pairs
+from relevance_distillery.learning.splits import exclude_benchmarks, split_pairs
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
 
 
@@ -30,7 +30,7 @@ def split_labels(
         labels,
         queries,
         passages,
-        [Judged(one.queries, one.judgments, one.documents) for one in benchmark.everything],
+        benchmark.everything,
         parameters.language,
         parameters.near_duplicate,
     )
