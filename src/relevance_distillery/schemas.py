@@ -73,18 +73,10 @@ class Runs(_Table):
         unique: ClassVar[list[str]] = ["query_id", "passage_id", "channel"]
 
 
-class Candidates(_Table):
+class Candidates(Runs):
     """Pairs to grade: one row for each channel that returned the passage for the query."""
 
-    query_id: Series[str]
-    passage_id: Series[str]
-    channel: Series[str]
-    rank: Series[int] = pa.Field(ge=0)
-    score: Series[float]
     is_seed: Series[bool]
-
-    class Config:
-        unique: ClassVar[list[str]] = ["query_id", "passage_id", "channel"]
 
 
 class Labels(_Table):

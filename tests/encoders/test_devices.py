@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from relevance_distillery.encoders import devices
 from relevance_distillery.encoders.devices import autocast, choose_device, choose_precision
 
 
@@ -14,18 +13,14 @@ from relevance_distillery.encoders.devices import autocast, choose_device, choos
 def test_a_processor_with_bf16_units_computes_in_bf16(
     amx: bool, avx512_bf16: bool, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
+    flags = {"avx2": True, "amx_bf16": amx, "avx512_bf16": avx512_bf16}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
     assert choose_precision("cpu") == precision
 
 
-@pytest.mark.parametrize(("flags", "precision"), [("avx2 amx_bf16", "bf16"), ("avx2", "fp32")])
-def test_the_kernel_is_asked_where_torch_does_not_say(
-    flags: str, precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", None, raising=False)
-    monkeypatch.setattr(devices, "_cpu_flags", lambda: set(flags.split()))
-    assert choose_precision("cpu") == precision
+def test_a_processor_of_another_kind_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "aarch64"})
+    assert choose_precision("cpu") == "fp32"
 
 
 @pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])

@@ -5,15 +5,12 @@ Timing would let a busy machine choose other arithmetic, and with it another lab
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 Precision = Literal["fp32", "bf16"]
-
-_BF16_FLAGS = frozenset(("amx_bf16", "avx512_bf16"))
 
 
 def choose_device(device: str = "auto") -> str:
@@ -34,7 +31,8 @@ def choose_precision(device: str) -> Precision:
     kind = torch.device(device).type
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if kind == "cpu" and _cpu_multiplies_bf16() else "fp32"
+    flags = torch.cpu.get_capabilities() if kind == "cpu" else {}
+    return "bf16" if flags.get("amx_bf16") or flags.get("avx512_bf16") else "fp32"
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
@@ -49,22 +47,3 @@ def to_device(batch: dict[str, Any], device: Any) -> dict[str, Any]:
         for name, value in batch.items()
         if isinstance(value, (dict, Tensor))
     }
-
-
-def _cpu_multiplies_bf16() -> bool:
-    # Torch asks the processor and the operating system; the names are private and may go.
-    asked = [
-        getattr(torch.cpu, name, None)
-        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    ]
-    if all(asked):
-        return any(bool(supported()) for supported in asked if supported)
-    return not _BF16_FLAGS.isdisjoint(_cpu_flags())
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())

@@ -12,6 +12,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
+from pydantic import BaseModel
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.pipeline_registry import STAGES
@@ -38,6 +39,13 @@ def known_parameters(conf_source: Path) -> tuple[set[str], set[str]]:
         if file.name.startswith("parameters"):
             groups.update(_GROUP.findall(text))
     return names, groups
+
+
+def parameters_of(catalog: DataCatalog, group: str) -> dict[str, Any]:
+    """A group of parameters as plain values; empty where the catalog has none of that name."""
+    name = f"params:{group}"
+    value = catalog.load(name) if name in catalog else {}
+    return value.model_dump() if isinstance(value, BaseModel) else dict(value)
 
 
 class CleanStartHooks:
@@ -91,10 +99,12 @@ class CleanStartHooks:
             )
 
     def _check_inputs(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        # Only a versioned entry or a plain file can be missing; handles such as the ledger make
+        # themselves and answer True.
         missing = sorted(
             name
             for name in pipeline.inputs()
-            if not name.startswith("params:") and not _exists(catalog, name)
+            if not name.startswith("params:") and not (name in catalog and catalog.exists(name))
         )
         if not missing:
             return
@@ -113,12 +123,6 @@ class CleanStartHooks:
             f"{', '.join(missing)} not there yet: run `kedro run --pipeline={first}` first "
             "(or `kedro run` for all stages)"
         )
-
-
-def _exists(catalog: DataCatalog, name: str) -> bool:
-    # Only a versioned entry or a plain file can be missing; handles such as the ledger
-    # make themselves and answer True.
-    return name in catalog and catalog.exists(name)
 
 
 def _place(catalog: DataCatalog, name: str) -> str:

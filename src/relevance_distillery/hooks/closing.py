@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, DataCatalog
@@ -37,15 +36,10 @@ class ClosingLinesHooks:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Names the results that a person would open next."""
+        made = pipeline.all_outputs()
         for name, what in _RESULTS.items():
-            if name in pipeline.outputs() | pipeline.all_outputs() and name in catalog:
-                path = _path_of(catalog, name)
-                if path is not None and path.exists():
+            dataset = catalog[name] if name in made and name in catalog else None
+            if isinstance(dataset, AbstractVersionedDataset):
+                path = str(dataset._get_load_path())
+                if os.path.exists(path):
                     logger.info("%-10s %s", what, os.path.relpath(path))
-
-
-def _path_of(catalog: DataCatalog, name: str) -> Path | None:
-    dataset = catalog[name]
-    if isinstance(dataset, AbstractVersionedDataset):
-        return Path(str(dataset._get_load_path()))
-    return None

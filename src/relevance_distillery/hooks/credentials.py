@@ -20,6 +20,7 @@ from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.hooks.checks import parameters_of
 from relevance_distillery.llm.settings import Endpoint
 
 VARIABLES = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
@@ -79,24 +80,18 @@ class CredentialsHooks:
         """Asks for model and key before the first node of a run that will call an API."""
         made = pipeline.all_outputs()
         if "labels" in made:
-            labeling = _parameters(catalog, "labeling")
-            for name in _judges(labeling):
-                kind, _, model = name.partition(":")
+            labeling = parameters_of(catalog, "labeling")
+            judge = str(labeling.get("judge", ""))
+            if judge in ("cascade", "consensus"):
+                judge = str((labeling.get(judge) or {}).get("judges") or "")
+            for name in judge.split(";"):
+                kind, _, model = name.strip().partition(":")
                 if kind == "llm":
-                    _require("judge=llm", model or _inner(labeling, "llm", "model"))
+                    _require("judge=llm", model or (labeling.get("llm") or {}).get("model"))
         if "query_drafts" in made:
-            synthesis = _parameters(catalog, "synthesis")
+            synthesis = parameters_of(catalog, "synthesis")
             if synthesis.get("synthesizer") == "llm":
-                _require("synthesizer=llm", _inner(synthesis, "llm", "model"))
-
-
-def _judges(labeling: Mapping[str, Any]) -> list[str]:
-    """The judge's name, or the names of those that it is made of."""
-    name = str(labeling.get("judge", ""))
-    if name not in ("cascade", "consensus"):
-        return [name]
-    parts = str(_inner(labeling, name, "judges") or "").split(";")
-    return [part.strip() for part in parts]
+                _require("synthesizer=llm", (synthesis.get("llm") or {}).get("model"))
 
 
 def _require(who: str, model: Any) -> None:
@@ -183,14 +178,3 @@ def _holds_secret(value: Any, keys: tuple[str, ...]) -> bool:
     if not isinstance(value, str):
         return False
     return bool(_LOOKS_SECRET.search(value)) or any(key in value for key in keys)
-
-
-def _parameters(catalog: DataCatalog, group: str) -> Mapping[str, Any]:
-    name = f"params:{group}"
-    value = catalog.load(name) if name in catalog else {}
-    return value if isinstance(value, Mapping) else dict(value)
-
-
-def _inner(values: Mapping[str, Any], group: str, name: str) -> Any:
-    inner = values.get(group)
-    return inner.get(name) if isinstance(inner, Mapping) else getattr(inner, name, None)

@@ -23,6 +23,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.hooks.checks import parameters_of
 
 # On import the plugin defines a model class without type hints, of which MLflow warns, past
 # every filter. Nobody who types `kedro run` can do anything about it.
@@ -92,9 +93,8 @@ class TrackingHooks(MlflowHook):
         """Starts the run; notes commit and the versions that are read and written."""
         self._digested.clear()
         super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
-        if not self._tracks:
-            return
-        mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))
+        if self._tracks:
+            mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))
 
     @hook_impl
     def before_node_run(
@@ -153,11 +153,7 @@ class TrackingHooks(MlflowHook):
 
 def logs_text(catalog: DataCatalog) -> bool:
     """Whether the user lets text of documents and queries into MLflow: `reporting.log_text`."""
-    if "params:reporting" not in catalog:
-        return False
-    reporting = catalog.load("params:reporting")
-    plain = reporting.model_dump() if isinstance(reporting, BaseModel) else dict(reporting)
-    return plain.get("log_text") is True
+    return parameters_of(catalog, "reporting").get("log_text") is True
 
 
 def check_server(uri: str) -> None:
@@ -202,11 +198,7 @@ def _commit_tags(project: Path) -> dict[str, str]:
 
 
 def flat_numbers(tree: dict[str, Any], prefix: str) -> dict[str, float]:
-    """Every number of a nested dictionary under its dotted path.
-
-    Args:
-        tree: Dictionaries within dictionaries; lists and texts are passed over.
-        prefix: First part of every name.
+    """Every number of a nested dictionary under its dotted path; lists and texts are passed over.
 
     Returns:
         For example `{"agreement.judges.student.kappa.estimate": 0.41}`.
@@ -222,14 +214,7 @@ def flat_numbers(tree: dict[str, Any], prefix: str) -> dict[str, float]:
 
 
 def table_digest(table: pd.DataFrame) -> str:
-    """A digest of a table's content, the same for the same rows in the same order.
-
-    Args:
-        table: Any table; lists in cells are compared by their text.
-
-    Returns:
-        Sixteen hexadecimal digits.
-    """
+    """Sixteen hexadecimal digits of a table's content and order; lists compare by their text."""
     plain = table.copy()
     for column in plain.select_dtypes(object):
         plain[column] = plain[column].map(str)
