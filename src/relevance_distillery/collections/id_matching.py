@@ -38,26 +38,27 @@ def matched(path: Path, rows: pd.DataFrame, benchmark: Benchmark) -> tuple[pd.Da
         NothingInCommonError: No row speaks of a judged pair.
     """
     judged = benchmark.judgments[KEY]
+    keys = ["query_key", "document_key"]
     best, notes = rows.iloc[:0], list[str]()
-    for plain in (True, False):
-        if not plain and len(best) == len(rows):
+    for read in (str, normalised):
+        truth = judged.assign(
+            query_key=judged["query_id"].map(read), document_key=judged["document_id"].map(read)
+        )
+        if read is normalised and (len(best) == len(rows) or truth.duplicated(keys).any()):
             break
-        truth = judged if plain else _distinct(judged)
-        if truth is None:
-            continue
         for queries, query_note in _queries(rows, benchmark):
             for column in ("document_id", "passage_id"):
                 if column not in rows:
                     continue
-                documents = rows[column]
-                if not plain:
-                    queries, documents = queries.map(normalised), documents.map(normalised)
-                found = _joined(rows, queries, documents, truth)
+                told = rows.drop(columns=KEY, errors="ignore").assign(
+                    query_key=queries.map(read), document_key=rows[column].map(read), row=rows.index
+                )
+                found = told.merge(truth, on=keys, how="inner").drop(columns=keys)
                 if len(found) > len(best):
                     best, notes = found, [query_note] if query_note else []
                     if column == "passage_id" and "document_id" in rows:
                         notes.append("passages were matched, by the column passage_id")
-                    if not plain:
+                    if read is normalised:
                         notes.append(
                             "ids were matched as numbers: decimals and leading zeros do not count"
                         )
@@ -74,13 +75,6 @@ def normalised(name: str) -> str:
     return (text.lstrip("0") or "0") if text.isdigit() else text
 
 
-def _distinct(judged: pd.DataFrame) -> pd.DataFrame | None:
-    """The judged pairs with normalised ids beside theirs; None where two would be one."""
-    table = judged.assign(query_key=judged["query_id"].map(normalised))
-    table["document_key"] = table["document_id"].map(normalised)
-    return None if table.duplicated(["query_key", "document_key"]).any() else table
-
-
 def _queries(rows: pd.DataFrame, benchmark: Benchmark) -> list[tuple[pd.Series, str]]:
     """What the file says of each row's query: its id, and the id of the query of that text."""
     found = []
@@ -93,18 +87,6 @@ def _queries(rows: pd.DataFrame, benchmark: Benchmark) -> list[tuple[pd.Series, 
         note = "queries were matched by their texts" if (by_text != rows["query"]).any() else ""
         found.append((by_text, note))
     return found
-
-
-def _joined(
-    rows: pd.DataFrame, queries: pd.Series, documents: pd.Series, truth: pd.DataFrame
-) -> pd.DataFrame:
-    keys = ["query_key", "document_key"]
-    if "query_key" not in truth:
-        truth = truth.assign(query_key=truth["query_id"], document_key=truth["document_id"])
-    told = rows.drop(columns=KEY, errors="ignore").assign(
-        query_key=queries, document_key=documents, row=rows.index
-    )
-    return told.merge(truth, on=keys, how="inner").drop(columns=keys)
 
 
 def _nothing(path: Path, rows: pd.DataFrame, benchmark: Benchmark) -> str:

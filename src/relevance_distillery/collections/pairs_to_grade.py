@@ -21,8 +21,8 @@ SHARD = 1024
 class Pairs:
     """Pairs that are joined with their texts when they are read, a shard at a time.
 
-    A passage stands in the passages table once and in the pairs of every query that found
-    it: joined all at once, the texts would fill the memory.
+    A passage is once in the passages table and in the pairs of every query that found it: joined
+    all at once, the texts would fill the memory.
 
     Attributes:
         keys: Columns query_id and passage_id, a row a pair.

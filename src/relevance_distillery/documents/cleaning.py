@@ -133,9 +133,9 @@ def deduplicate(
     from datasketch import MinHash, MinHashLSH
 
     order = documents.assign(droppable=~documents["document_id"].isin(frozenset(keep)))
-    order = order.sort_values(["path", "document_id"], kind="stable")
-    order = order.sort_values("modified", ascending=False, kind="stable")
-    order = order.sort_values("droppable", kind="stable")
+    order = order.sort_values(
+        ["droppable", "modified", "path", "document_id"], ascending=[True, False, True, True]
+    )
 
     exact: dict[str, str] = {}
     index = None if near is None else MinHashLSH(threshold=near * 0.95, num_perm=_PERMUTATIONS)

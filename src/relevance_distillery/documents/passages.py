@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
 
 import pandas as pd
 from semantic_text_splitter import MarkdownSplitter
@@ -20,6 +19,7 @@ PASSAGE_COLUMNS = (
     "passage_id", "document_id", "title", "heading", "text", "path", "author", "modified",
 )  # fmt: skip
 ORIGIN_COLUMNS = ("document_id", "digest", "passages_digest")
+_SHARED = ("path", "author", "modified")
 _SEPARATOR = " > "
 _SLACK = 1.15
 """A long section is cut into equal parts, each allowed this much more, so that sentences fit."""
@@ -44,9 +44,7 @@ class Splitter:
     @property
     def settings(self) -> str:
         """What changes the passages of an unchanged document, as one string."""
-        version = 1
-        values = (version, self.max_tokens, self.min_tokens, self.enabled, self.tokenizer)
-        return json.dumps(values)
+        return json.dumps((1, self.max_tokens, self.min_tokens, self.enabled, self.tokenizer))
 
     def split(self, title: str, text: str) -> list[tuple[str, str]]:
         """(heading path, text) of every passage of a document, in order; never empty."""
@@ -92,12 +90,8 @@ class Splitter:
     @staticmethod
     def _render(group: list[Section]) -> tuple[str, str]:
         """The headings that all sections share, then the text with the headings that differ."""
-        common = group[0].path
-        for section in group[1:]:
-            shared = takewhile(
-                lambda pair: pair[0] == pair[1], zip(common, section.path, strict=False)
-            )
-            common = tuple(name for name, _ in shared)
+        levels = zip(*(section.path for section in group), strict=False)
+        common = tuple(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))
         blocks: list[str] = []
         above = common
         for section in group:
@@ -136,43 +130,32 @@ def split_documents(
     known = _reusable(previous, origins)
     rows: list[dict[str, str]] = []
     made_from: list[tuple[str, str, str]] = []
-    kept = 0
+    split = 0
     for document in documents.to_dict("records"):
-        digest = json_digest([document[name] for name in _SEEN] + [splitter.settings], 12)
-        old = known.get((document["document_id"], digest))
-        if old is None:
-            old = _passages_of(document, splitter)
-        else:
-            kept += 1
-        rows.extend(old)
-        made_from.append((document["document_id"], digest, _rows_digest(old)))
-    counts = {
-        "documents": len(documents),
-        "passages": len(rows),
-        "split": len(documents) - kept,
-        "kept": kept,
-    }
+        identifier = document["document_id"]
+        seen = [identifier, *(document[name] for name in ("title", "text", *_SHARED))]
+        digest = json_digest([*seen, splitter.settings], 12)
+        found = known.get((identifier, digest))
+        if found is None:
+            split += 1
+            shared = {name: document[name] for name in ("document_id", "title", *_SHARED)}
+            found = [
+                {
+                    "passage_id": f"{identifier}#{number}" if splitter.enabled else identifier,
+                    **shared,
+                    "heading": heading,
+                    "text": text,
+                }
+                for number, (heading, text) in enumerate(
+                    splitter.split(document["title"], document["text"])
+                )
+            ]
+        rows.extend(found)
+        made_from.append((identifier, digest, _rows_digest(found)))
+    kept = len(documents) - split
+    counts = {"documents": len(documents), "passages": len(rows), "split": split, "kept": kept}
     passages = pd.DataFrame(rows, columns=list(PASSAGE_COLUMNS)).astype(str)
     return passages, pd.DataFrame(made_from, columns=list(ORIGIN_COLUMNS)).astype(str), counts
-
-
-_SEEN = ("document_id", "title", "text", "path", "author", "modified")
-
-
-def _passages_of(document: dict[Any, Any], splitter: Splitter) -> list[dict[str, str]]:
-    identifier = document["document_id"]
-    parts = splitter.split(document["title"], document["text"])
-    shared = {name: document[name] for name in ("title", "path", "author", "modified")}
-    return [
-        {
-            "passage_id": f"{identifier}#{number}" if splitter.enabled else identifier,
-            "document_id": identifier,
-            **shared,
-            "heading": heading,
-            "text": text,
-        }
-        for number, (heading, text) in enumerate(parts)
-    ]
 
 
 def _rows_digest(rows: list[dict[str, str]]) -> str:
@@ -188,9 +171,9 @@ def _reusable(
     rows: dict[str, list[dict[str, str]]] = {}
     for row in previous[list(PASSAGE_COLUMNS)].to_dict("records"):
         rows.setdefault(row["document_id"], []).append({str(k): str(v) for k, v in row.items()})
+    made_from = origins[list(ORIGIN_COLUMNS)].astype(str).itertuples(index=False, name=None)
     return {
-        (str(origin["document_id"]), str(origin["digest"])): rows[str(origin["document_id"])]
-        for origin in origins.astype(str).to_dict("records")
-        if str(origin["document_id"]) in rows
-        and _rows_digest(rows[str(origin["document_id"])]) == origin["passages_digest"]
+        (identifier, digest): rows[identifier]
+        for identifier, digest, passages_digest in made_from
+        if identifier in rows and _rows_digest(rows[identifier]) == passages_digest
     }

@@ -27,18 +27,21 @@ class Progress:
         name: str,
         every: float = 60.0,
         *,
+        done: int = 0,
         budget: Budget | None = None,
         unit: str = "pair",
     ) -> None:
-        """Start at 0 of `total` (0 shows nothing at all); `every` is in seconds, for log files."""
+        """Start at `done` of `total` (0 shows nothing at all); `every` is in seconds, for logs."""
         self._total, self._name, self._every, self._budget = total, name, every, budget
         self._unit = unit
-        self._done = self._tokens = 0
+        self._before = self._done = done
+        self._tokens = 0
         self._cost_usd = 0.0
         self._start = self._logged = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
+            initial=done,
             desc=f"labeling by {name}" if unit == "pair" else f"queries by {name}",
             unit=unit,
             disable=not (self._terminal and total),
@@ -62,8 +65,8 @@ class Progress:
         now = time.monotonic()
         if self._total and not self._terminal and now - self._logged >= self._every:
             self._logged = now
-            rate = self._done / (now - self._start)
-            left = (self._total - self._done) / rate if rate else 0.0
+            rate = (self._done - self._before) / (now - self._start)
+            left = max(self._total - self._done, 0) / rate if rate else 0.0
             parts = [
                 f"{self._done} of {self._total} {self._unit}s",
                 f"{60 * rate:,.0f} {self._unit}s/min",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from relevance_distillery.errors import UserError
+from relevance_distillery.judges.progress import Progress
 from relevance_distillery.scoring.graders import Grader
 from relevance_distillery.scoring.pairs_file import PairsFile, ScoringOutput
 from relevance_distillery.scoring.parts import ScoredParts
@@ -19,7 +17,6 @@ from relevance_distillery.scoring.shards import Executor, Watch, grade_shard
 
 logger = logging.getLogger(__name__)
 _LISTED = 10
-_LOG_EVERY = 60.0
 
 
 def score_file(
@@ -57,7 +54,7 @@ def score_file(
     if finished:
         logger.info("resuming: %d of %d parts are done", len(finished), parts.expected)
     started = time.perf_counter()
-    with _Progress(pairs.rows, before) as progress:
+    with Progress(pairs.rows, grader.name, done=before) as progress:
         for graded in executor(partial(grade_shard, grader), pairs.shards(skip=finished)):
             parts.write(graded, watch.observe(graded))
             progress.advance(len(graded.grades))
@@ -85,38 +82,3 @@ def score_file(
     speed = f"{seconds:.1f} s, {fresh / seconds:.1f} pairs/s"
     logger.info("scored %d pairs%s in %s → %s", fresh, resumed, speed, path)
     return conclusion
-
-
-class _Progress:
-    """A bar with pairs/s and time left on a terminal, a line a minute without one."""
-
-    def __init__(self, total: int, before: int) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=total, initial=before, desc="scoring", unit=" pairs", disable=not self._terminal
-        )
-        self._total, self._before, self._fresh = total, before, 0
-        self._start = self._logged = time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-    def advance(self, pairs: int) -> None:
-        """Count pairs that were just graded."""
-        self._fresh += pairs
-        self._bar.update(pairs)
-        now = time.monotonic()
-        if not self._terminal and now - self._logged >= _LOG_EVERY:
-            self._logged = now
-            rate = self._fresh / (now - self._start)
-            done = self._before + self._fresh
-            logger.info(
-                "scored %d of about %d pairs, %.1f pairs/s, %.0f min left",
-                done,
-                self._total,
-                rate,
-                max(self._total - done, 0) / rate / 60,
-            )

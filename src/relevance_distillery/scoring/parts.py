@@ -166,12 +166,8 @@ class ScoredParts:
 
 def _grades_table(graded: GradedShard) -> pa.Table:
     types = (pa.int64(), pa.float64(), pa.float64(), pa.list_(pa.float64()))
-    return pa.table(
-        {
-            name: pa.array([_plain(v) for v in graded.grades[name]], kind)
-            for name, kind in zip(GRADE_COLUMNS, types, strict=True)
-        }
-    )
+    schema = pa.schema(zip(GRADE_COLUMNS, types, strict=True))
+    return pa.Table.from_pandas(graded.grades, schema, preserve_index=False)
 
 
 def _table(graded: GradedShard) -> pa.Table:
@@ -198,12 +194,8 @@ def _rows(graded: GradedShard) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """None for every kind of missing value; lists and the rest as they are."""
-    if value is None or isinstance(value, (str, list, dict)):
-        return value
-    if type(value).__name__ == "NAType" or value != value:
-        return None
-    return value
+    """None for NaN, which differs from itself; everything else as it is."""
+    return None if value != value else value
 
 
 def _join_parquet(parts: list[Path], target: Path) -> None:
