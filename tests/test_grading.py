@@ -12,7 +12,6 @@ def test_positions_follow_the_order_of_a_sparse_scale() -> None:
         relevant_from=5,
     )
     assert scale.positions([9, 0, 5]).tolist() == [2, 0, 1]
-    assert scale.is_relevant([9, 0, 5]).tolist() == [True, False, True]
     assert scale.positions([]).tolist() == []
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,25 +131,22 @@ def _home_expanded(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "params": expanded}
 
 
-def _without_traceback(callback: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(callback)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return callback(*args, **_home_expanded(_any_judge(_named_pipelines(kwargs))))
-        except click.exceptions.ClickException:
+def _run(**options: Any) -> Any:
+    """Kedro's run without a traceback for what a user can correct."""
+    try:
+        return kedro_run.callback(**_home_expanded(_any_judge(_named_pipelines(options))))  # type: ignore[misc]
+    except click.exceptions.ClickException:
+        raise
+    except KeyboardInterrupt as stopped:
+        raise click.ClickException(
+            "stopped; finished work is kept, run the same command again to go on"
+        ) from stopped
+    except Exception as error:
+        message = one_line(error)
+        if message is None:
             raise
-        except KeyboardInterrupt as stopped:
-            raise click.ClickException(
-                "stopped; finished work is kept, run the same command again to go on"
-            ) from stopped
-        except Exception as error:
-            message = one_line(error)
-            if message is None:
-                raise
-            # What a user typed was relative to this folder, and so is what they read.
-            raise click.ClickException(message.replace(f"{Path.cwd()}/", "")) from None
-
-    return wrapper
+        # What a user typed was relative to this folder, and so is what they read.
+        raise click.ClickException(message.replace(f"{Path.cwd()}/", "")) from None
 
 
 @click.group(name="relevance-distillery")
@@ -160,7 +156,7 @@ def cli() -> None:
 
 run = click.Command(
     name="run",
-    callback=_without_traceback(kedro_run.callback),  # type: ignore[arg-type]
+    callback=_run,
     params=kedro_run.params,
     help=kedro_run.help,
     context_settings=kedro_run.context_settings,

@@ -91,10 +91,6 @@ class GradeScale(BaseModel):
             )
         return np.searchsorted(self.values, array).astype(np.int64)
 
-    def is_relevant(self, grades: Any) -> np.ndarray:
-        """True where a grade counts as relevant, shape (n,)."""
-        return np.asarray(grades) >= self.relevant_from
-
 
 DEFAULT_SCALE = GradeScale(
     grades=(

@@ -10,7 +10,6 @@ import pytest
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.collections.recorded_grades import (
     RecordedGrades,
-    read_grade_file,
     read_recorded_grades,
 )
 from relevance_distillery.errors import UserError
@@ -25,6 +24,10 @@ def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def read_grade_file(path):
+    return read_recorded_grades(str(path), None).grades
 
 
 def pairs(*keys):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.collections.judgments import GradeFile, collect
+from relevance_distillery.collections.judgments import GradeCollector, GradeFile
 from relevance_distillery.collections.queries import query_table
 from relevance_distillery.documents.source import DOCUMENT_COLUMNS
 from relevance_distillery.errors import UserError
@@ -58,7 +58,7 @@ def read_catalog(
         (number, {"query_id": row.query_id, "document_id": row.doc_id, "grade": row.relevance})
         for number, row in enumerate(_guarded(data.qrels_iter, where, "qrels"), start=1)
     )
-    found = collect(where, rows, scale, "leave out", junk=True)
+    found = GradeCollector(where, scale, "leave out", junk=True).collect(rows)
     texts: dict[str, tuple[str, str]] = {}
     if data.has("queries"):
         wanted = set(found.grades["query_id"])

@@ -123,35 +123,23 @@ def read_grades(
             scale, or two rows contradict each other; the message names the file and the row.
     """
     has_header = table_kind(path) in ("csv", "jsonl", "parquet")
-    return collect(path, grade_rows(path, columns), scale, contradictions, not has_header)
+    collector = GradeCollector(path, scale, contradictions, junk=not has_header)
+    return collector.collect(grade_rows(path, columns))
 
 
-def collect(
-    where: Path | str,
-    rows: Iterable[tuple[int, dict[str, Any]]],
-    scale: GradeScale | None,
-    contradictions: Contradictions = "refuse",
-    junk: bool = False,
-) -> GradeFile:
-    """Grades of rows as `trec.grade_rows` gives them; `where` is their file, for messages.
+class GradeCollector:
+    """Collects rows as `trec.grade_rows` gives them and refuses what does not fit the scale.
 
-    Arguments and errors as `read_grades`; with `junk` whole numbers below 0 are the lowest grade.
+    Arguments and errors as `read_grades`; `where` is the rows' file, for messages, and with `junk`
+    whole numbers below 0 are the lowest grade.
     """
-    grades = _Grades(where, scale, contradictions, junk)
-    for number, row in rows:
-        grades.add(number, row)
-    return grades.result()
-
-
-class _Grades:
-    """Collects rows and refuses what does not fit the scale."""
 
     def __init__(
         self,
         where: Path | str,
         scale: GradeScale | None,
-        contradictions: Contradictions,
-        junk: bool,
+        contradictions: Contradictions = "refuse",
+        junk: bool = False,
     ) -> None:
         self.where, self.contradictions = where, contradictions
         grades = () if scale is None else scale.grades
@@ -164,7 +152,13 @@ class _Grades:
         self.off_scale: list[tuple[int, str]] = []
         self.passages: bool | None = None
 
-    def add(self, number: int, row: dict[str, Any]) -> None:
+    def collect(self, rows: Iterable[tuple[int, dict[str, Any]]]) -> GradeFile:
+        """The grades of all rows of a file."""
+        for number, row in rows:
+            self._add(number, row)
+        return self._result()
+
+    def _add(self, number: int, row: dict[str, Any]) -> None:
         text = cell_text(row.get("query"))
         query_id = cell_text(row.get("query_id")) or text
         document_id = self._graded_id(number, row)
@@ -238,10 +232,10 @@ class _Grades:
         if self.junk_allowed and grade < 0 and grade.is_integer():
             self.file.junk += 1
         else:
-            self.off_scale.append((number, word))  # `result` refuses
+            self.off_scale.append((number, word))  # `_result` refuses
         return min(self.allowed)
 
-    def result(self) -> GradeFile:
+    def _result(self) -> GradeFile:
         if self.off_scale:
             shown = self.off_scale[:_SHOWN]
             numbers = ", ".join(str(number) for number, _ in shown)

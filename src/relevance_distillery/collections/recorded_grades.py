@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from relevance_distillery.collections.judgments import KEY, GradeFile, collect, lower_median
+from relevance_distillery.collections.judgments import KEY, GradeCollector, GradeFile, lower_median
 from relevance_distillery.documents.source import set_prefixes
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -47,7 +47,9 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
         judge: NAME; needed for folders only.
 
     Returns:
-        The grades; the scale is checked when a judge is made of them.
+        The grades in the files' order; the scale is checked when a judge is made of them. In a
+        file with a column annotator every row is a vote and the lower median counts. With a
+        column passage_id passages were graded, and their ids are in document_id.
 
     Raises:
         UserError: A file is missing, unreadable, lacks columns or ids, holds a grade that is
@@ -61,23 +63,12 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
     files = tuple(_grade_file(path, judge) for path in paths)
     tables, names = [], []
     for path, file, prefix in zip(paths, files, set_prefixes(paths), strict=True):
-        table = read_grade_file(file)
+        table = lower_median(_votes(file, None).grades)
         table[KEY] = prefix + table[KEY]
         tables.append(table)
         names.append(judge if path.is_dir() and judge else stem_of(file))
     grades = pd.concat(tables, ignore_index=True)
     return RecordedGrades("+".join(dict.fromkeys(names)), grades, locations, files)
-
-
-def read_grade_file(path: Path) -> pd.DataFrame:
-    """One file of grades, as `judgments.read_grades` reads it, grades being whole numbers.
-
-    Returns:
-        Columns query_id, document_id, grade, in the file's order, repeated rows merged. In a
-        file with a column annotator every row is a vote and the lower median counts. With a
-        column passage_id passages were graded, and their ids are in document_id.
-    """
-    return lower_median(_votes(path, None).grades)
 
 
 def _votes(path: Path, scale: GradeScale | None) -> GradeFile:
@@ -86,7 +77,7 @@ def _votes(path: Path, scale: GradeScale | None) -> GradeFile:
         (number, {**row, "annotator": number} if "annotator" in row else row)
         for number, row in grade_rows(path)
     )
-    return collect(path, rows, scale)
+    return GradeCollector(path, scale).collect(rows)
 
 
 def check_scale(recorded: RecordedGrades, scale: GradeScale) -> None:

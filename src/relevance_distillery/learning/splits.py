@@ -125,14 +125,8 @@ def split_pairs(
             "exclusions.json for what was kept out"
         )
     part = deal_groups(group.tolist(), [shares[name] for name in SPLITS], seed)
-    return pd.DataFrame(
-        {
-            "query_id": pairs["query_id"].astype(str),
-            "passage_id": pairs["passage_id"].astype(str),
-            "split": np.array(SPLITS)[part],
-            "group": group,
-        }
-    ).reset_index(drop=True)
+    keys = pairs[["query_id", "passage_id"]].astype(str)
+    return keys.assign(split=np.array(SPLITS)[part], group=group).reset_index(drop=True)
 
 
 def exclude_benchmarks(
