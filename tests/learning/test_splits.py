@@ -200,7 +200,7 @@ def test_labels_become_targets() -> None:
             passages,
             DEFAULT_SCALE,
         )
-    with pytest.raises(UserError, match="passage_id that the table passages does not hold"):
+    with pytest.raises(UserError, match="unknown passage_id, such as"):
         labelled_pairs(labels, queries, passages.tail(-1), DEFAULT_SCALE)
 
 

@@ -40,7 +40,7 @@ class Pairs:
             passages: Schema `Passages`.
 
         Raises:
-            ValueError: A candidate names a query or passage that is not there.
+            ValueError: A candidate has a query or passage that is not there.
         """
         self.keys = candidates[["query_id", "passage_id"]].drop_duplicates().reset_index(drop=True)
         self._queries, self._passages = queries, passages
@@ -121,7 +121,6 @@ def _rows_of(wanted: pd.Series, keys: pd.Series) -> np.ndarray:
     if (rows < 0).any():
         strangers = wanted[rows < 0]
         raise ValueError(
-            f"{len(strangers)} candidates name an unknown {wanted.name}, "
-            f"the first is {strangers.iloc[0]!r}"
+            f"{len(strangers)} pairs have an unknown {wanted.name}, such as {strangers.iloc[0]}"
         )
     return rows

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-
-TEXT_COLUMNS = ("title", "heading", "text", "path", "author", "modified")
 
 
 @dataclass(frozen=True)
@@ -103,23 +102,15 @@ def join_texts(table: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFram
     Raises:
         UserError: A query or a passage of `table` does not exist.
     """
-    texts = queries[["query_id", "text"]].rename(columns={"text": "query"})
-    passage_columns = ["passage_id", "document_id", *TEXT_COLUMNS]
-    joined = table.merge(texts, on="query_id", how="left", validate="many_to_one").merge(
-        passages[passage_columns], on="passage_id", how="left", validate="many_to_one"
-    )
-    for column, key, where in (
-        ("query", "query_id", "queries"),
-        ("text", "passage_id", "passages"),
-    ):
-        lost = joined.loc[joined[column].isna(), key]
-        if len(lost):
-            raise UserError(
-                f"{len(lost)} labelled pairs have a {key} that the table {where} does not hold, "
-                f"such as {lost.iloc[0]}; the tables are of different runs: run mine and label "
-                "again, or choose matching --load-versions"
-            )
-    return joined
+    try:
+        texts = build_pairs(table, queries, passages)
+    except ValueError as error:
+        raise UserError(
+            f"labelled pairs: {error}; the tables are of different runs: run mine and label "
+            "again, or choose matching --load-versions"
+        ) from error
+    texts = texts.drop(columns=["is_seed", "in_seed_document"])
+    return table.merge(texts, on=["query_id", "passage_id"], how="left", validate="many_to_one")
 
 
 def labelled_pairs(

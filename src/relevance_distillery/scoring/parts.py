@@ -167,7 +167,9 @@ class ScoredParts:
 def _grades_table(graded: GradedShard) -> pa.Table:
     types = (pa.int64(), pa.float64(), pa.float64(), pa.list_(pa.float64()))
     schema = pa.schema(zip(GRADE_COLUMNS, types, strict=True))
-    return pa.Table.from_pandas(graded.grades, schema, preserve_index=False)
+    # A column without any list has another type.
+    grades = graded.grades.astype({"probabilities": object})
+    return pa.Table.from_pandas(grades, schema, preserve_index=False)
 
 
 def _table(graded: GradedShard) -> pa.Table:
