@@ -17,7 +17,7 @@ from kedro.validation.exceptions import DataValidationError, ParameterValidation
 from relevance_distillery.errors import UserError
 from relevance_distillery.pipeline_registry import PIPELINES
 
-_MENDABLE_OS_ERRORS = {
+_CORRECTABLE_OS_ERRORS = {
     errno.ENOSPC: "the disk is full: free some space and run again, finished work is kept",
     errno.EDQUOT: "the disk quota is used up: free some space and run again, finished work is kept",
     errno.EROFS: "the file system is read-only: choose another folder",
@@ -59,9 +59,9 @@ def one_line(error: BaseException) -> str | None:
         if isinstance(link, DataValidationError):
             return str(link)
     for link in links:
-        if isinstance(link, OSError) and link.errno in _MENDABLE_OS_ERRORS:
+        if isinstance(link, OSError) and link.errno in _CORRECTABLE_OS_ERRORS:
             where = f"{os.path.relpath(link.filename)}: " if link.filename else ""
-            return f"{where}{_MENDABLE_OS_ERRORS[link.errno]}"
+            return f"{where}{_CORRECTABLE_OS_ERRORS[link.errno]}"
     for link in links:
         # By name: only hooks and flavors import MLflow.
         if type(link).__name__ == "MlflowException":

@@ -78,16 +78,16 @@ class GradeScale(BaseModel):
             Positions, shape (n,), dtype int64.
 
         Raises:
-            ValueError: A grade is not on the scale; the message lists the strangers.
+            ValueError: A grade is not on the scale; the message lists them.
         """
         array = np.asarray(grades)
         if array.size == 0:
             return np.zeros(0, dtype=np.int64)
         found = np.isin(array, self.values)
         if not found.all():
-            strangers = sorted({str(grade) for grade in array[~found].tolist()})[:5]
+            unknown = sorted({str(grade) for grade in array[~found].tolist()})[:5]
             raise ValueError(
-                f"grades {', '.join(strangers)} are not on the scale {self.values.tolist()}"
+                f"grades {', '.join(unknown)} are not on the scale {self.values.tolist()}"
             )
         return np.searchsorted(self.values, array).astype(np.int64)
 

@@ -133,7 +133,7 @@ def seed_rows(queries: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_order(candidates: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
-    """Once each (a seed that was drawn stands twice), marked as seeds, by query and channel."""
+    """Each row once (seeds may also have been drawn), seeds marked, by query and channel."""
     seeds = set(zip(queries["query_id"], queries["passage_id"], strict=True))
     keys = zip(candidates["query_id"], candidates["passage_id"], strict=True)
     candidates = candidates.assign(is_seed=[key in seeds for key in keys])

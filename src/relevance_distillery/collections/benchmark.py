@@ -55,7 +55,7 @@ class Benchmark:
             probabilities; None where all count alike.
         graded_passages: Where passages of the run were graded, what is known of each
             (query, passage): then judgments, annotators and weights hold the passage's id as
-            document_id, and each passage stands for itself in every figure.
+            document_id, and each passage counts as a document of its own.
         notes: What a reader must know of how the grades were read.
         others: Further benchmarks; this one decides.
     """
@@ -112,7 +112,7 @@ class Benchmark:
 
 
 def held_out(scale: GradeScale) -> Benchmark:
-    """The stand-in where nobody graded anything: the teacher's grades of held-out queries."""
+    """What is used where nobody graded anything: the teacher's grades of held-out queries."""
     none = empty(HumanJudgments)
     return Benchmark(
         "held-out queries", "held_out", False, query_table({}), none, none, None, scale

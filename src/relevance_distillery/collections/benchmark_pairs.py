@@ -187,7 +187,7 @@ def _held_out(
         .merge(passages, on="passage_id")
         .rename(columns={"grade": "human"})
     )
-    # The teacher graded passages: each one stands for itself.
+    # The teacher graded passages: each one is its own document.
     pairs["document_id"] = pairs["passage_id"]
     return pairs.drop_duplicates(["query_id", "passage_id"])
 

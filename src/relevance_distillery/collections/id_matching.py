@@ -50,10 +50,10 @@ def matched(path: Path, rows: pd.DataFrame, benchmark: Benchmark) -> tuple[pd.Da
             for column in ("document_id", "passage_id"):
                 if column not in rows:
                     continue
-                told = rows.drop(columns=KEY, errors="ignore").assign(
+                keyed = rows.drop(columns=KEY, errors="ignore").assign(
                     query_key=queries.map(read), document_key=rows[column].map(read), row=rows.index
                 )
-                found = told.merge(truth, on=keys, how="inner").drop(columns=keys)
+                found = keyed.merge(truth, on=keys, how="inner").drop(columns=keys)
                 if len(found) > len(best):
                     best, notes = found, [query_note] if query_note else []
                     if column == "passage_id" and "document_id" in rows:

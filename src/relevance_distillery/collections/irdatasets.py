@@ -99,8 +99,8 @@ def _guarded(read: Any, where: str, what: str) -> Iterator[Any]:
         yield from read()
     except Exception as error:
         # Its own errors carry a sentence first, then whatever they have at hand.
-        told = next((part for part in error.args if isinstance(part, str)), str(error))
-        said = " ".join(told.split())[:200]
+        message = next((part for part in error.args if isinstance(part, str)), str(error))
+        said = " ".join(message.split())[:200]
         raise UserError(
             f"{where}: its {what} cannot be read ({type(error).__name__}: {said}); "
             "check the network, or the data set's page on https://ir-datasets.com"

@@ -126,10 +126,10 @@ def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) ->
     values = found["grade"].map(lambda cell: names.get(cell.casefold(), _number(cell)))
     values = values.astype("float64")
     empty = found["grade"].str.casefold().isin(_MISSING)
-    strange = values.isna() & ~empty
+    unusable = values.isna() & ~empty
     for count, what in (
         (int(empty.sum()), "rows without a grade"),
-        (int(strange.sum()), "rows whose grade is neither a number nor a name of the scale"),
+        (int(unusable.sum()), "rows whose grade is neither a number nor a name of the scale"),
     ):
         if count:
             notes.append(f"left out: {count} {what}")

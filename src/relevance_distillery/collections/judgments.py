@@ -76,7 +76,7 @@ class GradeFile:
 
     Attributes:
         grades: Columns query_id, document_id, annotator, grade; one row a grade. Where the
-            file has a column passage_id, passages were graded and their ids stand in
+            file has a column passage_id, passages were graded and their ids are in
             document_id.
         texts: Query texts by query id, empty where the file has none.
         repeated: How many rows said again what an earlier row had said.

@@ -119,8 +119,8 @@ def _rows_of(wanted: pd.Series, keys: pd.Series) -> np.ndarray:
     """The row of every wanted key, shape (wanted,)."""
     rows = pd.Index(keys).get_indexer(wanted)
     if (rows < 0).any():
-        strangers = wanted[rows < 0]
+        unknown = wanted[rows < 0]
         raise ValueError(
-            f"{len(strangers)} pairs have an unknown {wanted.name}, such as {strangers.iloc[0]}"
+            f"{len(unknown)} pairs have an unknown {wanted.name}, such as {unknown.iloc[0]}"
         )
     return rows

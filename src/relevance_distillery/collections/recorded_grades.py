@@ -86,11 +86,11 @@ def check_scale(recorded: RecordedGrades, scale: GradeScale) -> None:
     Raises:
         UserError: Names the rows of the file, or a pair where the grades are of no file.
     """
-    strange = ~recorded.grades["grade"].isin(scale.values.tolist())
-    if strange.any():
+    off_scale = ~recorded.grades["grade"].isin(scale.values.tolist())
+    if off_scale.any():
         for file in recorded.files:
             _votes(file, scale)
-        row = recorded.grades[strange].iloc[0]
+        row = recorded.grades[off_scale].iloc[0]
         raise UserError(
             f"The recorded judge {recorded.name} gives query {row['query_id']!r} and document "
             f"{row['document_id']!r} the grade {row['grade']}, which is not on the scale "

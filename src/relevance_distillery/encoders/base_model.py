@@ -64,11 +64,7 @@ def quiet() -> Iterator[None]:
 
 
 def is_decoder(config: Any) -> bool:
-    """True for a model that reads left to right, whose last token represents the text.
-
-    Args:
-        config: A transformers model configuration.
-    """
+    """True where the last token represents the text, by a transformers configuration."""
     if getattr(config, "is_encoder_decoder", False):
         return False
     if getattr(config, "is_decoder", False):
@@ -83,13 +79,7 @@ def is_decoder(config: Any) -> bool:
 
 
 def fitting_length(wanted: int, config: Any, tokenizer: Any) -> int:
-    """The longest input in tokens that a model reads, at most `wanted`.
-
-    Args:
-        wanted: What the settings ask for.
-        config: The model's transformers configuration.
-        tokenizer: Its tokenizer, whose own limit counts too.
-    """
+    """The longest input in tokens that a model and its tokenizer read, at most `wanted`."""
     positions = getattr(config, "max_position_embeddings", None) or wanted
     if config.model_type in _POSITIONS_AFTER_PADDING:
         positions -= (config.pad_token_id or 0) + 1

@@ -24,8 +24,8 @@ from relevance_distillery.errors import UserError
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a path beside `path` to write a file or folder at, which is then renamed to `path`.
 
-    Whatever is killed or fails in between leaves what stood at `path` before; only where a
-    folder replaces a folder there is a moment between two renames in which neither stands.
+    Whatever is killed or fails in between leaves what was at `path` before; only where a
+    folder replaces a folder there is a moment between two renames in which neither is there.
 
     Args:
         path: Where the file or folder is wanted; its parent folder is made.

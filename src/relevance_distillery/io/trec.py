@@ -103,7 +103,7 @@ def grade_rows(
         The row's number, and its cells as they are.
 
     Raises:
-        UserError: No such file, a column is missing, or a row is torn.
+        UserError: No such file, a column is missing, or a row is malformed.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file of grades; check the path")

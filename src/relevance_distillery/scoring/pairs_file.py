@@ -214,10 +214,8 @@ class PairsFile:
 
 def _texts(rows: pa.Table | list[dict[str, Any]]) -> pd.DataFrame:
     if isinstance(rows, pa.Table):
-        columns = {name: rows[name].to_pylist() for name in _READ if name in rows.column_names}
-    else:
-        columns = {name: [row.get(name) for row in rows] for name in _READ}
-    return pd.DataFrame({name: [_text(v) for v in values] for name, values in columns.items()})
+        rows = rows.select([name for name in _READ if name in rows.column_names]).to_pylist()
+    return pd.DataFrame({name: [_text(row.get(name)) for row in rows] for name in _READ})
 
 
 def _text(value: Any) -> str:

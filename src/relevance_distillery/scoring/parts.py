@@ -70,9 +70,8 @@ class ScoredParts:
             "failures": {str(row): why for row, why in graded.failures.items()},
             "watch": observed,
         }
-        texts = graded.shard.texts
-        if set(_IDS) <= set(texts.columns):
-            ids = texts[list(_IDS)].assign(grade=graded.grades["grade"])
+        if set(_IDS) <= set(self.columns):
+            ids = graded.shard.texts[list(_IDS)].assign(grade=graded.grades["grade"])
             ids.to_parquet(self.folder / f"ids-{number:08d}.parquet")
         write_text(self._facts(number), json.dumps(facts))
         with replacing(self.folder / f"part-{number:08d}{self.kind}") as partial:

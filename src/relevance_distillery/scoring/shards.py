@@ -19,8 +19,8 @@ class PairShard:
     Attributes:
         number: 0 for the first shard.
         first_row: Row of its first pair in the file, counted from 1.
-        texts: Columns query and text and those of title, heading, path, author, modified,
-            query_id, document_id, passage_id that the file has; all text.
+        texts: Columns query, text, title, heading, path, author, modified, query_id, document_id,
+            passage_id; all text, empty where the file has none.
         rows: The rows as they came, for writing out again.
     """
 
