@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.channels.registry import UNRANKED, query_rng
+from relevance_distillery.channels.registry import RUN_COLUMNS, UNRANKED, query_rng
 from relevance_distillery.errors import UserError
 
 SEED_CHANNEL = "seed"
-CANDIDATE_COLUMNS = ["query_id", "passage_id", "channel", "rank", "score", "is_seed"]
 _PAIR = ["query_id", "passage_id"]
 
 
@@ -140,4 +139,4 @@ def _in_order(candidates: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
     candidates = candidates.drop_duplicates([*_PAIR, "channel"])
     order = {query_id: at for at, query_id in enumerate(queries["query_id"])}
     rows = candidates["query_id"].map(order).sort_values(kind="stable").index
-    return candidates.loc[rows, CANDIDATE_COLUMNS].reset_index(drop=True)
+    return candidates.loc[rows, [*RUN_COLUMNS, "is_seed"]].reset_index(drop=True)

@@ -137,18 +137,13 @@ class TrackingHooks(MlflowHook):
             made = pipeline.all_outputs()
             kept = {*_ARTIFACTS, _PAGES[logs_text(catalog)]} & made
             for name in sorted(pipeline.all_inputs() | made):
-                if name in catalog and not name.startswith("params:"):
-                    self._note_version(catalog, name, name in kept)
+                dataset = catalog.get(name)
+                if isinstance(dataset, AbstractVersionedDataset) and dataset._version:
+                    path = Path(str(dataset._get_load_path()))
+                    mlflow.set_tag(f"version.{name}", path.parent.name)
+                    if name in kept:
+                        mlflow.log_artifact(str(path))
         super().after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
-
-    def _note_version(self, catalog: DataCatalog, name: str, kept: bool) -> None:
-        dataset = catalog[name]
-        if not (isinstance(dataset, AbstractVersionedDataset) and dataset._version):
-            return
-        path = Path(str(dataset._get_load_path()))
-        mlflow.set_tag(f"version.{name}", path.parent.name)
-        if kept:
-            mlflow.log_artifact(str(path))
 
 
 def logs_text(catalog: DataCatalog) -> bool:
