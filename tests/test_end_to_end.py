@@ -36,10 +36,12 @@ PAIRS = pd.DataFrame(
 )
 
 SMALL = (
-    "limit=30,distillation.training.max_train_pairs=64,distillation.training.max_head_pairs=96,"
-    "distillation.training.max_evaluation_pairs=32,distillation.training.max_calibration_pairs=128,"
-    "distillation.training.max_null_pairs=32,reporting.calibration_pairs=64,"
-    "reporting.resamples=200,reporting.permutations=200,reporting.cost.throughput_pairs=32"
+    "limit=20,distillation.training.max_train_pairs=48,distillation.training.max_head_pairs=48,"
+    "distillation.training.max_evaluation_pairs=16,distillation.training.max_calibration_pairs=64,"
+    "distillation.training.max_null_pairs=24,distillation.training.evaluations_per_epoch=1,"
+    "distillation.training.max_length=128,"
+    "reporting.calibration_pairs=40,reporting.resamples=200,reporting.permutations=200,"
+    "reporting.cost.throughput_pairs=16"
 )
 """The same work on less."""
 
@@ -48,7 +50,7 @@ NOTEBOOK = ROOT / "notebooks" / "explore_labels.ipynb"
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after `kedro run` on thirty documents."""
+    """A project after `kedro run` on twenty documents."""
     project = make_project(tmp_path_factory.mktemp("trial") / "project")
     project.kedro("run", f"--params={SMALL}", fresh=True)
     return project
