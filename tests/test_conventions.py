@@ -227,6 +227,17 @@ def test_layers_follow_the_data(layers: dict[str, str]) -> None:
     assert backwards == set()
 
 
+def test_kedro_viz_shows_the_layers_of_every_pipeline() -> None:
+    """By Kedro-Viz itself, which shows none where it cannot put them in order."""
+    from kedro_viz.data_access import data_access_manager as lineage
+    from kedro_viz.server import load_and_populate_data
+
+    load_and_populate_data(ROOT)
+    shown = {name: lineage.get_sorted_layers_for_registered_pipeline(name) for name in pipelines}
+    assert shown["__default__"] == list(LAYERS)
+    assert {name for name, layers in shown.items() if set(layers) != set(LAYERS)} == set()
+
+
 def test_parameters_of_nodes_are_typed() -> None:
     """Kedro makes no model of parameters where any annotation of a node cannot be resolved."""
     every = [node for pipeline in register_pipelines().values() for node in pipeline.nodes]
