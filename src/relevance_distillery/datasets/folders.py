@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 
 class LabelerDataset(AbstractVersionedDataset[Path, Path]):
-    """A labeler's artifact folder.
+    """A labeler's artifact folder, which loads as its path: weights are read by `Labeler.load`.
 
-    It loads as the path of the folder, since weights are read by `Labeler.load`. Saving takes
-    a folder over: its files are hard-linked where that is possible and copied where it is not,
-    so that the source stays whole until the target is complete.
+    Saving takes a folder over: its files are hard-linked where that is possible and copied where
+    it is not, so that the source stays whole until the target is complete.
 
     Example:
         ```yaml

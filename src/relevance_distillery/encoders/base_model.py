@@ -111,11 +111,7 @@ def load_tokenizer(base_model: str) -> Any:
 
 
 def load_encoder(base_model: str) -> tuple[Any, Any]:
-    """A base model without any output layer, float32 and on the CPU, and its tokenizer.
-
-    Raises:
-        UserError: The model does not exist, or its tokenizer cannot be read.
-    """
+    """A base model without any output layer, float32 and on the CPU, and its tokenizer."""
     import torch
     from transformers import AutoModel
 

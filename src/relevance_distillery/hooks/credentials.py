@@ -41,15 +41,10 @@ _HOW = (
 
 
 def refuse_secrets(parameters: Mapping[str, Any], where: str, keys: tuple[str, ...] = ()) -> None:
-    """Stop where a parameter is, or holds, a key.
-
-    Args:
-        parameters: Names and values, nested or not.
-        where: Where they come from, for the message.
-        keys: Keys in use, which no value may hold.
+    """Stop where a parameter, nested or not, looks like a key or holds one of `keys`.
 
     Raises:
-        UserError: Names the parameter, never its value.
+        UserError: Names the parameter and `where` it comes from, never its value.
     """
     for name, value in _flat(parameters):
         if _names_secret(name, value) or _holds_secret(value, keys):

@@ -88,19 +88,10 @@ class LabelledPairs:
 
 
 def join_texts(table: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame) -> pd.DataFrame:
-    """Pairs with their texts.
-
-    Args:
-        table: Columns query_id, passage_id and any others, which are kept.
-        queries: Columns query_id, text.
-        passages: The passages table.
-
-    Returns:
-        `table` and the columns query, document_id, title, heading, text, path, author,
-        modified, in the order of `table`.
+    """The rows of `table` with query, document_id and the passage's texts, as of `build_pairs`.
 
     Raises:
-        UserError: A query or a passage of `table` does not exist.
+        UserError: A query_id or passage_id of `table` does not exist.
     """
     try:
         texts = build_pairs(table, queries, passages)

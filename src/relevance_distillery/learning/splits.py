@@ -106,8 +106,8 @@ def split_pairs(
 
     Args:
         pairs: Columns query_id, passage_id.
-        queries: Columns query_id, text, passage_id.
-        passages: Columns passage_id, document_id.
+        queries: As of `query_groups`.
+        passages: As of `query_groups`.
         shares: Share of each of `SPLITS`.
         seed: Decides which group goes where.
 

@@ -33,11 +33,10 @@ def score_file(
     these are; the joined file appears under its name only when it is complete.
 
     Args:
-        pairs: Columns query, text and, where there are any, title, heading, path, author,
-            modified, query_id, document_id.
+        pairs: What to grade.
         grader: A labeler or a judge.
         output: Where graded pairs go, and qrels if any are wanted.
-        watch: Follows the shards; their order says nothing.
+        watch: Follows the shards, in any order.
         executor: Grades the shards that are missing.
 
     Returns:
