@@ -4,11 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 TEST_WORKERS ?= 2
 
-.PHONY: help setup run test check lint types pytest bench viz docs clean
+.PHONY: help setup run test check lint types pytest bench viz docs clean clean-all
 .DEFAULT_GOAL := help
 
-help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+help: ## lists the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## the environment alone, in .venv/
 
@@ -33,14 +33,14 @@ test: lint ## every check and every test
 
 check: lint types ## linter, formatter and types
 
-lint: $(READY)
+lint: $(READY) ## linter and formatter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: $(READY) ## the type checker
 	$(BIN)/mypy
 
-pytest: $(READY)
+pytest: $(READY) ## the tests alone
 	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=folder of the sets)
@@ -59,5 +59,19 @@ viz: $(READY) ## the lineage as a static site in build/, with a screenshot
 docs: $(READY) ## the documentation as a static site in site/
 	$(BIN)/mkdocs build --strict
 
-clean: ## removes what runs made; the environment and the bundled corpus stay
-	rm -rf data/0[2-8]_* recorded mlflow.db mlruns build site .pytest_cache .mypy_cache .ruff_cache
+# Whatever was paid for, written by people or registered; also the list of forgotten documents,
+# without which the next run would read them again.
+KEPT := label_ledger.sqlite* forgotten.json grading_samples.parquet human_grades.parquet
+
+clean: ## removes what a run makes again for nothing; keeps the rest and says what
+	@rm -rf recorded build site .pytest_cache .mypy_cache .ruff_cache
+	@find data/0[2-8]_* $(foreach name,$(KEPT),-name '$(name)' -prune -o) ! -type d -exec rm -f {} + 2>/dev/null || true
+	@find data/0[2-8]_* -mindepth 1 -type d -empty -delete 2>/dev/null || true
+	@for kept in $$(find data/0[2-8]_* $(foreach name,$(KEPT),-name '$(name)' -prune -print -o) -false 2>/dev/null) \
+	  $$(ls -d mlflow.db mlruns 2>/dev/null); do echo "kept $$kept"; done
+
+clean-all: ## removes these as well, after a question
+	@printf "Paid answers, people's grades, the list of forgotten documents and every registered model go, for good. Type yes: "
+	@read answer && [ "$$answer" = yes ] || { echo "nothing was removed"; exit 1; }
+	@$(MAKE) --no-print-directory clean >/dev/null
+	rm -rf data/0[2-8]_* mlflow.db mlruns mlartifacts
