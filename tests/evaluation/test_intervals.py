@@ -22,7 +22,6 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
     interval,
     intervals,
     resamples_of_queries,
-    slopes,
     standard_error,
     studentized,
 )
@@ -124,7 +123,7 @@ def test_a_difference_has_the_slopes_of_the_function_that_it_is() -> None:
     totals = np.concatenate(list(resamples_of_queries(40, 20, 0)))
     for name, apart in paired_differences(one, other).items():
         found = apart.slopes(totals @ apart.sums)
-        expected = slopes(apart.finish, totals @ apart.sums)
+        expected = SumStatistic(apart.sums, apart.finish).slopes(totals @ apart.sums)
         assert found[0] == pytest.approx(expected[0]), name
         assert found[1] == pytest.approx(expected[1], abs=1e-7), name
 

@@ -19,7 +19,7 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
     SumStatistic,
     difference,
     interval,
-    ratio,
+    mean_of_pairs,
 )
 from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.grading import GradeScale
@@ -295,13 +295,7 @@ class _Measure:
     def _mean(self, rows: pd.DataFrame, column: str) -> SumStatistic:
         some = rows[rows[column].notna()]
         query = some["query"].to_numpy(dtype=np.int64)
-        sums = np.column_stack(
-            [
-                np.bincount(query, weights=some[column].to_numpy(), minlength=self.queries),
-                np.bincount(query, minlength=self.queries).astype(np.float64),
-            ]
-        )
-        return SumStatistic(sums, ratio)
+        return mean_of_pairs(some[column].to_numpy(dtype=np.float64), query, self.queries)
 
     def _interval(self, statistic: SumStatistic) -> dict[str, Any]:
         found = interval(statistic, self.resamples, self.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.estimates import Options, estimates
 from relevance_distillery.evaluation.agreement.graded_pairs import (
     GradedPairs,
-    graded_by,
     grading_judges,
     pairs_of,
     probabilities_of,
@@ -37,17 +36,12 @@ MOST_VALUES = 12
 
 OTHER = "other"
 
-_Bands = tuple[tuple[float, float, str], ...]
+_WORDS = {2: "1–2 words", 4: "3–4 words", 8: "5–8 words", np.inf: "9 or more"}
+_PASSAGES = {1: "1 passage", 4: "2–4 passages", np.inf: "5 or more"}
+"""Slices of a number above 0 by their highest value."""
 
-_ALL = np.inf
-_WORDS: _Bands = (
-    (1, 2, "1–2 words"),
-    (3, 4, "3–4 words"),
-    (5, 8, "5–8 words"),
-    (9, _ALL, "9 or more"),
-)
-_PASSAGES: _Bands = ((1, 1, "1 passage"), (2, 4, "2–4 passages"), (5, _ALL, "5 or more"))
-_CONFIDENCE = ((0.5, "below 50 %"), (0.7, "50–70 %"), (0.9, "70–90 %"), (_ALL, "90 % or more"))
+_CONFIDENCE = {0.5: "below 50 %", 0.7: "50–70 %", 0.9: "70–90 %", np.inf: "90 % or more"}
+"""Slices of a probability by the value that they stay below."""
 
 _UNDEFINED = {
     "kappa": "people and judge put all pairs on the same side of the threshold",
@@ -68,28 +62,25 @@ def measure_thresholds(
         (share of pairs at or above it, null without pairs), and estimates with intervals of
         kappa, precision, recall, f1 and accuracy, people being right.
     """
-    counts = {name: counts_by_query(pairs, scale) for name, pairs in judges.items()}
-    figures: dict[str, dict[str, SumStatistic]] = {
-        f"{place} {name}": {metric: _figure(by_query, place, metric) for metric in _FIGURES}
-        for name, by_query in counts.items()
-        for place in range(1, scale.size)
-    }
-    found = estimates(figures, options or Options(), _UNDEFINED.__getitem__)
     rows: dict[str, list[dict[str, Any]]] = {}
-    for name, by_query in counts.items():
-        whole = by_query.sum(0)
+    for name, pairs in judges.items():
+        by_query = counts_by_query(pairs, scale)
+        figures = {
+            str(place): {metric: _figure(by_query, place, metric) for metric in _FIGURES}
+            for place in range(1, scale.size)
+        }
+        found = estimates(figures, options or Options(), _UNDEFINED.__getitem__)
         rows[name] = []
-        for place in range(1, scale.size):
-            halves = confusion.halves(whole, place)
-            shares = halves / max(halves.sum(), 1e-12)
-            defined = halves.sum() > 0
+        for place, grade in enumerate(scale.grades[1:], start=1):
+            halves = confusion.halves(by_query.sum(0), place)
+            total = halves.sum()
             rows[name].append(
                 {
-                    "from": scale.grades[place].value,
-                    "name": scale.grades[place].name,
-                    "people": number(shares[1].sum()) if defined else None,
-                    "judge": number(shares[:, 1].sum()) if defined else None,
-                    **found[f"{place} {name}"],
+                    "from": grade.value,
+                    "name": grade.name,
+                    "people": number(halves[1].sum() / total) if total else None,
+                    "judge": number(halves[:, 1].sum() / total) if total else None,
+                    **found[str(place)],
                 }
             )
     return rows
@@ -149,37 +140,31 @@ def measure_slices(
         if len(kinds) < 2:
             continue
         metrics = GRADE_METRICS if name == "grade" else SLICE_METRICS
-        found[name] = [
-            {"value": kind} | _slice(table[(values == kind).to_numpy()], scale, options, metrics)
-            for kind in kinds
-        ]
+        found[name] = []
+        for kind in kinds:
+            part = table[(values == kind).to_numpy()]
+            queries = int(part["query_id"].nunique())
+            every = {
+                judge: graded_statistics(pairs_of(part, judge), scale)
+                for judge in grading_judges(part)
+            }
+            figures = {judge: {m: own[m] for m in metrics} for judge, own in every.items()}
+            sizes = (
+                (len(part), "pairs", options.slice_pairs),
+                (queries, "queries", FEW_QUERIES_IN_SLICE),
+            )
+            few = [f"{n} {unit}, fewer than {enough}" for n, unit, enough in sizes if n < enough]
+            found[name].append(
+                {
+                    "value": kind,
+                    "pairs": len(part),
+                    "queries": queries,
+                    "small": bool(few),
+                    "why": "; ".join(few),
+                    "judges": estimates(figures, options),
+                }
+            )
     return found
-
-
-def _slice(
-    part: pd.DataFrame, scale: GradeScale, options: Options, metrics: tuple[str, ...]
-) -> dict[str, Any]:
-    queries = int(part["query_id"].nunique())
-    figures = {}
-    for judge in grading_judges(part):
-        if graded_by(part, judge).any():
-            every = graded_statistics(pairs_of(part, judge), scale)
-            figures[judge] = {name: every[name] for name in metrics}
-    few = [
-        f"{number} {unit}, fewer than {enough}"
-        for number, unit, enough in (
-            (len(part), "pairs", options.slice_pairs),
-            (queries, "queries", FEW_QUERIES_IN_SLICE),
-        )
-        if number < enough
-    ]
-    return {
-        "pairs": len(part),
-        "queries": queries,
-        "small": bool(few),
-        "why": "; ".join(few),
-        "judges": estimates(figures, options),
-    }
 
 
 def slicings(
@@ -203,9 +188,9 @@ def slicings(
         styles = _words(grades["style"]).str.replace(r"[_-]", " ", regex=True)
         found["query style"] = _frequent(styles)
     if "query_words" in grades:
-        found["query length"] = _bands(grades["query_words"], _WORDS)
+        found["query length"] = _banded(grades["query_words"], 0, _WORDS)
     if "passages" in grades:
-        found["document length"] = _bands(grades["passages"], _PASSAGES)
+        found["document length"] = _banded(grades["passages"], 0, _PASSAGES)
     if "seen" in grades:
         seen = grades["seen"].map({True: "seen", False: "unseen"})
         found["document in training"] = _ordered(seen, ("seen", "unseen"))
@@ -214,7 +199,8 @@ def slicings(
     for judge in confident:
         probabilities = probabilities_of(grades, judge)
         if probabilities is not None:
-            found[f"confidence of {judge}"] = _confidence(probabilities.max(axis=1), grades.index)
+            highest = pd.Series(probabilities.max(axis=1), index=grades.index)
+            found[f"confidence of {judge}"] = _banded(highest, -np.inf, _CONFIDENCE, right=False)
     titles = {grade.value: f"{grade.value} {grade.name}".strip() for grade in scale.grades}
     found["grade"] = _ordered(grades["human"].map(titles), tuple(titles.values()))
     return found
@@ -235,19 +221,12 @@ def _frequent(values: pd.Series) -> pd.Series:
     return _ordered(values, (*kinds, OTHER))
 
 
-def _bands(numbers: pd.Series, bands: _Bands) -> pd.Series:
-    value = pd.to_numeric(numbers).to_numpy(dtype=np.float64, na_value=np.nan)
-    names = np.full(len(value), "", dtype=object)
-    for low, high, name in bands:
-        names[(value >= low) & (value <= high)] = name
-    return _ordered(pd.Series(names, index=numbers.index), tuple(band[2] for band in bands))
-
-
-def _confidence(highest: np.ndarray, index: pd.Index) -> pd.Series:
-    place = np.searchsorted([limit for limit, _ in _CONFIDENCE], highest, side="right")
-    names = np.array([name for _, name in _CONFIDENCE] + [""], dtype=object)
-    place = np.where(np.isfinite(highest), np.minimum(place, len(_CONFIDENCE) - 1), -1)
-    return _ordered(pd.Series(names[place], index=index), tuple(name for _, name in _CONFIDENCE))
+def _banded(
+    values: pd.Series, lowest: float, bands: Mapping[float, str], right: bool = True
+) -> pd.Series:
+    """Each value's band; missing for a value that is missing or not above the lowest."""
+    cut = pd.cut(pd.to_numeric(values), [lowest, *bands], right=right, labels=list(bands.values()))
+    return cut.cat.remove_unused_categories()
 
 
 def _ordered(values: pd.Series, order: tuple[str, ...]) -> pd.Series:

@@ -1,14 +1,12 @@
 """Calibration of a judge's probabilities.
 
 Measured twice: for the likeliest grade, and for `relevant` (the summed probability of all grades
-from the threshold on). Each has a reliability
-diagram (Murphy and Winkler, 1977), the expected calibration error over equally wide bins
-(Naeini et al., 2015) and the Brier score (Brier, 1950).
+from the threshold on). Each has a reliability diagram (Murphy and Winkler, 1977), the expected
+calibration error over equally wide bins (Naeini et al., 2015) and the Brier score (Brier, 1950).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from relevance_distillery.evaluation.agreement.confusion import divide
 from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, estimates
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, ratio
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, mean_of_pairs, ratio
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 
@@ -28,21 +26,20 @@ BINS = 10
 _NO_PAIRS = "there are no graded pairs with probabilities"
 
 
-def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
+def expected_calibration_error(confidence: ArrayLike, right: ArrayLike) -> float:
     """Mean distance of confidence and accuracy over equally wide bins (Naeini et al., 2015).
 
     Args:
         confidence: Probability of the given grade, shape (pairs,).
         right: Whether people gave that grade, shape (pairs,).
-        bins: How many bins between 0 and 1.
 
     Returns:
         0 for perfect calibration, at most 1; nan without pairs.
     """
     sure, hit = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
-    query = np.zeros(sure.size, dtype=np.int64)
-    sums = _Binned.of(sure, hit, query, 1, None, bins).sums
-    return float(_calibration_error(sums.reshape(1, -1))[0])
+    parts = (np.ones(sure.size), sure, hit)
+    sums = [np.bincount(_bin_of(sure), weights=part, minlength=BINS) for part in parts]
+    return float(_calibration_error(np.concatenate(sums)[None])[0])
 
 
 def measure_calibration(
@@ -79,17 +76,18 @@ def measure_calibration(
     first = int(scale.positions([scale.relevant_from])[0])
     chance = np.clip(probabilities[:, first:].sum(1), 0.0, 1.0)
     relevant = (place >= first).astype(np.float64)
-    by_grade = _binned(pairs, sure, (top == place).astype(np.float64))
-    by_side = _binned(pairs, chance, relevant)
+    by_grade = _Binned(pairs, sure, (top == place).astype(np.float64))
+    by_side = _Binned(pairs, chance, relevant)
+
+    def brier(squares: Floats, highest: float) -> SumStatistic:
+        return mean_of_pairs(squares, pairs.query, pairs.queries, pairs.weight, (0.0, highest))
+
     groups: dict[str, dict[str, SumStatistic]] = {
         "grade": {
-            "ece": SumStatistic(by_grade.flat, _calibration_error, (0.0, 1.0)),
-            "brier": _mean(pairs, ((probabilities - truth) ** 2).sum(1), 2.0),
+            "ece": by_grade.ece,
+            "brier": brier(((probabilities - truth) ** 2).sum(1), 2.0),
         },
-        "relevant": {
-            "ece": SumStatistic(by_side.flat, _calibration_error, (0.0, 1.0)),
-            "brier": _mean(pairs, (chance - relevant) ** 2, 1.0),
-        },
+        "relevant": {"ece": by_side.ece, "brier": brier((chance - relevant) ** 2, 1.0)},
         "observed": {
             str(number): SumStatistic(by_side.sums[:, [2, 0], number], ratio, (0.0, 1.0))
             for number in by_side.filled
@@ -114,79 +112,51 @@ def measure_calibration(
     }
 
 
-@dataclass(frozen=True)
+def _bin_of(probability: Floats) -> NDArray[np.int64]:
+    return np.clip((probability * BINS).astype(np.int64), 0, BINS - 1)
+
+
 class _Binned:
-    """What falls into each bin.
+    """Pairs by bins of probability.
 
     Attributes:
         sums: Weight of the pairs, of their probabilities and of those that came true, shape
             (queries, 3, bins).
+        ece: The expected calibration error.
         pairs: Number of pairs, shape (bins,).
+        filled: Bins with pairs.
     """
 
-    sums: Floats
-    pairs: NDArray[np.int64]
-
-    @classmethod
-    def of(
-        cls,
-        probability: Floats,
-        happened: Floats,
-        query: NDArray[np.int64],
-        queries: int,
-        weight: Floats | None,
-        bins: int,
-    ) -> _Binned:
-        place = np.clip((probability * bins).astype(np.int64), 0, bins - 1)
-        share = np.ones(probability.size) if weight is None else weight
-        cells = query * bins + place
+    def __init__(self, pairs: GradedPairs, probability: Floats, happened: Floats) -> None:
+        place = _bin_of(probability)
+        share = np.ones(probability.size) if pairs.weight is None else pairs.weight
+        cells, shape = pairs.query * BINS + place, (pairs.queries, BINS)
         parts = [
-            np.bincount(cells, weights=values, minlength=queries * bins).reshape(queries, bins)
+            np.bincount(cells, weights=values, minlength=pairs.queries * BINS).reshape(shape)
             for values in (share, share * probability, share * happened)
         ]
-        return cls(np.stack(parts, axis=1), np.bincount(place, minlength=bins))
-
-    @property
-    def flat(self) -> Floats:
-        """The sums, shape (queries, 3 * bins)."""
-        return self.sums.reshape(len(self.sums), 3 * self.pairs.size)
-
-    @property
-    def filled(self) -> list[int]:
-        """Bins with pairs."""
-        return [int(place) for place in np.flatnonzero(self.pairs)]
+        self.sums = np.stack(parts, axis=1)
+        flat = self.sums.reshape(pairs.queries, 3 * BINS)
+        self.ece = SumStatistic(flat, _calibration_error, (0.0, 1.0))
+        self.pairs = np.bincount(place, minlength=BINS)
+        self.filled = np.flatnonzero(self.pairs).tolist()
 
     def rows(self, predicted: str, observed: str) -> list[dict[str, Any]]:
         """Bins with pairs for a reliability diagram, under these names."""
-        size, said, came = self.sums.sum(0)
-        bins = self.pairs.size
+        size, probability, true = self.sums.sum(0)
         return [
             {
-                "low": number(place / bins),
-                "high": number((place + 1) / bins),
-                predicted: number(said[place] / size[place]),
-                observed: number(came[place] / size[place]),
+                "low": number(place / BINS),
+                "high": number((place + 1) / BINS),
+                predicted: number(probability[place] / size[place]),
+                observed: number(true[place] / size[place]),
                 "pairs": int(self.pairs[place]),
             }
             for place in self.filled
         ]
 
 
-def _binned(pairs: GradedPairs, probability: Floats, happened: Floats) -> _Binned:
-    return _Binned.of(probability, happened, pairs.query, pairs.queries, pairs.weight, BINS)
-
-
 def _calibration_error(sums: Floats) -> Floats:
     """From flat sums, shape (n, 3 * bins), to errors, shape (n,)."""
-    size, predicted, observed = np.moveaxis(sums.reshape(len(sums), 3, sums.shape[1] // 3), 1, 0)
+    size, predicted, observed = np.moveaxis(sums.reshape(len(sums), 3, BINS), 1, 0)
     return divide(np.abs(predicted - observed).sum(1), size.sum(1))
-
-
-def _mean(pairs: GradedPairs, values: Floats, highest: float) -> SumStatistic:
-    """The mean over pairs of values between 0 and the highest."""
-    weight = np.ones(values.size) if pairs.weight is None else pairs.weight
-    sums = [
-        np.bincount(pairs.query, weights=part, minlength=pairs.queries)
-        for part in (values * weight, weight)
-    ]
-    return SumStatistic(np.column_stack(sums), ratio, (0.0, highest))

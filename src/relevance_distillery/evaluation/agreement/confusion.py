@@ -36,13 +36,8 @@ def confusion(
     Raises:
         ValueError: The two arrays differ in length, or hold a grade outside `scale`.
     """
-    rows, columns = scale.positions(human), scale.positions(judge)
-    if rows.shape != columns.shape:
-        raise ValueError(f"{rows.size} grades by people but {columns.size} by the judge")
-    flat = np.bincount(
-        rows * scale.size + columns, weights=_weights(weight), minlength=scale.size**2
-    )
-    return flat.reshape(scale.size, scale.size).astype(np.float64)
+    query = np.zeros(np.size(human), dtype=np.int64)
+    return confusion_by_query(human, judge, query, 1, scale, weight)[0]
 
 
 def confusion_by_query(
@@ -53,27 +48,17 @@ def confusion_by_query(
     scale: GradeScale,
     weight: ArrayLike | None = None,
 ) -> Floats:
-    """One confusion matrix a query.
+    """One confusion matrix a query, as `confusion`, shape (queries, grades, grades).
 
-    Args:
-        human: Grades given by people, shape (pairs,).
-        judge: Grades of the judge, shape (pairs,).
-        query: Number of the pair's query, 0 to `queries` - 1, shape (pairs,).
-        queries: How many queries there are; one without pairs has a matrix of zeros.
-        scale: The grades and their order.
-        weight: How many pairs each pair stands for, shape (pairs,); 1 each when None.
-
-    Returns:
-        Counts, shape (queries, grades, grades).
+    `query` numbers each pair's query, 0 to `queries` - 1, shape (pairs,); a query without pairs
+    has a matrix of zeros.
     """
     rows, columns = scale.positions(human), scale.positions(judge)
+    if rows.shape != columns.shape:
+        raise ValueError(f"{rows.size} grades by people but {columns.size} by the judge")
     cells = (np.asarray(query, dtype=np.int64) * scale.size + rows) * scale.size + columns
-    flat = np.bincount(cells, weights=_weights(weight), minlength=queries * scale.size**2)
+    flat = np.bincount(cells, weights=weight, minlength=queries * scale.size**2)
     return flat.reshape(queries, scale.size, scale.size).astype(np.float64)
-
-
-def _weights(weight: ArrayLike | None) -> Floats | None:
-    return None if weight is None else np.asarray(weight, dtype=np.float64)
 
 
 def divide(numerator: Floats, denominator: Floats) -> Floats:
@@ -115,12 +100,7 @@ def quadratic_kappa(counts: Floats) -> Floats:
 
 
 def binary_kappa(counts: Floats, threshold: int) -> Floats:
-    """Cohen's kappa of relevant against irrelevant.
-
-    Args:
-        counts: Confusion matrices, shape (..., grades, grades).
-        threshold: Place on the scale from which a grade counts as relevant.
-    """
+    """Cohen's kappa of relevant (grades from a place on the scale on) against irrelevant."""
     return kappa(halves(counts, threshold))
 
 

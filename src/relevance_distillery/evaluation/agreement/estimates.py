@@ -202,10 +202,6 @@ def paired_differences(
     for name in first:
         if name in second:
             apart = difference(first[name], second[name])
-            key = (*_address(first[name].sums), *_address(second[name].sums))
+            key = (*first[name].memory, *second[name].memory)
             found[name] = replace(apart, sums=joined.setdefault(key, apart.sums))
     return found
-
-
-def _address(sums: Floats) -> tuple[int, ...]:
-    return (sums.__array_interface__["data"][0], *sums.shape)

@@ -73,28 +73,39 @@ class SumStatistic:
         """How many queries there are."""
         return int(self.sums.shape[0])
 
+    @property
+    def memory(self) -> tuple[int, ...]:
+        """Where the sums are in memory: figures that share them share their totals."""
+        return (self.sums.__array_interface__["data"][0], *self.sums.shape)
+
     def __call__(self, weights: Floats) -> Floats:
         """Values for weights of the queries."""
         return self.finish(weights @ self.sums)
 
-    def without_each(self) -> Floats:
-        """Values with one query left out, shape (queries,)."""
-        return self.finish(self.sums.sum(0) - self.sums)
-
     def slopes(self, totals: Floats) -> tuple[Floats, Floats]:
-        """Values for some sums, shape (n, parts), and their derivatives, shape (n, parts)."""
-        return slopes(self.finish, totals)
+        """Values, shape (n,), for sums over the queries, shape (n, parts), and their derivatives.
+
+        The derivatives, shape (n, parts), are by each sum, from differences.
+        """
+        values = self.finish(totals)
+        step = _STEP * max(float(np.abs(totals).max(initial=0.0)), 1e-12)
+        found = np.zeros_like(totals)
+        # A sum that is 0 everywhere adds nothing, whatever its slope.
+        for part in np.flatnonzero(totals.any(axis=0)):
+            moved = totals.copy()
+            moved[:, part] += step
+            found[:, part] = (self.finish(moved) - values) / step
+        return values, found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Difference(SumStatistic):
     """A difference whose sides are differentiated one by one, at half the cost."""
 
-    sides: tuple[SumStatistic, SumStatistic] | None = None
+    sides: tuple[SumStatistic, SumStatistic]
 
     def slopes(self, totals: Floats) -> tuple[Floats, Floats]:
         """Values and derivatives, the second figure's with the sign turned."""
-        assert self.sides is not None
         split = self.sides[0].sums.shape[1]
         first = self.sides[0].slopes(totals[:, :split])
         second = self.sides[1].slopes(totals[:, split:])
@@ -107,6 +118,19 @@ def ratio(totals: Floats) -> Floats:
     return np.where(some, totals[:, 0] / np.where(some, totals[:, 1], 1.0), np.nan)
 
 
+def mean_of_pairs(
+    values: Floats,
+    query: NDArray[np.int64],
+    queries: int,
+    weight: Floats | None = None,
+    bounds: Bounds = UNBOUNDED,
+) -> SumStatistic:
+    """The (weighted) mean over pairs, each of the query of that number; shapes (pairs,)."""
+    share = np.ones(values.size) if weight is None else weight
+    sums = [np.bincount(query, weights=part, minlength=queries) for part in (values * share, share)]
+    return SumStatistic(np.column_stack(sums), ratio, bounds)
+
+
 def difference(first: SumStatistic, second: SumStatistic) -> SumStatistic:
     """The first figure minus the second, over the same queries."""
     split = first.sums.shape[1]
@@ -116,27 +140,6 @@ def difference(first: SumStatistic, second: SumStatistic) -> SumStatistic:
 
     sums = np.hstack([first.sums, second.sums])
     return _Difference(sums, finish, sides=(first, second))
-
-
-def slopes(finish: Callable[[Floats], Floats], totals: Floats) -> tuple[Floats, Floats]:
-    """A figure and its derivatives by each sum, from differences.
-
-    Args:
-        finish: From sums, shape (n, parts), to values, shape (n,).
-        totals: Sums over the queries of each resample, shape (n, parts).
-
-    Returns:
-        Values, shape (n,), and derivatives, shape (n, parts).
-    """
-    values = finish(totals)
-    step = _STEP * max(float(np.abs(totals).max(initial=0.0)), 1e-12)
-    found = np.zeros_like(totals)
-    # A sum that is 0 everywhere adds nothing, whatever its slope.
-    for part in np.flatnonzero(totals.any(axis=0)):
-        moved = totals.copy()
-        moved[:, part] += step
-        found[:, part] = (finish(moved) - values) / step
-    return values, found
 
 
 def resamples_of_queries(queries: int, resamples: int, seed: int) -> Iterator[Floats]:
@@ -214,22 +217,20 @@ class _Totals:
 
     def sums(self, figure: SumStatistic) -> Floats:
         """Sums of each part, shape (n, parts)."""
-        key = _key(figure)
-        if key not in self._sums:
-            self._sums[key] = self.weights @ figure.sums
-        return self._sums[key]
+        if figure.memory not in self._sums:
+            self._sums[figure.memory] = self.weights @ figure.sums
+        return self._sums[figure.memory]
 
     def products(self, figure: SumStatistic) -> Floats:
         """Sums of the products of every two parts, shape (n, parts, parts)."""
-        key = _key(figure)
-        if key not in self._products:
+        if figure.memory not in self._products:
             parts = figure.sums.shape[1]
             one, other = np.triu_indices(parts)
             found = np.empty((len(self.weights), parts, parts))
             found[:, one, other] = self.weights @ (figure.sums[:, one] * figure.sums[:, other])
             found[:, other, one] = found[:, one, other]
-            self._products[key] = found
-        return self._products[key]
+            self._products[figure.memory] = found
+        return self._products[figure.memory]
 
 
 class _Figure:
@@ -301,14 +302,10 @@ class _Figure:
         return found
 
 
-def _key(figure: SumStatistic) -> tuple[int, ...]:
-    return (figure.sums.__array_interface__["data"][0], *figure.sums.shape)
-
-
 def _leave_one_out(statistic: Statistic) -> Floats:
     """Values without each query that counts, or without each of a number of groups."""
     if isinstance(statistic, SumStatistic):
-        return statistic.without_each()[_counts(statistic)]
+        return statistic.finish(statistic.sums.sum(0) - statistic.sums)[_counts(statistic)]
     groups = min(statistic.queries, _JACKKNIFE_GROUPS)
     group = np.arange(statistic.queries) % max(groups, 1)
     return statistic((group[None, :] != np.arange(groups)[:, None]).astype(np.float64))

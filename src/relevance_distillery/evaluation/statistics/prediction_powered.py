@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
@@ -55,11 +54,21 @@ class PredictionPowered:
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A mean, the variance of its error, and the degrees of freedom of that variance."""
+    """A mean, the variance of its error, and the degrees of freedom of that variance.
+
+    With infinite degrees of freedom Student's t is the normal distribution.
+    """
 
     mean: float
     variance: float
     freedom: float
+
+    def limits(self, level: float) -> Interval:
+        reach = float(student_t.ppf((1.0 + level) / 2.0, self.freedom)) * self.variance**0.5
+        return Interval(self.mean, self.mean - reach, self.mean + reach)
+
+    def p_of_zero(self) -> float:
+        return 2.0 * float(student_t.sf(abs(self.mean) / self.variance**0.5, self.freedom))
 
 
 def powered_mean(
@@ -69,7 +78,6 @@ def powered_mean(
     level: float = 0.95,
     power: float | None = None,
     weight: ArrayLike | None = None,
-    machine_weight: ArrayLike | None = None,
     quantiles: Quantiles = "t",
 ) -> PredictionPowered:
     """Prediction-powered mean over queries; for two systems give differences of their values.
@@ -89,7 +97,6 @@ def powered_mean(
         weight: How many units each of the n stands for, shape (n,): 1 / its inclusion
             probability. Means are ratios (Hájek, 1971), and so are their variances, which
             do not change when a constant is added to every value.
-        machine_weight: The same for the N, shape (N,).
         quantiles: `normal` for the form of the paper.
 
     Returns:
@@ -103,12 +110,16 @@ def powered_mean(
     others = _finite("machine_only", machine_only)
     if people.size != judged.size:
         raise ValueError(f"{people.size} human values but {judged.size} machine values beside them")
-    weights = _weights("weight", weight, people.size)
-    other_weights = _weights("machine_weight", machine_weight, others.size)
+    weights = np.ones(people.size) if weight is None else _finite("weight", weight)
+    if weights.size != people.size:
+        raise ValueError(f"{weights.size} values of weight for {people.size} units")
+    if (weights <= 0).any():
+        raise ValueError("weight must be above 0")
+    ones = np.ones(others.size)
     found = PredictionPowered(
         interval=Interval(_mean(people, weights)),
         classical=Interval(_mean(people, weights)),
-        machine=_mean(np.append(judged, others), np.append(weights, other_weights)),
+        machine=_mean(np.append(judged, others), np.append(weights, ones)),
         power=0.0,
         human_units=people.size,
         machine_units=others.size,
@@ -119,27 +130,27 @@ def powered_mean(
         return found
 
     alone = _estimate(people, weights, quantiles)
-    found = replace(found, classical=_limits(alone, level, quantiles))
+    found = replace(found, classical=alone.limits(level))
     unused = _without_machine(people, others, power)
     if unused:
         both = alone
     else:
-        fitted = _fitted_power(people, judged, others, weights, other_weights)
+        fitted = _fitted_power(people, judged, others, weights)
         found = replace(found, power=fitted if power is None else power)
         residual = _estimate(people - found.power * judged, weights, quantiles)
         if power is None and quantiles == "t":
-            variance = _jackknife(people, judged, others, weights, other_weights)
+            variance = _jackknife(people, judged, others, weights)
             residual = replace(residual, variance=variance, freedom=people.size - 2.0)
-        both = _sum(residual, _estimate(found.power * others, other_weights, quantiles))
+        both = _sum(residual, _estimate(found.power * others, ones, quantiles))
     if both.variance <= 1e-24:
         reason = "people's values and the machine's leave no spread to estimate an interval from"
         return replace(found, interval=Interval(both.mean), reason=reason)
     return replace(
         found,
-        interval=_limits(both, level, quantiles),
+        interval=both.limits(level),
         effective_units=people.size * alone.variance / both.variance,
         reason=unused,
-        p=_p_of_zero(both, quantiles),
+        p=both.p_of_zero(),
     )
 
 
@@ -166,30 +177,26 @@ def _without_machine(human: Floats, machine_only: Floats, power: float | None) -
     return ""
 
 
-def _fitted_power(
-    human: Floats, machine: Floats, machine_only: Floats, weights: Floats, other_weights: Floats
-) -> float:
+def _fitted_power(human: Floats, machine: Floats, machine_only: Floats, weights: Floats) -> float:
     """λ that makes the interval shortest (PPI++, section 6), within 0 to 1."""
-    own, other = weights / weights.mean(), other_weights / other_weights.mean()
-    centre = _mean(machine_only, other) + _mean(human - machine, own)
+    own = weights / weights.mean()
+    centre = machine_only.mean() + _mean(human - machine, own)
     people, judged = own * (human - centre), own * (machine - centre)
     together = float(((people - people.mean()) * (judged - judged.mean())).mean())
-    both = np.append(judged, other * (machine_only - centre))
+    both = np.append(judged, machine_only - centre)
     spread = float(both.var(ddof=1)) * (1.0 + human.size / machine_only.size)
     return float(np.clip(together / spread, 0.0, 1.0)) if spread > 1e-24 else 0.0
 
 
-def _jackknife(
-    human: Floats, machine: Floats, machine_only: Floats, weights: Floats, other_weights: Floats
-) -> float:
+def _jackknife(human: Floats, machine: Floats, machine_only: Floats, weights: Floats) -> float:
     """Variance of the whole estimate over the human units, the fit of λ included."""
-    others = _mean(machine_only, other_weights)
     estimates = np.empty(human.size)
     for left_out in range(human.size):
         kept = np.arange(human.size) != left_out
         people, judged, weight = human[kept], machine[kept], weights[kept]
-        power = _fitted_power(people, judged, machine_only, weight, other_weights)
-        estimates[left_out] = _mean(people - power * judged, weight) + power * others
+        power = _fitted_power(people, judged, machine_only, weight)
+        own = _mean(people - power * judged, weight)
+        estimates[left_out] = own + power * machine_only.mean()
     return float(((estimates - estimates.mean()) ** 2).sum()) * (human.size - 1) / human.size
 
 
@@ -197,9 +204,11 @@ def _estimate(values: Floats, weights: Floats, quantiles: Quantiles) -> _Estimat
     """The weighted mean; its variance is that of a ratio, without bias for the t form."""
     mean = _mean(values, weights)
     errors = weights / weights.sum() * (values - mean)
-    freedom = max(values.size - 1, 1)
-    correction = values.size / freedom if quantiles == "t" else 1.0
-    return _Estimate(mean, float((errors**2).sum()) * correction, float(freedom))
+    variance = float((errors**2).sum())
+    if quantiles == "normal":
+        return _Estimate(mean, variance, np.inf)
+    freedom = max(values.size - 1.0, 1.0)
+    return _Estimate(mean, variance * (values.size / freedom), freedom)
 
 
 def _sum(first: _Estimate, second: _Estimate) -> _Estimate:
@@ -208,19 +217,6 @@ def _sum(first: _Estimate, second: _Estimate) -> _Estimate:
     parts = first.variance**2 / first.freedom + second.variance**2 / second.freedom
     freedom = variance**2 / parts if parts > 0 else first.freedom
     return _Estimate(first.mean + second.mean, variance, freedom)
-
-
-def _limits(estimate: _Estimate, level: float, quantiles: Quantiles) -> Interval:
-    upper = (1.0 + level) / 2.0
-    times = student_t.ppf(upper, estimate.freedom) if quantiles == "t" else norm.ppf(upper)
-    reach = float(times) * estimate.variance**0.5
-    return Interval(estimate.mean, estimate.mean - reach, estimate.mean + reach)
-
-
-def _p_of_zero(estimate: _Estimate, quantiles: Quantiles) -> float:
-    ratio = abs(estimate.mean) / estimate.variance**0.5
-    tail = student_t.sf(ratio, estimate.freedom) if quantiles == "t" else norm.sf(ratio)
-    return 2.0 * float(tail)
 
 
 def _mean(values: Floats, weights: Floats) -> float:
@@ -234,15 +230,4 @@ def _finite(name: str, values: ArrayLike) -> Floats:
         raise ValueError(
             f"{name} has {missing} values that are not finite; leave those queries out"
         )
-    return array
-
-
-def _weights(name: str, weight: ArrayLike | None, units: int) -> Floats:
-    if weight is None:
-        return np.ones(units)
-    array = _finite(name, weight)
-    if array.size != units:
-        raise ValueError(f"{array.size} values of {name} for {units} units")
-    if (array <= 0).any():
-        raise ValueError(f"{name} must be above 0")
     return array
