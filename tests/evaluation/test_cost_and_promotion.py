@@ -62,7 +62,7 @@ def test_ratio_of_unknowns() -> None:
 def difference(low: float, high: float) -> Difference:
     found = Interval((low + high) / 2, low, high)
     if np.isnan(low):
-        return Difference(found, float("nan"), float("nan"), reason="no interval")
+        return Difference(found, float("nan"), float("nan"))
     return Difference(found, 0.2, 0.2, 0.0123, conclude(found, 0.03))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -81,27 +81,35 @@ class Ratings:
             left_out=tuple(sorted(map(str, most[MOST_ANNOTATORS:]))),
         )
 
-    def pairs(self, truth: Floats, other: Floats, rows: NDArray[np.bool_]) -> GradedPairs:
-        """Some pairs, with grades of one side as the truth and of another as the judge's."""
-        return GradedPairs(
+    def couples(self) -> dict[tuple[str, str], NDArray[np.bool_]]:
+        """Truth and other rater, and the pairs that both graded; no couple without any."""
+        there = {name: np.isfinite(given) for name, given in self.grades.items()}
+        both = {(one, other): there[one] & there[other] for one, other in permutations(there, 2)}
+        return {couple: rows for couple, rows in both.items() if rows.any()}
+
+    def statistics(
+        self, truth: Floats, judge: Floats, rows: NDArray[np.bool_], scale: GradeScale
+    ) -> dict[str, SumStatistic]:
+        """Every metric of one side's grades with another's as the truth, on some pairs."""
+        pairs = GradedPairs(
             human=truth[rows].astype(np.int64),
-            judge=other[rows],
+            judge=judge[rows],
             query=self.query[rows],
             queries=self.queries,
             weight=None if self.weight is None else self.weight[rows],
         )
+        return graded_statistics(pairs, scale)
 
 
 def mean_of_couples(parts: Sequence[dict[str, SumStatistic]]) -> dict[str, SumStatistic]:
     """The mean over couples of raters of each figure, where defined; over the same queries."""
-    joined: dict[tuple[int, int], Floats] = {}
+    joined: dict[tuple[int, ...], Floats] = {}
     found = {}
     for name, first in parts[0].items():
         # Figures of one matrix of counts share its sums here as they do in each part.
-        key = (first.sums.__array_interface__["data"][0], first.sums.shape[1])
-        if key not in joined:
-            joined[key] = np.hstack([part[name].sums for part in parts])
-        found[name] = _mean(first, joined[key], len(parts))
+        if first.memory not in joined:
+            joined[first.memory] = np.hstack([part[name].sums for part in parts])
+        found[name] = _mean(first, joined[first.memory], len(parts))
     return found
 
 
@@ -135,11 +143,10 @@ def human_ceiling(
     if annotators is None or annotators["annotator"].nunique() < 2:
         return {}
     ratings = Ratings.of(annotators)
-    couples = []
-    for one, other in permutations(ratings.grades.values(), 2):
-        both = np.isfinite(one) & np.isfinite(other)
-        if both.any():
-            couples.append(graded_statistics(ratings.pairs(one, other, both), scale))
+    couples = [
+        ratings.statistics(ratings.grades[truth], ratings.grades[other], both, scale)
+        for (truth, other), both in ratings.couples().items()
+    ]
     if not couples:
         return {}
     mean = mean_of_couples(couples)
@@ -168,104 +175,58 @@ def compare_with_people(
         return {}
     options = options or Options()
     ratings = Ratings.of(annotators)
-    couples, skipped = _couples(ratings)
-    people, alone = _each_rater(ratings, couples, scale)
-    skipped |= alone
-    judged = {judge: _aligned(grades, judge, ratings) for judge in grading_judges(grades)}
-    sides = {
-        judge: found
-        for judge, given in judged.items()
-        if (found := _sides(ratings, couples, given, scale)) is not None
+    given, couples = ratings.grades, ratings.couples()
+    figures = {
+        (truth, other): ratings.statistics(given[truth], given[other], both, scale)
+        for (truth, other), both in couples.items()
     }
-    absent = [judge for judge in judged if judge not in sides]
-    if absent and couples:
-        skipped["graded none of the pairs that two people graded"] = absent
-    given = np.sum([np.isfinite(column) for column in ratings.grades.values()], axis=0)
-    shared = given >= 2
+    people = {
+        rater: mean_of_couples(parts)
+        for rater in given
+        if (parts := [found for (_, other), found in figures.items() if other == rater])
+    }
+    judged = {
+        # Of the raters' pairs, nan where the judge gave no grade.
+        judge: grades.set_index(_KEY)[f"{judge}_grade"]
+        .reindex(ratings.index)
+        .to_numpy(dtype=np.float64, na_value=np.nan)
+        for judge in grading_judges(grades)
+    }
+    own, others = {}, {}
+    for judge, said in judged.items():
+        # The judge, and the people it is compared with, against the same truths.
+        sides = [
+            [ratings.statistics(given[truth], side, rows, scale) for side in (said, given[other])]
+            for (truth, other), both in couples.items()
+            if (rows := both & np.isfinite(said)).any()
+        ]
+        if sides:
+            own[judge], others[judge] = (mean_of_couples(side) for side in zip(*sides, strict=True))
+    apart = [" and ".join(pair) for pair in combinations(given, 2) if pair not in couples]
+    skipped = {
+        "raters who graded no pair in common": sorted(apart),
+        f"beyond the {MOST_ANNOTATORS} raters with the most grades": list(ratings.left_out),
+        "graded no pair that another person graded": [name for name in given if name not in people],
+        "graded none of the pairs that two people graded": [
+            judge for judge in judged if couples and judge not in own
+        ],
+    }
+    shared = np.sum([np.isfinite(column) for column in given.values()], axis=0) >= 2
     return {
         "pairs": int(shared.sum()),
         "raters": estimates(people, options),
-        "couples": estimates(_one_by_one(ratings, couples, scale), options),
-        "judges": estimates({judge: own for judge, (own, _) in sides.items()}, options),
-        "judge_pairs": {judge: int((shared & np.isfinite(judged[judge])).sum()) for judge in sides},
+        "couples": estimates(
+            {
+                f"{one} and {other}": {name: found[name] for name in found if name != "bias"}
+                for (one, other), found in figures.items()
+                if one < other
+            },
+            options,
+        ),
+        "judges": estimates(own, options),
+        "judge_pairs": {judge: int((shared & np.isfinite(judged[judge])).sum()) for judge in own},
         "judge_minus_people": {
-            judge: differences(own, others, options) for judge, (own, others) in sides.items()
+            judge: differences(own[judge], others[judge], options) for judge in own
         },
-        "skipped": skipped,
+        "skipped": {reason: who for reason, who in skipped.items() if who},
     }
-
-
-def _couples(ratings: Ratings) -> tuple[dict[tuple[str, str], NDArray[np.bool_]], dict[str, Any]]:
-    """Pairs that both graded, by truth and other rater; and who has none, by reason."""
-    couples, apart = {}, set()
-    for truth, other in permutations(ratings.grades, 2):
-        both = np.isfinite(ratings.grades[truth]) & np.isfinite(ratings.grades[other])
-        if both.any():
-            couples[truth, other] = both
-        else:
-            apart.add(" and ".join(sorted((truth, other))))
-    skipped: dict[str, Any] = {}
-    if apart:
-        skipped["raters who graded no pair in common"] = sorted(apart)
-    if ratings.left_out:
-        skipped[f"beyond the {MOST_ANNOTATORS} raters with the most grades"] = list(
-            ratings.left_out
-        )
-    return couples, skipped
-
-
-def _each_rater(
-    ratings: Ratings, couples: dict[tuple[str, str], NDArray[np.bool_]], scale: GradeScale
-) -> tuple[dict[str, dict[str, SumStatistic]], dict[str, Any]]:
-    found, alone = {}, []
-    for rater, given in ratings.grades.items():
-        parts = [
-            graded_statistics(ratings.pairs(ratings.grades[truth], given, both), scale)
-            for (truth, other), both in couples.items()
-            if other == rater
-        ]
-        if parts:
-            found[rater] = mean_of_couples(parts)
-        else:
-            alone.append(rater)
-    return found, {"graded no pair that another person graded": alone} if alone else {}
-
-
-def _one_by_one(
-    ratings: Ratings, couples: dict[tuple[str, str], NDArray[np.bool_]], scale: GradeScale
-) -> dict[str, dict[str, SumStatistic]]:
-    """Every couple of raters once."""
-    found = {}
-    for (one, other), both in couples.items():
-        if one < other:
-            pairs = ratings.pairs(ratings.grades[one], ratings.grades[other], both)
-            figures = graded_statistics(pairs, scale)
-            found[f"{one} and {other}"] = {
-                name: figures[name] for name in figures if name != "bias"
-            }
-    return found
-
-
-def _sides(
-    ratings: Ratings,
-    couples: dict[tuple[str, str], NDArray[np.bool_]],
-    judged: Floats,
-    scale: GradeScale,
-) -> tuple[dict[str, SumStatistic], dict[str, SumStatistic]] | None:
-    """The judge, and the people it is compared with, against the same truths."""
-    own, people = [], []
-    for (truth, other), both in couples.items():
-        rows = both & np.isfinite(judged)
-        if rows.any():
-            right = ratings.grades[truth]
-            own.append(graded_statistics(ratings.pairs(right, judged, rows), scale))
-            people.append(
-                graded_statistics(ratings.pairs(right, ratings.grades[other], rows), scale)
-            )
-    return (mean_of_couples(own), mean_of_couples(people)) if own else None
-
-
-def _aligned(grades: pd.DataFrame, judge: str, ratings: Ratings) -> Floats:
-    """The judge's grades of the raters' pairs, shape (pairs,), nan where it gave none."""
-    column = grades.set_index(_KEY)[f"{judge}_grade"]
-    return column.reindex(ratings.index).to_numpy(dtype=np.float64, na_value=np.nan)

@@ -20,7 +20,7 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
     intervals,
     studentized,
 )
-from relevance_distillery.evaluation.statistics.bootstrap_t import Interval, Studentized
+from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.randomization import holm, swap_test
 
@@ -86,12 +86,7 @@ def estimates(
 def differences(
     first: dict[str, SumStatistic], second: dict[str, SumStatistic], options: Options
 ) -> dict[str, dict[str, Any]]:
-    """First minus second on the same pairs, as JSON.
-
-    Returns:
-        By metric the keys of `estimates`, and p, p_raw, p_non_inferior, conclusion; see
-        `compare`.
-    """
+    """`compare` as JSON: by metric estimate, low, high, p, p_raw, p_non_inferior, conclusion."""
     return {
         name: interval_json(value.interval, METRICS[name].undefined, NO_INTERVAL)
         | {
@@ -117,8 +112,8 @@ class Difference:
             margin or more, not corrected; nan where it is not defined.
         conclusion: `superior` (the interval lies wholly on the better side of 0),
             `non-inferior` (its worse end is inside the margin), `inferior` (it lies wholly
-            beyond the margin), `open`; None where `reason` says why.
-        reason: Why there is no conclusion; empty when there is one.
+            beyond the margin), `open`; None without an interval and for a metric that has no
+            better side.
     """
 
     interval: Interval
@@ -126,7 +121,6 @@ class Difference:
     p_raw: float
     p_non_inferior: float = float("nan")
     conclusion: Conclusion | None = None
-    reason: str = ""
 
 
 def compare(
@@ -153,11 +147,20 @@ def compare(
         for name in names
     }
     others = holm({name: p for name, p in raw.items() if name != PRIMARY})
-    found = studentized(paired_differences(first, second), options.resamples, options.seed)
-    return {
-        name: _concluded(name, apart, others.get(name, raw[name]), raw[name], options)
-        for name, apart in found.items()
-    }
+    apart = studentized(paired_differences(first, second), options.resamples, options.seed)
+    found = {}
+    for name, figure in apart.items():
+        interval, better = figure.interval(options.level), METRICS[name].better
+        p_values = others.get(name, raw[name]), raw[name]
+        if better == "zero" or not np.isfinite(interval.low):
+            found[name] = Difference(interval, *p_values)
+            continue
+        worse = figure.p_at_most(-options.margin)
+        if better == "lower":
+            worse = figure.p_at_least(options.margin)
+        conclusion = conclude(interval, options.margin, better)
+        found[name] = Difference(interval, *p_values, worse, conclusion)
+    return found
 
 
 def conclude(
@@ -172,22 +175,6 @@ def conclude(
     if worse > -margin:
         return "non-inferior"
     return "inferior" if best < -margin else "open"
-
-
-def _concluded(
-    name: str, apart: Studentized, p: float, p_raw: float, options: Options
-) -> Difference:
-    interval, margin = apart.interval(options.level), options.margin
-    better = METRICS[name].better
-    if better == "zero":
-        reason = f"{METRICS[name].title} has no better side"
-        return Difference(interval, p, p_raw, reason=reason)
-    if not np.isfinite(interval.low):
-        defined = np.isfinite(interval.estimate)
-        reason = "the difference has no interval" if defined else METRICS[name].undefined
-        return Difference(interval, p, p_raw, reason=reason)
-    p_non_inferior = apart.p_at_most(-margin) if better == "higher" else apart.p_at_least(margin)
-    return Difference(interval, p, p_raw, p_non_inferior, conclude(interval, margin, better))
 
 
 def paired_differences(

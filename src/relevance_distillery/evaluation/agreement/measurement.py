@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.agreement import confusion, ranking
+from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.annotators import compare_with_people, human_ceiling
 from relevance_distillery.evaluation.agreement.breakdowns import measure_slices, measure_thresholds
 from relevance_distillery.evaluation.agreement.calibration import measure_calibration
@@ -37,6 +37,7 @@ FEW_QUERIES = 20
 """With fewer queries an interval over queries is not reliable."""
 
 _KEY = ["query_id", "document_id"]
+_ROLES = ("student", "teacher", "base")
 
 
 def measure(
@@ -73,11 +74,14 @@ def measure(
     grades = grades[graded_by_people.to_numpy()].reset_index(drop=True)
     _, queries = query_numbers(grades)
     graded = grading_judges(grades)
-    roles = dict(roles) if roles is not None else _roles_by_name(graded)
+    if roles is None:
+        roles = {name: name for name in _ROLES if name in graded and "student" in graded}
     pairs = {name: pairs_of(grades, name) for name in judges_in(grades)}
     figures = {name: statistics(said, scale) for name, said in pairs.items()}
     raters = _raters_of(annotators, grades)
-    couples = _couples(graded, roles)
+    couples = list(combinations(graded, 2))
+    if "student" in roles:
+        couples = [(roles["student"], roles[name]) for name in _ROLES[1:] if name in roles]
     comparisons = [_comparison(grades, scale, options, *couple) for couple in couples]
     by_couple = {(row["first"], row["second"]): row["metrics"] for row in comparisons}
     confident = [roles["student"]] if "student" in roles else graded
@@ -85,11 +89,11 @@ def measure(
     result = {
         "benchmark": benchmark | {"pairs": len(grades), "queries": queries},
         "primary": PRIMARY,
-        "roles": roles,
+        "roles": dict(roles),
         "judges": measured,
         **{
             f"student_minus_{other}": by_couple.get((roles.get("student"), roles.get(other)), {})
-            for other in ("teacher", "base")
+            for other in _ROLES[1:]
         },
         "comparisons": comparisons,
         "human_ceiling": human_ceiling(raters, scale, options),
@@ -107,19 +111,6 @@ def measure(
     }
     result["not_defined"] = _not_defined(result)
     return result
-
-
-def _roles_by_name(graded: list[str]) -> dict[str, str]:
-    names = ("student", "teacher", "base")
-    return {name: name for name in names if name in graded} if "student" in graded else {}
-
-
-def _couples(graded: list[str], roles: dict[str, str]) -> list[tuple[str, str]]:
-    """Which judges are compared."""
-    if "student" not in roles:
-        return list(combinations(graded, 2))
-    student = roles["student"]
-    return [(student, roles[name]) for name in ("teacher", "base") if name in roles]
 
 
 def _raters_of(annotators: pd.DataFrame | None, grades: pd.DataFrame) -> pd.DataFrame | None:
@@ -175,10 +166,10 @@ def _calibration(grades: pd.DataFrame, scale: GradeScale, options: Options) -> d
     return found
 
 
-def _leading(graded: list[str], roles: dict[str, str], measured: dict[str, Any]) -> list[str]:
+def _leading(graded: list[str], roles: Mapping[str, str], measured: dict[str, Any]) -> list[str]:
     """The student and its teacher, else the judges from the best on; those with a figure first."""
     if "student" in roles:
-        return [roles[role] for role in ("student", "teacher", "base") if role in roles]
+        return [roles[role] for role in _ROLES if role in roles]
 
     def place(name: str) -> float:
         estimate = measured[name][PRIMARY]["estimate"]
@@ -206,21 +197,15 @@ def _sample_size(
 
 
 def _excluded(
-    grades: pd.DataFrame, scale: GradeScale, roles: Mapping[str, str], ungraded: int = 0
+    grades: pd.DataFrame, scale: GradeScale, roles: Mapping[str, str], ungraded: int
 ) -> dict[str, int]:
     """What some metric could not use, with counts."""
-    query, queries = query_numbers(grades)
-    human = grades["human"].to_numpy(dtype=np.int64)
-    relevant = np.bincount(query[human >= scale.relevant_from], minlength=queries)
-    orderable = np.isfinite(
-        ranking.ranking_metrics(human, human, query, queries, scale.relevant_from)[
-            "pairwise_accuracy"
-        ]
-    )
+    by_query = grades.groupby("query_id")["human"]
+    irrelevant, alike = by_query.max() < scale.relevant_from, by_query.nunique() == 1
     counts = {
         "pairs without a grade by people, left out": ungraded,
-        "queries without a relevant document, left out of nDCG": int((relevant == 0).sum()),
-        "queries with one grade only, left out of pairwise accuracy": int((~orderable).sum()),
+        "queries without a relevant document, left out of nDCG": int(irrelevant.sum()),
+        "queries with one grade only, left out of pairwise accuracy": int(alike.sum()),
     }
     for name in grading_judges(grades):
         known = f"the {name}" if name in roles.values() else name

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion, ranking
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
-from relevance_distillery.evaluation.statistics.bootstrap import Statistic, SumStatistic, ratio
+from relevance_distillery.evaluation.statistics.bootstrap import (
+    Statistic,
+    SumStatistic,
+    mean_of_pairs,
+)
 from relevance_distillery.grading import GradeScale
 
 Floats = NDArray[np.float64]
@@ -140,11 +144,9 @@ _POOLED: dict[str, Callable[[Floats], Floats]] = {
 
 
 def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
-    """Every metric that these pairs have, as a function of query weights.
+    """Every metric that these pairs have, in the order of `METRICS`.
 
-    Returns:
-        Statistics by metric name in the order of `METRICS`: all of them for grades, the
-        rank correlation and the ranking metrics for scores.
+    All of them for grades, the rank correlation and the ranking metrics for scores.
     """
     if pairs.graded:
         return dict(graded_statistics(pairs, scale))
@@ -152,11 +154,9 @@ def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
 
 
 def graded_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:
-    """Every metric of a judge that gives grades.
+    """Every metric of a judge that gives grades, in the order of `METRICS`.
 
-    Returns:
-        Statistics in the order of `METRICS`; those that are pooled over pairs share one array
-        of sums, so that a resample adds it up once.
+    Those that are pooled over pairs share one array of sums: a resample adds it up once.
     """
     counts = counts_by_query(pairs, scale)
     ordering = _ranking_statistics(pairs, scale)
@@ -201,23 +201,17 @@ def _ranking_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumS
     found = ranking.ranking_metrics(
         pairs.human, pairs.judge, pairs.query, pairs.queries, scale.relevant_from
     )
-    weight = _query_weights(pairs)
+    weight = np.ones(pairs.queries)
+    if pairs.weight is not None:
+        # A query stands for as many as its pairs on average: exact where whole queries were
+        # sampled, since all pairs of one then weigh the same.
+        number = np.bincount(pairs.query, minlength=pairs.queries)
+        total = np.bincount(pairs.query, weights=pairs.weight, minlength=pairs.queries)
+        weight = total / np.maximum(number, 1)
     statistics = {}
     for name, values in found.items():
-        defined = np.isfinite(values)
-        share = np.where(defined, weight, 0.0)
-        sums = np.column_stack([np.where(defined, values, 0.0) * share, share])
-        statistics[name] = SumStatistic(sums, ratio, (0.0, 1.0))
+        some = np.flatnonzero(np.isfinite(values))
+        statistics[name] = mean_of_pairs(
+            values[some], some, pairs.queries, weight[some], (0.0, 1.0)
+        )
     return statistics
-
-
-def _query_weights(pairs: GradedPairs) -> Floats:
-    """How many queries each query stands for: the mean weight of its pairs, shape (queries,).
-
-    Exact where whole queries were sampled, since all pairs of one then weigh the same.
-    """
-    if pairs.weight is None:
-        return np.ones(pairs.queries)
-    number = np.bincount(pairs.query, minlength=pairs.queries)
-    total = np.bincount(pairs.query, weights=pairs.weight, minlength=pairs.queries)
-    return total / np.maximum(number, 1)

@@ -8,10 +8,11 @@ help less, since pairs of one query are correlated.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 from scipy.stats import nct, norm
 from scipy.stats import t as student_t
 
@@ -150,22 +151,26 @@ def _by_pairs(
     widening: float,
 ) -> list[dict[str, Any]]:
     """Half widths with at most so many pairs of each query, down to two."""
-    of_query = np.bincount(pairs.query, minlength=pairs.queries)
-    weight = np.ones(pairs.query.size) if pairs.weight is None else pairs.weight
+    query = pairs.query
+    of_query = np.bincount(query, minlength=pairs.queries)
+    weight = np.ones(query.size) if pairs.weight is None else pairs.weight
     queries = int((of_query > 0).sum())
     sizes = [*(size for size in _PAIRS if size < of_query.max()), int(of_query.max())]
     widths: dict[int, list[float]] = {most: [] for most in sizes}
     for _ in range(_REPEATS):
-        place = _places(pairs.query, of_query, rng)
+        # Place of each pair in a random order of its query's pairs, from 0.
+        order = rng.permutation(query.size)
+        place = np.empty(query.size, dtype=np.int64)
+        place[order] = pd.Series(order).groupby(query[order]).cumcount()
         for most in sizes:
             kept = place < most
             # Kept pairs are weighted up to all pairs of their query: the same figure is estimated.
-            scale_up = (of_query / np.clip(of_query, 1, most))[pairs.query]
-            part = GradedPairs(
-                pairs.human[kept],
-                pairs.judge[kept],
-                pairs.query[kept],
-                pairs.queries,
+            scale_up = (of_query / np.clip(of_query, 1, most))[query]
+            part = replace(
+                pairs,
+                human=pairs.human[kept],
+                judge=pairs.judge[kept],
+                query=query[kept],
                 weight=(weight * scale_up)[kept],
             )
             error = standard_error(_primary(part, scale))
@@ -178,18 +183,6 @@ def _by_pairs(
         }
         for most in sizes
     ]
-
-
-def _places(
-    query: NDArray[np.int64], of_query: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Place of each pair in a random order of its query's pairs, from 0, shape (pairs,)."""
-    shuffled = rng.permutation(query.size)
-    order = shuffled[np.argsort(query[shuffled], kind="stable")]
-    first = np.cumsum(of_query) - of_query
-    place = np.empty(query.size, dtype=np.int64)
-    place[order] = np.arange(query.size) - first[query[order]]
-    return place
 
 
 def _power(
@@ -231,11 +224,8 @@ def _power(
     return found | {
         "spread": number(spread),
         "rows": [
-            {
-                "queries": queries,
-                "non_inferior": number(power(queries)),
-                "superior_by_margin": number(power(queries)),
-            }
+            {"queries": queries}
+            | dict.fromkeys(("non_inferior", "superior_by_margin"), number(power(queries)))
             for queries in sizes
             if queries <= _BEYOND * max(graded.size, most or 0)
         ],
