@@ -63,7 +63,7 @@ def _rows(documents: list[str], scores: list[float]) -> pd.DataFrame:
 def test_ties_stand_as_in_trec_eval(rows: list[tuple[int, int]]) -> None:
     documents = [f"d{name}" for name, _ in rows]
     scores = [float(score) for _, score in rows]
-    table, _ = ranking(_rows(documents, scores))
+    table = ranking(_rows(documents, scores))
     # One relevant document at a time: its reciprocal rank tells where pytrec_eval put it.
     for document, rank in zip(table["document_id"], table["rank"], strict=True):
         evaluator = pytrec_eval.RelevanceEvaluator({"q": {document: 1}}, {"recip_rank"})
@@ -73,7 +73,7 @@ def test_ties_stand_as_in_trec_eval(rows: list[tuple[int, int]]) -> None:
 
 def test_scores_are_compared_as_trec_eval_keeps_them() -> None:
     # Equal as 32-bit numbers, so the larger id stands first.
-    table, _ = ranking(_rows(["a", "b"], [1.0 + 1e-9, 1.0]))
+    table = ranking(_rows(["a", "b"], [1.0 + 1e-9, 1.0]))
     assert table["document_id"].tolist() == ["b", "a"]
     assert table["level"].tolist() == [1, 1]
 

@@ -176,26 +176,19 @@ def judged_like_people(values: Values, judge: str, options: Options) -> dict[str
 
 @dataclass(frozen=True)
 class PairwiseTests:
-    """Every pair of systems compared by query.
+    """Every pair of systems compared by query, in the order of `np.triu_indices`.
 
     Attributes:
-        first, second: Numbers of the systems, shape (pairs,).
         difference: Mean of the first minus mean of the second, shape (pairs,).
         p: Two-sided p-values of the randomisation test, shape (pairs,).
         p_holm: The same, corrected for the number of pairs (Holm, 1979).
         swaps: How many random swaps were made.
     """
 
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
     difference: Floats
     p: Floats
     p_holm: Floats
     swaps: int
-
-    def significant(self, level: float = 0.95) -> NDArray[np.bool_]:
-        """Pairs whose corrected p-value is below 1 − level, shape (pairs,)."""
-        return self.p_holm < 1.0 - level
 
 
 def pairwise_tests(
@@ -229,11 +222,9 @@ def pairwise_tests(
     p = ((as_large + 1.0) / (swaps + 1.0)).astype(np.float64)
     corrected = holm({f"{pair:08d}": float(value) for pair, value in enumerate(p)})
     return PairwiseTests(
-        first=first.astype(np.int64),
-        second=second.astype(np.int64),
         difference=apart.mean(1) if queries else np.full(len(first), np.nan),
         p=p,
-        p_holm=np.array([corrected[f"{pair:08d}"] for pair in range(len(p))]),
+        p_holm=np.array(list(corrected.values())),
         swaps=swaps,
     )
 
@@ -252,7 +243,7 @@ def survival(people: PairwiseTests, machine: PairwiseTests, level: float) -> dic
         alone), machine_alone, swaps, and the shares of survive and flip among people's; `reason`
         where these are null.
     """
-    true, found = people.significant(level), machine.significant(level)
+    true, found = people.p_holm < 1.0 - level, machine.p_holm < 1.0 - level
     same = np.sign(people.difference) == np.sign(machine.difference)
     counts: dict[str, Any] = {
         "pairs": len(true),
@@ -263,43 +254,29 @@ def survival(people: PairwiseTests, machine: PairwiseTests, level: float) -> dic
         "lost": int((true & ~found).sum()),
         "machine_alone": int((found & ~true).sum()),
         "swaps": people.swaps,
-        "survive_share": None,
-        "flip_share": None,
     }
+    for kept in ("survive", "flip"):
+        share = counts[kept] / counts["people"] if counts["people"] else None
+        counts[f"{kept}_share"] = number(share)
     if not counts["people"]:
-        return counts | {"reason": "no difference is significant under people's grades"}
-    return counts | {
-        "survive_share": number(counts["survive"] / counts["people"]),
-        "flip_share": number(counts["flip"] / counts["people"]),
-    }
-
-
-def basis_of(values: Values) -> tuple[str, str]:
-    """Which grades decide between systems, and by which judge.
-
-    Returns:
-        `people` where people graded all queries completely, `prediction_powered` where they
-        graded at least two, else `machine`; the judge is empty for `people`.
-    """
-    judge = next(iter(values.machine), "")
-    if values.complete.all():
-        return "people", ""
-    if judge and values.both(judge).sum() >= 2:
-        return "prediction_powered", judge
-    if judge:
-        return "machine", judge
-    return "people", ""
+        counts["reason"] = "no difference is significant under people's grades"
+    return counts
 
 
 def differences(systems: tuple[str, ...], values: Values, options: Options) -> dict[str, Any]:
     """Every pair of systems by the best grades that there are.
 
     Returns:
-        `basis` and `judge` (see `basis_of`), `ranking`, and `pairs`: a list of first, second,
-        estimate, low, high (first minus second), p (Holm over all pairs), sure (p below
-        1 − level); p is null with a reason where there is none.
+        `basis` (`people` where people graded all queries completely or there is no judge,
+        `prediction_powered` where they graded at least two, else `machine`), `judge` (empty for
+        `people`), `ranking`, and `pairs`: a list of first, second, estimate, low, high (first
+        minus second), p (Holm over all pairs), sure (p below 1 − level); p is null with a reason
+        where there is none.
     """
-    basis, judge = basis_of(values)
+    basis, judge = "people", ""
+    if values.machine and not values.complete.all():
+        judge = next(iter(values.machine))
+        basis = "prediction_powered" if values.both(judge).sum() >= 2 else "machine"
     alone = np.eye(len(systems))
     means = np.array([_based(values, basis, judge, one, options)[0].estimate for one in alone])
     pairs, raw = [], {}
@@ -321,17 +298,13 @@ def _based(
     if basis == "prediction_powered":
         found = powered(values, judge, rows, options.level)
     else:
-        table = values.people if basis == "people" else values.machine[judge]
+        table, weight = values.people, values.weight
+        if basis == "machine":
+            table, weight = values.machine[judge], None
         whole = np.isfinite(table).all(0)
-        weight = values.weight if basis == "people" else None
         combined = rows @ table[:, whole]
-        found = powered_mean(
-            combined,
-            combined,
-            np.zeros(0),
-            level=options.level,
-            weight=None if weight is None else weight[whole],
-        )
+        weight = None if weight is None else weight[whole]
+        found = powered_mean(combined, combined, [], level=options.level, weight=weight)
     if found.interval.estimate == 0.0 and not np.isfinite(found.p):
         return found.interval, found.p, "the two have the same value in every query"
     return found.interval, found.p, "" if np.isfinite(found.p) else found.reason

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval, ratio
+from relevance_distillery.evaluation.statistics.bootstrap import interval, mean_of_pairs
 from relevance_distillery.evaluation.statistics.bootstrap_t import UNBOUNDED
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import (
@@ -18,6 +18,8 @@ from relevance_distillery.evaluation.statistics.prediction_powered import (
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+_NONE = "no query has a value"
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,10 @@ def mean_json(values: Floats, options: Options) -> dict[str, Any]:
         Keys estimate, low, high, queries, and `reason` where one is null.
     """
     kept = values[np.isfinite(values)]
-    sums = np.column_stack([kept, np.ones(kept.size)])
     if kept.size == 0:
         return {"estimate": None, "low": None, "high": None, "queries": 0, "reason": _NONE}
-    share = kept.min() >= 0.0 and kept.max() <= 1.0
-    bounds = (0.0, 1.0) if share else UNBOUNDED
-    statistic = SumStatistic(sums, ratio, bounds)
+    bounds = (0.0, 1.0) if kept.min() >= 0.0 and kept.max() <= 1.0 else UNBOUNDED
+    statistic = mean_of_pairs(kept, np.arange(kept.size), kept.size, bounds=bounds)
     found = interval(statistic, options.resamples, options.seed, options.level)
     return interval_json(found, _NONE, "one query only") | {"queries": int(kept.size)}
 
@@ -157,6 +157,3 @@ def system_json(values: Values, system: int, options: Options) -> dict[str, dict
             judge: powered_json(powered(values, judge, one, options.level)) for judge in correctable
         }
     return found
-
-
-_NONE = "no query has a value"

@@ -117,21 +117,12 @@ def per_query(
         return values
     row = {measure.measure: number for number, measure in enumerate(measures)}
     evaluator = ir_measures.evaluator(list(row), graded)
-    for number, rankings in enumerate(_rankings(runs, graded)):
-        for found in evaluator.iter_calc(rankings):
+    kept = runs.ranked[runs.ranked["query_id"].isin(graded)]
+    rankings = kept.rename(columns={"document_id": "doc_id"}).assign(score=-kept["rank"])
+    for number, system in enumerate(runs.systems):
+        for found in evaluator.iter_calc(rankings[rankings["system"] == system]):
             values[row[found.measure], number, place[found.query_id]] = found.value
     return values
-
-
-def _rankings(runs: SystemRuns, graded: Qrels) -> list[dict[str, dict[str, float]]]:
-    """By system, query and document: a score that falls by one with each rank."""
-    kept = runs.ranked[runs.ranked["query_id"].isin(graded)]
-    by_system: dict[str, dict[str, dict[str, float]]] = {name: {} for name in runs.systems}
-    for (system, query), rows in kept.groupby(["system", "query_id"], sort=False):
-        scores = -rows["rank"].to_numpy(dtype=np.float64)
-        pairs = zip(rows["document_id"], scores.tolist(), strict=True)
-        by_system[str(system)][str(query)] = dict(pairs)
-    return [by_system[name] for name in runs.systems]
 
 
 def as_qrels(table: pd.DataFrame, column: str) -> Qrels:

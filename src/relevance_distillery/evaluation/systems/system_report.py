@@ -54,7 +54,7 @@ def measure_systems(
         weight: How many queries each one stands for, where queries were drawn.
 
     Returns:
-        Keys queries, systems, differences, judges, measures, notes, warnings; see
+        Keys queries, systems, differences, judges, measures, warnings; see
         docs/pipelines/evaluating.md.
     """
     queries = [str(query) for query in runs.ranked["query_id"].drop_duplicates()]
@@ -66,18 +66,44 @@ def measure_systems(
     graded = grades.assign(mixed_grade=mixed)
     by_measure = _values(runs, graded, judges, measures, queries, whole, learned, weight)
     primary = by_measure[measures[0].name]
-    facts = _query_facts(queries, primary, whole, pool, learned)
+    missing = pool[pool["human"].isna()].groupby("query_id", sort=False).size()
+    started = set(pool.loc[pool["human"].notna(), "query_id"]) - set(whole)
+    share = judged_share(runs, options.depth, graded[graded["human"].notna()])
+    answered = runs.ranked.groupby("system")["query_id"].nunique()
+    ties = _tie_ranges(runs, graded, measures, queries)
     found: dict[str, Any] = {
         "measures": [{"name": one.name, "says": one.says} for one in measures],
         "human": bool(pool["human"].notna().any()),
-        "queries": facts,
+        "queries": {
+            "all": len(queries),
+            "human": len(whole),
+            "partly_human": len(started),
+            "pairs_to_complete_those": int(missing[missing.index.isin(started)].sum()),
+            "correcting": {judge: int(primary.both(judge).sum()) for judge in judges},
+            "learned_from_people": {
+                judge: len(set(whole) & learned.get(judge, set())) for judge in judges
+            },
+            "without_any_grade": int((~np.isfinite(primary.mixed).all(0)).sum()),
+        },
         "pool": {
             "depth": options.depth,
             "pairs": len(pool),
             "graded_by_people": int(pool["human"].notna().sum()),
             "graded_by": {judge: int(pool[f"{judge}_grade"].notna().sum()) for judge in judges},
         },
-        "systems": _systems(runs, graded, by_measure, measures, queries, options),
+        "systems": {
+            name: {
+                **runs.facts[name],
+                "unanswered": len(queries) - int(answered.get(name, 0)),
+                "judged_by_people": number(share.get(name)),
+                "order_of_ties": ties.get(name, {}),
+                "measures": {
+                    measure: system_json(values, place, options)
+                    for measure, values in by_measure.items()
+                },
+            }
+            for place, name in enumerate(runs.systems)
+        },
         "differences": differences(runs.systems, primary, options),
         "judges": {
             judge: {
@@ -113,64 +139,16 @@ def _values(
     weights = None if weight is None else np.array([weight.get(one, 1.0) for one in queries])
     return {
         measure.name: Values(
-            people=people[number_of],
-            machine={judge: values[number_of] for judge, values in machine.items()},
-            mixed=mixed[number_of],
+            people=people[row],
+            machine={judge: values[row] for judge, values in machine.items()},
+            mixed=mixed[row],
             correcting={
                 judge: ~np.isin(queries, sorted(learned.get(judge, set()))) for judge in judges
             },
             weight=weights,
         )
-        for number_of, measure in enumerate(measures)
+        for row, measure in enumerate(measures)
     }
-
-
-def _query_facts(
-    queries: list[str],
-    values: Values,
-    whole: list[str],
-    pool: pd.DataFrame,
-    learned: dict[str, set[str]],
-) -> dict[str, Any]:
-    missing = pool[pool["human"].isna()].groupby("query_id", sort=False).size()
-    started = set(pool.loc[pool["human"].notna(), "query_id"]) - set(whole)
-    return {
-        "all": len(queries),
-        "human": len(whole),
-        "partly_human": len(started),
-        "pairs_to_complete_those": int(missing[missing.index.isin(started)].sum()),
-        "correcting": {judge: int(values.both(judge).sum()) for judge in values.machine},
-        "learned_from_people": {
-            judge: len(set(whole) & learned.get(judge, set())) for judge in values.machine
-        },
-        "without_any_grade": int((~np.isfinite(values.mixed).all(0)).sum()),
-    }
-
-
-def _systems(
-    runs: SystemRuns,
-    grades: pd.DataFrame,
-    by_measure: dict[str, Values],
-    measures: list[Measure],
-    queries: list[str],
-    options: Options,
-) -> dict[str, Any]:
-    share = judged_share(runs, options.depth, grades[grades["human"].notna()])
-    answered = runs.ranked.groupby("system")["query_id"].nunique()
-    ties = _tie_ranges(runs, grades, measures, queries)
-    found: dict[str, Any] = {}
-    for place, name in enumerate(runs.systems):
-        found[name] = {
-            **runs.facts[name],
-            "unanswered": len(queries) - int(answered.get(name, 0)),
-            "judged_by_people": number(share.get(name)),
-            "order_of_ties": ties.get(name, {}),
-            "measures": {
-                measure: system_json(values, place, options)
-                for measure, values in by_measure.items()
-            },
-        }
-    return found
 
 
 def _tie_ranges(

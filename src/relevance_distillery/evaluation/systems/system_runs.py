@@ -60,13 +60,13 @@ def read_runs(locations: str | Path | None) -> SystemRuns:
     parts, facts = [], {}
     for name, path in files.items():
         rows = read_run(path)
-        table, duplicates = ranking(rows)
+        table = ranking(rows)
         parts.append(table.assign(system=name))
         facts[name] = {
             "file": path.name,
             "rows": len(rows),
             "queries": int(table["query_id"].nunique()),
-            "duplicates": duplicates,
+            "duplicates": len(rows) - len(table),
             "tied": int(table.duplicated(["query_id", "level"], keep=False).sum()),
             "tags": sorted(set(rows["tag"]) - {""})[:5],
         }
@@ -74,7 +74,7 @@ def read_runs(locations: str | Path | None) -> SystemRuns:
     return SystemRuns(pd.concat(parts, ignore_index=True)[columns], tuple(files), facts)
 
 
-def ranking(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def ranking(rows: pd.DataFrame) -> pd.DataFrame:
     """Documents of each query in the order in which trec_eval reads a run.
 
     Neither the order of the lines nor a column of ranks counts where there are scores: scores
@@ -82,11 +82,11 @@ def ranking(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     keeps scores as 32-bit numbers, and so they are compared here.
 
     Args:
-        rows: Columns query_id, document_id, score: of one file.
+        rows: Columns query_id, document_id, score. A row that names a document again that an
+            earlier row named for the same query counts as not there.
 
     Returns:
-        Columns query_id, document_id, rank, level; and how many rows named a document again that
-        an earlier row had named for the same query, which count as not there.
+        Columns query_id, document_id, rank, level.
     """
     kept = rows.drop_duplicates(KEY)
     with np.errstate(over="ignore"):
@@ -100,7 +100,7 @@ def ranking(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     ordered["rank"] = ordered.groupby(query).cumcount() + 1
     fresh = (ordered["rank"] == 1) | (np.diff(score, prepend=np.nan) != 0)
     ordered["level"] = fresh.astype("int64").groupby(query).cumsum()
-    return ordered[[*KEY, "rank", "level"]], len(rows) - len(kept)
+    return ordered[[*KEY, "rank", "level"]]
 
 
 def match_ids(
