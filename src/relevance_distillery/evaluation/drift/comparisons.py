@@ -21,7 +21,6 @@ FLOOR = 0.005
 """A bin with a smaller share counts as this much, or an empty bin would decide everything."""
 
 Figure = Callable[["Tally"], Array]
-Measure = Callable[["Tally", "Tally"], Array]
 
 
 class Limits(StrictModel):
@@ -101,28 +100,36 @@ class Comparison:
     """One thing that is compared.
 
     Attributes:
-        name: Key in drift.json.
+        name: Key in drift.json; the tally's too where a distribution is compared.
         title: As it reads in a sentence.
-        needs: The tally without which it is not defined.
         limits: Field of `DriftSettings`.
-        measure: From the batch's and the reference's tallies, each array (..., width), to the
-            effect size, shape (...).
-        figure: The share of one side that is compared; None where it is a distribution.
+        means, do: What a difference means and what to do.
+        figure: The share of one side that is compared, or several shares in the last axis; None
+            for a distribution.
+        change: Which change of the figure is the effect size.
         texts: Whether it comes from the pairs that were read.
         worst: The worst verdict that it alone can give.
-        means, do: What a difference means and what to do.
     """
 
     name: str
     title: str
-    needs: str
     limits: str
-    measure: Measure
     means: str
     do: str
     figure: Figure | None = None
+    change: Literal["rise", "fall", "size", "largest size"] = "rise"
     texts: bool = True
     worst: Literal["watch", "distrust"] = "distrust"
+
+    def measure(self, batch: Tally, reference: Tally) -> Array:
+        """Effect size, shape (...), from tallies whose arrays have the shape (..., width)."""
+        if self.figure is None:
+            return stability_index(batch[self.name], reference[self.name])
+        rise = self.figure(batch) - self.figure(reference)
+        if self.change in ("rise", "fall"):
+            return rise if self.change == "rise" else -rise
+        size: Array = np.abs(rise)
+        return size if self.change == "size" else size.max(axis=-1)
 
 
 def shares(counts: Array) -> Array:
@@ -175,25 +182,9 @@ def ratio(part: Array, whole: Array) -> Array:
     return result
 
 
-def share_of(name: str, part: int, whole: str, column: int = 0) -> Figure:
-    """Column `part` of one tally over column `column` of another."""
-    return lambda tally: ratio(tally[name][..., part], tally[whole][..., column])
-
-
-def _distribution(name: str) -> Measure:
-    return lambda batch, reference: stability_index(batch[name], reference[name])
-
-
-def _rise(figure: Figure) -> Measure:
-    return lambda batch, reference: figure(batch) - figure(reference)
-
-
-def _fall(figure: Figure) -> Measure:
-    return lambda batch, reference: figure(reference) - figure(batch)
-
-
-def _move(figure: Figure) -> Measure:
-    return lambda batch, reference: np.abs(figure(batch) - figure(reference))
+def share_of(name: str, part: int, whole: str) -> Figure:
+    """Column `part` of one tally over the first of another."""
+    return lambda tally: ratio(tally[name][..., part], tally[whole][..., 0])
 
 
 def field_shares(tally: Tally) -> Array:
@@ -201,16 +192,6 @@ def field_shares(tally: Tally) -> Array:
     return ratio(tally["fields"], tally["read"])
 
 
-def _fields_move(batch: Tally, reference: Tally) -> Array:
-    result: Array = np.abs(field_shares(batch) - field_shares(reference)).max(axis=-1)
-    return result
-
-
-_CONFIDENCE = share_of("confidence_sum", 0, "pairs")
-_QUERY_UNKNOWN = share_of("query_terms", 1, "query_terms")
-_TEXT_UNKNOWN = share_of("text_terms", 1, "text_terms")
-_TEXT_COMMON = share_of("text_terms", 2, "text_terms")
-_TRUNCATED = share_of("truncated", 0, "read")
 _GRADE_PAIRS = "have people grade some of these pairs and report on them"
 NEW_DOMAIN = f"{_GRADE_PAIRS}, or distill on documents and queries like these"
 
@@ -218,9 +199,7 @@ COMPARISONS = (
     Comparison(
         "grades",
         "mix of grades",
-        needs="grades",
         limits="distribution",
-        measure=_distribution("grades"),
         texts=False,
         worst="watch",
         means="Another mix of grades than among held-out pairs of training. By itself it is no "
@@ -230,9 +209,7 @@ COMPARISONS = (
     Comparison(
         "expected_grade",
         "expected grades",
-        needs="expected_grade",
         limits="distribution",
-        measure=_distribution("expected_grade"),
         texts=False,
         worst="watch",
         means="As the mix of grades, finer: it moves before a grade changes.",
@@ -241,10 +218,9 @@ COMPARISONS = (
     Comparison(
         "confidence",
         "confidence",
-        needs="pairs",
         limits="confidence",
-        measure=_fall(_CONFIDENCE),
-        figure=_CONFIDENCE,
+        figure=share_of("confidence_sum", 0, "pairs"),
+        change="fall",
         texts=False,
         means="The labeler is less sure than on held-out pairs, so it errs more often.",
         do=f"look at the pairs with low confidence first; {_GRADE_PAIRS}",
@@ -252,9 +228,7 @@ COMPARISONS = (
     Comparison(
         "query_tokens",
         "length of queries",
-        needs="query_tokens",
         limits="distribution",
-        measure=_distribution("query_tokens"),
         worst="watch",
         means="Queries are shorter or longer than those of training, so of another kind.",
         do="distill on queries of this kind (queries=FILE)",
@@ -262,9 +236,7 @@ COMPARISONS = (
     Comparison(
         "text_tokens",
         "length of texts",
-        needs="text_tokens",
         limits="distribution",
-        measure=_distribution("text_tokens"),
         worst="watch",
         means="Texts are shorter or longer than the passages of training.",
         do="split documents into passages as mining does, or distill on texts like these",
@@ -272,30 +244,25 @@ COMPARISONS = (
     Comparison(
         "unknown_query_words",
         "unknown words in queries",
-        needs="query_terms",
         limits="unknown_words",
-        measure=_rise(_QUERY_UNKNOWN),
-        figure=_QUERY_UNKNOWN,
+        figure=share_of("query_terms", 1, "query_terms"),
         means="More words of the queries were never seen in training.",
         do=NEW_DOMAIN,
     ),
     Comparison(
         "unknown_text_words",
         "unknown words in texts",
-        needs="text_terms",
         limits="unknown_words",
-        measure=_rise(_TEXT_UNKNOWN),
-        figure=_TEXT_UNKNOWN,
+        figure=share_of("text_terms", 1, "text_terms"),
         means="More words of the texts were never seen in training: another subject.",
         do=NEW_DOMAIN,
     ),
     Comparison(
         "common_text_words",
         "common words in texts",
-        needs="text_terms",
         limits="common_words",
-        measure=_move(_TEXT_COMMON),
-        figure=_TEXT_COMMON,
+        figure=share_of("text_terms", 2, "text_terms"),
+        change="size",
         means="Function words of training are rarer or more frequent: another language, or "
         "keywords and tables instead of sentences.",
         do=NEW_DOMAIN,
@@ -303,19 +270,17 @@ COMPARISONS = (
     Comparison(
         "fields",
         "filled fields",
-        needs="read",
         limits="fields",
-        measure=_fields_move,
+        figure=field_shares,
+        change="largest size",
         means="Titles, texts or metadata are there more or less often than in training.",
         do="give the columns that training had: title, heading, path, author, modified",
     ),
     Comparison(
         "truncated",
         "cut inputs",
-        needs="read",
         limits="truncated",
-        measure=_rise(_TRUNCATED),
-        figure=_TRUNCATED,
+        figure=share_of("truncated", 0, "read"),
         means="More pairs do not fit into the labeler's input; what was cut was not read.",
         do="split documents into passages, or distill with a larger max_length",
     ),

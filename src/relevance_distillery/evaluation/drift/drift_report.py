@@ -166,14 +166,8 @@ def _compared(
     value = float(comparison.measure(batch, reference))
     sides = _sides(comparison, batch, reference)
     if not math.isfinite(value):
-        return {
-            "verdict": OK,
-            "value": None,
-            "reason": "one side has none of it",
-            **sides,
-            "means": "",
-            "do": "",
-        }
+        nothing = {"verdict": OK, "value": None, "reason": "one side has none of it"}
+        return {**nothing, **sides, "means": "", "do": ""}
     limits: Limits = getattr(settings, comparison.limits)
     level = settings.false_alarms / len(COMPARISONS)
     by_chance = quantile(comparison, drawn, 1 - level)
@@ -209,11 +203,10 @@ def _sides(comparison: Comparison, batch: Tally, reference: Tally) -> dict[str, 
             "reference": number(float(comparison.figure(reference))),
         }
     name = comparison.name
-    bins = {"bins_from": [0, *_BINS[name]]} if name in _BINS else {}
     return {
         "measure": "population stability index",
         "jensen_shannon": number(float(jensen_shannon(batch[name], reference[name]))),
-        **bins,
+        **({"bins_from": [0, *_BINS[name]]} if name in _BINS else {}),
         "batch": [number(share) for share in shares(batch[name]).tolist()],
         "reference": [number(share) for share in shares(reference[name]).tolist()],
     }
@@ -227,20 +220,20 @@ def _accuracy(profile: TrainingProfile, batch: BatchStatistics, verdict: str) ->
     is not to be trusted: there a labeler can be sure and wrong.
     """
     held_out = profile.held_out
-    known = {
+    found = {
         "held_out": number(held_out.accuracy),
         "held_out_confidence": number(held_out.confidence),
+        "confidence": None,
+        "predicted": None,
     }
     if not batch.pairs:
-        reason = "no pair was graded"
-        return {**known, "predicted": None, "confidence": None, "reason": reason}
+        return {**found, "reason": "no pair was graded"}
     confidence = float(batch.totals["confidence_sum"][0]) / batch.pairs
-    known["confidence"] = number(confidence)
+    found["confidence"] = number(confidence)
     if verdict == DISTRUST:
-        reason = "confidence says nothing about pairs so unlike training"
-        return {**known, "predicted": None, "reason": reason}
+        return {**found, "reason": "confidence says nothing about pairs so unlike training"}
     predicted = held_out.accuracy - (held_out.confidence - confidence)
-    return {**known, "predicted": number(min(max(predicted, 0.0), 1.0))}
+    return {**found, "predicted": number(min(max(predicted, 0.0), 1.0))}
 
 
 def _line(verdict: str, compared: Mapping[str, Any], batch: BatchStatistics) -> str:
