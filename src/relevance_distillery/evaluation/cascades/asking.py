@@ -77,20 +77,9 @@ def ask_judges(
         for place, graded in sets.items()
     }
     pairs, labels = [], []
-    judges: list[dict[str, Any]] = []
     failed: dict[str, dict[str, int]] = {}
     for place, table in tables.items():
         shown = distinct_names(ready[place])
-        judges = [
-            {
-                "judge": name,
-                "name": judge.name,
-                "model": judge.model,
-                "prompt_hash": judge.prompt_hash,
-                "name_in_cascade": own,
-            }
-            for name, own, judge in zip(names, shown, ready[place], strict=True)
-        ]
         failed[place] = {}
         for own, judge in zip(shown, ready[place], strict=True):
             result = run_labeling(
@@ -107,7 +96,16 @@ def ask_judges(
             table[["query_id", "passage_id", "human"]].assign(set=place, characters=characters)
         )
     facts = {
-        "judges": judges,
+        "judges": [
+            {
+                "judge": name,
+                "name": judge.name,
+                "model": judge.model,
+                "prompt_hash": judge.prompt_hash,
+                "name_in_cascade": own,
+            }
+            for name, own, judge in zip(names, shown, ready[place], strict=True)
+        ],
         "failed": failed,
         "sets": {
             place: {"name": graded.name, "human": graded.human, "digest": graded.digest}
@@ -212,12 +210,8 @@ class CallPrice:
     source: str
 
 
-def given_prices(text: str | None) -> dict[str, float]:
-    """`NAME:USD;NAME:USD` as a mapping; names may hold colons.
-
-    Raises:
-        UserError: A part is not of that form.
-    """
+def _given_prices(text: str | None) -> dict[str, float]:
+    """`NAME:USD;NAME:USD` as a mapping; names may hold colons."""
     found: dict[str, float] = {}
     for part in (part.strip() for part in str(text or "").split(";")):
         if not part:
@@ -258,9 +252,9 @@ def call_prices(
         assumed: Given prices and assumptions.
 
     Raises:
-        UserError: A price is given for a judge that is not there.
+        UserError: A given price is malformed, or for a judge that is not there.
     """
-    given = given_prices(assumed.judges_usd_per_1000)
+    given = _given_prices(assumed.judges_usd_per_1000)
     known = {str(judge[key]) for judge in judges for key in ("judge", "name_in_cascade")}
     unknown = sorted(set(given) - known)
     if unknown:

@@ -85,14 +85,8 @@ class Fitted:
 def check_calibration_set(name: str, human: Places, queries: Places, scale: GradeScale) -> None:
     """Refuse people's grades on which no cascade can be fitted, before a judge is paid.
 
-    Args:
-        name: Of the set, for the message.
-        human: Places of people's grades, shape (pairs,).
-        queries: Each pair's query, shape (pairs,).
-        scale: The grades.
-
     Raises:
-        UserError: They lack a grade, or there are too few queries.
+        UserError: The set of that name lacks a grade, or has too few queries.
     """
     counts = np.bincount(human, minlength=scale.size)
     lacking = [str(scale.grades[place].value) for place in np.flatnonzero(counts == 0)]
@@ -129,7 +123,8 @@ def fit_cascade(
         seed: Of the folds.
 
     Raises:
-        UserError: The set lacks a grade, has too few queries, or a judge answered nothing.
+        UserError: There is one judge only, the set lacks a grade or has too few queries, or a
+            judge answered nothing.
     """
     if len(judges) < 2:
         raise UserError("a cascade needs at least two judges: judges=FIRST;…;LAST")
@@ -175,13 +170,7 @@ def validate_cascade(
 
 
 def query_folds(queries: Places, folds: int, seed: int) -> Places:
-    """A fold for every pair; no query is divided.
-
-    Args:
-        queries: Number of each pair's query, shape (pairs,).
-        folds: How many; fewer where there are fewer queries.
-        seed: Of the draw.
-    """
+    """A fold for every pair, fewer folds where there are fewer queries; no query is divided."""
     numbers, place = np.unique(queries, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(numbers))
     return (order % min(folds, len(numbers)))[place].astype(np.int64)
@@ -218,8 +207,7 @@ def _fit(
     kinds: tuple[Decision, ...] = ("own", "posterior")
     if settings.decision != "auto":
         kinds = (settings.decision,)
-    chosen: list[Choice] = []
-    fronts: list[Choice] = []
+    chosen, fronts = [], []
     for decisions in itertools.product(kinds, repeat=len(judges)):
         views = []
         for stage, decision in enumerate(decisions):
@@ -235,18 +223,10 @@ def _fit(
         chosen.append(choose(grid, settings.target, value))
         fronts += frontier(grid)
     best = max(chosen, key=lambda choice: choice.rank(settings.target))
-    stages = tuple(
-        Stage(identity, calibrator, threshold, decision)
-        for identity, (calibrator, _), threshold, decision in zip(
-            judges, calibrated, best.thresholds, best.decisions, strict=True
-        )
-    )
-    return Fitted(
-        CascadeFit(stages, scale.size, scale.digest),
-        best,
-        value,
-        tuple(undominated(fronts)),
-    )
+    calibrators = [calibrator for calibrator, _ in calibrated]
+    stages = map(Stage, judges, calibrators, best.thresholds, best.decisions)
+    fit = CascadeFit(tuple(stages), scale.size, scale.digest)
+    return Fitted(fit, best, value, tuple(undominated(fronts)))
 
 
 def _target(

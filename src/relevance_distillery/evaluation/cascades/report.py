@@ -11,7 +11,7 @@ import numpy as np
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
-from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, compare
+from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, differences
 from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
 from relevance_distillery.evaluation.cascades.asking import (
@@ -31,6 +31,9 @@ from relevance_distillery.judges.settings import CascadeSettings
 
 MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 """What is reported of every way to grade, the primary metric first."""
+
+_COMPARED = ("estimate", "low", "high", "reason", "p")
+"""What is reported of the cascade minus another way."""
 
 MOST_POINTS = 40
 """So many points of the frontier are measured."""
@@ -115,24 +118,18 @@ class Measurement:
             of every measure on the pairs that both graded.
         """
         cascade = found["cascade"]
-        minus: dict[str, Any] = {}
+        options = Options(self.options.resamples, self.options.permutations, self.options.seed)
+        rows, minus = {}, {}
         for name, system in found.items():
-            if name == "cascade":
-                continue
-            both = (system.places >= 0) & (cascade.places >= 0)
-            options = Options(self.options.resamples, self.options.permutations, self.options.seed)
-            compared = compare(
-                self._statistics(cascade, both), self._statistics(system, both), options
-            )
-            minus[name] = {
-                measure: interval_json(value.interval, METRICS[measure].undefined, NO_INTERVAL)
-                | {"p": number(value.p)}
-                for measure, value in compared.items()
-            }
-        rows = {
-            name: {"graded": int((system.places >= 0).sum()), **self._figures(system)}
-            for name, system in found.items()
-        }
+            graded = system.places >= 0
+            rows[name] = {"graded": int(graded.sum()), **self._figures(system)}
+            if name != "cascade":
+                both = graded & (cascade.places >= 0)
+                sides = [self._statistics(side, both) for side in (cascade, system)]
+                minus[name] = {
+                    measure: {key: row[key] for key in row if key in _COMPARED}
+                    for measure, row in differences(*sides, options).items()
+                }
         return {"systems": rows, "cascade_minus": minus}
 
     def stages(self, fit: CascadeFit) -> list[dict[str, Any]]:
@@ -149,27 +146,25 @@ class Measurement:
 
         graded = self.graded
         decided = fit.replay(graded.answers)
-        asked = decided.asked(len(self.names)).sum(axis=1).tolist()
+        asked = [*decided.asked(len(self.names)).sum(axis=1).tolist(), None]
         rows = []
-        for number_, name in enumerate([*self.names, "vote"]):
-            left = decided.exits == number_
-            right = (decided.places == graded.human)[left]
+        for place, name in enumerate([*self.names, "vote"]):
+            left = decided.exits == place
             counts = confusion_of(graded.human[left], decided.places[left], self.scale)
-            kappa = number(float(confusion.quadratic_kappa(counts))) if left.any() else None
-            usd = None if self.usd_per_1000 is None else sum(self.usd_per_1000[: number_ + 1])
+            usd = None if self.usd_per_1000 is None else sum(self.usd_per_1000[: place + 1])
             row: dict[str, Any] = {
                 "judge": name,
-                "asked": asked[number_] if number_ < len(asked) else None,
+                "asked": asked[place],
                 "left": int(left.sum()),
                 "share": number(float(left.mean())),
-                "accuracy": mean(right),
-                "quadratic_kappa": kappa,
-                "cost": number(sum(self.units[: number_ + 1])),
+                "accuracy": mean((decided.places == graded.human)[left]),
+                "quadratic_kappa": number(float(confusion.quadratic_kappa(counts))),
+                "cost": number(sum(self.units[: place + 1])),
                 "usd_per_1000": number(usd),
             }
-            if number_ < len(self.names):
-                stage = fit.stages[number_]
-                _, confidence = self._graded_by(fit, number_, stage.decision)
+            if place < len(self.names):
+                stage = fit.stages[place]
+                _, confidence = self._graded_by(fit, place, stage.decision)
                 row |= {
                     "threshold": number(stage.threshold),
                     "decision": stage.decision,

@@ -46,25 +46,37 @@ class Grid:
         candidates: Thresholds of each stage, rising.
         counts: Confusion matrices, shape (candidates of stage 1, ..., grades, grades), people
             in rows.
+        accuracy, agreement: Share of people's exact grades, and quadratic kappa (-1 where it is
+            not defined), of the combinations' shape.
         cost: In calls of the last judge for one pair, of the combinations' shape.
         decisions: How each stage decides.
     """
 
     candidates: tuple[Floats, ...]
     counts: Floats
+    accuracy: Floats
+    agreement: Floats
     cost: Floats
     decisions: tuple[Decision, ...]
+
+    def choice(self, place: int, reached: bool = True) -> Choice:
+        """The combination at a place of the flattened arrays."""
+        index = np.unravel_index(place, self.cost.shape)
+        return Choice(
+            tuple(float(own[at]) for own, at in zip(self.candidates, index, strict=True)),
+            self.decisions,
+            float(self.accuracy[index]),
+            float(self.agreement[index]),
+            float(self.cost[index]),
+            reached,
+        )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One combination.
+    """One combination: its threshold and decision at each stage, and what it reaches.
 
-    Attributes:
-        thresholds, decisions: One a stage.
-        accuracy, agreement: Share of people's exact grades, and quadratic kappa.
-        cost: In calls of the last judge for one pair.
-        reached: Whether the target was.
+    `accuracy`, `agreement` and `cost` are as in `Grid`; `reached` says whether the target was.
     """
 
     thresholds: tuple[float, ...]
@@ -115,9 +127,12 @@ def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -
     rest = [level[pairs] for level in levels]
     voted = _cells(rest, shape, (human * size + vote)[pairs], size * size)
     counts += _open(voted, len(shape))
+    counts = counts.reshape(*shape, size, size)
     return Grid(
         candidates,
-        counts.reshape(*shape, size, size),
+        counts,
+        confusion.accuracy(counts),
+        np.nan_to_num(confusion.quadratic_kappa(counts), nan=-1.0),
         cost / max(1, len(human)),
         tuple(view.decision for view in views),
     )
@@ -136,20 +151,27 @@ def choose(grid: Grid, target: Target, value: float) -> Choice:
         The combination; `reached` is false where none reaches the target and the nearest is
         taken: the one that agrees best, or the cheapest.
     """
-    accuracy = confusion.accuracy(grid.counts)
-    agreement = np.nan_to_num(confusion.quadratic_kappa(grid.counts), nan=-1.0)
     if target == "cost":
-        fits, better, cheaper = grid.cost <= value + EDGE, -agreement, grid.cost
+        fits, better, cheaper = grid.cost <= value + EDGE, -grid.agreement, grid.cost
         order = (cheaper, better) if fits.any() else (better, cheaper)
     else:
-        gained = accuracy if target == "accuracy" else agreement
+        gained = grid.accuracy if target == "accuracy" else grid.agreement
         fits = gained >= value - EDGE
         order = (-gained, grid.cost) if fits.any() else (grid.cost, -gained)
     reached = bool(fits.any())
     allowed = np.flatnonzero(fits.ravel()) if reached else np.arange(fits.size)
     # The last key decides first.
     best = allowed[np.lexsort([np.round(key.ravel()[allowed], 9) for key in order])[0]]
-    return _choice(grid, int(best), accuracy, agreement, reached)
+    return grid.choice(int(best), reached)
+
+
+def frontier(grid: Grid) -> list[Choice]:
+    """Combinations that no other one beats in both cost and quadratic kappa, cheapest first."""
+    agreement = grid.agreement.ravel()
+    order = np.lexsort([-agreement, grid.cost.ravel()])
+    best = np.maximum.accumulate(agreement[order])
+    rises = np.append(True, best[1:] > best[:-1])
+    return undominated(grid.choice(int(place)) for place in order[rises])
 
 
 def undominated(choices: Iterable[Choice]) -> list[Choice]:
@@ -159,29 +181,6 @@ def undominated(choices: Iterable[Choice]) -> list[Choice]:
         if not kept or choice.agreement > kept[-1].agreement + 1e-6:
             kept.append(choice)
     return kept
-
-
-def frontier(grid: Grid) -> list[Choice]:
-    """Combinations that no other one beats in both cost and quadratic kappa, cheapest first."""
-    accuracy = confusion.accuracy(grid.counts)
-    agreement = np.nan_to_num(confusion.quadratic_kappa(grid.counts), nan=-1.0)
-    found: list[Choice] = []
-    for place in np.lexsort([-agreement.ravel(), grid.cost.ravel()]):
-        if not found or agreement.ravel()[place] > found[-1].agreement + 1e-6:
-            found.append(_choice(grid, int(place), accuracy, agreement, True))
-    return found
-
-
-def _choice(grid: Grid, place: int, accuracy: Floats, agreement: Floats, reached: bool) -> Choice:
-    index = np.unravel_index(place, grid.cost.shape)
-    return Choice(
-        tuple(float(own[at]) for own, at in zip(grid.candidates, index, strict=True)),
-        grid.decisions,
-        float(accuracy[index]),
-        float(agreement[index]),
-        float(grid.cost[index]),
-        reached,
-    )
 
 
 def _candidates(confidence: Floats, most: int) -> Floats:

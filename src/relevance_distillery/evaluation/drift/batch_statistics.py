@@ -23,7 +23,7 @@ class BatchStatistics:
     """A batch, or as much of it as was graded.
 
     Attributes:
-        totals: Sums of tallies over pairs, see `observing`; each of shape (width,).
+        totals: Sums over pairs, see `labeler.tallies`; each of shape (width,).
         queries: Different queries, exact up to 255, within about 6 % beyond.
     """
 
