@@ -27,7 +27,7 @@ class Handed:
         frame = sampling_frame(stored.candidates, stored.queries, stored.labels)
         tables = (stored.labels, stored.queries, stored.passages, pd.DataFrame())
         self.sample, read = draw_sample(frame, *tables, plan, "entropy", SCALE)
-        self.text = make_sheet(self.sample, read, form, SCALE, True).files[""]
+        self.text = make_sheet(self.sample, read, form, SCALE, True)[""]
         self.folder = folder
 
     def rows(self) -> list[dict[str, str]]:

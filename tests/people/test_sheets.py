@@ -16,12 +16,12 @@ from relevance_distillery.datasets import SheetDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.people.sampling import Plan, draw_sample, sampling_frame
-from relevance_distillery.people.sheets import LONGEST, Sheet, escape, make_sheet, unescape
+from relevance_distillery.people.sheets import LONGEST, escape, make_sheet, unescape
 
 PLAN = Plan("stratified", "pair", 30, ("grade",), "equal", seed=1)
 
 
-def sheet_of(stored, form: str = "csv", plan: Plan = PLAN) -> tuple[pd.DataFrame, Sheet]:
+def sheet_of(stored, form: str = "csv", plan: Plan = PLAN) -> tuple[pd.DataFrame, dict[str, str]]:
     frame = sampling_frame(stored.candidates, stored.queries, stored.labels)
     tables = (stored.labels, stored.queries, stored.passages, pd.DataFrame())
     sample, read = draw_sample(frame, *tables, plan, "entropy", SCALE)
@@ -45,7 +45,7 @@ def test_a_cell_fits_into_a_spreadsheet() -> None:
 
 def test_the_sheet_opens_in_a_spreadsheet_and_shows_nothing_of_the_judge(stored) -> None:
     sample, sheet = sheet_of(stored)
-    text = sheet.files[""]
+    text = sheet[""]
     assert text.encode().startswith(b"\xef\xbb\xbf")
     rows = rows_of(text)
     assert list(rows[0])[:5] == ["query", "title", "heading", "text", "grade"]
@@ -61,7 +61,7 @@ def test_the_sheet_opens_in_a_spreadsheet_and_shows_nothing_of_the_judge(stored)
 
 def test_the_key_has_every_row_s_probability(stored) -> None:
     sample, sheet = sheet_of(stored)
-    keys = rows_of(sheet.files[".key.csv"])
+    keys = rows_of(sheet[".key.csv"])
     given = [float(row["inclusion_probability"]) for row in keys]
     assert given == sample["inclusion_probability"].tolist()
     assert [row["row_id"] for row in keys] == sample["row_id"].tolist()
@@ -69,12 +69,12 @@ def test_the_key_has_every_row_s_probability(stored) -> None:
 
 def test_a_probability_that_tells_nothing_stands_in_the_sheet(stored) -> None:
     plan = Plan("random", "pair", 30, (), "equal", seed=1)
-    rows = rows_of(sheet_of(stored, plan=plan)[1].files[""])
+    rows = rows_of(sheet_of(stored, plan=plan)[1][""])
     assert {float(row["inclusion_probability"]) for row in rows} == {30 / 480}
 
 
 def test_graders_read_the_scale_s_definitions(stored) -> None:
-    text = sheet_of(stored)[1].files[".instructions.md"]
+    text = sheet_of(stored)[1][".instructions.md"]
     for grade in SCALE.grades:
         assert f"| {grade.value} | {grade.name} | {grade.definition} |" in text
 
@@ -82,7 +82,7 @@ def test_graders_read_the_scale_s_definitions(stored) -> None:
 def test_quepid_gets_three_plain_columns(stored) -> None:
     queries = stored.queries.assign(text=stored.queries["text"].map('=cmd "{}"\nx, y'.format))
     stored = stored.__class__(**{**vars(stored), "queries": queries})
-    text = sheet_of(stored, "quepid")[1].files[""]
+    text = sheet_of(stored, "quepid")[1][""]
     rows = rows_of(text)
     assert list(rows[0]) == ["query", "docid", "rating"]
     # Quepid splits at line ends and drops quotation marks.
@@ -107,7 +107,7 @@ def test_trec_files_name_each_other(stored) -> None:
         name: table.assign(passage_id=table["passage_id"].str.replace(" ", "-"))
         for name, table in vars(stored).items()
     }
-    files = sheet_of(stored.__class__(**plain), "trec")[1].files
+    files = sheet_of(stored.__class__(**plain), "trec")[1]
     qrels = [line.split() for line in files[""].splitlines()]
     passages = [json.loads(line) for line in files[".passages.jsonl"].splitlines()]
     queries = [line.split("\t") for line in files[".queries.tsv"].splitlines()[1:]]
@@ -118,11 +118,11 @@ def test_trec_files_name_each_other(stored) -> None:
 
 def test_a_sheet_that_somebody_may_be_filling_in_is_not_overwritten(tmp_path) -> None:
     place = SheetDataset(filepath=str(tmp_path / "sheet.csv"))
-    place.save(Sheet({"": "a\r\n", ".key.csv": "k"}))
+    place.save({"": "a\r\n", ".key.csv": "k"})
     assert (tmp_path / "sheet.csv").read_bytes() == b"a\r\n"
     assert (tmp_path / "sheet.key.csv").read_text() == "k"
-    place.save(Sheet({"": "a\r\n", ".key.csv": "k"}))
+    place.save({"": "a\r\n", ".key.csv": "k"})
     (tmp_path / "sheet.csv").write_text("a,3\r\n")
     with pytest.raises(DatasetError, match=r"sheet\.csv: another sheet is there"):
-        place.save(Sheet({"": "a\r\n", ".key.csv": "k"}))
+        place.save({"": "a\r\n", ".key.csv": "k"})
     assert "3" in (tmp_path / "sheet.csv").read_text()

@@ -25,8 +25,6 @@ from relevance_distillery.io.files import replacing, write_text
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from relevance_distillery.people.sheets import Sheet
-
 
 class TableDataset(ParquetDataset):
     """A Parquet table, written whole or not at all; options as `pandas.ParquetDataset`."""
@@ -81,7 +79,7 @@ class FigureDataset(JSONDataset):
         return PlotlyPreview(json.loads(Path(self._get_load_path()).read_text(encoding="utf-8")))
 
 
-class SheetDataset(AbstractDataset["Sheet", None]):
+class SheetDataset(AbstractDataset[dict[str, str], None]):
     """A sheet for graders; key and instructions beside it take its name without the ending.
 
     Example:
@@ -100,19 +98,19 @@ class SheetDataset(AbstractDataset["Sheet", None]):
         """Refuse: what comes back is the entry `returned_sheets`."""
         raise DatasetError("sheets are read by the entry returned_sheets")
 
-    def save(self, data: Sheet) -> None:
+    def save(self, data: dict[str, str]) -> None:
         """Write all files, unless another sheet is there that somebody may be filling in.
 
         Raises:
             UserError: Another sheet has that name.
         """
-        content = data.files[""].encode("utf-8")
+        content = data[""].encode("utf-8")
         if self._filepath.exists() and self._filepath.read_bytes() != content:
             raise UserError(
                 f"{self._filepath}: another sheet is there and may hold grades; give a new "
                 'name with --params="sheet=FILE", or move the old one'
             )
-        for suffix, text in data.files.items():
+        for suffix, text in data.items():
             beside = self._filepath.with_name(self._filepath.stem + suffix)
             write_text(beside if suffix else self._filepath, text)
 

@@ -49,8 +49,8 @@ def pick(
 
     Args:
         grades: The benchmark_grades table; columns query_id, document_id, human, NAME_grade.
-        pairs: Texts, columns query_id, query, document_id, title, text and perhaps heading;
-            several rows a pair where a document was split. None where there are no texts.
+        pairs: Texts, columns query_id, query, document_id, title, text; several rows a pair
+            where a document was split. None where there are no texts.
         judges: Whose errors are listed, with the grades of all others.
         scale: The grades.
         most: How many examples at most.
@@ -62,11 +62,11 @@ def pick(
         of `KINDS`), distance (steps on the scale), human, grades (by judge, None where it
         gave none); and query, title, excerpt as `Segments`, all empty without texts.
     """
-    chosen = _worst(grades, judges, scale, most, seed)
     graded = grading_judges(grades)
     found = []
-    for row, judge, kind, distance in chosen:
+    for row, judge, kind, distance in _worst(grades, judges, scale, most, seed):
         facts = grades.iloc[row]
+        given = {name: facts[f"{name}_grade"] for name in graded}
         found.append(
             {
                 "query_id": str(facts["query_id"]),
@@ -75,10 +75,7 @@ def pick(
                 "kind": kind,
                 "distance": distance,
                 "human": int(facts["human"]),
-                "grades": {
-                    name: None if pd.isna(facts[f"{name}_grade"]) else int(facts[f"{name}_grade"])
-                    for name in graded
-                },
+                "grades": {name: None if pd.isna(g) else int(g) for name, g in given.items()},
                 "query": [],
                 "title": [],
                 "excerpt": [],
@@ -143,20 +140,20 @@ def _add_texts(found: list[dict[str, Any]], pairs: pd.DataFrame, words: Analyzer
         if rows is None:
             continue
         query = plain(rows["query"].iloc[0])
-        terms = _distinctive(words.terms(query), share, limit)
+        asked = set(words.terms(query))
+        rare = {term for term in asked if share.get(term, 0.0) <= limit} or asked
+        # Inverse document frequency of the words to mark.
+        terms = {term: math.log(1.0 + 1.0 / max(share.get(term, 0.0), 1e-4)) for term in rare}
         title = plain(rows["title"].iloc[0]) if "title" in rows else ""
         pieces = [
             excerpt(plain(text), terms, words) for text in dict.fromkeys(rows["text"].tolist())
         ]
         best = max(pieces, key=lambda piece: piece[0])
-        one["query"] = segments(query, terms.keys() & _shared(rows, title, words), words)
+        # A word of the query is marked only where the document has it.
+        own = {term for text in (title, *rows["text"].map(plain)) for term in words.terms(text)}
+        one["query"] = segments(query, terms.keys() & own, words)
         one["title"] = segments(title, terms.keys(), words)
         one["excerpt"] = best[1]
-
-
-def _shared(rows: pd.DataFrame, title: str, words: Analyzer) -> set[str]:
-    """The document's terms: a word of the query is marked only where the document has it."""
-    return {term for text in (title, *rows["text"].map(plain)) for term in words.terms(text)}
 
 
 def _frequencies(pairs: pd.DataFrame, words: Analyzer) -> tuple[dict[str, float], float]:
@@ -169,16 +166,6 @@ def _frequencies(pairs: pd.DataFrame, words: Analyzer) -> tuple[dict[str, float]
     counts = Counter(term for text in texts for term in set(words.terms(plain(text))))
     shares = {term: count / len(texts) for term, count in counts.items()}
     return shares, max(_COMMON, _COMMON_TEXTS / len(texts))
-
-
-def _distinctive(
-    terms: Sequence[str], share: Mapping[str, float], limit: float
-) -> dict[str, float]:
-    """The query's terms to mark, with their inverse document frequency."""
-    rare = {term for term in terms if share.get(term, 0.0) <= limit}
-    return {
-        term: math.log(1.0 + 1.0 / max(share.get(term, 0.0), 1e-4)) for term in (rare or set(terms))
-    }
 
 
 def excerpt(
@@ -210,7 +197,9 @@ def excerpt(
     if len(text) - last <= 3:
         last = len(text)
     shown = segments(text[first:last], terms.keys(), words)
-    return best, _with_dots(shown, first > 0, last < len(text))
+    before = [["… ", False]] if first > 0 else []
+    after = [[" …", False]] if last < len(text) else []
+    return best, [*before, *shown, *after]
 
 
 def _densest(
@@ -251,14 +240,6 @@ def segments(text: str, terms: Iterable[str], words: Analyzer) -> Segments:
     if at < len(text):
         found.append([text[at:], False])
     return found
-
-
-def _with_dots(shown: Segments, before: bool, after: bool) -> Segments:
-    return [
-        *([["… ", False]] if before else []),
-        *shown,
-        *([[" …", False]] if after else []),
-    ]
 
 
 def plain(text: Any) -> str:

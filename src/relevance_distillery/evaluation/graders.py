@@ -45,12 +45,9 @@ class UntrainedEncoder:
     def __init__(
         self, base_model: str, template: InputTemplate | None = None, precision: str = "fp32"
     ) -> None:
-        """Load the model.
+        """Load the model: `bundled`, a folder or a hub id.
 
-        Args:
-            base_model: `bundled`, a folder or a hub id.
-            template: How texts are built; the labeler's own makes the comparison fair.
-            precision: `bf16` computes as a labeler does that was trained with it.
+        A labeler's own template and precision make the comparison with it fair.
 
         Raises:
             UserError: There is no such model.
@@ -74,13 +71,9 @@ class UntrainedEncoder:
         )
 
     def scores(self, pairs: pd.DataFrame) -> pd.DataFrame:
-        """Similarities of pairs.
+        """Similarities of pairs: columns cosine, late_interaction, float64, the index of `pairs`.
 
-        Args:
-            pairs: Columns query, text and, where there are any, the passage's other parts.
-
-        Returns:
-            Columns cosine, late_interaction, float64, the index of `pairs`.
+        They have the columns query, text and, where there are any, the passage's other parts.
         """
         places = [FEATURES.index(name) for name in _SIMILARITIES.values()]
         shards = [
@@ -154,7 +147,6 @@ def grade_with_teacher(
     if "corpus_document" in pairs:
         asked = asked.assign(document_id=pairs["corpus_document"])
     labeling = run_labeling(asked, judge, ledger)
-    failures = labeling.failures
     merged = pairs[[*KEY, "passage_id"]].merge(
         labeling.labels, on=["query_id", "passage_id"], how="left"
     )
@@ -166,13 +158,11 @@ def grade_with_teacher(
     merged["grade"] = merged["grade"].astype("Float64")
     documents = best_of_passages(merged, ["grade", "expected"], ["probabilities"], by="expected")
     documents["grade"] = documents["grade"].astype("Int64")
-    columns = ["grade", "expected", "probabilities"]
-    if documents["expected"].isna().all():
-        columns = ["grade"]
-    graded = documents["expected"].notna()
-    documents["probabilities"] = documents["probabilities"].where(graded, None)
+    given = documents["expected"].notna()
+    documents["probabilities"] = documents["probabilities"].where(given, None)
+    columns = ["grade", "expected", "probabilities"] if given.any() else ["grade"]
     names = {name: f"teacher_{name}" for name in columns}
-    return documents[[*KEY, *columns]].rename(columns=names), failures
+    return documents[[*KEY, *columns]].rename(columns=names), labeling.failures
 
 
 def recorded_teacher(benchmark: Benchmark, name: str) -> pd.DataFrame | None:
@@ -253,14 +243,10 @@ def assemble(documents: pd.DataFrame, parts: Sequence[pd.DataFrame | None]) -> p
     for part in parts:
         if part is not None:
             table = table.merge(part, on=KEY, how="left", validate="one_to_one")
-    for column in [name for name in table.columns if name.endswith("_grade")]:
-        table[column] = table[column].astype("Int64")
-    return table
+    return table.astype({name: "Int64" for name in table if str(name).endswith("_grade")})
 
 
 def failure_counts(failures: pd.DataFrame) -> dict[str, Any]:
     """How many pairs a judge could not grade, by reason."""
-    if failures.empty:
-        return {}
-    counts = failures.groupby("reason").size().sort_index()
+    counts = failures["reason"].value_counts().sort_index()
     return {str(reason): int(count) for reason, count in counts.items()}

@@ -96,15 +96,7 @@ def choose_pairs(
 
     Half of them stored labels with the lowest grade, half pairs that the benchmark's people or
     authors gave the lowest grade, where it grades documents of the run; as many queries as
-    there can be.
-
-    Args:
-        labels: Columns query_id, passage_id, grade.
-        queries: Columns query_id, text.
-        passages: Schema `Passages`.
-        benchmark: Judgments of the run's documents, or anything else, which is left out.
-        most: How many pairs.
-        seed: Of the choice.
+    there can be, `most` pairs in all.
 
     Returns:
         Columns `PROBE_COLUMNS` and origin (`labels` or `benchmark`).
@@ -188,19 +180,11 @@ def probe(
     """Grade pairs clean and under every attack.
 
     A pair that the judge calls relevant when it is clean cannot be raised and is left out, and
-    so is one that it cannot grade; both are counted.
-
-    Args:
-        grader: The judge.
-        pairs: Irrelevant pairs, columns `evaluation.robustness.PROBE_COLUMNS`.
-        attacks: What is planted.
-        scale: The grades.
-        resamples: Resamples of queries for the intervals.
-        seed: Of the resamples.
+    so is one that it cannot grade; both are counted. Pairs have the columns `PROBE_COLUMNS`.
 
     Returns:
         name, pairs, queries, left_out; overall (all attacks but the controls), kinds and
-        attacks, each with what `_figures` gives; failures of attacked pairs by reason.
+        attacks, each with what `_Measure.figures` gives; failures of attacked pairs by reason.
     """
     clean = _graded(grader, pairs)
     usable = clean["grade"].notna() & ~(clean["grade"] >= scale.relevant_from)
@@ -231,7 +215,8 @@ def probe(
     hostile, harmless = graded["kind"] != CONTROL, graded["kind"] == CONTROL
     overall = measure.figures(graded[hostile]) if hostile.any() else {}
     if hostile.any() and harmless.any():
-        overall["raised_above_control"] = measure.apart(graded[hostile], graded[harmless])
+        sides = (measure.mean(graded[some], "raised") for some in (hostile, harmless))
+        overall["raised_above_control"] = measure.interval(difference(*sides))
     failures = graded.loc[graded["grade"].isna(), "failure"].value_counts().sort_index()
     return result | {
         "overall": overall,
@@ -282,22 +267,17 @@ class _Measure:
         return {
             "versions": len(rows),
             "failed": int(rows["grade"].isna().sum()),
-            "mean_change": self._interval(self._mean(rows, "change")),
-            "mean_expected_change": self._interval(self._mean(rows, "expected_change")),
-            "raised": self._interval(self._mean(rows, "raised")),
+            "mean_change": self.interval(self.mean(rows, "change")),
+            "mean_expected_change": self.interval(self.mean(rows, "expected_change")),
+            "raised": self.interval(self.mean(rows, "raised")),
         }
 
-    def apart(self, hostile: pd.DataFrame, harmless: pd.DataFrame) -> dict[str, Any]:
-        """Share raised by hostile text minus share raised by harmless text."""
-        apart = difference(self._mean(hostile, "raised"), self._mean(harmless, "raised"))
-        return self._interval(apart)
-
-    def _mean(self, rows: pd.DataFrame, column: str) -> SumStatistic:
+    def mean(self, rows: pd.DataFrame, column: str) -> SumStatistic:
         some = rows[rows[column].notna()]
         query = some["query"].to_numpy(dtype=np.int64)
         return mean_of_pairs(some[column].to_numpy(dtype=np.float64), query, self.queries)
 
-    def _interval(self, statistic: SumStatistic) -> dict[str, Any]:
+    def interval(self, statistic: SumStatistic) -> dict[str, Any]:
         found = interval(statistic, self.resamples, self.seed)
         return interval_json(found, "no attacked pair was graded", "too few queries")
 

@@ -73,13 +73,10 @@ class Row:
 
 
 def read_rows(file: Path, annotator: str) -> Iterator[Row]:
-    """Rows of a sheet that came back.
+    """Rows of a sheet that came back, graded by `annotator` where the file does not say.
 
-    Args:
-        file: A spreadsheet saved as CSV (with commas, semicolons or tabs), Quepid's ratings of
-            a case (`query,docid,rating`) or judgements of a book (`query,docid,RATER,…`), or
-            TREC qrels.
-        annotator: Who graded, where the file does not say.
+    It is a spreadsheet saved as CSV (with commas, semicolons or tabs), Quepid's ratings of a case
+    (`query,docid,rating`) or judgements of a book (`query,docid,RATER,…`), or TREC qrels.
 
     Raises:
         UserError: No such file, not UTF-8, or none of these formats.
@@ -136,12 +133,9 @@ def import_sheets(
     """Grades of sheets that came back.
 
     A grade is a number of the scale or a grade's name. Rows without one and rows with `?` are
-    counted and listed, as are rows that say the same again.
-
-    Args:
-        files: The sheets; of several, a file's name is the annotator where its rows name none.
-        sample: Everything that was ever handed out, columns `people.sampling.SAMPLE_COLUMNS`.
-        scale: The grades.
+    counted and listed, as are rows that say the same again. Of several files, a file's name is
+    the annotator where its rows name none. `sample` is everything that was ever handed out,
+    columns `people.sampling.SAMPLE_COLUMNS`.
 
     Returns:
         Columns `GRADE_COLUMNS`, a row a grade; and counts for people.

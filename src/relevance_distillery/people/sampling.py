@@ -67,13 +67,7 @@ class Plan:
 def sampling_frame(
     candidates: pd.DataFrame, queries: pd.DataFrame, labels: pd.DataFrame
 ) -> pd.DataFrame:
-    """Every pair that was mined, once.
-
-    Args:
-        candidates: Columns query_id, passage_id.
-        queries: Columns query_id, style.
-        labels: Columns query_id, passage_id, judge, grade; may hold several judges, of which
-            the first makes the strata.
+    """Every pair that was mined, once, with the grade of the first judge in `labels`.
 
     Returns:
         Columns query_id, passage_id, style, grade (missing without a label: people's grades
@@ -96,11 +90,6 @@ def uncertainties(labels: pd.DataFrame, scale: GradeScale, measure: str) -> pd.D
       contradict each other (consensus entropy; McCallum and Nigam, 1998);
     - `confidence`: 1 minus the highest mean probability (least confidence; Lewis and Gale, 1994);
     - `disagreement`: mean distance of two judges' grades, in grades, over all couples.
-
-    Args:
-        labels: Columns query_id, passage_id, judge, grade, probabilities.
-        scale: The grades.
-        measure: `entropy`, `confidence` or `disagreement`.
 
     Returns:
         Columns query_id, passage_id, uncertainty; 0 where judges are certain and agree.
@@ -150,18 +139,10 @@ def draw_sample(
     measure: str,
     scale: GradeScale,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Draw pairs and join what a grader reads.
+    """Draw pairs from the `sampling_frame` and join what a grader reads.
 
-    Args:
-        frame: From `sampling_frame`.
-        labels: Of all judges whose uncertainty counts; needed for the active design only.
-        queries: Schema `Queries`.
-        passages: Schema `Passages`.
-        earlier: Rows handed out before, columns `SAMPLE_COLUMNS`; what an earlier sample
-            holds is not picked actively again.
-        plan: How to draw.
-        measure: See `uncertainties`.
-        scale: The grades.
+    The active design needs `labels` of all judges whose uncertainty counts (`measure` is one of
+    `uncertainties`); it does not pick what was handed out `earlier` (columns `SAMPLE_COLUMNS`).
 
     Returns:
         The sample, columns `SAMPLE_COLUMNS` and stratum, in the order of the sheet; and what
@@ -177,11 +158,16 @@ def draw_sample(
             seen = pd.MultiIndex.from_frame(earlier[KEY])
             frame = frame[~pd.MultiIndex.from_frame(frame[KEY]).isin(seen)]
     drawn = draw(frame, plan)
-    sample = sample_id(drawn, plan)
+    pairs_drawn = "\n".join(map("\t".join, drawn[KEY].sort_values(KEY).to_numpy()))
+    sample = hex_digest(f"{plan}\n{pairs_drawn}", 4)
     pairs = build_pairs(drawn, queries, passages)
     drawn = drawn.assign(
         sample_id=sample,
-        row_id=[row_id(sample, *pair) for pair in drawn[KEY].itertuples(index=False)],
+        # Begins with letters, so that no spreadsheet takes it for a number.
+        row_id=[
+            "row-" + hex_digest("\x1f".join((sample, *map(str, pair))))
+            for pair in drawn[KEY].itertuples(index=False)
+        ],
         document_id=pairs["document_id"].to_numpy(),
         query=pairs["query"].to_numpy(),
         text_digest=[
@@ -195,12 +181,10 @@ def draw_sample(
 
 
 def draw(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Draw a sample.
+    """Draw a sample from a table with one row a pair.
 
-    Args:
-        frame: One row a pair: query_id, passage_id, the columns of `plan.strata` (of a query
-            the highest value counts), and uncertainty for the active design (of a query the mean).
-        plan: How.
+    Its columns are query_id, passage_id, those of `plan.strata` (of a query the highest value
+    counts), and uncertainty for the active design (of a query the mean).
 
     Returns:
         The drawn rows in an order that tells nothing: queries shuffled, and pairs within each.
@@ -244,12 +228,7 @@ def allocate(sizes: dict[str, int], total: int, allocation: Allocation) -> dict[
     """How many units of each stratum are drawn.
 
     No stratum is left out: one that cannot be drawn would bias every estimate. None gets more
-    than it has; what it cannot take goes to the others.
-
-    Args:
-        sizes: Units by stratum, all above 0.
-        total: How many to draw; at most all are drawn.
-        allocation: See `Plan`.
+    than it has (`sizes`, units by stratum, all above 0); what it cannot take goes to the others.
 
     Raises:
         UserError: Fewer places than strata.
@@ -268,19 +247,6 @@ def allocate(sizes: dict[str, int], total: int, allocation: Allocation) -> dict[
         needy = max(open_strata, key=lambda name: (share[name] / (2 * given[name] + 1), name))
         given[needy] += 1
     return given
-
-
-def sample_id(rows: pd.DataFrame, plan: Plan) -> str:
-    """Eight hexadecimal digits that change with the pairs and with how they were drawn."""
-    text = f"{plan}\n" + "\n".join(
-        f"{row.query_id}\t{row.passage_id}" for row in rows.sort_values(KEY).itertuples()
-    )
-    return hex_digest(text, 4)
-
-
-def row_id(sample: str, query_id: str, passage_id: str) -> str:
-    """Names a row of a sheet; begins with letters, so that no spreadsheet takes it for a number."""
-    return "row-" + hex_digest(f"{sample}\x1f{query_id}\x1f{passage_id}")
 
 
 def _random(

@@ -7,7 +7,6 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
@@ -47,20 +46,9 @@ LONGEST = 32_000
 _CUT = " […]"
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """The files of a sheet, by what is added to the name that the user gave.
-
-    Attributes:
-        files: Content by suffix; the empty suffix is the sheet itself.
-    """
-
-    files: dict[str, str]
-
-
 def make_sheet(
     sample: pd.DataFrame, read: pd.DataFrame, form: Format, scale: GradeScale, by_grade: bool
-) -> Sheet:
+) -> dict[str, str]:
     """A sheet with everything that goes beside it.
 
     Args:
@@ -72,8 +60,9 @@ def make_sheet(
             not show it: whoever sees it knows what the judge thought.
 
     Returns:
-        Beside the sheet always `.key.csv`, every row's ids, design and inclusion probability,
-        and `.instructions.md`.
+        Content by what is added to the name that the user gave, nothing for the sheet itself;
+        beside it always `.key.csv`, every row's ids, design and inclusion probability, and
+        `.instructions.md`.
 
     Raises:
         UserError: Ids that the format cannot hold.
@@ -83,12 +72,18 @@ def make_sheet(
         ".instructions.md": instructions(scale, form),
     }
     if form == "csv":
-        files[""] = _spreadsheet(sample, read, by_grade)
+        texts = read[list(TEXT_COLUMNS)].astype(str).itertuples(index=False)
+        keys = _keys(sample, show=not by_grade)
+        rows = [
+            [*map(escape, text[:4]), "", *map(escape, text[4:]), "", *key]
+            for text, key in zip(texts, keys, strict=True)
+        ]
+        files[""] = _table(SHEET_COLUMNS, rows)
     elif form == "quepid":
         files[""] = _quepid(sample)
     else:
         files |= _trec(sample, read)
-    return Sheet(files)
+    return files
 
 
 def _keys(sample: pd.DataFrame, show: bool = True) -> list[list[str]]:
@@ -106,15 +101,6 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], bom: bool = Tru
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _spreadsheet(sample: pd.DataFrame, read: pd.DataFrame, by_grade: bool) -> str:
-    texts = read[list(TEXT_COLUMNS)].astype(str).itertuples(index=False)
-    rows = [
-        [*map(escape, text[:4]), "", *map(escape, text[4:]), "", *key]
-        for text, key in zip(texts, _keys(sample, show=not by_grade), strict=True)
-    ]
-    return _table(SHEET_COLUMNS, rows)
 
 
 def _quepid(sample: pd.DataFrame) -> str:

@@ -41,7 +41,6 @@ class StagePlan:
     Attributes:
         stage: `synthesis` or `labeling`.
         who: The synthesizer's or judge's name.
-        model: The server's name of the model.
         prompt_hash: Of its instructions; a label or query that was made from this plan has it.
         host: The server that documents would go to.
         units: Pairs or passages that the stage is about.
@@ -55,8 +54,6 @@ class StagePlan:
         complete: Whether these are the requests that a run would send; false where its queries
             do not exist yet and others take their place.
         settings: Pace and decoding.
-        price: None when not known.
-        counter: How tokens were counted.
         shortest_answer: Tokens of the shortest useful answer.
         usual_answer: Tokens of an answer of this model by the ledger; None when not known.
         latency_seconds: Assumed time of one answer.
@@ -119,12 +116,9 @@ class StagePlan:
         """For plan.json."""
         low, high = self.output_tokens
         usual = None if self.usual_answer is None else self.usual_answer * self.requests
+        names = ("stage", "who", "model", "prompt_hash", "host")
         return {
-            "stage": self.stage,
-            "who": self.who,
-            "model": self.model,
-            "prompt_hash": self.prompt_hash,
-            "host": self.host,
+            **{name: getattr(self, name) for name in names},
             "batch": self.settings.batch,
             "units": self.units,
             "answered_by_ledger": self.answered,
@@ -164,16 +158,9 @@ def plan_synthesizer(
     withheld: int = 0,
     latency_seconds: float = 1.5,
 ) -> StagePlan:
-    """Plan the writing of queries. Every request is rendered: there are few, one a passage.
+    """Plan the writing of queries for seed passages, of which patterns withheld some.
 
-    Args:
-        writer: Who would write.
-        seeds: The passages that queries would be written for.
-        per_passage: Queries for each.
-        seed: Of styles and personas.
-        ledger: Whose answers need no call.
-        withheld: Passages that patterns keep here.
-        latency_seconds: Assumed time of one answer.
+    Every request is rendered: there are few, one a passage.
     """
     tasks = list(writer.requests.tasks(seeds, per_passage, seed))
     keys = pd.Series([writer.requests.key(task) for task in tasks], dtype="str")
@@ -226,20 +213,14 @@ def plan_judge(
     share: float | None = None,
     corpus: tuple[int, int] | None = None,
 ) -> StagePlan:
-    """Plan the grading of pairs.
+    """Plan the grading of pairs, or of others like them.
 
-    Args:
-        judge: Who would grade.
-        pairs: Pairs to grade, or others like them.
-        weight: How many pairs of the run each of `pairs` represents; 1 for the run's own.
-        ledger: Whose answers need no call.
-        known: Pairs that may have been answered before, to learn from what was billed.
-        count_at_most: Tokens of more requests are counted on an even sample of so many.
-        latency_seconds: Assumed time of one answer.
-        retry_failures: As in `run_labeling`.
-        max_attempts: As in `run_labeling`.
-        share: Share of the pairs that is expected to reach this judge.
-        corpus: Documents and passages that there are, where `pairs` are of a part of them.
+    Each of `pairs` represents `weight` pairs of the run, exactly 1 for the run's own; `corpus` has
+    the numbers of documents and passages that there are, where they are of a part of them. What
+    was billed is learned from `known` pairs that may have been answered before. Tokens of more
+    than `count_at_most` requests are counted on an even sample of so many. `retry_failures` and
+    `max_attempts` are as in `run_labeling`, `share` is that of the pairs that is expected to
+    reach this judge.
     """
     complete = weight == 1.0
     requests = Requests.of(pairs, judge)
@@ -252,9 +233,8 @@ def plan_judge(
         answered = requests.answered(ledger)
         if not retry_failures:
             settled = requests.failed(ledger, lambda entry: is_final(entry, max_attempts))
-        counter = counter.corrected(
-            *_billed_pairs(judge, pairs if known is None else known, ledger)
-        )
+        billed, counted = _billed_pairs(judge, pairs if known is None else known, ledger)
+        counter = counter.corrected(billed, counted)
         factor = counter.factor
         answered_tokens = sum(_tokens_read(ledger, requests.hashes[answered].tolist()).values())
         usual = ledger.mean_output_tokens(judge.model)

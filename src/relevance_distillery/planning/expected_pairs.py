@@ -83,25 +83,15 @@ def are_current(
     """Whether stored queries and candidates are those that a run would use now.
 
     They are where all their passages are still there, the synthesizer that is configured wrote
-    them, and their number fits the limits.
-
-    Args:
-        queries: Stored queries; empty for none.
-        candidates: Stored candidates; empty for none.
-        passages: What the documents are split into now.
-        expected: What a run would keep.
-        generator: Of queries that the synthesizer writes; empty where none are written.
+    them (its generator, empty where none are written), and their number fits the limits.
     """
-    if queries.empty or candidates.empty:
-        return False
-    if not candidates["query_id"].isin(queries["query_id"]).all():
-        return False
-    if not candidates["passage_id"].isin(passages["passage_id"]).all():
-        return False
     written = queries[queries["style"] != "real"]
-    if not (written["generator"] == generator).all():
-        return False
-    return expected.fits(len(written), len(queries) - len(written))
+    return bool(
+        candidates["query_id"].isin(queries["query_id"]).all()
+        and candidates["passage_id"].isin(passages["passage_id"]).all()
+        and (written["generator"] == generator).all()
+        and expected.fits(len(written), len(queries) - len(written))
+    )
 
 
 def stand_in_pairs(
@@ -118,18 +108,9 @@ def stand_in_pairs(
     """Pairs like those of a run whose queries are not written yet.
 
     The extractive synthesizer writes queries for a sample, and the configured channels mine
-    among it: how many pairs a query has and how long their passages are comes out as in the
-    run, and queries of any author are short beside the rest of a request.
-
-    Args:
-        passages: What the documents are split into.
-        real: People's queries.
-        expected: What the run would keep.
-        writer: Writes the queries.
-        mine: From queries and passages to candidates.
-        sample_passages: Passages to mine among.
-        sample_queries: Queries to write.
-        seed: Of the samples.
+    among it (`mine`, from queries and passages to candidates): how many pairs a query has and how
+    long their passages are comes out as in the run, and queries of any author are short beside
+    the rest of a request.
 
     Returns:
         Pairs, and how many pairs of the run each represents, above 1; None where there are no
@@ -181,13 +162,10 @@ def paid_judges(
 ) -> dict[str, float | None]:
     """Judges behind an API that a run may ask.
 
-    Args:
-        settings: Which judge labels.
-        cascade_report: Of the last fitted cascade; empty for none.
-
     Returns:
-        Name to the share of pairs that the judge saw of the set that the cascade was measured
-        on; None where every pair reaches it, or where nothing was measured.
+        Name to the share of pairs that the judge saw of the set that the last fitted cascade was
+        measured on (`cascade_report`, empty for none); None where every pair reaches it, or
+        where nothing was measured.
 
     Raises:
         UserError: A cascade or consensus without judges, or with unknown ones.

@@ -27,7 +27,7 @@ def summarise(
         `within_cap` (None where it is not known) and `notes`.
     """
     rows = [stage.as_json() for stage in stages]
-    known = all(row["price_known"] for row in rows)
+    priced = all(row["price_known"] for row in rows)
     total = {
         "calls": sum(row["calls"] for row in rows),
         "input_tokens": sum(row["input_tokens"] for row in rows),
@@ -35,7 +35,7 @@ def summarise(
             edge: sum(row["output_tokens"][edge] for row in rows) for edge in ("low", "high")
         },
         "usd": {
-            edge: sum(row["usd"][edge] for row in rows) if known else None
+            edge: sum(row["usd"][edge] for row in rows) if priced else None
             for edge in ("low", "high")
         },
         "hours": sum(row["hours"] for row in rows),
@@ -44,9 +44,15 @@ def summarise(
     within = None
     if max_cost_usd is not None and highest is not None:
         within = highest <= max_cost_usd
+    hosts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        # Most that any one stage sends: stages send the same documents again.
+        known = hosts.setdefault(row["host"], {"documents": 0, "passages": 0})
+        for unit in known:
+            known[unit] = max(known[unit], row[f"{unit}_sent"])
     return {
         "corpus": corpus,
-        "hosts": _hosts(rows),
+        "hosts": hosts,
         "stages": rows,
         "total": total,
         "max_cost_usd": max_cost_usd,
@@ -91,13 +97,8 @@ def compare_with_plan(
 ) -> dict[str, float]:
     """Input tokens that were planned for these labels, and how many more or less were read.
 
-    Failed pairs are left out of both: the plan is scaled to the share that got a label.
-
-    Args:
-        plan: `plan.json`; empty where nobody planned.
-        labels: Schema `Labels`, of one judge.
-        pairs: How many pairs were to be labelled.
-        passages: The corpus.
+    Failed pairs are left out of both: the plan is scaled to the share of `pairs` that got a label.
+    It is empty where nobody planned; labels are those of one judge.
 
     Returns:
         `planned_input_tokens` and `actual_over_planned`; nothing where there is no plan for
@@ -108,11 +109,8 @@ def compare_with_plan(
     first = labels.iloc[0]
     asked = (first["judge"], first["model"], first["prompt_hash"])
     for row in plan.get("stages", ()):
-        same = row["stage"] == "labeling" and asked == (
-            row["who"],
-            row["model"],
-            row["prompt_hash"],
-        )
+        planner = (row["who"], row["model"], row["prompt_hash"])
+        same = row["stage"] == "labeling" and asked == planner
         known = row["units"] == pairs or plan["corpus"]["digest"] == corpus_digest(passages)
         planned = row["input_tokens"] + row["input_tokens_in_ledger"]
         if same and known and planned:
@@ -120,16 +118,6 @@ def compare_with_plan(
             actual = float(labels["input_tokens"].sum())
             return {"planned_input_tokens": scaled, "actual_over_planned": actual / scaled}
     return {}
-
-
-def _hosts(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Most that any one stage sends: stages send the same documents again."""
-    found: dict[str, dict[str, int]] = {}
-    for row in rows:
-        known = found.setdefault(row["host"], {"documents": 0, "passages": 0})
-        known["documents"] = max(known["documents"], row["documents_sent"])
-        known["passages"] = max(known["passages"], row["passages_sent"])
-    return found
 
 
 def _basis(row: dict[str, Any]) -> str:

@@ -55,10 +55,9 @@ class Ratings:
     def of(cls, annotators: pd.DataFrame) -> Ratings:
         """Line up the grades of all raters.
 
-        Args:
-            annotators: Columns query_id, document_id, annotator, grade; one row a grade, of
-                several by the same rater the last counts. And weight, where the pairs are a
-                sample in which not all count alike.
+        Columns query_id, document_id, annotator, grade, one row a grade, of several by the same
+        rater the last counts; and weight, where the pairs are a sample in which not all count
+        alike.
         """
         rows = annotators[annotators["grade"].notna()]
         rows = rows.drop_duplicates([*_KEY, "annotator"], keep="last")
@@ -130,11 +129,7 @@ def human_ceiling(
 ) -> dict[str, Any]:
     """Every metric of each person against each other person, averaged over the couples.
 
-    Args:
-        annotators: Columns query_id, document_id, annotator, grade; one row a grade. And
-            weight, where the graded pairs are a sample in which not all count alike.
-        scale: The grades.
-        options: How the figures are computed.
+    `annotators` is as in `Ratings.of`.
 
     Returns:
         Intervals by metric name; empty with fewer than two raters or none who graded the

@@ -117,18 +117,12 @@ def measure_slices(
     options: Options | None = None,
     confident: Iterable[str] = (),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Measure every judge that gives grades on every slice.
-
-    Args:
-        grades: The benchmark_grades table, see `slicings`.
-        scale: The grades.
-        options: How the figures are computed; `slice_pairs` says below how many pairs a slice
-            is marked as too small, as it is below 10 queries.
-        confident: Judges to slice by confidence.
+    """Measure every judge that gives grades on every slice, see `slicings`.
 
     Returns:
-        By slicing one entry a value, with pairs, queries, small and why, and the judges'
-        metrics; a slicing with one value only is left out, it would repeat the whole.
+        By slicing one entry a value, with pairs, queries, small (fewer pairs than
+        `options.slice_pairs`, or fewer than 10 queries) and why, and the judges' metrics; a slicing
+        with one value only is left out, it would repeat the whole.
     """
     options = options or Options()
     judges = grading_judges(grades)

@@ -45,14 +45,9 @@ def expected_calibration_error(confidence: ArrayLike, right: ArrayLike) -> float
 def measure_calibration(
     pairs: GradedPairs, probabilities: Floats, scale: GradeScale, options: Options | None = None
 ) -> dict[str, Any]:
-    """Calibration of a judge's probabilities.
+    """Calibration of a judge's probabilities of the grades, lowest first, shape (pairs, grades).
 
-    Args:
-        pairs: People's grades of the pairs that have probabilities; what `judge` holds does not
-            matter.
-        probabilities: Of the grades, lowest first, shape (pairs, grades).
-        scale: The grades.
-        options: How the figures are computed.
+    Of `pairs` people's grades count; what `judge` holds does not matter.
 
     Returns:
         `pairs`, and of the likeliest grade `ece`, `brier` (squared distances summed over the

@@ -59,11 +59,8 @@ def estimates(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Estimates and intervals as JSON.
 
-    Args:
-        groups: Figures by name, by judge. They share their draws of queries, which costs much
-            less than drawing for each.
-        options: How the figures are computed.
-        undefined: From a figure's name to the reason to give when it has no value.
+    All figures share their draws of queries, which costs much less than drawing for each.
+    `undefined` gives the reason of a figure that has no value.
 
     Returns:
         By group and figure the keys estimate, low, high, and `reason` where one is null.

@@ -58,16 +58,8 @@ def sample_size(
     """Interval width and power of the primary metric against the graded queries and pairs.
 
     A half width is Student's t times the jackknife standard error over queries, times the ratio
-    of the report's bootstrap-t interval to that on the benchmark as it is.
-
-    Args:
-        judge_pairs: Grades of people and judge, on the pairs that both judges graded where
-            there is a rival.
-        rival_pairs: Grades of people and rival for the same pairs in the same order; None
-            for no power.
-        scale: The grades.
-        options: How the figures are computed.
-        names: Names of judge and rival.
+    of the report's bootstrap-t interval to that on the benchmark as it is. Where there is a
+    rival, both judges graded the same pairs in the same order; power needs one.
 
     Returns:
         `metric`, `judge`, and either `reason` or: `by_queries` (queries, pairs, half_width,

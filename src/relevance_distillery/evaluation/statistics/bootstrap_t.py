@@ -79,17 +79,11 @@ class Studentized:
         deviations: Floats | None,
         errors: Floats | None,
     ) -> Studentized:
-        """From an estimate and its resamples.
+        """From an estimate and its resamples, each of shape (resamples,).
 
-        Args:
-            estimate: The figure over all queries, nan where it is not defined.
-            error: Its standard error over queries, nan where it has none.
-            freedom: Queries that count, less one.
-            bounds: Lowest and highest possible value.
-            values: The figure in the resamples, shape (resamples,), all finite.
-            deviations: Resampled figure minus estimate, shape (resamples,); None to use
-                Student's t.
-            errors: The standard error of each resample, shape (resamples,).
+        `values` has the figure, all finite; `deviations` what it lies above the estimate, and
+        `errors` its standard errors, None to use Student's t. Estimate and standard error are nan
+        where they are not defined.
         """
         if not np.isfinite(estimate) or not np.isfinite(error) or freedom < 1:
             return cls(estimate, float("nan"), freedom)

@@ -77,15 +77,8 @@ def grade_documents(
 
     A labeler's document grade is corrected for the number of passages; with a judge the best
     passage counts, and a document of which a passage got no grade has none, since its best
-    passage could be that one.
-
-    Args:
-        grader: A labeler or a judge.
-        wanted: Columns query_id, document_id.
-        queries: Text by query id.
-        passages: Schema `Passages`; a wanted id is a document's or, where there is no such
-            document, a passage's.
-        known: `MachineGrades.known` of an earlier run.
+    passage could be that one. A wanted document_id is a document's or, where there is no
+    such document, a passage's. `known` is `MachineGrades.known` of an earlier run.
 
     Raises:
         UserError: None of the documents is in the corpus.
@@ -200,12 +193,7 @@ def _chunks(
 def recorded_judges(
     files: JudgeFiles, benchmark: Benchmark, wanted: pd.DataFrame
 ) -> list[MachineJudge]:
-    """Judges from files, or recorded ones of the benchmark by their names.
-
-    Args:
-        files: Of judges.
-        benchmark: Whose recorded judges and scale.
-        wanted: Columns query_id, document_id: the pairs that need a grade.
+    """Judges from files, or recorded ones of the benchmark by their names, for wanted pairs.
 
     Raises:
         UserError: A file cannot be used, or holds scores instead of grades.
@@ -260,15 +248,11 @@ def machine_judge(
 
 
 def merge_grades(pool: pd.DataFrame, judges: list[MachineJudge]) -> pd.DataFrame:
-    """All grades, and for each pair the one that counts.
-
-    Args:
-        pool: From `with_people`.
-        judges: In order of importance.
+    """All grades, and for each pair the one that counts; judges come in order of importance.
 
     Returns:
-        The columns of `pool`, NAME_grade for each judge, grade (people's, else the first
-        judge's) and graded_by (`people`, the judge, empty where nobody graded).
+        The columns of `pool` (from `with_people`), NAME_grade for each judge, grade (people's,
+        else the first judge's) and graded_by (`people`, the judge, empty where nobody graded).
     """
     table = pool
     for judge in judges:

@@ -92,12 +92,8 @@ def correlations(
     BCa) cover too little (about 80 % in simulation, where percentiles cover 92 to 100 %). Noise
     pulls resampled correlations towards 0, so the estimate can stand at a limit.
 
-    Args:
-        truth: A measure by people's grades, shape (systems, queries), no nan.
-        estimate: The same measure by other grades.
-        resamples: How many times queries are drawn with replacement.
-        seed: Of the draws.
-        level: Nominal coverage.
+    `truth` and `estimate` are a measure by people's and by other grades, shape (systems, queries),
+    no nan.
 
     Returns:
         By name of `CORRELATIONS`; limits are nan with fewer than two queries, or where the
@@ -197,14 +193,9 @@ def pairwise_tests(
     """Paired randomisation test with queries as units, for every pair of systems.
 
     Under the null hypothesis it does not matter which of two systems has which value of a query
-    (Smucker, Allan and Carterette, 2007). All pairs see the same swaps.
-
-    Args:
-        values: A measure, shape (systems, queries), no nan.
-        permutations: Random swaps; more are made where Holm's correction for the number of
-            pairs could otherwise never find anything.
-        seed: Of the swaps.
-        level: What corrected p-values will be compared with is 1 − level.
+    (Smucker, Allan and Carterette, 2007). All pairs see the same swaps; there are more than
+    `permutations` where Holm's correction for the number of pairs could otherwise never find
+    anything below 1 − level. `values` has the shape (systems, queries), no nan.
     """
     systems, queries = values.shape
     first, second = np.triu_indices(systems, 1)
@@ -230,12 +221,7 @@ def pairwise_tests(
 
 
 def survival(people: PairwiseTests, machine: PairwiseTests, level: float) -> dict[str, Any]:
-    """What becomes of conclusions drawn from people's grades.
-
-    Args:
-        people: Tests by people's grades.
-        machine: Tests of the same measure by the machine's grades.
-        level: A pair is significant below 1 − level.
+    """What becomes of conclusions drawn from people's grades, significant below 1 − level.
 
     Returns:
         pairs (of systems), people and machine (significant by either's grades), survive and flip

@@ -92,14 +92,10 @@ def mean_json(values: Floats, options: Options) -> dict[str, Any]:
 
 
 def powered(values: Values, judge: str, rows: Floats, level: float) -> PredictionPowered:
-    """Prediction-powered mean of a combination of systems.
+    """Prediction-powered mean of a combination of systems, by a judge whose grades are corrected.
 
-    Args:
-        values: The measure.
-        judge: Its grades are corrected.
-        rows: Weight of each system, shape (systems,): one 1 for a system alone, 1 and −1 for
-            the difference of two.
-        level: Nominal coverage.
+    `rows` has the weight of each system, shape (systems,): one 1 for a system alone, 1 and −1 for
+    the difference of two.
     """
     both, alone = values.both(judge), values.alone(judge)
     weight = values.weight

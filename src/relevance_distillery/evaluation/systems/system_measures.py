@@ -42,12 +42,10 @@ class Measure:
 
 
 def parse_measures(names: Sequence[str], scale: GradeScale) -> list[Measure]:
-    """Measures by their names.
+    """Measures by their names in ir_measures.
 
-    Args:
-        names: Of ir_measures. `rel=R` stands for the grade from which a document counts as
-            relevant. nDCG without stated gains has the gain 2^grade − 1 (Burges et al., 2005).
-        scale: The grades.
+    `rel=R` stands for the grade from which a document counts as relevant. nDCG without stated
+    gains has the gain 2^grade − 1 (Burges et al., 2005).
 
     Raises:
         UserError: A name is not known, cannot be computed here, or is given twice.
@@ -98,13 +96,8 @@ def per_query(
 
     A document without a grade is not relevant, a query that a system did not answer has the
     value 0, and so has one without any relevant document, as with trec_eval's option -c. The
-    order of a ranking is that of its ranks: ties were broken before.
-
-    Args:
-        runs: The systems' rankings.
-        grades: By query and document.
-        measures: Of `parse_measures`.
-        queries: The queries that are wanted, in order.
+    order of a ranking is that of its ranks: ties were broken before. `grades` are by query and
+    document.
 
     Returns:
         Shape (measures, systems, queries); nan for a query without any grade.

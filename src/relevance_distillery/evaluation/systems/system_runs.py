@@ -109,12 +109,8 @@ def match_ids(
     """Runs with the ids that are known.
 
     Ids are compared as text. Only where more rows name something known when decimals and leading
-    zeros do not count (7.0 and 007 are 7) are they read like that, for the whole column.
-
-    Args:
-        runs: The systems' rankings.
-        queries: Known query ids.
-        documents: Known document ids; none where it is not known which there are.
+    zeros do not count (7.0 and 007 are 7) are they read like that, for the whole column. No
+    documents are given where it is not known which there are.
 
     Returns:
         The runs, and whether ids were read as numbers.
@@ -146,12 +142,9 @@ def _read_as_numbers(ids: pd.Series, known: set[str]) -> pd.Series | None:
 
 
 def reordered(runs: SystemRuns, grades: pd.Series, best: bool) -> SystemRuns:
-    """The runs with tied documents in another order, to see what the order of ties decides.
+    """The runs with tied documents of better grades first, else last.
 
-    Args:
-        runs: The systems' rankings.
-        grades: Grade of each row of `runs.ranked`, missing where there is none.
-        best: Tied documents with better grades come first, else last.
+    `grades` has the grade of each row of `runs.ranked`, missing where there is none.
     """
     keys = runs.ranked[["level"]].assign(
         system=pd.factorize(runs.ranked["system"])[0],
@@ -212,13 +205,8 @@ def complete_queries(pool: pd.DataFrame, graded: pd.Series) -> list[str]:
 def judged_share(runs: SystemRuns, depth: int, graded: pd.DataFrame) -> dict[str, float]:
     """Share of each system's first `depth` documents that were graded (judged@k).
 
-    Args:
-        runs: The systems' rankings.
-        depth: k.
-        graded: Columns query_id, document_id, one row a graded pair.
-
-    Returns:
-        By system, pooled over queries; a system without documents is left out.
+    `graded` has one row a graded pair. Pooled over queries; a system without documents is left
+    out.
     """
     first = runs.ranked[runs.ranked["rank"] <= depth]
     known = first.merge(graded[KEY].assign(known=True), on=KEY, how="left")["known"].notna()
@@ -227,11 +215,7 @@ def judged_share(runs: SystemRuns, depth: int, graded: pd.DataFrame) -> dict[str
 
 
 def with_people(pool: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
-    """The pool and what people graded of its queries.
-
-    Args:
-        pool: From `make_pool`.
-        benchmark: Grades that people did not give are not used.
+    """The pool and what people (nobody else) graded of its queries.
 
     Returns:
         Columns query_id, document_id, pooled, best_rank and systems (missing outside the pool),

@@ -35,12 +35,8 @@ class TextSources:
     def query_texts(self, benchmark: Benchmark, stored: pd.DataFrame) -> dict[str, str]:
         """Text by query id.
 
-        The named file counts most, then the benchmark; the last run's queries only where neither
-        was named, since their ids may mean other queries.
-
-        Args:
-            benchmark: People's grades.
-            stored: Columns query_id, text; the last run's queries, maybe without rows.
+        The named file counts most, then the benchmark; the last run's stored queries only where
+        neither was named, since their ids may mean other queries.
 
         Raises:
             UserError: The file cannot be read.
@@ -69,14 +65,10 @@ class TextSources:
         split: Split,
         **reading: Any,
     ) -> pd.DataFrame:
-        """Passages of the documents that are wanted.
+        """Passages of the documents whose ids are wanted.
 
-        Args:
-            benchmark: Its documents are taken where none are named.
-            stored: The last run's passages, taken where the benchmark brings none either.
-            wanted: Ids of documents.
-            split: Splits documents.
-            reading: Options of `DocumentSource.read`.
+        The benchmark's documents are taken where none are named, the last run's stored passages
+        where it brings none either. `reading` has the options of `DocumentSource.read`.
 
         Raises:
             UserError: The documents cannot be read.

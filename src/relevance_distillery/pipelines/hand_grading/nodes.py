@@ -20,7 +20,7 @@ from relevance_distillery.people.sampling import (
     draw_sample,
     sampling_frame,
 )
-from relevance_distillery.people.sheets import Sheet, make_sheet
+from relevance_distillery.people.sheets import make_sheet
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
 from relevance_distillery.scoring.graders import GraderShelf
@@ -40,7 +40,7 @@ def draw_sheet(
     parameters: HandGradingParameters,
     labeling: dict[str, Any],
     scale: GradeScale,
-) -> tuple[Sheet, pd.DataFrame, dict[str, Any]]:
+) -> tuple[dict[str, str], pd.DataFrame, dict[str, Any]]:
     """Draw pairs for people and write them down.
 
     `earlier` holds the rows handed out before. The judge's grades in `labels` make strata and
