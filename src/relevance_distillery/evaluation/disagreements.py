@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.text.terms import Analyzer, analyzer
@@ -29,7 +30,6 @@ Segments = list[list[Any]]
 
 KINDS = ("too generous", "too strict")
 
-_KEY = ["query_id", "document_id"]
 _TEXTS_FOR_FREQUENCIES = 2000
 _COMMON, _COMMON_TEXTS = 0.15, 3
 """A word of the query that occurs in more than this share of the documents, and in more documents
@@ -128,11 +128,11 @@ def _worst(
 
 def _add_texts(found: list[dict[str, Any]], pairs: pd.DataFrame, words: Analyzer) -> None:
     wanted = pd.MultiIndex.from_tuples([(one["query_id"], one["document_id"]) for one in found])
-    keys = pd.MultiIndex.from_arrays([pairs[name].astype(str) for name in _KEY])
+    keys = pd.MultiIndex.from_arrays([pairs[name].astype(str) for name in KEY])
     texts = pairs[keys.isin(wanted)]
     by_pair = {
         (str(query), str(document)): rows
-        for (query, document), rows in texts.groupby(_KEY, sort=False)
+        for (query, document), rows in texts.groupby(KEY, sort=False)
     }
     share, limit = _frequencies(pairs, words)
     for one in found:

@@ -65,12 +65,7 @@ def judged_pairs(
     if "weight" in chosen:
         # Benchmarks that are no samples count each pair as one.
         chosen["weight"] = chosen["weight"].fillna(1.0)
-    _warn_of_training(chosen, labeler)
-    return chosen
-
-
-def _warn_of_training(pairs: pd.DataFrame, labeler: Labeler) -> None:
-    asked = pairs["query"].unique().tolist()
+    asked = chosen["query"].unique().tolist()
     known = int(read_profile(labeler.folder).trained_on(asked).sum())
     if known:
         logger.warning(
@@ -79,3 +74,4 @@ def _warn_of_training(pairs: pd.DataFrame, labeler: Labeler) -> None:
             known,
             len(asked),
         )
+    return chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,13 +163,11 @@ class _CollectedGrades:
         self.sample, self.scale = sample.set_index("row_id"), scale
         self.names = {grade.name.casefold(): grade.value for grade in scale.grades}
         self.allowed = set(scale.values.tolist())
-        self.by_ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        self.by_text: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        names = ("row_id", "query_id", "passage_id", "query")
-        cells = (sample[name].astype(str).tolist() for name in names)
-        for row_id, query_id, passage_id, query in zip(*cells, strict=True):
-            self.by_ids[query_id, passage_id].append(row_id)
-            self.by_text[" ".join(quepid_query(query).split()), passage_id].append(row_id)
+        text = sample.astype(str)
+        query = text["query"].map(lambda query: " ".join(quepid_query(query).split()))
+        by_ids, by_text = [text["query_id"], text["passage_id"]], [query, text["passage_id"]]
+        self.by_ids = text.groupby(by_ids)["row_id"].agg(list).to_dict()
+        self.by_text = text.groupby(by_text)["row_id"].agg(list).to_dict()
         self.grades: dict[tuple[str, str, str], tuple[int, Row, set[str]]] = {}
         self.counts: Counter[str] = Counter()
         self.ungraded: dict[str, str] = {}

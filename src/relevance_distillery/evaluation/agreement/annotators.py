@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation.agreement.estimates import Options, differences, estimates
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs, grading_judges
 from relevance_distillery.evaluation.agreement.metrics import METRICS, graded_statistics
@@ -27,8 +28,6 @@ Floats = NDArray[np.float64]
 
 MOST_ANNOTATORS = 12
 """Pairs of annotators grow with the square: of more, those with the most grades are compared."""
-
-_KEY = ["query_id", "document_id"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class Ratings:
         alike.
         """
         rows = annotators[annotators["grade"].notna()]
-        rows = rows.drop_duplicates([*_KEY, "annotator"], keep="last")
-        wide = rows.pivot(index=_KEY, columns="annotator", values="grade")
+        rows = rows.drop_duplicates([*KEY, "annotator"], keep="last")
+        wide = rows.pivot(index=KEY, columns="annotator", values="grade")
         number = wide.notna().sum()
         most = sorted(number.index, key=lambda name: (-number[name], str(name)))
         kept = sorted(most[:MOST_ANNOTATORS], key=str)
@@ -69,7 +68,7 @@ class Ratings:
         codes, names = pd.factorize(wide.index.get_level_values("query_id"))
         weight = None
         if "weight" in rows:
-            first = rows.groupby(_KEY)["weight"].first()
+            first = rows.groupby(KEY)["weight"].first()
             weight = first.reindex(wide.index).to_numpy(dtype=np.float64)
         return cls(
             index=wide.index,
@@ -182,7 +181,7 @@ def compare_with_people(
     }
     judged = {
         # Of the raters' pairs, nan where the judge gave no grade.
-        judge: grades.set_index(_KEY)[f"{judge}_grade"]
+        judge: grades.set_index(KEY)[f"{judge}_grade"]
         .reindex(ratings.index)
         .to_numpy(dtype=np.float64, na_value=np.nan)
         for judge in grading_judges(grades)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.annotators import compare_with_people, human_ceiling
 from relevance_distillery.evaluation.agreement.breakdowns import measure_slices, measure_thresholds
@@ -36,7 +37,6 @@ from relevance_distillery.grading import GradeScale
 FEW_QUERIES = 20
 """With fewer queries an interval over queries is not reliable."""
 
-_KEY = ["query_id", "document_id"]
 _ROLES = ("student", "teacher", "base")
 
 
@@ -78,7 +78,11 @@ def measure(
         roles = {name: name for name in _ROLES if name in graded and "student" in graded}
     pairs = {name: pairs_of(grades, name) for name in judges_in(grades)}
     figures = {name: statistics(said, scale) for name, said in pairs.items()}
-    raters = _raters_of(annotators, grades)
+    raters = annotators
+    if annotators is not None:
+        # Grades of the pairs that the judges are measured on, with the weight of those.
+        weighted = grades[[*KEY, *(["weight"] if "weight" in grades else [])]]
+        raters = annotators[[*KEY, "annotator", "grade"]].merge(weighted, on=KEY)
     couples = list(combinations(graded, 2))
     if "student" in roles:
         couples = [(roles["student"], roles[name]) for name in _ROLES[1:] if name in roles]
@@ -111,14 +115,6 @@ def measure(
     }
     result["not_defined"] = _not_defined(result)
     return result
-
-
-def _raters_of(annotators: pd.DataFrame | None, grades: pd.DataFrame) -> pd.DataFrame | None:
-    """Single raters' grades of the pairs that the judges are measured on, with their weight."""
-    if annotators is None:
-        return None
-    columns = [*_KEY, *(["weight"] if "weight" in grades else [])]
-    return annotators[[*_KEY, "annotator", "grade"]].merge(grades[columns], on=_KEY)
 
 
 def _comparison(

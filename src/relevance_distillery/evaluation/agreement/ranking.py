@@ -48,7 +48,8 @@ def ranking_metrics(
     """
     truth, score = np.asarray(human), np.asarray(judge, dtype=np.float64)
     order = _Order.of(score, np.asarray(query, dtype=np.int64), queries)
-    gain, ideal = _gains(truth, order)
+    gain = np.exp2(np.maximum(truth.astype(np.float64), 0.0))[order.rows] - 1.0
+    ideal = gain[np.lexsort((-gain, order.query))]
     some = np.bincount(order.query[(truth >= relevant)[order.rows]], minlength=queries) > 0
     return {
         "pairwise_accuracy": _pairwise_accuracy(truth, order),
@@ -118,14 +119,8 @@ def _below(values: Floats) -> Floats:
     return np.cumsum(values, axis=1) - values
 
 
-def _gains(truth: NDArray[np.generic], order: _Order) -> tuple[Floats, Floats]:
-    """Gain by place in the order of the judge and in the ideal one, each of shape (pairs,)."""
-    gain = np.exp2(np.maximum(truth.astype(np.float64), 0.0))[order.rows] - 1.0
-    return gain, gain[np.lexsort((-gain, order.query))]
-
-
 def _ndcg(order: _Order, gain: Floats, ideal: Floats, cutoff: int | None) -> Floats:
-    """Shape (queries,)."""
+    """Shape (queries,), from gains in the order of the judge and in the ideal one."""
     discount = 1.0 / np.log2(order.rank + 2.0)
     if cutoff is not None:
         discount[order.rank >= cutoff] = 0.0
@@ -148,16 +143,12 @@ class ScoreCorrelation:
     the scores are sorted once, and a tie's rank is the middle of the stretch of weights that it
     covers, so a resample is one cumulative sum. The spread of such ranks depends on the lengths
     of the stretches alone: (n³ - Σ length³) / 12 (Kendall, 1945).
-
-    Args:
-        pairs: People's grades and the judge's scores.
     """
 
     bounds = (-1.0, 1.0)
 
     def __init__(self, pairs: GradedPairs) -> None:
         self.queries = pairs.queries
-        self.bounds = (-1.0, 1.0)
         order = np.argsort(pairs.judge, kind="stable")
         values = pairs.judge[order]
         fresh = np.ones(values.size, dtype=bool)
@@ -196,13 +187,9 @@ class ScoreCorrelation:
         human = np.cumsum(by_grade, axis=1) - by_grade / 2.0 - total / 2.0
         covariance = ((rank @ self._given) * human).sum(1)
         size = total[:, 0] ** 3
-        spreads = [size - _sum_of_cubes(lengths) for lengths in (by_grade, stretch)]
+        # Powers of whole arrays are many times as slow.
+        spreads = [size - np.einsum("ij,ij,ij->i", n, n, n) for n in (by_grade, stretch)]
         # Rounding leaves a trace where only one value has weight.
         defined = (spreads[0] > 1e-10 * size) & (spreads[1] > 1e-10 * size)
         scale = np.sqrt(np.where(defined, spreads[0] * spreads[1], 1.0)) / 12.0
         return np.where(defined, covariance / scale, np.nan)
-
-
-def _sum_of_cubes(lengths: Floats) -> Floats:
-    """Shape (n,) from (n, stretches); powers of whole arrays are many times as slow."""
-    return np.einsum("ij,ij,ij->i", lengths, lengths, lengths)

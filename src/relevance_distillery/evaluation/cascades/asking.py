@@ -239,17 +239,10 @@ def call_prices(
 ) -> list[CallPrice]:
     """The price of each judge's calls.
 
-    Given figures come first, then what the ledger paid, then list prices at the tokens that
-    labels counted or, where they did not, at assumed ones; then, for a judge in this process,
-    the time that it took on a machine of the stated price.
-
-    Args:
-        judges: Keys judge, name_in_cascade and model of each.
-        labels: Columns judge (its name in the cascade), cost_usd, input_tokens, output_tokens,
-            seconds.
-        characters: Mean length of query and document.
-        prices: List prices by model or judge.
-        assumed: Given prices and assumptions.
+    Given figures come first, then what the ledger paid, then list prices (by model or judge) at
+    the tokens that labels counted or, where they did not, at those assumed for the mean number of
+    characters of query and document; then, for a judge in this process, the time that it took on
+    a machine of the stated price. `judges` are those that `ask_judges` tells of.
 
     Raises:
         UserError: A given price is malformed, or for a judge that is not there.

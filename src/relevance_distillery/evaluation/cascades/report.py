@@ -60,11 +60,7 @@ class System:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A benchmark, and how cascades are measured on it.
-
-    `names` and `prices` are those of the judges, in the order of the cascade; `options` say how
-    intervals and p-values are computed.
-    """
+    """A benchmark, and the names and prices of judges, in the order of the cascade."""
 
     graded: GradedSet
     scale: GradeScale
@@ -84,12 +80,11 @@ class Measurement:
         return tuple(known) if len(known) == len(self.prices) else None
 
     def systems(self, fit: CascadeFit, others: Mapping[str, CascadeFit]) -> dict[str, System]:
-        """The cascade, and everything simpler that it has to beat.
+        """The cascade, and everything simpler that it has to beat, by name.
 
-        Returns:
-            By name: `cascade`; the same judges fitted in other ways; every judge alone; the
-            plain rule for every judge but the last, whose lowest grade is believed while the
-            last judge is asked about the rest; and the vote of all.
+        The same judges fitted in other ways; every judge alone; the plain rule for every judge
+        but the last, whose lowest grade is believed while the last judge is asked about the rest;
+        and the vote of all.
         """
         graded, answers = self.graded, self.graded.answers
         found = {"cascade": System.of(fit, graded)}

@@ -29,7 +29,6 @@ class StageView:
         confidence: In the grade it would give, shape (pairs,); below 0 where it gave none.
         places: That grade's place on the scale, shape (pairs,).
         price: Of one of its calls, in units of the last judge's.
-        decision: How the grade was decided.
     """
 
     confidence: Floats
@@ -49,7 +48,6 @@ class Grid:
         accuracy, agreement: Share of people's exact grades, and quadratic kappa (-1 where it is
             not defined), of the combinations' shape.
         cost: In calls of the last judge for one pair, of the combinations' shape.
-        decisions: How each stage decides.
     """
 
     candidates: tuple[Floats, ...]
@@ -95,13 +93,10 @@ class Choice:
 
 
 def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -> Grid:
-    """Try every combination of candidate thresholds.
+    """Try every combination of candidate thresholds of the stages on a scale of so many grades.
 
-    Args:
-        views: One a stage, in order.
-        vote: The grade's place for pairs that never leave, shape (pairs,); -1 for no grade.
-        human: Places of people's grades, shape (pairs,).
-        size: How many grades the scale has.
+    `human` has the places of people's grades and `vote` those for pairs that never leave, -1 for
+    no grade; shapes (pairs,).
     """
     most = min(_MOST_CANDIDATES, max(3, int(_COMBINATIONS ** (1 / len(views)))))
     candidates = tuple(_candidates(view.confidence, most) for view in views)
@@ -141,11 +136,9 @@ def search(views: Sequence[StageView], vote: Places, human: Places, size: int) -
 def choose(grid: Grid, target: Target, value: float) -> Choice:
     """The combination that serves the target best.
 
-    Args:
-        grid: From `search`.
-        target: `accuracy` and `agreement` take the cheapest combination that reaches `value`,
-            `cost` the one that agrees best among those that cost at most `value`.
-        value: A share, a quadratic kappa, or a cost in calls of the last judge.
+    `accuracy` and `agreement` take the cheapest combination that reaches `value` (a share, a
+    quadratic kappa), `cost` the one that agrees best among those that cost at most `value` (in
+    calls of the last judge).
 
     Returns:
         The combination; `reached` is false where none reaches the target and the nearest is

@@ -44,14 +44,10 @@ class BatchStatistics:
 def observe(
     graded: GradedShard, reader: PairReader, scale: GradeScale, share: float
 ) -> dict[str, Any]:
-    """Count one shard.
+    """Count one shard; rows without a grade are left out.
 
-    Args:
-        graded: Texts and grades; rows without a grade are left out.
-        reader: Counts texts.
-        scale: The grades.
-        share: Of the rows whose texts are read; which ones depends on the shard's number
-            alone, so that a resumed scoring reads the same.
+    Of a share of the rows the texts are read; which ones depends on the shard's number alone, so
+    that a resumed scoring reads the same.
 
     Returns:
         Plain JSON: tally (name to sums) and queries (the smallest hashes of query texts).
@@ -66,7 +62,11 @@ def observe(
     }
     hashes = {digest_number(query) for query in set(texts["query"][has_grade].str.strip())}
     return {
-        "tally": {name: _plain(rows.sum(axis=0)) for name, rows in tally.items()},
+        # Sums of six-digit figures, rounded, so that adding them shard by shard repeats exactly.
+        "tally": {
+            name: [int(v) if v == int(v) else v for v in np.round(rows.sum(axis=0), 6).tolist()]
+            for name, rows in tally.items()
+        },
         "queries": sorted(hashes)[:_SMALLEST],
     }
 
@@ -84,8 +84,3 @@ def merge(observed: Iterable[Mapping[str, Any]]) -> BatchStatistics:
         # How many different ones there were, by the k-th smallest hash (Bar-Yossef et al., 2002).
         queries = round((_SMALLEST - 1) / (max(hashes) / _HASHES))
     return BatchStatistics(totals, queries)
-
-
-def _plain(values: np.ndarray) -> list[float]:
-    # Sums of six-digit figures, rounded, so that adding them shard by shard repeats exactly.
-    return [int(v) if v == int(v) else float(v) for v in np.round(values, 6).tolist()]

@@ -144,13 +144,8 @@ def stability_index(batch: Array, reference: Array) -> Array:
 
     Below 0.1 is usually read as stable and above 0.25 as another population (Siddiqi, 2006,
     Credit Risk Scorecards); under chance it is about (bins - 1)(1/n + 1/m) (Yurdakul, 2018).
-
-    Args:
-        batch: Counts, shape (..., bins).
-        reference: Counts, shape (..., bins).
-
-    Returns:
-        Shape (...); 0 for equal shares, nan where one side is empty.
+    From counts of shape (..., bins) to shape (...); 0 for equal shares, nan where one side is
+    empty.
     """
     b, r = np.maximum(shares(batch), FLOOR), np.maximum(shares(reference), FLOOR)
     result: Array = ((b - r) * np.log(b / r)).sum(axis=-1)
@@ -160,12 +155,7 @@ def stability_index(batch: Array, reference: Array) -> Array:
 def jensen_shannon(batch: Array, reference: Array) -> Array:
     """Jensen–Shannon divergence in bits (Lin, 1991): 0 for equal shares, 1 for disjoint ones.
 
-    Args:
-        batch: Counts, shape (..., bins).
-        reference: Counts, shape (..., bins).
-
-    Returns:
-        Shape (...); nan where one side is empty.
+    From counts of shape (..., bins) to shape (...); nan where one side is empty.
     """
     from scipy.special import rel_entr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from relevance_distillery.evaluation.drift.comparisons import (
     shares,
 )
 from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import TrainingProfile, read_profile
 from relevance_distillery.labeler.tallies import (
@@ -51,14 +53,7 @@ def draw_without_drift(
     Both are drawn, since the profile is a sample as well. Queries are drawn whole, because the
     pairs of one query are alike (cluster bootstrap; Davison & Hinkley, 1997, §3.8). A drawn
     batch has no more pairs than the real one and no more queries, whichever is fewer, so chance
-    is rather over- than understated.
-
-    Args:
-        held_out: Tallies, a row a query.
-        queries: Of the real batch.
-        pairs: Of the real batch.
-        resamples: Draws.
-        seed: Of the draws.
+    is rather over- than understated. Tallies have a row a query.
 
     Returns:
         Tallies of the drawn batches and of the drawn references, shape (resamples, width).
@@ -259,28 +254,20 @@ def _described(comparison: Comparison, result: Mapping[str, Any]) -> str:
     return f"{comparison.title} (stability index {result['value']:.2f})"
 
 
+@dataclass(frozen=True, kw_only=True)
 class DriftWatch(Watch):
-    """Compares a batch with what its labeler was trained on."""
+    """Compares a batch with what its labeler was trained on; reads the texts of a share of it."""
 
-    def __init__(
-        self,
-        labeler: Labeler,
-        profile: TrainingProfile,
-        rows: int,
-        settings: DriftSettings,
-        seed: int,
-    ) -> None:
-        """Watch a file of so many rows, which decide which share of texts is read."""
-        super().__init__()
-        self._profile, self._settings, self._seed = profile, settings, seed
-        self._scale = labeler.scale
-        self._share = min(1.0, settings.sample / max(rows, 1))
-        vocabulary = Vocabulary.from_text(profile.key, profile.vocabulary)
-        self._reader = PairReader(labeler, vocabulary)
+    profile: TrainingProfile
+    reader: PairReader
+    scale: GradeScale
+    share: float
+    settings: DriftSettings
+    seed: int
 
     def observe(self, graded: GradedShard) -> dict[str, Any]:
         """Counts of one shard, plain JSON."""
-        return observe(graded, self._reader, self._scale, self._share)
+        return observe(graded, self.reader, self.scale, self.share)
 
     def conclude(self, observed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The comparison of all shards; see `compare`."""
@@ -290,11 +277,11 @@ class DriftWatch(Watch):
                 f"{uncounted} of {len(observed)} parts were scored before without the comparison; "
                 "score the file afresh to compare it"
             )
-        return compare(self._profile, merge(observed), self._settings, self._seed)
+        return compare(self.profile, merge(observed), self.settings, self.seed)
 
 
 def watch_over(grader: Grader, rows: int, settings: DriftSettings, seed: int) -> Watch:
-    """What watches a scoring by a labeler, or a judge, which has no training to compare with."""
+    """What watches a scoring of so many rows by a labeler; a judge has no training profile."""
     if settings.sample == 0:
         return Watch(not_known("turned off (scoring.drift.sample=0)"))
     if not isinstance(grader, Labeler):
@@ -303,4 +290,11 @@ def watch_over(grader: Grader, rows: int, settings: DriftSettings, seed: int) ->
         profile = read_profile(grader.folder)
     except UserError as error:
         return Watch(not_known(str(error)))
-    return DriftWatch(grader, profile, rows, settings, seed)
+    return DriftWatch(
+        profile=profile,
+        reader=PairReader(grader, Vocabulary.from_text(profile.key, profile.vocabulary)),
+        scale=grader.scale,
+        share=min(1.0, settings.sample / max(rows, 1)),
+        settings=settings,
+        seed=seed,
+    )

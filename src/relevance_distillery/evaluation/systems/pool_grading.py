@@ -13,9 +13,9 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.judge_files import JudgeFiles, named_files, read_judge
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.system_runs import KEY
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.learning.document_grades import best_of_passages

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.evaluation.systems.system_comparison import (
     differences,
@@ -16,7 +17,6 @@ from relevance_distillery.evaluation.systems.system_comparison import (
 from relevance_distillery.evaluation.systems.system_means import Options, Values, system_json
 from relevance_distillery.evaluation.systems.system_measures import Measure, as_qrels, per_query
 from relevance_distillery.evaluation.systems.system_runs import (
-    KEY,
     SystemRuns,
     complete_queries,
     judged_share,

@@ -11,11 +11,11 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.id_matching import normalised
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import named_paths
 from relevance_distillery.io.trec import read_run
 
-KEY = ["query_id", "document_id"]
 _RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
 _NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")
 """Files of a folder that are no runs."""
