@@ -220,8 +220,13 @@ def draw(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     else:
         chosen, chance = _random(stratum, plan, rng)
     drawn = units.loc[chosen, key].assign(stratum=stratum[chosen], inclusion_probability=chance)
-    rows = frame.merge(drawn, on=key, how="inner")
-    return _shuffled(rows.assign(design=plan.design, unit=plan.unit), rng)
+    rows = frame.merge(drawn, on=key, how="inner").assign(design=plan.design, unit=plan.unit)
+    # Queries in random order, and the pairs of each: read once, graded without any hint.
+    rows = rows.sort_values(KEY, ignore_index=True)
+    queries = rows["query_id"].drop_duplicates().to_numpy()
+    place = dict(zip(rng.permutation(queries), range(len(queries)), strict=True))
+    order = np.lexsort([rng.random(len(rows)), rows["query_id"].map(place).to_numpy()])
+    return rows.iloc[order].reset_index(drop=True)
 
 
 def allocate(sizes: dict[str, int], total: int, allocation: Allocation) -> dict[str, int]:
@@ -264,12 +269,3 @@ def _random(
     rows, chances = np.concatenate(chosen), np.concatenate(chance)
     order = np.argsort(rows)
     return rows[order], chances[order]
-
-
-def _shuffled(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Queries in random order, and the pairs of each: read once, graded without any hint."""
-    rows = rows.sort_values(KEY, ignore_index=True)
-    queries = rows["query_id"].drop_duplicates().to_numpy()
-    place = dict(zip(rng.permutation(queries), range(len(queries)), strict=True))
-    order = np.lexsort([rng.random(len(rows)), rows["query_id"].map(place).to_numpy()])
-    return rows.iloc[order].reset_index(drop=True)

@@ -233,8 +233,13 @@ def plan_judge(
         answered = requests.answered(ledger)
         if not retry_failures:
             settled = requests.failed(ledger, lambda entry: is_final(entry, max_attempts))
-        billed, counted = _billed_pairs(judge, pairs if known is None else known, ledger)
-        counter = counter.corrected(billed, counted)
+        learned = pairs if known is None else known
+        asked = requests if known is None else Requests.of(known, judge)
+        places = np.flatnonzero(asked.answered(ledger))
+        places = places[_evenly(len(places), ENOUGH_ANSWERS)]
+        read = _tokens_read(ledger, asked.hashes.iloc[places].tolist())
+        sent = _requests(judge, learned, asked.first_pair[places])
+        counter = counter.corrected(*_billed(sent, read))
         factor = counter.factor
         answered_tokens = sum(_tokens_read(ledger, requests.hashes[answered].tolist()).values())
         usual = ledger.mean_output_tokens(judge.model)
@@ -291,14 +296,6 @@ def _billed(requests: Iterable[ChatRequest], read: Mapping[str, int]) -> tuple[i
             billed += tokens
             counted += request.n_input_tokens
     return billed, counted
-
-
-def _billed_pairs(judge: LLMJudge, pairs: Pairs, ledger: Ledger) -> tuple[int, int]:
-    requests = Requests.of(pairs, judge)
-    places = np.flatnonzero(requests.answered(ledger))
-    places = places[_evenly(len(places), ENOUGH_ANSWERS)]
-    read = _tokens_read(ledger, requests.hashes.iloc[places].tolist())
-    return _billed(_requests(judge, pairs, requests.first_pair[places]), read)
 
 
 def _tokens_read(ledger: Ledger, hashes: list[str]) -> dict[str, int]:

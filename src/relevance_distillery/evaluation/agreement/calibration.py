@@ -39,7 +39,7 @@ def expected_calibration_error(confidence: ArrayLike, right: ArrayLike) -> float
     sure, hit = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
     parts = (np.ones(sure.size), sure, hit)
     sums = [np.bincount(_bin_of(sure), weights=part, minlength=BINS) for part in parts]
-    return float(_calibration_error(np.concatenate(sums)[None])[0])
+    return float(_calibration_error(np.array(sums, dtype=np.float64).reshape(1, -1))[0])
 
 
 def measure_calibration(
@@ -130,7 +130,7 @@ class _Binned:
             np.bincount(cells, weights=values, minlength=pairs.queries * BINS).reshape(shape)
             for values in (share, share * probability, share * happened)
         ]
-        self.sums = np.stack(parts, axis=1)
+        self.sums: Floats = np.stack(parts, axis=1).astype(np.float64)
         flat = self.sums.reshape(pairs.queries, 3 * BINS)
         self.ece = SumStatistic(flat, _calibration_error, (0.0, 1.0))
         self.pairs = np.bincount(place, minlength=BINS)

@@ -120,10 +120,12 @@ class Measurement:
             rows[name] = {"graded": int(graded.sum()), **self._figures(system)}
             if name != "cascade":
                 both = graded & (cascade.places >= 0)
-                sides = [self._statistics(side, both) for side in (cascade, system)]
+                compared = differences(
+                    self._statistics(cascade, both), self._statistics(system, both), options
+                )
                 minus[name] = {
                     measure: {key: row[key] for key in row if key in _COMPARED}
-                    for measure, row in differences(*sides, options).items()
+                    for measure, row in compared.items()
                 }
         return {"systems": rows, "cascade_minus": minus}
 

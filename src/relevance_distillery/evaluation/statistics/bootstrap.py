@@ -175,9 +175,8 @@ def intervals(
 ) -> dict[str, Interval]:
     """Estimates and intervals of figures over the same queries, drawn once for all.
 
-    Returns:
-        By name the estimate, and limits that are nan with fewer than two queries or where
-        the figure is not defined in a tenth of the resamples. The same as one by one.
+    The same as one by one; limits are nan with fewer than two queries or where the figure is not
+    defined in a tenth of the resamples.
     """
     found = studentized(statistics, resamples, seed)
     return {name: figure.interval(level) for name, figure in found.items()}

@@ -54,7 +54,6 @@ class MachineJudge:
     """A judge and its grades.
 
     Attributes:
-        name: As in reports.
         grades: Columns query_id, document_id, grade.
         learned: Queries that it learned from people's grades.
         facts: kind, failures by reason, notes, and what else is known.
@@ -98,8 +97,8 @@ def grade_documents(
     )
     if known is None or not set(KNOWN_COLUMNS) <= set(known.columns):
         known = pd.DataFrame(columns=KNOWN_COLUMNS)
-    grades = [pd.DataFrame(columns=[*KEY, "grade"])]
-    answers = [pd.DataFrame(columns=KNOWN_COLUMNS)]
+    grades: list[pd.DataFrame] = []
+    answers: list[pd.DataFrame] = []
     asked = 0
     readable = wanted[~unreadable & ~absent]
     with Progress(len(readable), grader.name) as progress:
@@ -122,16 +121,15 @@ def grade_documents(
                 asked += len(pairs)
             progress.advance(documents)
     return MachineGrades(
-        grades=_joined(grades),
+        grades=_joined(grades, [*KEY, "grade"]),
         failures={reason: count for reason, count in sorted(failures.items()) if count},
-        known=_joined(answers).drop_duplicates("digest"),
+        known=_joined(answers, KNOWN_COLUMNS).drop_duplicates("digest"),
         asked=asked,
     )
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """The parts after the first, which has their columns and counts where there are none."""
-    return pd.concat(parts[1:], ignore_index=True) if len(parts) > 1 else parts[0]
+def _joined(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def _ask_labeler(
@@ -229,22 +227,25 @@ def machine_judge(
         "notes": [],
         "taught_by_these_queries": None,
     }
-    if profile is None:
-        if facts["kind"] == "labeler":
+    learned: tuple[str, ...] = ()
+    if profile is not None:
+        trained = profile.trained_on(list(queries.values()))
+        seen = tuple(np.array(list(queries), dtype=object)[trained].tolist())
+        facts["taught_by_these_queries"] = len(seen)
+        if profile.people:
+            learned = seen
+        elif seen:
             facts["notes"].append(
-                "It has no training profile, so it is not known which queries it learned from; "
-                "distill again for one."
+                f"{len(seen)} of {len(queries)} queries taught it by its teacher's grades; where "
+                "these are not spread evenly over the queries that people graded, the correction "
+                "is biased."
             )
-        return MachineJudge(name, graded.grades, (), facts)
-    trained = profile.trained_on(list(queries.values()))
-    seen = tuple(np.array(list(queries), dtype=object)[trained].tolist())
-    facts["taught_by_these_queries"] = len(seen)
-    if seen and not profile.people:
+    elif facts["kind"] == "labeler":
         facts["notes"].append(
-            f"{len(seen)} of {len(queries)} queries taught it by its teacher's grades; where these "
-            "are not spread evenly over the queries that people graded, the correction is biased."
+            "It has no training profile, so it is not known which queries it learned from; "
+            "distill again for one."
         )
-    return MachineJudge(name, graded.grades, seen if profile.people else (), facts)
+    return MachineJudge(name, graded.grades, learned, facts)
 
 
 def merge_grades(pool: pd.DataFrame, judges: list[MachineJudge]) -> pd.DataFrame:
