@@ -254,7 +254,7 @@ def _described(comparison: Comparison, result: Mapping[str, Any]) -> str:
     return f"{comparison.title} (stability index {result['value']:.2f})"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class DriftWatch(Watch):
     """Compares a batch with what its labeler was trained on; reads the texts of a share of it."""
 
