@@ -19,9 +19,12 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import load_benchmark
-from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics
 from relevance_distillery.evaluation.drift.comparisons import DriftSettings
-from relevance_distillery.evaluation.drift.drift_report import compare, watch_over
+from relevance_distillery.evaluation.drift.drift_report import (
+    BatchStatistics,
+    compare,
+    watch_over,
+)
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
 from relevance_distillery.labeler.profile import HeldOut, TrainingProfile

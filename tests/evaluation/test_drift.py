@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.spatial.distance import jensenshannon
 
-from relevance_distillery.evaluation.drift.batch_statistics import BatchStatistics, merge
 from relevance_distillery.evaluation.drift.comparisons import (
     COMPARISONS,
     DriftSettings,
@@ -21,8 +20,10 @@ from relevance_distillery.evaluation.drift.comparisons import (
     stability_index,
 )
 from relevance_distillery.evaluation.drift.drift_report import (
+    BatchStatistics,
     compare,
     draw_without_drift,
+    merge,
     not_known,
 )
 from relevance_distillery.labeler.profile import HeldOut, TrainingProfile

@@ -15,6 +15,7 @@ import pandas as pd
 from relevance_distillery.collections.judgments import ACTIVE
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.files import named_paths
 from relevance_distillery.io.tables import is_number, iter_lines
 from relevance_distillery.io.trec import iter_qrels
 from relevance_distillery.people.sheets import SKIP, UNJUDGED, quepid_query, unescape
@@ -43,8 +44,7 @@ def returned_files(filepath: str) -> list[Path]:
     Raises:
         UserError: None was given.
     """
-    parts = [part.strip() for part in str(filepath).split(";")]
-    files = [Path(part).expanduser() for part in parts if part]
+    files = named_paths(filepath)
     if not files:
         raise UserError('no sheet was given; name it with --params="sheet=FILE"')
     return list(dict.fromkeys(files))

@@ -49,15 +49,10 @@ _CUT = " […]"
 def make_sheet(
     sample: pd.DataFrame, read: pd.DataFrame, form: Format, scale: GradeScale, by_grade: bool
 ) -> dict[str, str]:
-    """A sheet with everything that goes beside it.
+    """A sheet with everything that goes beside it, from what `people.sampling.draw_sample` gave.
 
-    Args:
-        sample: From `people.sampling.draw_sample`.
-        read: What graders read, in the same order.
-        form: The sheet's format.
-        scale: The grades, for the instructions.
-        by_grade: The inclusion probability depends on the judge's grade. Then the sheet does
-            not show it: whoever sees it knows what the judge thought.
+    Where the inclusion probability depends on the judge's grade (`by_grade`), the sheet does not
+    show it: it would tell graders what the judge thought.
 
     Returns:
         Content by what is added to the name that the user gave, nothing for the sheet itself;

@@ -78,16 +78,10 @@ def graded_by(grades: pd.DataFrame, judge: str) -> NDArray[np.bool_]:
 def pairs_of(
     grades: pd.DataFrame, judge: str, rows: NDArray[np.bool_] | None = None
 ) -> GradedPairs:
-    """The pairs of one judge.
+    """The rows that a judge graded (of `rows`); queries keep their numbers over the whole table.
 
-    Args:
-        grades: Columns query_id, human and the judge's; and weight, where the rows are a
-            sample in which not all count alike.
-        judge: One of `judges_in`; an absent one has no pairs.
-        rows: Restrict to these rows, shape (rows,).
-
-    Returns:
-        The rows that the judge graded; queries keep their numbers over the whole table.
+    Columns are query_id, human and the judge's; and weight, where the rows are a sample in which
+    not all count alike. An absent judge has no pairs.
     """
     query, queries = query_numbers(grades)
     kept = graded_by(grades, judge)

@@ -50,20 +50,16 @@ def measure(
 ) -> dict[str, Any]:
     """Measure every judge against people's grades.
 
-    Args:
-        grades: The benchmark_grades table: query_id, document_id, human, the judges' columns
-            (see `graded_pairs`; missing where a judge has no grade), and style, query_words,
-            passages, seen, folder. With a column weight every figure is an estimate for the
-            population that the rows were sampled from (Horvitz-Thompson totals, so ratios are
-            Hájek's).
-        scale: The grades.
-        benchmark: Facts to repeat: name, human, kind, ...
-        annotators: Single raters' grades, columns query_id, document_id, annotator, grade.
-        options: How the figures are computed.
-        roles: Which judge is the student, the teacher and the base. Where there is a student it
-            is compared with the other two, and slices are made by its confidence; without one
-            every judge is compared with every other. By default judges have the roles that
-            they are named after, none of them unless there is a student.
+    `grades` is the benchmark_grades table: query_id, document_id, human, the judges' columns (see
+    `graded_pairs`; missing where a judge has no grade), and style, query_words, passages, seen,
+    folder. With a column weight every figure is an estimate for the population that the rows were
+    sampled from (Horvitz-Thompson totals, so ratios are Hájek's). `annotators` has single raters'
+    grades, columns query_id, document_id, annotator, grade; facts of `benchmark` are repeated.
+
+    `roles` names the student, the teacher and the base. A student is compared with the other two,
+    and slices are made by its confidence; without one every judge is compared with every other.
+    By default judges have the roles that they are named after, none of them unless there is a
+    student.
 
     Returns:
         The content of agreement.json; every number is finite, or null with a reason.

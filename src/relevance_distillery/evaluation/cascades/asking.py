@@ -39,15 +39,10 @@ def ask_judges(
     retry_failures: bool,
     max_attempts: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Ask every judge about every graded pair of both sets, through the ledger.
+    """Ask every judge, in the order of the cascade, about every graded pair, through the ledger.
 
-    Args:
-        names: The judges, in the order of the cascade.
-        sets: Graded pairs by `TRAIN` and `BENCHMARK`.
-        sources: What judges are prepared from.
-        ledger: Where answers are kept.
-        retry_failures: As in `run_labeling`.
-        max_attempts: As in `run_labeling`.
+    `sets` are `TRAIN` and `BENCHMARK`; `retry_failures` and `max_attempts` are as in
+    `run_labeling`.
 
     Returns:
         Pairs (set, query_id, passage_id, human, characters), labels (set and the columns of

@@ -112,15 +112,9 @@ def fit_cascade(
     settings: CascadeSettings,
     seed: int,
 ) -> Fitted:
-    """Fit a cascade.
+    """Fit a cascade of judges, in the order in which they are asked, on the calibration set.
 
-    Args:
-        judges: In the order in which they are asked.
-        graded: The calibration set.
-        scale: The grades.
-        prices: Of a call of each judge, in units of the last judge's.
-        settings: How.
-        seed: Of the folds.
+    `prices` are those of a call of each judge, in units of the last judge's.
 
     Raises:
         UserError: There is one judge only, the set lacks a grade or has too few queries, or a

@@ -33,12 +33,8 @@ _SWAPS_FOR_SMALLEST = 10
 def kendall_tau(truth: ArrayLike, estimate: ArrayLike) -> Floats:
     """Kendall's τ-b (Kendall, 1945): agreeing pairs minus disagreeing ones, corrected for ties.
 
-    Args:
-        truth: Scores of systems, shape (rankings, systems) or (systems,).
-        estimate: Other scores of the same systems, the same shape.
-
-    Returns:
-        Shape (rankings,); nan where either ties all systems, or there is one system only.
+    From two scores of systems, shape (rankings, systems) or (systems,), to shape (rankings,); nan
+    where either ties all systems, or there is one system only.
     """
     one, two = _signs(truth), _signs(estimate)
     together = (one * two).sum((1, 2))
@@ -53,14 +49,8 @@ def ap_correlation(truth: ArrayLike, estimate: ArrayLike) -> Floats:
     Walk down the estimated ranking: of the systems above each one, which share is truly better?
     Its mean over all but the first system, times two minus one. Systems that the estimate ties
     are taken in every order and averaged, exactly; a pair that the truth ties counts one half
-    whichever stands above (as in Urbano and Marrero, 2017). It is not symmetric.
-
-    Args:
-        truth: Scores of systems, shape (rankings, systems) or (systems,).
-        estimate: The scores whose ranking is judged, the same shape.
-
-    Returns:
-        Shape (rankings,), −1 to 1; nan where either ties all systems, or there is one only.
+    whichever stands above (as in Urbano and Marrero, 2017). It is not symmetric. Shapes and nan as
+    in `kendall_tau`, values from −1 to 1.
     """
     better, above = _signs(truth), _signs(estimate)
     size = better.shape[1]

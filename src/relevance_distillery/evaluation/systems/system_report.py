@@ -48,8 +48,7 @@ def measure_systems(
             human (people's grade, missing where there is none) and JUDGE_grade for each judge.
         judges: Machine judges; the first one decides and grades what people did not.
         measures: The first one decides.
-        learned: By judge the queries that it learned from people's grades: they never correct
-            it.
+        learned: By judge the queries that it learned from people's grades: they never correct it.
         options: How figures are computed.
         weight: How many queries each one stands for, where queries were drawn.
 
