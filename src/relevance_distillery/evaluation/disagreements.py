@@ -47,15 +47,11 @@ def pick(
 ) -> list[dict[str, Any]]:
     """The worst disagreements, spread over judges, queries and both kinds of error.
 
-    Args:
-        grades: The benchmark_grades table; columns query_id, document_id, human, NAME_grade.
-        pairs: Texts, columns query_id, query, document_id, title, text; several rows a pair
-            where a document was split. None where there are no texts.
-        judges: Whose errors are listed, with the grades of all others.
-        scale: The grades.
-        most: How many examples at most.
-        seed: Decides between disagreements of one size.
-        language: Stemmer for the marks, see `text.terms`.
+    `grades` is the benchmark_grades table with columns query_id, document_id, human, NAME_grade.
+    `pairs` has the texts, columns query_id, query, document_id, title, text; several rows a pair
+    where a document was split, None where there are no texts. Errors of `judges` are listed, with
+    the grades of all others; the seed decides between disagreements of one size. `language` is
+    that of the stemmer for the marks, see `text.terms`.
 
     Returns:
         Examples, ready for JSON: query_id, document_id, judge (whose error it is), kind (one
@@ -127,14 +123,18 @@ def _worst(
 
 
 def _add_texts(found: list[dict[str, Any]], pairs: pd.DataFrame, words: Analyzer) -> None:
-    wanted = pd.MultiIndex.from_tuples([(one["query_id"], one["document_id"]) for one in found])
+    wanted = {(one["query_id"], one["document_id"]) for one in found}
     keys = pd.MultiIndex.from_arrays([pairs[name].astype(str) for name in KEY])
-    texts = pairs[keys.isin(wanted)]
     by_pair = {
         (str(query), str(document)): rows
-        for (query, document), rows in texts.groupby(KEY, sort=False)
+        for (query, document), rows in pairs[keys.isin(wanted)].groupby(KEY, sort=False)
     }
-    share, limit = _frequencies(pairs, words)
+    # How common a term is, from at most 2,000 texts, evenly spread.
+    sample = pairs["text"].drop_duplicates()
+    sample = sample.iloc[:: max(1, math.ceil(len(sample) / _TEXTS_FOR_FREQUENCIES))]
+    counts = Counter(term for text in sample for term in set(words.terms(plain(text))))
+    share = {term: count / len(sample) for term, count in counts.items()}
+    limit = max(_COMMON, _COMMON_TEXTS / len(sample))
     for one in found:
         rows = by_pair.get((one["query_id"], one["document_id"]))
         if rows is None:
@@ -154,18 +154,6 @@ def _add_texts(found: list[dict[str, Any]], pairs: pd.DataFrame, words: Analyzer
         one["query"] = segments(query, terms.keys() & own, words)
         one["title"] = segments(title, terms.keys(), words)
         one["excerpt"] = best[1]
-
-
-def _frequencies(pairs: pd.DataFrame, words: Analyzer) -> tuple[dict[str, float], float]:
-    """Document frequency of each term as a share, and the share above which it is common.
-
-    From at most 2,000 texts, evenly spread.
-    """
-    texts = pairs["text"].drop_duplicates()
-    texts = texts.iloc[:: max(1, math.ceil(len(texts) / _TEXTS_FOR_FREQUENCIES))]
-    counts = Counter(term for text in texts for term in set(words.terms(plain(text))))
-    shares = {term: count / len(texts) for term, count in counts.items()}
-    return shares, max(_COMMON, _COMMON_TEXTS / len(texts))
 
 
 def excerpt(

@@ -166,12 +166,9 @@ def slicings(
 ) -> dict[str, pd.Series]:
     """The value of each way to slice for every row, missing where a row belongs to none.
 
-    Args:
-        grades: The benchmark_grades table; slicings come from its columns style, query_words,
-            passages, seen and folder, whichever are there, and from people's grades.
-        scale: The grades.
-        confident: Judges to slice by confidence, the probability of their likeliest grade;
-            those without probabilities are skipped.
+    Slicings come from the columns style, query_words, passages, seen and folder of the
+    benchmark_grades table, whichever are there, from people's grades, and from the confidence of
+    judges, the probability of their likeliest grade, where they have probabilities.
 
     Returns:
         By name of the slicing an ordered categorical, whose categories are the values that

@@ -184,16 +184,13 @@ def pooled(name: str, counts: Floats, scale: GradeScale) -> SumStatistic:
             return confusion.binary_kappa(matrices, threshold)
         return _POOLED[name](matrices)
 
-    return SumStatistic(counts.reshape(-1, size * size), finish, _bounds(name, size))
-
-
-def _bounds(name: str, grades: int) -> tuple[float, float]:
-    """Lowest and highest value of a pooled metric."""
-    if name in ("accuracy", "within_one"):
-        return (0.0, 1.0)
-    if name in ("mean_absolute_error", "bias"):
-        return (0.0 if name == "mean_absolute_error" else 1.0 - grades, grades - 1.0)
-    return (-1.0, 1.0)
+    bounds = {
+        "accuracy": (0.0, 1.0),
+        "within_one": (0.0, 1.0),
+        "mean_absolute_error": (0.0, size - 1.0),
+        "bias": (1.0 - size, size - 1.0),
+    }
+    return SumStatistic(counts.reshape(-1, size * size), finish, bounds.get(name, (-1.0, 1.0)))
 
 
 def _ranking_statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, SumStatistic]:

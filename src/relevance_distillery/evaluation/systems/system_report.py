@@ -63,7 +63,25 @@ def measure_systems(
     if judges:
         mixed = mixed.fillna(grades[f"{judges[0]}_grade"])
     graded = grades.assign(mixed_grade=mixed)
-    by_measure = _values(runs, graded, judges, measures, queries, whole, learned, weight)
+    people = per_query(runs, as_qrels(grades, "human"), measures, queries)
+    people[:, :, ~np.isin(queries, whole)] = np.nan
+    machine = {
+        judge: per_query(runs, as_qrels(grades, f"{judge}_grade"), measures, queries)
+        for judge in judges
+    }
+    mixed_values = per_query(runs, as_qrels(graded, "mixed_grade"), measures, queries)
+    correcting = {judge: ~np.isin(queries, sorted(learned.get(judge, set()))) for judge in judges}
+    weights = None if weight is None else np.array([weight.get(one, 1.0) for one in queries])
+    by_measure = {
+        measure.name: Values(
+            people=people[row],
+            machine={judge: values[row] for judge, values in machine.items()},
+            mixed=mixed_values[row],
+            correcting=correcting,
+            weight=weights,
+        )
+        for row, measure in enumerate(measures)
+    }
     primary = by_measure[measures[0].name]
     missing = pool[pool["human"].isna()].groupby("query_id", sort=False).size()
     started = set(pool.loc[pool["human"].notna(), "query_id"]) - set(whole)
@@ -115,39 +133,6 @@ def measure_systems(
     }
     found["warnings"] = _warnings(found, measures, options)
     return found
-
-
-def _values(
-    runs: SystemRuns,
-    grades: pd.DataFrame,
-    judges: list[str],
-    measures: list[Measure],
-    queries: list[str],
-    whole: list[str],
-    learned: dict[str, set[str]],
-    weight: dict[str, float] | None,
-) -> dict[str, Values]:
-    complete = np.isin(queries, whole)
-    people = per_query(runs, as_qrels(grades, "human"), measures, queries)
-    people[:, :, ~complete] = np.nan
-    machine = {
-        judge: per_query(runs, as_qrels(grades, f"{judge}_grade"), measures, queries)
-        for judge in judges
-    }
-    mixed = per_query(runs, as_qrels(grades, "mixed_grade"), measures, queries)
-    weights = None if weight is None else np.array([weight.get(one, 1.0) for one in queries])
-    return {
-        measure.name: Values(
-            people=people[row],
-            machine={judge: values[row] for judge, values in machine.items()},
-            mixed=mixed[row],
-            correcting={
-                judge: ~np.isin(queries, sorted(learned.get(judge, set()))) for judge in judges
-            },
-            weight=weights,
-        )
-        for row, measure in enumerate(measures)
-    }
 
 
 def _tie_ranges(
