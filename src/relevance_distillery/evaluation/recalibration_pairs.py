@@ -30,10 +30,7 @@ def judged_pairs(
     split: Split,
     reading: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Every passage of every graded document, as the report selects them.
-
-    Returns:
-        As `collections.benchmark_pairs.select_pairs`.
+    """Every passage of every graded document, as `collections.benchmark_pairs.select_pairs`.
 
     Raises:
         UserError: The scales differ, or none of the graded documents is known.

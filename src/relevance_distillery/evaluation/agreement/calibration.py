@@ -29,12 +29,8 @@ _NO_PAIRS = "there are no graded pairs with probabilities"
 def expected_calibration_error(confidence: ArrayLike, right: ArrayLike) -> float:
     """Mean distance of confidence and accuracy over equally wide bins (Naeini et al., 2015).
 
-    Args:
-        confidence: Probability of the given grade, shape (pairs,).
-        right: Whether people gave that grade, shape (pairs,).
-
-    Returns:
-        0 for perfect calibration, at most 1; nan without pairs.
+    From probabilities of the given grades and whether people gave them, shapes (pairs,); 0 for
+    perfect calibration, at most 1, nan without pairs.
     """
     sure, hit = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
     parts = (np.ones(sure.size), sure, hit)

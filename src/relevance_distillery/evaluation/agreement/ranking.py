@@ -34,12 +34,8 @@ def ranking_metrics(
     1 / log2(rank + 1); tied documents share the mean of their gains over all orders among
     themselves (McSherry and Najork, 2008), so the order of the input does not matter.
 
-    Args:
-        human: People's grades, shape (pairs,).
-        judge: Grades or scores of the judge, higher is better, shape (pairs,).
-        query: Number of the pair's query, shape (pairs,).
-        queries: How many queries there are.
-        relevant: Grade from which a document counts as relevant.
+    People's grades, the judge's grades or scores (higher is better) and the number of each pair's
+    query have the shape (pairs,); a document counts as relevant from the grade `relevant` on.
 
     Returns:
         `pairwise_accuracy`, `ndcg` and `ndcg_at_10`, 0 to 1, shape (queries,); nan for a query

@@ -132,7 +132,7 @@ def _of_queries(
         kept = rng.choice(statistic.queries, queries, replace=False)
         part = SumStatistic(statistic.sums[kept], statistic.finish)
         widths.append(_half_width(standard_error(part), queries, level))
-    return _mean(widths)
+    return float(pd.Series(widths).mean())
 
 
 def _by_pairs(
@@ -171,7 +171,7 @@ def _by_pairs(
         {
             "pairs_per_query": most,
             "pairs": int(np.minimum(of_query, most).sum()),
-            "half_width": number(widening * _mean(widths[most])),
+            "half_width": number(widening * pd.Series(widths[most]).mean()),
         }
         for most in sizes
     ]
@@ -240,8 +240,3 @@ def _fewest(figure: Callable[[int], float], wanted: float, falling: bool = False
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def _mean(values: list[float]) -> float:
-    defined = [value for value in values if np.isfinite(value)]
-    return float(np.mean(defined)) if defined else float("nan")

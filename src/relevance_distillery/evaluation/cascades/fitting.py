@@ -47,7 +47,6 @@ class GradedSet:
     """Pairs that people graded, with the answers of every judge of a cascade.
 
     Attributes:
-        name: Of the set, for messages and reports.
         answers: One a judge, in the cascade's order.
         human: Places of people's grades, shape (pairs,).
         queries: Number of each pair's query, shape (pairs,).
@@ -69,7 +68,6 @@ class Fitted:
     """A cascade and how it came about.
 
     Attributes:
-        fit: The cascade.
         choice: Its thresholds, with optimistic figures, since they were chosen on them.
         value: The target that was aimed at.
         frontier: Thresholds and decisions that no others beat in cost and agreement on the

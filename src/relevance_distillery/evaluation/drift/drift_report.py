@@ -16,7 +16,6 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.drift.comparisons import (
     COMPARISONS,
     NEW_DOMAIN,
-    Array,
     Comparison,
     DriftSettings,
     Limits,
@@ -146,13 +145,6 @@ def draw_without_drift(
     return batches, drawn(known)
 
 
-def quantile(comparison: Comparison, drawn: tuple[Tally, Tally], level: float) -> float:
-    """What chance stays below in a share `level` of the draws; 0 where none is defined."""
-    values: Array = comparison.measure(*drawn)
-    values = values[np.isfinite(values)]
-    return float(np.quantile(values, level)) if len(values) else 0.0
-
-
 def compare(
     profile: TrainingProfile, batch: BatchStatistics, settings: DriftSettings, seed: int
 ) -> dict[str, Any]:
@@ -240,9 +232,11 @@ def _compared(
         return {**nothing, **sides, "means": "", "do": ""}
     limits: Limits = getattr(settings, comparison.limits)
     level = settings.false_alarms / len(COMPARISONS)
-    by_chance = quantile(comparison, drawn, 1 - level)
+    values = comparison.measure(*drawn)
+    values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
+    by_chance = float(np.quantile(values, 1 - level))
     watch = max(limits.watch, by_chance)
-    distrust = max(limits.distrust, quantile(comparison, drawn, 1 - level / 5))
+    distrust = max(limits.distrust, float(np.quantile(values, 1 - level / 5)))
     verdict = DISTRUST if value > distrust else WATCH if value > watch else OK
     verdict = min(verdict, comparison.worst, key=_RANK.index)
     return {
