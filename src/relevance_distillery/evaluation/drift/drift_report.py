@@ -233,6 +233,7 @@ def _compared(
     limits: Limits = getattr(settings, comparison.limits)
     level = settings.false_alarms / len(COMPARISONS)
     values = comparison.measure(*drawn)
+    # Where no draw has the figure, chance does nothing.
     values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
     by_chance = float(np.quantile(values, 1 - level))
     watch = max(limits.watch, by_chance)
