@@ -3,7 +3,7 @@
 Usage: python docs/tools/build_viz.py [PROJECT]
 
 Needs a finished run (`make run`), and Chromium with its driver for the screenshot; without
-them the site is built all the same.
+them the site is built all the same. The documentation's picture is a copy made by hand.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT
 SITE = PROJECT / "build"
-PICTURE = ROOT / "docs" / "images" / "lineage.png"
+PICTURE = SITE / "lineage.png"
 
 
 def build_site() -> None:
@@ -34,7 +34,7 @@ def build_site() -> None:
 
 
 def take_picture() -> None:
-    """Opens the site in headless Chromium and saves docs/images/lineage.png."""
+    """Opens the site in headless Chromium and saves build/lineage.png."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -52,15 +52,14 @@ def take_picture() -> None:
     driver = webdriver.Chrome(options=options, service=Service(driver_path))
     try:
         address = f"http://127.0.0.1:{server.server_port}/"
-        driver.get(address + "?pid=distill")
+        driver.get(address)
         time.sleep(12)
         # A tour of Kedro-Viz covers the picture on a first visit.
         driver.execute_script(
             "document.querySelectorAll('[class*=feature-hint]').forEach(e => e.remove())"
         )
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
         driver.save_screenshot(str(PICTURE))
-        print(f"{PICTURE.relative_to(ROOT)}")
+        print(f"picture: {PICTURE}")
     finally:
         driver.quit()
         server.shutdown()

@@ -1,4 +1,4 @@
-"""Takes docs/images/report.png from the newest report, in headless Chromium.
+"""Takes build/report.png from the newest report, in headless Chromium.
 
 Usage: python docs/tools/screenshot.py [REPORT.html]
 """
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PICTURE = ROOT / "docs" / "images" / "report.png"
+PICTURE = ROOT / "build" / "report.png"
 
 
 def main() -> None:
