@@ -104,7 +104,7 @@ def test_a_labeler_without_a_profile_grades_as_before(artifact: Path, tmp_path: 
         ("{", "cannot be read; distill again"),
         ('{"format": 99}', "has format 99, this version reads 1"),
         ("[]", "has format None"),
-        ('{"format": 1, "key": "00"}', "is wrong; distill again"),
+        ('{"format": 1, "key": "00"}', "Field required; distill again"),
     ],
 )
 def test_a_damaged_profile_is_one_line_and_grading_goes_on(

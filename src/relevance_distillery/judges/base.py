@@ -91,7 +91,7 @@ class JudgeKind:
 
     Attributes:
         location: Module below `relevance_distillery.judges` and class, `MODULE:CLASS`.
-        takes_model: Whether a name may go on with `:MODEL`.
+        takes_model: Whether `:MODEL` may follow.
         from_corpus: It learns from the documents, so that only the stage `label` can prepare it.
         composite: It is made of other judges and cannot be part of another.
     """

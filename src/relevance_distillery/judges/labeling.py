@@ -52,8 +52,7 @@ class Labeling:
             several pairs read the same, or when the budget was spent.
         seconds: Time from the first question to the last look-up.
         cost_usd: What this run spent, failed requests included.
-        judge_labels: Of a judge that is made of others what each of them said, schema
-            `JudgeLabels`.
+        judge_labels: Labels by each judge of a cascade or consensus, schema `JudgeLabels`.
         difficulty: How far they disagree, schema `Difficulty`.
         facts: For the labeling report, plain JSON values.
     """

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,6 +31,8 @@ from relevance_distillery.labeler.template import InputTemplate
 FORMAT = 2
 FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"
 ARTIFACT_NAME = "labeler"
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class LabelerFacts(BaseModel):
@@ -111,25 +113,33 @@ def write_facts(folder: Path, facts: LabelerFacts) -> None:
 
 
 def read_facts(folder: Path) -> LabelerFacts:
-    """Read labeler.json.
+    """Read labeler.json; see `read_versioned`."""
+    missing = f"{folder} is no labeler: it has no {FACTS_FILE}"
+    return read_versioned(folder / FACTS_FILE, LabelerFacts, missing)
+
+
+def read_versioned(path: Path, model: type[_Model], missing: str) -> _Model:
+    """Read a JSON file of a labeler's folder whose field `format` has the model's default.
 
     Raises:
-        UserError: The folder is no labeler, or of a newer format.
+        UserError: There is no file, with the message `missing`; it is damaged, or of another
+            format.
     """
-    path = folder / FACTS_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{folder} is no labeler: it has no {FACTS_FILE}") from error
+        raise UserError(missing) from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read; run kedro run --pipeline=distill") from error
-    if content.get("format") != FORMAT:
+        raise UserError(f"{path} cannot be read; distill again") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    known = model.model_fields["format"].default
+    if found != known:
         raise UserError(
-            f"{path} has format {content.get('format')}, this version reads {FORMAT}; "
+            f"{path} has format {found}, this version reads {known}; "
             "upgrade relevance-distillery or distill again"
         )
     try:
-        return LabelerFacts.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -273,7 +273,7 @@ class GradeHead(nn.Module):
             scores = inputs @ start
             loss = ordinal_loss(self.cumulative_logits(scores), targets, weights)
             loss = loss + ranking_weight * ranking_loss(scores, couples)
-            # A grade that nobody gave would push its cut point to infinity.
+            # A grade that never occurs would push its cut point to infinity.
             loss = loss + ridge * (start**2).sum() + _RIDGE * (self.gaps**2).sum()
             loss.backward()
             return loss

@@ -7,18 +7,17 @@ or query was among them; it is as confidential as the weights.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import write_text
+from relevance_distillery.labeler.artifact import read_versioned
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.tallies import (
     PairReader,
@@ -70,7 +69,6 @@ class TrainingProfile(BaseModel):
     """What training looked like.
 
     Attributes:
-        format: Version of this layout.
         key: Of the hashes and digests, hexadecimal.
         taught_by: Judges whose grades were learned.
         people: Whether people are among them, as far as the judges' names say so.
@@ -117,14 +115,9 @@ def make_profile(
 ) -> TrainingProfile:
     """Profile a calibrated labeler; the same for the same labeler and data.
 
-    Args:
-        labeler: Calibrated.
-        learned: The pairs that it learned from.
-        held_out: Pairs of early stopping and calibration.
-        graded: The labeler's columns grade, expected_grade, confidence on `held_out`.
-        used_queries: Texts of all queries whose labels were used.
-        taught_by: Names of the judges of the labels.
-        seed: Draws held-out queries where there are more than a thousand.
+    It learned from `learned` and `graded` the pairs of early stopping and calibration, `held_out`;
+    `used_queries` are texts of all queries whose labels were used, `taught_by` the judges' names.
+    The seed draws held-out queries where there are more than a thousand.
     """
     template, scale = labeler.facts.template, labeler.scale
     queries, passages = template.render(learned.pairs)
@@ -174,21 +167,7 @@ def read_profile(folder: Path | None) -> TrainingProfile:
     missing = "the labeler has no training profile; distill again"
     if folder is None:
         raise UserError(missing)
-    path = folder / PROFILE_FILE
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(missing) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read; distill again") from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != PROFILE_FORMAT:
-        raise UserError(f"{path} has format {found}, this version reads {PROFILE_FORMAT}")
-    try:
-        return TrainingProfile.model_validate(content)
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UserError(f"{path}: {where} is wrong; distill again") from error
+    return read_versioned(folder / PROFILE_FILE, TrainingProfile, missing)
 
 
 def _by_query(

@@ -169,7 +169,7 @@ class PairReader:
 
 
 def tally_grades(graded: pd.DataFrame, scale: GradeScale) -> Tally:
-    """Count what a labeler said: grade, expected_grade, confidence of rows that have a grade.
+    """Count a labeler's columns grade, expected_grade, confidence, in rows that have a grade.
 
     Returns:
         pairs (n, 1), grades (n, grades), expected_grade and confidence (n, 10; bins of equal

@@ -143,15 +143,9 @@ def train(
 ) -> dict[str, Any]:
     """Fine-tune a fresh network in place; its weights are the best, or the last, checkpoint's then.
 
-    Args:
-        grader: The network, on its device.
-        initialiser: Initialises the head.
-        queries: Ids of the queries that may be learned from.
-        learn: Pairs to learn from.
-        early: Pairs that are graded now and then.
-        stops: They decide when to stop and which checkpoint is kept.
-        settings: Resolved settings.
-        folder: For checkpoints; newer runs with the same folder resume from them.
+    The pairs `early` are graded at every evaluation, and decide where `stops` is true when to stop
+    and which checkpoint is kept. `queries` are the ids of all that may be learned from. A newer run
+    with the same folder resumes from the checkpoints in it.
 
     Returns:
         How training went, for people and reports.

@@ -88,9 +88,7 @@ class Budget:
     A request reserves the most that it can cost before it is sent and settles afterwards,
     so the cap holds for what is in flight too, as far as the estimates hold.
 
-    Attributes:
-        limit_usd: The cap in US dollars; None for none.
-        spent_usd: What was paid so far, by earlier runs too where `charge` was called.
+    `limit_usd` is None for no cap; `spent_usd` counts earlier runs where `charge` was called.
     """
 
     def __init__(self, limit_usd: float | None = None, spent_usd: float = 0.0) -> None:

@@ -178,7 +178,7 @@ def boundary_of(*texts: str) -> str:
         data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "little") + data)
     code = digest.hexdigest()
-    # Nobody finds such a text in practice; should one turn up, the next hash is taken.
+    # No such text is known; should one occur, the next hash is taken.
     return boundary_of(*texts, code) if any(code in text for text in texts) else code
 
 

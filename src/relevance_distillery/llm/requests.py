@@ -152,7 +152,7 @@ class ServerCapabilities:
             `none`.
         logprobs: Whether token probabilities are asked for.
         length_field: The field that limits the answer's length; newer models of OpenAI refuse
-            the one that everybody else knows.
+            the usual one.
     """
 
     response_format: str = "json_schema"

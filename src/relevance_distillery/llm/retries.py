@@ -175,7 +175,7 @@ def classify_connection_error(error: Exception) -> RequestError:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a server asks to wait: `Retry-After-Ms`, seconds, or an HTTP date.
 
-    None where it does not say, or says nonsense.
+    None where the headers have none of these, or an invalid one.
     """
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
@@ -208,7 +208,7 @@ class RetryPolicy:
     def wait(self, state: RetryCallState) -> float:
         """Seconds until the next try: what the server asks, or exponential back-off.
 
-        Both have jitter: without it all slots that were turned away together come back
+        Both have jitter: without it all slots that were refused together come back
         together (Brooker, "Exponential backoff and jitter", 2015).
         """
         half = {"multiplier": self.first / 2, "max": self.longest / 2}

@@ -213,7 +213,7 @@ class ChatRunner:
         )
 
     def _check_progress(self, status: str, exchange: Exchange) -> None:
-        """Decide whether to go on; the first reason to stop stays."""
+        """Decide whether to continue; the first reason to stop stays."""
         self._finished += 1
         self._slots = self._settings.concurrency
         self._hopeless += status in _HOPELESS

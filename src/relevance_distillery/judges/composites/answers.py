@@ -1,4 +1,4 @@
-"""What judges said about pairs: as arrays, their majority, and joint tables of labels."""
+"""Answers of several judges: as arrays, their majority, and joint tables of labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOT_ASKED = ("budget", "pending", "unanswered")
 
 @dataclass(frozen=True)
 class Answers:
-    """What one judge said about some pairs.
+    """Grades and probabilities that one judge gave to some pairs.
 
     Attributes:
         places: The grade's place on the scale, -1 where it gave none, shape (pairs,).
@@ -101,7 +101,7 @@ class InnerLabeling:
     """One judge's labeling of some pairs, aligned with all pairs.
 
     Attributes:
-        name: The judge's name among its fellows.
+        name: The judge's name, distinct from those of the others.
         answers: Of all pairs; -1 for those that it did not grade or was not asked about.
         labels, failures: Its labels and failures, the index being each pair's number.
     """

@@ -1,9 +1,9 @@
-"""What a judge's answer is worth: the probability of every grade that people might give.
+"""From a judge's answer to the probability of every grade that people might give.
 
 A judge that gives probabilities has them mapped by isotonic regression (Zadrozny and Elkan,
 2002), one function a grade or one for all, as in the annotation cascade of arXiv 2606.25871. A
-judge that gives grades alone has no confidence of its own: its answer is worth what people said
-where it and the judges before it gave the same grades.
+judge that gives grades alone has no confidence of its own: its probabilities are the shares of
+people's grades where it and the judges before it gave the same grades.
 """
 
 from __future__ import annotations

@@ -267,7 +267,7 @@ class CascadeJudge(Panel):
                 "run `kedro run --pipeline=cascade` again"
             )
         for stage, judge in zip(fit.stages, judges, strict=True):
-            # A calibrator says what one judge's answers are worth, and nothing about another's.
+            # A calibrator was fitted to one judge's answers and fits no other's.
             if Identity.of(stage.identity.judge, judge) != stage.identity:
                 raise UserError(
                     f"the cascade was fitted on another {stage.identity.name} than the one at "

@@ -185,17 +185,17 @@ def fit_dawid_skene(places: Places, size: int, smoothing: float = 0.01) -> Dawid
     given = places >= 0
     if not given.any(axis=0).all():
         raise ValueError("every pair needs a grade by at least one judge")
-    said = (places[:, :, None] == np.arange(size)[None, None, :]).astype(np.float64)
-    posterior = said.sum(axis=0)
+    votes = (places[:, :, None] == np.arange(size)[None, None, :]).astype(np.float64)
+    posterior = votes.sum(axis=0)
     posterior /= posterior.sum(axis=1, keepdims=True)
     likelihood, iterations = -np.inf, 0
     while iterations < _ITERATIONS:
         iterations += 1
         prior = posterior.mean(axis=0)
-        errors = np.einsum("pt,jps->jts", posterior, said) + smoothing
+        errors = np.einsum("pt,jps->jts", posterior, votes) + smoothing
         errors /= np.maximum(errors.sum(axis=2, keepdims=True), _TINY)
         logs = np.log(np.maximum(prior, _TINY))[None, :] + np.einsum(
-            "jps,jts->pt", said, np.log(np.maximum(errors, _TINY))
+            "jps,jts->pt", votes, np.log(np.maximum(errors, _TINY))
         )
         highest = logs.max(axis=1, keepdims=True)
         raised = np.exp(logs - highest)

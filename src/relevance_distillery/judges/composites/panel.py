@@ -113,7 +113,7 @@ def prepare_inner(names: Sequence[str], outer: str, sources: JudgeSources) -> li
     inner = [inner_judge(name, outer) for name in names]
     has_grades = sources.recorded is not None and sources.recorded.locations is not None
     for name, judge in zip(names, inner, strict=True):
-        # Said before the first of them is prepared, which may take long.
+        # Checked before the first of them is prepared, which may take long.
         if judge.kind == "recorded" and not has_grades:
             raise UserError(
                 f"judge={outer}: {name} is none of {', '.join(JUDGES)}; a recorded judge of that "

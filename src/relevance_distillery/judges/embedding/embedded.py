@@ -101,7 +101,15 @@ class EmbeddedJudge(RegisteredJudge):
             UserError: Weights or quantiles contradict each other, the corpus has fewer than
                 two documents or no text, the encoder does not exist.
         """
-        _check(settings)
+        if settings.cosine_weight + settings.coverage_weight <= 0:
+            raise UserError(
+                "labeling.embedded: cosine_weight and coverage_weight are both 0; raise one of them."
+            )
+        if settings.relevant_quantile > settings.perfect_quantile:
+            raise UserError(
+                f"labeling.embedded: relevant_quantile={settings.relevant_quantile} is above "
+                f"perfect_quantile={settings.perfect_quantile}; lower it."
+            )
         rng = np.random.default_rng(seed)
         terms = TermStatistics.count(passage_text(passages), language)
         seeds, pseudo = seed_pairs(queries, passages, settings.sample, rng)
@@ -253,15 +261,3 @@ def _cosines(pairs: pd.DataFrame, encoder: SentenceEncoder) -> np.ndarray:
     texts = passage_text(pairs, ("title", "heading", "text"))
     queries = encoder.encode(pairs["query"].tolist())
     return np.einsum("ij,ij->i", queries, encoder.encode(texts)).astype(np.float64)
-
-
-def _check(settings: EmbeddedSettings) -> None:
-    if settings.cosine_weight + settings.coverage_weight <= 0:
-        raise UserError(
-            "labeling.embedded: cosine_weight and coverage_weight are both 0; raise one of them."
-        )
-    if settings.relevant_quantile > settings.perfect_quantile:
-        raise UserError(
-            f"labeling.embedded: relevant_quantile={settings.relevant_quantile} is above "
-            f"perfect_quantile={settings.perfect_quantile}; lower it."
-        )

@@ -1,4 +1,4 @@
-"""Batches that were handed in and not collected yet, kept in the ledger for the next run."""
+"""Batches that were submitted and not collected yet, kept in the ledger for the next run."""
 
 from __future__ import annotations
 

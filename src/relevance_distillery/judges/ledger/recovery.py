@@ -128,7 +128,7 @@ def _insert(
     columns: dict[str, tuple[type, ...]],
     row: tuple[Any, ...],
 ) -> int:
-    """1 where the row is new and whole; a broken page may also give nonsense."""
+    """1 where the row is new and whole; a broken page may also give invalid values."""
     if not all(
         isinstance(value, types) for value, types in zip(row, columns.values(), strict=True)
     ):

@@ -123,7 +123,7 @@ class Completion:
     """A text that a language model wrote, kept so that it is paid for once.
 
     Attributes:
-        request_hash: Hash of everything that the model saw and was told.
+        request_hash: Hash of the complete request.
         kind: What it was asked for, such as `queries`.
         document_id: The document that it was written from.
         input_tokens, output_tokens: Read and written; 0 when not known.

@@ -80,7 +80,7 @@ def grade_probabilities(
     """Probabilities of the grades, from the log-probabilities of the token at `span`, the grade.
 
     Returns:
-        One share of 1 a grade, lowest first. None where they cannot be told: no alternatives,
+        One share of 1 a grade, lowest first. None where they are not known: no alternatives,
         tokens that do not spell the answer, a grade that begins another one or takes several
         tokens, or grades that hold less than `MIN_MASS` among the alternatives.
     """

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from relevance_distillery.encoders.base_model import is_decoder, quiet, resolve_model
+from relevance_distillery.encoders.base_model import is_decoder, public_name, quiet, resolve_model
 from relevance_distillery.encoders.batching import PAD_TO, by_length
 from relevance_distillery.encoders.devices import choose_device
 from relevance_distillery.errors import UserError
@@ -80,9 +80,7 @@ class CausalLM:
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
             raise UserError(f"judge=transformers: {model} cannot be loaded: {reason}") from error
-        folder = Path(model).expanduser()
-        shown = folder.name if folder.is_dir() else model
-        self.name = f"{shown} {_fingerprint(source, config)}"
+        self.name = f"{public_name(model)} {_fingerprint(source, config)}"
         self.device = device
         self.precision = "bf16" if half else "fp32"
         own_limit = getattr(config, "max_position_embeddings", None) or settings.max_tokens
