@@ -103,7 +103,8 @@ class EmbeddedJudge(RegisteredJudge):
         """
         if settings.cosine_weight + settings.coverage_weight <= 0:
             raise UserError(
-                "labeling.embedded: cosine_weight and coverage_weight are both 0; raise one of them."
+                "labeling.embedded: cosine_weight and coverage_weight are both 0; raise one of "
+                "them."
             )
         if settings.relevant_quantile > settings.perfect_quantile:
             raise UserError(

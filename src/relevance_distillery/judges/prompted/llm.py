@@ -78,7 +78,6 @@ class LLMJudge(RegisteredJudge):
         self.budget: Budget = budget or Budget(settings.max_cost_usd)
         self.settings, self.prompt, self.price = settings, prompt, price
         self._endpoint, self._ledger = endpoint, ledger
-
         self._schema = answer_schema(scale)
         decoding = settings.model_dump(mode="json", include=_DECODING)
         self._own = json.dumps(["llm", self.model, decoding, self._schema, scale.digest])
