@@ -75,7 +75,6 @@ class QueryRequests:
         self._prompt, self.settings = prompt, settings
         self._language, self._styles = Language(language).name, style_weights(styles)
         self._redact = lru_cache(maxsize=4096)(load_redactor(settings.redact))
-
         decoding = settings.model_dump(mode="json", include=_DECODING)
         self._own = json.dumps([self.model, decoding], sort_keys=True)
         wording = (dict(STYLES), self._styles, settings.personas, settings.redact)
