@@ -113,8 +113,7 @@ KINDS = {
         "composites.consensus:ConsensusJudge", takes_model=False, composite=True
     ),
 }
-JUDGES = tuple(KINDS)
-"""The kinds of judge, as in `judge=KIND` and `judge=KIND:MODEL`."""
+JUDGES = tuple(KINDS)  # the kinds of judge, as in `judge=KIND` and `judge=KIND:MODEL`
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Entry
 
-PAGE = 4096
-"""Requests that are looked up in the ledger at a time."""
+PAGE = 4096  # requests that are looked up in the ledger at a time
 
 
 @dataclass(frozen=True)

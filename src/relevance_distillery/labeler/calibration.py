@@ -161,7 +161,9 @@ def fit_link(
     slope = start.slope * standardised.spread
     cuts = np.asarray(start.cuts) - start.slope * standardised.center
     gaps = np.maximum(np.diff(cuts), _SMALLEST_GAP)
-    offsets = _centred(len(cuts))
+    # From gaps to cuts whose mean is 0, shape (cuts, cuts - 1).
+    steps = np.tril(np.ones((len(cuts), len(cuts) - 1)), -1)
+    offsets = steps - steps.mean(axis=0)
     precision = prior_pairs * _INFORMATION
 
     def unfold(moves: Array) -> tuple[float, Array, Array]:
@@ -251,9 +253,3 @@ def _smoothed(scores: Array, weights: Array) -> tuple[Array, Array]:
     width = 1.06 * float(scores.std()) * len(scores) ** -0.2
     steps = norm.ppf((np.arange(_SPREAD) + 0.5) / _SPREAD)
     return (scores[:, None] + width * steps).ravel(), np.repeat(weights / _SPREAD, _SPREAD)
-
-
-def _centred(cuts: int) -> Array:
-    """From gaps to cuts whose mean is 0, shape (cuts, cuts - 1)."""
-    steps = np.tril(np.ones((cuts, cuts - 1)), -1)
-    return np.asarray(steps - steps.mean(axis=0))

@@ -42,10 +42,8 @@ from relevance_distillery.learning.splits import deal_groups
 
 logger = logging.getLogger(__name__)
 _TRAINED = "trained"
-_FEWEST_TO_STOP = 20
-"""Queries from which early stopping tells checkpoints apart."""
-_MONITORED = 100
-"""Pairs that are graded along the way where nothing depends on it."""
+_FEWEST_TO_STOP = 20  # queries from which early stopping tells checkpoints apart
+_MONITORED = 100  # pairs that are graded along the way where nothing depends on it
 _MOST_CLASSIFIER_PAIRS = 400
 _CLASSIFIER_RIDGE = 1e-2
 

@@ -20,8 +20,7 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_weights
 
-_FIRST_SCORES = 500
-"""Pairs that an untrained classifier scores, to place its cut points."""
+_FIRST_SCORES = 500  # pairs that an untrained classifier scores, to place its cut points
 
 
 class HeadInitialiser:

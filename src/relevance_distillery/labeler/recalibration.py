@@ -36,8 +36,7 @@ from relevance_distillery.learning.splits import deal_groups
 
 FEWEST_QUERIES = 3
 MOST_FOLDS = 10
-_SMALLEST_CHANCE = 1e-3
-"""Log-loss counts no probability as less, so that one outlier cannot decide."""
+_SMALLEST_CHANCE = 1e-3  # log-loss counts no probability as less, so that one outlier cannot decide
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
 
 BLOCKS = ("system", "user")
-BOUNDARY = "boundary"
-"""The field that holds the code of the markers, see `boundary_of`."""
-
+BOUNDARY = "boundary"  # the field that holds the code of the markers, see `boundary_of`
 Messages = tuple[dict[str, str], ...]
 
 _ONE_FILE = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)

@@ -15,9 +15,7 @@ from relevance_distillery.llm.settings import LLMSettings
 
 logger = logging.getLogger(__name__)
 
-TOP_LOGPROBS = 8
-"""Alternatives asked for in each place; some servers refuse more."""
-
+TOP_LOGPROBS = 8  # alternatives asked for in each place; some servers refuse more
 _FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
 _FORMATS = ("json_schema", "json_object", "none")
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")

@@ -24,9 +24,7 @@ from relevance_distillery.llm.settings import Endpoint, LLMSettings
 if TYPE_CHECKING:
     from relevance_distillery.llm.client import ChatClient
 
-HOPELESS_START = 20
-"""So many first answers that all say the same permanent failure end a run."""
-
+HOPELESS_START = 20  # so many first answers that all say the same permanent failure end a run
 _PAGE = 1024
 _BUDGET = "not sent: the budget (max_cost_usd) is used up"
 _HOPELESS = {

@@ -13,9 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from relevance_distillery.errors import UserError
 from relevance_distillery.strict import StrictModel
 
-DEFAULT_URL = "https://api.openai.com/v1"
-"""The SDK's own default."""
-
+DEFAULT_URL = "https://api.openai.com/v1"  # the SDK's own default
 _RESERVED = frozenset(
     {"model", "messages", "stream", "n", "max_tokens", "max_completion_tokens", "response_format"}
 )

@@ -23,8 +23,7 @@ from tokenizers import Tokenizer
 
 TOKENS_PER_MESSAGE = 4
 """Start, role and end of a message in OpenAI's chat format; other formats take 3 to 8."""
-TOKENS_PER_REQUEST = 3
-"""What opens the answer."""
+TOKENS_PER_REQUEST = 3  # what opens the answer
 
 
 _PIECES = re.compile(

@@ -59,10 +59,10 @@ def known_item(passage: SeedPassage, rng: np.random.Generator) -> str:
     if not words:
         return ""
     if len(words) > 4:
-        stop = passage.corpus.language.stop_words
+        corpus, language = passage.corpus, passage.corpus.language
         rarest = sorted(
-            (word for word in words if word.lower() not in stop),
-            key=lambda word: -passage.weight(word),
+            (word for word in words if word.lower() not in language.stop_words),
+            key=lambda word: -corpus.idf(language.stem(word)),
         )
         best = {*rarest[: int(rng.integers(2, 4))], *passage.core}
         words = [word for word in words if word in best]

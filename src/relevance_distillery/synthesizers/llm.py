@@ -28,8 +28,7 @@ from relevance_distillery.synthesizers.llm_requests import QueryRequests, QueryT
 
 logger = logging.getLogger(__name__)
 
-COMPLETION_KIND = "queries"
-"""`kind` in the ledger; a final failure has its status behind a `:`."""
+COMPLETION_KIND = "queries"  # `kind` in the ledger; a final failure has its status behind a `:`
 
 
 class LLMSynthesizer:

@@ -136,10 +136,6 @@ class SeedPassage:
                         best = (score, span)
         return best[1] or [word for word in self.title_words if not _YEAR.fullmatch(word)][:2]
 
-    def weight(self, word: str) -> float:
-        """How rare a word is in the corpus."""
-        return self.corpus.idf(self.corpus.language.stem(word))
-
     @cached_property
     def kind(self) -> str:
         """The kind of document named by title, file name or folder; empty when none is."""

@@ -35,15 +35,9 @@ from relevance_distillery.judges.registry import JudgeSources, State
 from relevance_distillery.llm.prices import Budget
 
 FORMAT = 1
-NO_EXIT = -1
-"""In `Decisions.exits`: no judge gave a grade."""
-
-NEVER = math.inf
-"""A threshold that no pair passes."""
-
-EDGE = 1e-9
-"""Confidence counts as equal to a threshold when it is this little below."""
-
+NO_EXIT = -1  # in `Decisions.exits`: no judge gave a grade
+NEVER = math.inf  # a threshold that no pair passes
+EDGE = 1e-9  # confidence counts as equal to a threshold when it is this little below
 Decision = Literal["own", "posterior"]
 
 

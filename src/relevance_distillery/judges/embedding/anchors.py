@@ -18,9 +18,7 @@ from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 
-MIN_SEED_PAIRS = 20
-"""With fewer seeded queries than this, pseudo-queries are made from passages."""
-
+MIN_SEED_PAIRS = 20  # with fewer seeded queries than this, pseudo-queries are made from passages
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -107,8 +105,7 @@ def _cloze(title: str, text: str) -> tuple[str, str, str]:
 
 logger = logging.getLogger(__name__)
 
-MIN_GAP = 0.01
-"""Smallest distance of two thresholds, in standard deviations of the score."""
+MIN_GAP = 0.01  # smallest distance of two thresholds, in standard deviations of the score
 
 
 def choose_thresholds(

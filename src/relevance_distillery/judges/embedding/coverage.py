@@ -77,8 +77,7 @@ class TermStatistics:
         return values
 
 
-MIN_LENGTH = 4
-"""Shorter terms are left alone: one edit turns them into too many other words."""
+MIN_LENGTH = 4  # shorter terms are left alone: one edit turns them into too many other words
 
 
 def nearest_known(term: str, frequencies: Mapping[str, int]) -> str | None:

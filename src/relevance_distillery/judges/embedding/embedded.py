@@ -40,8 +40,7 @@ from relevance_distillery.text.terms import passage_text
 if TYPE_CHECKING:
     from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 
-SHARD = 512
-"""Pairs that are graded and committed together."""
+SHARD = 512  # pairs that are graded and committed together
 
 
 @dataclass(frozen=True)

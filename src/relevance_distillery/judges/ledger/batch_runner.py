@@ -42,12 +42,8 @@ from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
 logger = logging.getLogger(__name__)
 
-MAX_REQUESTS = 50_000
-"""Requests a batch, the API's limit."""
-
-MAX_BYTES = 190_000_000
-"""Bytes a batch; the API's limit is 200 MB."""
-
+MAX_REQUESTS = 50_000  # requests a batch, the API's limit
+MAX_BYTES = 190_000_000  # bytes a batch; the API's limit is 200 MB
 _PAGE = 1024
 _QUEUE_FULL = frozenset({"token_limit_exceeded", "request_limit_exceeded"})
 

@@ -14,9 +14,7 @@ from typing import Any
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.schema import TABLES, open_ledger
 
-_LONGEST = 2**40
-"""Bytes; zeros take no room on disk, but a nonsensical length may be refused."""
-
+_LONGEST = 2**40  # bytes; zeros take no room on disk, but a nonsensical length may be refused
 _TYPES: dict[str, tuple[type, ...]] = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
 
 

@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import Judge, Verdict
 
-FORMAT = 2
-"""Kept in the file as `user_version`."""
-
+FORMAT = 2  # kept in the file as `user_version`
 _IDS = "query_id TEXT NOT NULL DEFAULT '', document_id TEXT NOT NULL DEFAULT ''"
 _USAGE = (
     "input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL,"
@@ -37,8 +35,7 @@ _SCHEMA = {
     "batch_requests": "request_hash TEXT PRIMARY KEY, job_id TEXT NOT NULL",
 }
 
-TABLES = tuple(_SCHEMA)
-"""Names of all tables; the first column of each is its key."""
+TABLES = tuple(_SCHEMA)  # names of all tables; the first column of each is its key
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:

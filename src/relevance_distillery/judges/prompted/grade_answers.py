@@ -15,9 +15,7 @@ from typing import Any
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.requests import TokenLogprob, strict_json, without_fence
 
-MIN_MASS = 0.5
-"""Grades must hold at least this share of the probability for it to be theirs."""
-
+MIN_MASS = 0.5  # grades must hold at least this share of the probability for it to be theirs
 _BARE = re.compile(r"-?\d{1,9}")
 _MEMBER = re.compile(r'"grade"\s*:\s*(-?\d+)')
 

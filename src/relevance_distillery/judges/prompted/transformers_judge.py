@@ -32,8 +32,7 @@ from relevance_distillery.judges.settings import TransformersSettings
 from relevance_distillery.llm.prices import Budget
 
 OPENING = '{"grade": '
-_DIGITS = 4
-"""Probabilities are rounded: which pairs share a batch changes the digits beyond."""
+_DIGITS = 4  # probabilities are rounded: which pairs share a batch changes the digits beyond
 _PART = 1 << 20
 """So much of each end of a file of weights goes into the fingerprint: gigabytes take minutes."""
 
