@@ -15,9 +15,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
-from relevance_distillery.llm.prices import Budget
 
 
 class LabelerJudge(RegisteredJudge):
@@ -101,9 +99,7 @@ class LabelerJudge(RegisteredJudge):
         }
 
     @classmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`.
 
         Raises:
@@ -115,7 +111,7 @@ class LabelerJudge(RegisteredJudge):
                 f"judge=labeler:{which}: its folder {folder} is gone; run `kedro run "
                 "--pipeline=label` to prepare it again, or name another version"
             )
-        judge = cls(folder, which, scale)
+        judge = cls(folder, which, sources.scale)
         if judge._labeler.digest != state["digest"]:
             raise UserError(
                 f"judge=labeler:{which}: {folder} holds another labeler than when it was "

@@ -18,9 +18,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import KINDS, Verdict
-from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
-from relevance_distillery.llm.prices import Budget
 
 
 def recorded_grades_of(filepath: str | None = None, judge: str | None = None) -> RecordedGrades:
@@ -130,9 +128,7 @@ class RecordedJudge(RegisteredJudge):
         }
 
     @classmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`."""
         rows = [
             (query_id, document_id, grade)
@@ -140,4 +136,4 @@ class RecordedJudge(RegisteredJudge):
             for document_id, grade in documents.items()
         ]
         table = pd.DataFrame(rows, columns=["query_id", "document_id", "grade"])
-        return cls(RecordedGrades(state["name"], table), scale)
+        return cls(RecordedGrades(state["name"], table), sources.scale)

@@ -92,10 +92,8 @@ class RegisteredJudge(Judge, ABC):
 
     @classmethod
     @abstractmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
-        """The judge that wrote `state`.
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
+        """The judge that wrote `state`; of `sources` it takes scale, budget and ledger.
 
         Raises:
             UserError: What the state refers to is gone or has changed.
@@ -148,7 +146,8 @@ def restore_judge(
             f"judge={asked} was prepared for another grade scale: "
             "run `kedro run --pipeline=label` again."
         )
-    return judge_class(asked.kind).restore(state, scale, budget, ledger)
+    sources = JudgeSources(scale, budget=budget, ledger=ledger)
+    return judge_class(asked.kind).restore(state, sources)
 
 
 def state_name(state: State) -> str:

@@ -30,9 +30,7 @@ from relevance_distillery.judges.composites.panel import (
     prepare_inner,
     restore_inner,
 )
-from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, State
-from relevance_distillery.llm.prices import Budget
 
 FORMAT = 1
 NO_EXIT = -1  # in `Decisions.exits`: no judge gave a grade
@@ -292,12 +290,10 @@ class CascadeJudge(Panel):
         }
 
     @classmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The cascade that wrote `state`."""
-        judges = restore_inner(state["stages"], scale, budget, ledger)
-        return cls(CascadeFit.from_state(state["fit"]), judges, scale)
+        judges = restore_inner(state["stages"], sources)
+        return cls(CascadeFit.from_state(state["fit"]), judges, sources.scale)
 
     def decide(self, session: Session) -> tuple[Places, Floats, dict[str, Any]]:
         """Ask the judges in turn; probabilities are the calibrated ones at a pair's exit."""

@@ -25,10 +25,8 @@ from relevance_distillery.judges.composites.panel import (
     prepare_inner,
     restore_inner,
 )
-from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, State
 from relevance_distillery.judges.settings import ConsensusSettings, Method, judge_names
-from relevance_distillery.llm.prices import Budget
 
 _ITERATIONS = 500
 _TOLERANCE = 1e-9
@@ -82,12 +80,10 @@ class ConsensusJudge(Panel):
         }
 
     @classmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The consensus that wrote `state`."""
-        judges = restore_inner(state["stages"], scale, budget, ledger)
-        return cls(judges, ConsensusSettings.model_validate(state["settings"]), scale)
+        judges = restore_inner(state["stages"], sources)
+        return cls(judges, ConsensusSettings.model_validate(state["settings"]), sources.scale)
 
     def decide(self, session: Session) -> tuple[Places, Floats, dict[str, Any]]:
         """Ask all judges about all pairs and combine their answers.

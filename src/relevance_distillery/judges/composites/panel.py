@@ -130,14 +130,15 @@ def inner_states(judges: Sequence[Judge]) -> list[State]:
     return [cast(RegisteredJudge, judge).to_state() for judge in judges]
 
 
-def restore_inner(
-    states: Sequence[State], scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-) -> list[RegisteredJudge]:
+def restore_inner(states: Sequence[State], sources: JudgeSources) -> list[RegisteredJudge]:
     """The judges of `inner_states`; without a budget they share one with the lowest cap."""
     caps = [(state.get("settings") or {}).get("max_cost_usd") for state in states]
     known = [float(cap) for cap in caps if cap is not None]
-    shared = budget or (Budget(min(known)) if known else None)
-    return [restore_judge(None, state, scale, budget=shared, ledger=ledger) for state in states]
+    budget = sources.budget or (Budget(min(known)) if known else None)
+    return [
+        restore_judge(None, state, sources.scale, budget=budget, ledger=sources.ledger)
+        for state in states
+    ]
 
 
 def distinct_names(judges: Sequence[Judge]) -> list[str]:

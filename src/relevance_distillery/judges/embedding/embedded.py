@@ -31,10 +31,8 @@ from relevance_distillery.judges.embedding.anchors import (
     seed_pairs,
 )
 from relevance_distillery.judges.embedding.coverage import TermStatistics
-from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import EmbeddedSettings
-from relevance_distillery.llm.prices import Budget
 from relevance_distillery.text.terms import passage_text
 
 if TYPE_CHECKING:
@@ -229,9 +227,7 @@ class EmbeddedJudge(RegisteredJudge):
         }
 
     @classmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`.
 
         Raises:
@@ -246,7 +242,7 @@ class EmbeddedJudge(RegisteredJudge):
             )
         fit = _Fit(**{field.name: state[field.name] for field in fields(_Fit)})
         terms = TermStatistics(**state["terms"])
-        return cls(encoder, terms, fit, settings, scale, state["facts"])
+        return cls(encoder, terms, fit, settings, sources.scale, state["facts"])
 
 
 def _load_encoder(settings: EmbeddedSettings) -> SentenceEncoder:

@@ -249,16 +249,8 @@ class Ledger:
         Raises:
             UserError: What SQLite or the file system objected to, and what to do.
         """
-        with self._explained():
-            connection = self._open()
-            connection.execute("BEGIN")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        with self._explained(), schema.transaction(connection := self._open()):
+            yield connection
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

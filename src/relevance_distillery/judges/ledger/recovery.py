@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger.schema import TABLES, open_ledger
+from relevance_distillery.judges.ledger.schema import TABLES, open_ledger, transaction
 
 _LONGEST = 2**40  # bytes; zeros take no room on disk, but a nonsensical length may be refused
 _TYPES: dict[str, tuple[type, ...]] = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
@@ -62,8 +62,11 @@ def recover(path: Path, target: Path) -> dict[str, int]:
     counts = dict.fromkeys(TABLES, 0)
     try:
         _copy_to_full_length(path, damaged)
-        with closing(sqlite3.connect(damaged)) as source, closing(open_ledger(partial)) as copy:
-            copy.execute("BEGIN")
+        with (
+            closing(sqlite3.connect(damaged)) as source,
+            closing(open_ledger(partial)) as copy,
+            transaction(copy),
+        ):
             for table in TABLES:
                 # Name, type and whether it may be empty, of every column.
                 columns = {
@@ -74,7 +77,7 @@ def recover(path: Path, target: Path) -> dict[str, int]:
                 }
                 for row in _readable(source, table, columns):
                     counts[table] += _insert(copy, table, columns, row)
-            copy.execute("COMMIT")
+
         if sum(counts.values()):
             os.replace(partial, target)
     finally:

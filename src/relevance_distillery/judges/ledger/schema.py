@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,9 +67,21 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _create(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("BEGIN IMMEDIATE")
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str = "BEGIN") -> Iterator[None]:
+    """Everything that is done with a connection, or nothing of it."""
+    connection.execute(begin)
     try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    with transaction(connection, "BEGIN IMMEDIATE"):
         # Another run may have made the tables while this one waited for its turn.
         version = _version(connection)
         if version not in (0, FORMAT):
@@ -85,11 +98,6 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
             for table, columns in _SCHEMA.items():
                 connection.execute(f"CREATE TABLE {table} ({columns}) WITHOUT ROWID")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 class Source(NamedTuple):

@@ -191,17 +191,15 @@ class LLMJudge(RegisteredJudge):
         }
 
     @classmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`."""
         return cls(
-            PairPrompt.from_state(state["prompt"], scale),
+            PairPrompt.from_state(state["prompt"], sources.scale),
             LLMJudgeSettings.model_validate(state["settings"]),
-            scale,
+            sources.scale,
             price=None if state["price"] is None else Price.model_validate(state["price"]),
-            budget=budget,
-            ledger=ledger,
+            budget=sources.budget,
+            ledger=sources.ledger,
         )
 
 

@@ -25,11 +25,9 @@ from relevance_distillery.encoders.devices import choose_device
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.pair_prompt import PairPrompt, request_hash
 from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import TransformersSettings
-from relevance_distillery.llm.prices import Budget
 
 OPENING = '{"grade": '
 _DIGITS = 4  # probabilities are rounded: which pairs share a batch changes the digits beyond
@@ -308,18 +306,16 @@ class TransformersJudge(RegisteredJudge):
         }
 
     @classmethod
-    def restore(
-        cls, state: State, scale: GradeScale, budget: Budget | None, ledger: Ledger | None
-    ) -> Self:
+    def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`.
 
         Raises:
             UserError: The model is gone, or not the one that the state was prepared with.
         """
         judge = cls(
-            PairPrompt.from_state(state["prompt"], scale),
+            PairPrompt.from_state(state["prompt"], sources.scale),
             TransformersSettings.model_validate(state["settings"]),
-            scale,
+            sources.scale,
         )
         if judge.model != state["model"]:
             raise UserError(
