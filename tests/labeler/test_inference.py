@@ -18,6 +18,8 @@ from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from tiny_models import tiny_data, tiny_settings
 
+COLUMNS = ["grade", "expected_grade", "confidence", "probabilities", "score"]
+
 
 @pytest.fixture(scope="module")
 def pairs() -> pd.DataFrame:
@@ -37,7 +39,7 @@ def test_the_labeler_learned_something(labeler: Labeler, pairs: pd.DataFrame) ->
 
 def test_columns_and_their_meaning(labeler: Labeler, pairs: pd.DataFrame) -> None:
     graded = labeler.grade(pairs.set_index(pairs.index + 100))
-    assert list(graded.columns) == list(inference.OUTPUT_COLUMNS)
+    assert list(graded.columns) == COLUMNS
     assert (graded.index == pairs.index + 100).all()
     matrix = np.array(graded["probabilities"].tolist())
     np.testing.assert_allclose(matrix.sum(1), 1.0, atol=1e-5)
@@ -77,7 +79,7 @@ def test_shards_change_no_grade(
 
 def test_no_pairs_give_no_rows(labeler: Labeler, pairs: pd.DataFrame) -> None:
     graded = labeler.grade(pairs.head(0))
-    assert list(graded.columns) == list(inference.OUTPUT_COLUMNS)
+    assert list(graded.columns) == COLUMNS
     assert len(graded) == 0
 
 

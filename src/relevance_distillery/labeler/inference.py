@@ -28,7 +28,6 @@ from relevance_distillery.learning.document_grades import best_of_passages, corr
 
 SHARD_ROWS = 2048
 DIGITS = 6
-OUTPUT_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities", "score")
 
 
 class Labeler:
