@@ -12,8 +12,7 @@ import pytest
 from llm.asking import IMPATIENT, prompt, request, requests, settings
 from llm.fault_server import FaultPlan, FaultServer, digest_of
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.ledger.batch_runner import BatchRunner
-from relevance_distillery.judges.ledger.batches import LedgerBatchStore
+from relevance_distillery.judges.ledger.batch_runner import BatchRunner, LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult

@@ -12,7 +12,7 @@ import pytest
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger.batches import LedgerBatchStore
+from relevance_distillery.judges.ledger.batch_runner import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Completion, Source
 

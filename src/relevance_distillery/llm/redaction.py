@@ -31,7 +31,7 @@ _NUMBER = re.compile(
 
 
 def withheld(table: pd.DataFrame, patterns: Sequence[str]) -> np.ndarray:
-    """True for rows of which a Gitignore-style pattern matches path or document_id, (rows,)."""
+    """True where a Gitignore-style pattern matches path or document_id, shape (rows,)."""
     if not patterns:
         return np.zeros(len(table), dtype=bool)
     import pathspec

@@ -15,7 +15,6 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.ledger.batches import LedgerBatchStore
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.grade_answers import (
     answer_schema,
@@ -219,7 +218,7 @@ def chat_runner(
     if not settings.batch:
         return ChatRunner(endpoint, settings, price, budget)
     # Imported here, as few need it.
-    from relevance_distillery.judges.ledger.batch_runner import BatchRunner
+    from relevance_distillery.judges.ledger.batch_runner import BatchRunner, LedgerBatchStore
 
     name, prompt_hash, ledger = asker
     assert ledger is not None, "asking in batches needs the ledger"
