@@ -25,7 +25,7 @@ from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import Judge, Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.ledger.schema import Entry, Source
+from relevance_distillery.judges.ledger.schema import Source
 from relevance_distillery.judges.ledger_lookup import (
     Requests,
     failures_table,
@@ -110,7 +110,7 @@ def run_labeling(
         known = requests.answered(ledger)
         wanted = ~known
         if not retry_failures:
-            wanted &= ~requests.failed(ledger, lambda entry: is_final(entry, max_attempts))
+            wanted &= ~requests.failed_for_good(ledger, max_attempts)
         run = _Run(given, requests, wanted, judge, ledger)
         run.judge_misses(quiet)
         labels, answered = labels_table(given.keys, requests, ledger, judge)
@@ -183,11 +183,6 @@ def refuse_total_failure(judge: str, labels: pd.DataFrame, failures: pd.DataFram
         f"{count} {status}: {reason}" for (status, reason), count in reasons.most_common(3)
     )
     raise UserError(f"judge {judge} labelled none of {len(failures)} pairs ({listed}).")
-
-
-def is_final(entry: Entry, max_attempts: int) -> bool:
-    """Whether a failure is asked for again only with `retry_failures`."""
-    return not entry.verdict.retryable or entry.attempts >= max_attempts
 
 
 class _Run:

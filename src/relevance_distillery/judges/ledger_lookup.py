@@ -16,7 +16,6 @@ import pandas as pd
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.ledger.schema import Entry
 
 PAGE = 4096  # requests that are looked up in the ledger at a time
 
@@ -55,20 +54,25 @@ class Requests:
 
     def answered(self, ledger: Ledger) -> np.ndarray:
         """True for requests that the ledger has an answer to, shape (requests,)."""
-        found = np.zeros(len(self), dtype=bool)
-        for start, page in self.pages():
-            known = ledger.answered(page)
-            found[start : start + len(page)] = [request in known for request in page]
-        return found
+        return self._among(ledger.answered)
 
-    def failed(self, ledger: Ledger, final: Callable[[Entry], bool]) -> np.ndarray:
-        """True for requests whose failure in the ledger is `final`, shape (requests,)."""
+    def failed_for_good(self, ledger: Ledger, max_attempts: int) -> np.ndarray:
+        """True for failures that are asked for again only with `retry_failures`, (requests,)."""
+
+        def final(page: list[str]) -> set[str]:
+            return {
+                request
+                for request, entry in ledger.failures(page).items()
+                if not entry.verdict.retryable or entry.attempts >= max_attempts
+            }
+
+        return self._among(final)
+
+    def _among(self, find: Callable[[list[str]], set[str]]) -> np.ndarray:
         found = np.zeros(len(self), dtype=bool)
         for start, page in self.pages():
-            entries = ledger.failures(page)
-            found[start : start + len(page)] = [
-                request in entries and final(entries[request]) for request in page
-            ]
+            known = find(page)
+            found[start : start + len(page)] = [request in known for request in page]
         return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
-from relevance_distillery.judges.labeling import MAX_ATTEMPTS, is_final
+from relevance_distillery.judges.labeling import MAX_ATTEMPTS
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger_lookup import Requests
 from relevance_distillery.judges.prompted.llm import LLMJudge
@@ -232,7 +232,7 @@ def plan_judge(
     if ledger.path.exists():
         answered = requests.answered(ledger)
         if not retry_failures:
-            settled = requests.failed(ledger, lambda entry: is_final(entry, max_attempts))
+            settled = requests.failed_for_good(ledger, max_attempts)
         learned = pairs if known is None else known
         asked = requests if known is None else Requests.of(known, judge)
         places = np.flatnonzero(asked.answered(ledger))
