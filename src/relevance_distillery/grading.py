@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from relevance_distillery.strict import StrictModel
 
 
-class Grade(BaseModel):
+class Grade(StrictModel):
     """One grade of a scale.
 
     Attributes:
@@ -20,22 +22,18 @@ class Grade(BaseModel):
         definition: When it is given; judges and annotators read this sentence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     value: int
     name: str
     definition: str = ""
 
 
-class GradeScale(BaseModel):
+class GradeScale(StrictModel):
     """Ordered relevance grades.
 
     Attributes:
         grades: The grades, lowest first, values strictly increasing.
         relevant_from: A document counts as relevant from this grade on.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     grades: tuple[Grade, ...] = Field(min_length=2)
     relevant_from: int

@@ -1,4 +1,4 @@
-"""The base of everything that a user configures."""
+"""The base of everything that a user configures, and of the JSON files of a labeler."""
 
 from __future__ import annotations
 

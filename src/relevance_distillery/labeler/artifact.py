@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -27,15 +27,16 @@ from relevance_distillery.labeler.calibration import Link
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import Architecture, Decision
 from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.strict import StrictModel
 
 FORMAT = 2
 FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"
 ARTIFACT_NAME = "labeler"
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Model = TypeVar("_Model", bound=StrictModel)
 
 
-class LabelerFacts(BaseModel):
+class LabelerFacts(StrictModel):
     """What a labeler is, beside its weights.
 
     Attributes:
@@ -50,8 +51,6 @@ class LabelerFacts(BaseModel):
         training: How it was trained, for people and reports.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     format: int = FORMAT
     base_model: str
     architecture: Architecture
@@ -63,7 +62,7 @@ class LabelerFacts(BaseModel):
     decision: Decision = "cut_points"
     cut_points: tuple[float, ...]
     length_slope: float = 0.0
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
 
     def calibrated(self, raw: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Probabilities, shape (pairs, grades), from the head's own and the scores."""
@@ -142,7 +141,7 @@ def read_versioned(path: Path, model: type[_Model], missing: str) -> _Model:
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"])) or "content"
         raise UserError(f"{path}: {where}: {first['msg']}; distill again") from error
 
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.special import expit, logit
 
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.strict import StrictModel
 
 Array = NDArray[np.float64]
 _DIGITS = 6
@@ -35,15 +36,13 @@ _LIMITS = (4.0, 20.0, 6.0)  # of log slope, mean of the cuts, log gaps
 _ENOUGH_SCORES, _SPREAD = 1000, 9
 
 
-class Link(BaseModel):
+class Link(StrictModel):
     """From the score to probabilities: P(grade > k) = sigmoid(slope * score - cut_k).
 
     Attributes:
         slope: How fast the odds of a better grade grow with the score.
         cuts: Where each grade ends, never decreasing, shape (grades - 1,).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     slope: float = Field(gt=0)
     cuts: tuple[float, ...]

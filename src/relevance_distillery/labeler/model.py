@@ -317,12 +317,9 @@ def ordinal_loss(cumulative_logits: Tensor, targets: Tensor, weights: Tensor) ->
 
 @dataclass(frozen=True)
 class Couples:
-    """Couples of passages of one query that have different grades.
+    """Couples of passages of one query that have different grades: the rows of both.
 
-    Attributes:
-        better: Row of the better passage, shape (couples,).
-        worse: Row of the other, shape (couples,).
-        weights: How many grades lie between, as a share of its query's, shape (couples,).
+    A couple's weight is how many grades lie between, as a share of its query's; shapes (couples,).
     """
 
     better: Tensor

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import write_text
@@ -31,6 +30,7 @@ from relevance_distillery.labeler.tallies import (
 )
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
 from relevance_distillery.learning.splits import normalised
+from relevance_distillery.strict import StrictModel
 
 PROFILE_FILE = "profile.json"
 PROFILE_FORMAT = 1
@@ -43,7 +43,7 @@ _MOST_LENGTHS = 20_000
 _MOST_HELD_OUT_QUERIES = 1000
 
 
-class HeldOut(BaseModel):
+class HeldOut(StrictModel):
     """The labeler on pairs that it did not learn from.
 
     Early stopping chose among checkpoints by some of them and the calibrators were fitted on
@@ -56,8 +56,6 @@ class HeldOut(BaseModel):
         tallies: A row a query, see `tallies`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     pairs: int
     queries: int
     accuracy: float
@@ -65,7 +63,7 @@ class HeldOut(BaseModel):
     tallies: dict[str, list[list[int | float]]]
 
 
-class TrainingProfile(BaseModel):
+class TrainingProfile(StrictModel):
     """What training looked like.
 
     Attributes:
@@ -80,8 +78,6 @@ class TrainingProfile(BaseModel):
             calibration; base64 of sorted eight-byte digests.
         held_out: What to compare with.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = PROFILE_FORMAT
     key: str

@@ -8,15 +8,16 @@ from typing import Any
 
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from relevance_distillery.encoders.batching import Row, pad
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
+from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import PASSAGE_FIELDS
 
 
-class InputTemplate(BaseModel):
+class InputTemplate(StrictModel):
     """How a pair becomes text and the text becomes tokens; saved beside the weights.
 
     Attributes:
@@ -28,8 +29,6 @@ class InputTemplate(BaseModel):
         query_label, passage_label: Written before query and passage where the tokenizer
             has no separator of its own; both empty where it has one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: tuple[str, ...] = PASSAGE_FIELDS
     joiner: str = "\n"
@@ -135,8 +134,23 @@ class InputTemplate(BaseModel):
     def encode_jointly(
         self, tokenizer: Any, queries: Sequence[str], passages: Sequence[str]
     ) -> list[Row]:
-        """Unpadded tokens of query and passage as one input, a row a pair."""
-        capped = self.cap_queries(tokenizer, queries)
+        """Unpadded tokens of query and passage as one input, a row a pair.
+
+        Queries are cut after `max_query_tokens` tokens, at a token's end.
+        """
+        if not queries:
+            return []
+        offsets = tokenizer(
+            list(queries),
+            add_special_tokens=False,
+            truncation=True,
+            max_length=self.max_query_tokens,
+            return_offsets_mapping=True,
+        )["offset_mapping"]
+        capped = [
+            query[: spans[-1][1]] if len(spans) == self.max_query_tokens else query
+            for query, spans in zip(queries, offsets, strict=True)
+        ]
         if self.textual:
             texts = [
                 f"{self.query_label}{query}{self.passage_label}{passage}"
@@ -158,22 +172,6 @@ class InputTemplate(BaseModel):
             list(texts), truncation=True, max_length=limit, return_special_tokens_mask=True
         )
         return _rows(batch, len(texts))
-
-    def cap_queries(self, tokenizer: Any, queries: Sequence[str]) -> list[str]:
-        """Queries cut after `max_query_tokens` tokens, at a token's end."""
-        if not queries:
-            return []
-        offsets = tokenizer(
-            list(queries),
-            add_special_tokens=False,
-            truncation=True,
-            max_length=self.max_query_tokens,
-            return_offsets_mapping=True,
-        )["offset_mapping"]
-        return [
-            query[: spans[-1][1]] if len(spans) == self.max_query_tokens else query
-            for query, spans in zip(queries, offsets, strict=True)
-        ]
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,9 @@ NO_ANSWER = {
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question to a model.
+    """One question to a model, with its request hash and the JSON schema of the answer, if any.
 
-    Attributes:
-        key: The request hash.
-        messages: `{"role": ..., "content": ...}` each, in order.
-        schema: JSON schema of the answer; None for free text.
-        n_input_tokens: Estimate, for rate limits and the budget.
+    `n_input_tokens` is an estimate, for rate limits and the budget.
     """
 
     key: str
@@ -79,8 +75,7 @@ class ChatResult:
         reason: A failure's reason in one sentence of our own, never the server's words.
         retryable: A later run may try again.
         asked: False when it was never sent, or not answered yet (batch).
-        input_tokens, output_tokens: As billed, over all tries; 0 when not known.
-        cost_usd: Price of this request in US dollars, over all tries.
+        input_tokens, output_tokens, cost_usd: As billed, over all tries; 0 when not known.
         seconds: Time from the first try to the result, waits between tries included.
     """
 

@@ -24,9 +24,6 @@ _LOWER_SHARE = 0.8
 _TRIES = 6
 _MAX_LENGTH = 120
 
-Writer = Callable[[SeedPassage, np.random.Generator], str]
-"""Writes one query, or an empty string when the passage offers nothing for this style."""
-
 
 def _join(*parts: str) -> str:
     """Words of the parts in order, each once."""
@@ -214,7 +211,7 @@ def acronym(passage: SeedPassage, rng: np.random.Generator) -> str:
     return _join(name, more.text) if more else name
 
 
-WRITERS: dict[str, Writer] = {
+WRITERS: dict[str, Callable[[SeedPassage, np.random.Generator], str]] = {
     "known_item": known_item,
     "keyword": keyword,
     "question": question,
@@ -222,7 +219,7 @@ WRITERS: dict[str, Writer] = {
     "short": short,
     "acronym": acronym,
 }
-"""One writer a style."""
+"""One writer a style: of a query, or an empty string where the passage offers nothing for it."""
 
 
 class ExtractiveSynthesizer:

@@ -26,10 +26,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Isotonic:
-    """A monotone piecewise linear function, constant beyond its ends.
-
-    `x` are raw probabilities, rising, and `y` the calibrated ones at those.
-    """
+    """A monotone piecewise linear function from rising raw probabilities to calibrated ones."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -18,6 +17,7 @@ from relevance_distillery.io.tables import iter_records
 from relevance_distillery.learning.splits import NearDuplicates, normalised
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
+from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import PASSAGE_FIELDS, analyzer
 
 PROMPT_REQUIRES = ("query", "document.text", "scale")
@@ -28,10 +28,8 @@ _COLUMNS = ("query", *PASSAGE_FIELDS, "document_id")
 _EXAMPLE_COLUMNS = ("query", "text", "grade")
 
 
-class Example(BaseModel):
+class Example(StrictModel):
     """One graded pair that is shown to the model; the title may be empty."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     query: str
     text: str
