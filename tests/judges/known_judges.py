@@ -10,6 +10,7 @@ import pandas as pd
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
+from relevance_distillery.judges.ledger.ledger import Ledger
 
 SIZE = DEFAULT_SCALE.size
 
@@ -95,3 +96,12 @@ class KnownJudge:
         shares = [(1 - own) / (SIZE - 1)] * SIZE
         shares[grade] = own
         return tuple(shares)
+
+
+def counts(ledger: Ledger) -> dict[str, int]:
+    """How many answers and how many open failures a ledger holds."""
+    with ledger.transaction() as connection:
+        return {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("verdicts", "failures")
+        }

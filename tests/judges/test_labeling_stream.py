@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from known_judges import counts
 
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, SHARD, Pairs, build_pairs
 from relevance_distillery.errors import UserError
@@ -76,7 +77,7 @@ def test_a_cap_stops_cleanly_and_holds_over_resumed_runs(ledger):
     assert failures["status"].to_dict() == {"p1": "unparseable", "p3": "budget", "p4": "budget"}
     assert failures["attempts"].to_dict() == {"p1": 1, "p3": 0, "p4": 0}
     assert (result.requests, result.cost_usd) == (3, 3.0)
-    assert ledger.counts() == {"verdicts": 2, "failures": 1}
+    assert counts(ledger) == {"verdicts": 2, "failures": 1}
 
     again = PaidJudge(limit=3)
     run_labeling(pairs, again, Ledger(ledger.path))
@@ -137,7 +138,7 @@ def test_a_judge_that_stops_early_leaves_the_rest_unasked(ledger):
         "the judge gave no answer": SHARD - 3,
         "the judge stopped before it came to this pair": 5,
     }
-    assert ledger.counts() == {"verdicts": 3, "failures": SHARD - 3}
+    assert counts(ledger) == {"verdicts": 3, "failures": SHARD - 3}
 
 
 def test_an_error_of_the_judge_keeps_what_was_paid(ledger):
@@ -157,7 +158,7 @@ def test_an_error_of_the_judge_keeps_what_was_paid(ledger):
     with pytest.raises(UserError, match="key was refused"):
         run_labeling(table(["a", "b", "c", "d"]), judge, ledger)
     assert judge.closed
-    assert ledger.counts()["verdicts"] == 2
+    assert counts(ledger)["verdicts"] == 2
     with ledger.lock():
         pass
 
@@ -239,7 +240,7 @@ def test_the_ledger_knows_whose_text_an_answer_is_about(ledger):
 
     assert ledger.about("d0") == ledger.about("d1") == 1
     assert ledger.forget("d0") == 1
-    assert ledger.counts() == {"verdicts": 0, "failures": 1}
+    assert counts(ledger) == {"verdicts": 0, "failures": 1}
 
 
 def test_a_composite_judge_labels_itself_under_the_same_lock(ledger):

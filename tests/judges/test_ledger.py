@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from known_judges import counts
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -57,7 +58,7 @@ def test_failures_count_attempts_and_costs_until_an_answer_comes(path):
 
     ledger.record(JUDGE, [Verdict("a", grade=1)])
     assert ledger.failures(["a"]) == {}
-    assert ledger.counts() == {"verdicts": 1, "failures": 0}
+    assert counts(ledger) == {"verdicts": 1, "failures": 0}
 
 
 def test_more_hashes_than_a_statement_takes(path):
@@ -75,7 +76,7 @@ def test_a_batch_is_committed_whole_or_not_at_all(path):
 
     with pytest.raises(UserError):
         ledger.record(JUDGE, [Verdict("a", grade=1), broken])
-    assert ledger.counts() == {"verdicts": 0, "failures": 0}
+    assert counts(ledger) == {"verdicts": 0, "failures": 0}
 
 
 def test_a_file_that_is_no_ledger(path):
@@ -87,7 +88,7 @@ def test_a_file_that_is_no_ledger(path):
 
 
 def test_a_ledger_of_a_later_release(path):
-    Ledger(path).counts()
+    counts(Ledger(path))
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
 
@@ -119,7 +120,7 @@ def test_a_full_disk(path):
 
     with pytest.raises(UserError, match=r"free space on its disk.*nothing is lost"):
         ledger.record(JUDGE, [Verdict(f"{n:064d}", grade=1) for n in range(5000)])
-    assert ledger.counts()["verdicts"] == 1
+    assert counts(ledger)["verdicts"] == 1
 
 
 def test_closing_is_harmless(path):
@@ -134,7 +135,7 @@ def test_what_was_never_asked_is_not_stored(path):
     ledger = Ledger(path)
     ledger.record(JUDGE, [Verdict("a", status="budget", reason="spent", asked=False)])
 
-    assert ledger.counts() == {"verdicts": 0, "failures": 0}
+    assert counts(ledger) == {"verdicts": 0, "failures": 0}
 
 
 def test_money_is_counted_over_answers_failures_and_texts(path):

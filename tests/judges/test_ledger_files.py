@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from known_judges import counts
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -96,7 +97,7 @@ def test_of_a_truncated_ledger_what_can_be_read_is_saved_beside_it(tmp_path, sha
     assert "\n" not in str(raised.value)
     assert path.read_bytes() == before
     saved = Ledger(tmp_path / "ledger.recovered.sqlite")
-    kept = saved.counts()["verdicts"]
+    kept = counts(saved)["verdicts"]
     assert f" {kept} answers" in str(raised.value)
     assert 3000 * (share - 0.15) < kept < 3000
     first = saved.lookup([f"{n * 2654435761 % 2**32:08x}" for n in range(3000)])
@@ -115,7 +116,7 @@ def test_a_broken_page_costs_only_what_it_held(tmp_path):
 
     with pytest.raises(UserError, match="recovered"), Ledger(path).lock():
         pass
-    assert 2800 < Ledger(tmp_path / "ledger.recovered.sqlite").counts()["verdicts"] < 3000
+    assert 2800 < counts(Ledger(tmp_path / "ledger.recovered.sqlite"))["verdicts"] < 3000
 
 
 def test_a_sound_ledger_that_was_copied_is_a_ledger(tmp_path):
@@ -123,7 +124,7 @@ def test_a_sound_ledger_that_was_copied_is_a_ledger(tmp_path):
     shutil.copy(tmp_path / "ledger.sqlite", tmp_path / "copy.sqlite")
 
     with Ledger(tmp_path / "copy.sqlite").lock():
-        assert Ledger(tmp_path / "copy.sqlite").counts() == {"verdicts": 3000, "failures": 1}
+        assert counts(Ledger(tmp_path / "copy.sqlite")) == {"verdicts": 3000, "failures": 1}
 
 
 HOLDER = """
@@ -151,7 +152,7 @@ def test_a_second_run_is_refused_at_once_and_a_killed_one_leaves_no_lock(tmp_pat
     with pytest.raises(UserError, match=line), Ledger(path).lock():
         pass
     assert time.monotonic() - start < 2
-    Ledger(path).counts()  # reading is free
+    counts(Ledger(path))  # reading is free
     holder.send_signal(signal.SIGKILL)
     holder.wait()
 

@@ -18,7 +18,13 @@ from relevance_distillery.labeler.profile import (
     read_profile,
     write_profile,
 )
-from relevance_distillery.labeler.tallies import FIELDS, PairReader, Vocabulary, tally_grades
+from relevance_distillery.labeler.tallies import (
+    FIELDS,
+    PairReader,
+    Vocabulary,
+    pack_hashes,
+    tally_grades,
+)
 from tiny_models import tiny_data, tiny_settings
 
 
@@ -127,7 +133,7 @@ def test_a_vocabulary_keeps_words_of_two_texts_and_counts_the_others() -> None:
     assert words.tolist() == [4, 1, 0, 2]
     assert unknown.tolist() == [1, 1, 0, 2]
     assert common.tolist() == [3, 0, 0, 0]
-    again = Vocabulary.from_text(vocabulary.key.hex(), vocabulary.as_text())
+    again = Vocabulary.from_text(vocabulary.key.hex(), pack_hashes(vocabulary.hashes))
     assert [int(count[0]) for count in again.counts(["the rule"])] == [2, 1, 1]
     assert len(Vocabulary.of(["a b c", "a b c"], most=2).hashes) == 2
     assert Vocabulary.of([]).counts(["a"])[1].tolist() == [1]

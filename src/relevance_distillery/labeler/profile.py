@@ -137,7 +137,7 @@ def make_profile(
             "query_tokens": _quantiles(reader, queries),
             "text_tokens": _quantiles(reader, passages),
         },
-        vocabulary=vocabulary.as_text(),
+        vocabulary=pack_hashes(vocabulary.hashes),
         query_digests=pack_hashes(np.unique(digests)),
         held_out=HeldOut(
             pairs=len(held_out),

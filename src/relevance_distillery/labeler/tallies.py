@@ -94,13 +94,9 @@ class Vocabulary:
             np.bincount(of, common[terms], len(rows)).astype(np.int64),
         )
 
-    def as_text(self) -> str:
-        """The hashes as base64 of little-endian 32-bit numbers."""
-        return pack_hashes(self.hashes)
-
     @classmethod
     def from_text(cls, key: str, hashes: str) -> Vocabulary:
-        """From the hexadecimal key and what `as_text` gave."""
+        """From the hexadecimal key and packed hashes."""
         return cls(bytes.fromhex(key), unpack_hashes(hashes, _HASH_BYTES))
 
 

@@ -13,6 +13,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.llm.prices import FREE, Budget, Price
 from relevance_distillery.llm.requests import (
     NO_ANSWER,
+    Answer,
     CapabilityTracker,
     ChatRequest,
     ChatResult,
@@ -179,28 +180,24 @@ class ChatRunner:
         ]
 
     def _result(self, exchange: Exchange) -> ChatResult:
-        answer, error = exchange.answer, exchange.error
-        read, written = exchange.wasted_input, exchange.wasted_output
-        cost = 0.0
-        if answer is not None:
-            read += answer.input_tokens or 0
-            written += answer.output_tokens or 0
-            if answer.input_tokens is None and answer.output_tokens is None:
-                # Answered and surely billed, but the server does not say how much.
-                cost = exchange.reserved
-        cost += self._price.usd(read, written)
+        answer, error = exchange.answer or Answer(""), exchange.error
+        read = exchange.wasted_input + (answer.input_tokens or 0)
+        written = exchange.wasted_output + (answer.output_tokens or 0)
+        cost = self._price.usd(read, written)
+        if exchange.answer and answer.input_tokens is None and answer.output_tokens is None:
+            # Answered and surely billed, but the server does not say how much.
+            cost += exchange.reserved
         self._in_flight -= 1
         self._held -= exchange.reserved
         self._budget.settle(exchange.reserved, cost)
-        status = answer.status if answer is not None else ""
-        reason = NO_ANSWER.get(status, "")
+        status, reason = answer.status, NO_ANSWER.get(answer.status, "")
         if error is not None:
             status, reason = error.status, error.reason
         self._check_progress(status, exchange)
         return ChatResult(
             key=exchange.request.key,
-            text=answer.text if answer is not None else None,
-            logprobs=answer.logprobs if answer is not None else None,
+            text=answer.text,
+            logprobs=answer.logprobs,
             status=status,
             reason=reason,
             retryable=status in RETRYABLE,

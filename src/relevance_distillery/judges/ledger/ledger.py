@@ -218,14 +218,6 @@ class Ledger:
             found += len(keys.union(row[0] for row in self.select(listed, request_hashes)))
         return found
 
-    def counts(self) -> dict[str, int]:
-        """How many answers and how many open failures the ledger holds."""
-        with self.transaction() as connection:
-            return {
-                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                for table in ("verdicts", "failures")
-            }
-
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         if self._connection is not None:
