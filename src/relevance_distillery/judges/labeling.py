@@ -26,11 +26,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import Judge, Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Source
-from relevance_distillery.judges.ledger_lookup import (
-    Requests,
-    failures_table,
-    labels_table,
-)
+from relevance_distillery.judges.ledger_lookup import Requests, failures_table, labels_table
 from relevance_distillery.judges.progress import Progress
 from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
 

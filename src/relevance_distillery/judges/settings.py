@@ -236,8 +236,7 @@ class JudgeSettings(StrictModel):
         "relevance-labeler", description="Name in the registry that labeler:champion refers to."
     )
     prices: dict[str, Price] = Field(
-        default_factory=dict,
-        description="What tokens cost, by model; from conf/base/globals.yml.",
+        default_factory=dict, description="What tokens cost, by model; from conf/base/globals.yml."
     )
     seed: int = Field(0, description="Of the pairs that the embedded judge is fitted on.")
 
