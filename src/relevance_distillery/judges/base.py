@@ -118,12 +118,10 @@ JUDGES = tuple(KINDS)  # the kinds of judge, as in `judge=KIND` and `judge=KIND:
 
 @dataclass(frozen=True)
 class JudgeName:
-    """A judge as people name it.
+    """A judge as people name it, `KIND` or `KIND:MODEL`.
 
-    Attributes:
-        kind: One of `JUDGES`.
-        model: What follows the colon: a model, a labeler's alias, version or folder, a recorded
-            judge's name; empty for the kind's default.
+    The model may be a labeler's alias, version or folder, or a recorded judge's name; it is empty
+    for the kind's default.
     """
 
     kind: str

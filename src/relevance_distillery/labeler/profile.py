@@ -50,7 +50,6 @@ class HeldOut(StrictModel):
     the others, so accuracy is a little flattering.
 
     Attributes:
-        pairs, queries: How many.
         accuracy: Share of the teacher's grades that the labeler gave too.
         confidence: Mean confidence of the grades that it gave.
         tallies: A row a query, see `tallies`.

@@ -86,9 +86,7 @@ class Prompt:
     def render(self, **fields: Any) -> Messages:
         """The messages of a request, from what the template may refer to, `boundary` included.
 
-        Returns:
-            `{"role", "content"}` of the system message, where the block has any text, and of
-            the user's.
+        A `{"role", "content"}` of the system, where that block has any text, and of the user.
 
         Raises:
             UserError: The template refers to something that a field does not have, or fails.

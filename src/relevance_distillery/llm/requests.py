@@ -121,8 +121,7 @@ class Exchange:
 
     Attributes:
         reserved: Dollars set aside for it.
-        answer: The completion; None where none came.
-        error: Why none came; None while there may still be one.
+        error: Why no answer came; None while there may still be one.
         seconds: From the first try to the last.
         wasted_input, wasted_output: Tokens that failed tries were billed for.
     """

@@ -68,13 +68,7 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """A response whose HTTP status is not a success.
-
-    Attributes:
-        code: The HTTP status.
-        headers: With lower-case names.
-        body: The JSON body, or the text where it is none.
-    """
+    """A response whose HTTP status is not a success; the body is JSON, or text where it is none."""
 
     code: int
     headers: Mapping[str, str]

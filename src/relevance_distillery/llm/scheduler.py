@@ -80,9 +80,7 @@ class ChatRunner:
         Requests are made in the caller's thread, at most `settings.concurrency` ahead of
         those in flight. A list counts as committed when the next one is asked for, and only
         then do its slots take new requests. Closing the iterator cancels what is in flight.
-
-        Args:
-            requests: Read lazily; keys are unique.
+        Requests are read lazily and have unique keys.
 
         Raises:
             UserError: No key or no model; key, address, model or quota are refused; the first

@@ -99,7 +99,6 @@ class TokenCounter:
     """Counts what a request of a model has to read.
 
     Attributes:
-        model: The model's name.
         exact: Whether texts are counted with its tokenizer; what a server adds to them (chat
             format, answer schema) is an assumption where it is not in the tokenizer's files.
         basis: For people: how texts are counted.

@@ -54,15 +54,12 @@ def choose_seeds(passages: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 
 def misspell(text: str, rng: np.random.Generator) -> str:
-    """The text with one keyboard typo in one word of at least five letters.
+    """The text with one keyboard typo in one word of at least five letters, if there is one.
 
     The kinds follow what spelling research finds most often (Damerau, 1964): two letters
     swapped, one replaced by its neighbour on the keyboard, one dropped, one doubled. The
     first letter stays, as it mostly does. Capitals, numbers and short words are left alone,
     since a typo there makes another name of it.
-
-    Returns:
-        The misspelt text; the same text where no word is long enough.
     """
     words = list(_LONG_WORD.finditer(text))
     if not words:

@@ -74,13 +74,10 @@ def _apart(text: str) -> str:
 def not_retrieved(
     queries: pd.DataFrame, passages: pd.DataFrame, language: Language, k: int
 ) -> np.ndarray:
-    """Which queries do not find their seed document in the top `k` passages of BM25.
+    """Which queries do not find their seed document in the top `k` of BM25, shape (queries,).
 
     The round-trip test of Alberti et al. (2019): a query that does not retrieve its own
     document describes it too loosely, or not at all.
-
-    Returns:
-        True for a query that fails, shape (queries,).
     """
     # Imported here: it loads bm25s.
     from relevance_distillery.channels.bm25 import BM25Channel

@@ -34,10 +34,8 @@ COMPLETION_KIND = "queries"  # `kind` in the ledger; a final failure has its sta
 class LLMSynthesizer:
     """Asks a model for the queries of each seed passage; see `docs/how-to/llm-teacher.md`.
 
-    Attributes:
-        name: `llm:MODEL`.
-        prompt_hash: Changes with anything in the instructions or settings.
-        report: What `write` did, in numbers; empty before.
+    `prompt_hash` changes with anything in the instructions or settings; `report` has what `write`
+    did, in numbers.
     """
 
     def __init__(

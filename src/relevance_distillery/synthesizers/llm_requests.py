@@ -47,10 +47,8 @@ class QueryRequests:
     """Makes the requests of an LLM synthesizer; sends nothing and needs no key.
 
     Styles and persona of a passage follow from the seed and its id. A request's hash is over
-    the rendered messages, the model, the decoding options and the answer's schema.
-
-    Attributes:
-        prompt_hash: Changes with prompt, styles, personas, redaction and decoding options.
+    the rendered messages, the model, the decoding options and the answer's schema; `prompt_hash`
+    changes with prompt, styles, personas, redaction and decoding options.
     """
 
     def __init__(

@@ -215,9 +215,7 @@ class SeedPassage:
 def expansions(passages: pd.DataFrame, language: Language) -> dict[str, tuple[str, ...]]:
     """Every acronym of a `passages` table with the long forms that the table gives for it.
 
-    Returns:
-        Acronym to long forms in lower case, in order of first use; an ambiguous acronym
-        has several.
+    They are in lower case, in order of first use; an ambiguous acronym has several.
     """
     found: dict[str, dict[str, None]] = {}
     holders: dict[tuple[str, str], set[str]] = {}

@@ -105,13 +105,11 @@ class CascadeFit:
     def decide(
         self, pairs: int, ask: Callable[[int, Mask], tuple[Answers, Mask | None]]
     ) -> Decisions:
-        """Send pairs through the cascade.
+        """Send so many pairs through the cascade.
 
-        Args:
-            pairs: How many.
-            ask: From a stage's number and the pairs that reach it, shape (pairs,), to its
-                answers, for all pairs, and the pairs that have to wait for it (None for none):
-                they get no grade.
+        `ask` is given a stage's number and a mask of the pairs that reach it, and returns its
+        answers, for all pairs, and a mask of those that have to wait for it (None for none): they
+        get no grade.
         """
         exits = np.full(pairs, NO_EXIT, dtype=np.int64)
         places = np.full(pairs, -1, dtype=np.int64)

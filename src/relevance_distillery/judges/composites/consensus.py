@@ -171,12 +171,9 @@ class DawidSkene:
 def fit_dawid_skene(places: Places, size: int, smoothing: float = 0.01) -> DawidSkene:
     """Fit by expectation-maximisation, starting from the shares of votes.
 
-    Args:
-        places: Each judge's grade for each pair as a place on the scale, -1 for none, shape
-            (judges, pairs); every pair has at least one grade.
-        size: How many grades the scale has.
-        smoothing: Pairs added to every cell of a judge's matrix, so that an error which was
-            never seen is not impossible; 0 for the method as published.
+    `places` are the judges' grades on the scale of `size` grades, -1 for none, shape (judges,
+    pairs); every pair has at least one. To every cell of a judge's matrix `smoothing` pairs are
+    added, so that an unseen error is not impossible; 0 for the method as published.
     """
     given = places >= 0
     if not given.any(axis=0).all():

@@ -148,15 +148,12 @@ def choose_thresholds(
 
 
 def noise_scale(first: np.ndarray, second: np.ndarray, weights: tuple[float, float]) -> float:
-    """Scale of the logistic error of a score that is the weighted mean of two signals.
+    """Scale of a logistic distribution: the error of a score, the weighted mean of two signals.
 
     Classical test theory (Lord and Novick, 1968): two standardised measurements of the same
     thing, each with its own independent error, differ by the sum of both errors. So the
     error variance of each is half the variance of their difference. Both signals are
     standardised, of the same pairs, shape (pairs,).
-
-    Returns:
-        Scale of a logistic distribution with the standard deviation of the mean's error.
     """
     share = np.array(weights) / sum(weights)
     variance = float((share**2).sum() * np.var(first - second) / 2)
@@ -166,12 +163,9 @@ def noise_scale(first: np.ndarray, second: np.ndarray, weights: tuple[float, flo
 def grade_probabilities(scores: np.ndarray, thresholds: np.ndarray, tau: float) -> np.ndarray:
     """Probability of every grade by cumulative logits (McCullagh, 1980).
 
-    Of scores of shape (pairs,) and increasing thresholds of shape (grades − 1,); `tau` is the
-    scale of the logistic error.
-
-    Returns:
-        Shape (pairs, grades), rows sum to 1, rounded to four digits so that noise of
-        floating-point arithmetic does not show.
+    Scores have shape (pairs,), increasing thresholds (grades − 1,) and the result (pairs, grades);
+    `tau` is the scale of the logistic error. Rows sum to 1 and are rounded to four digits, so that
+    noise of floating-point arithmetic does not show.
     """
     reach = np.clip((scores[:, None] - thresholds[None, :]) / tau, -50, 50)
     at_least = np.round(1 / (1 + np.exp(-reach)), 4)

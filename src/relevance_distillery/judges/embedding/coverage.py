@@ -84,11 +84,8 @@ def nearest_known(term: str, frequencies: Mapping[str, int]) -> str | None:
     """The most frequent known term within one edit of an unknown one.
 
     An edit deletes, inserts or replaces a letter, or swaps two neighbours (Damerau, 1964).
-    Terms with a digit are never corrected: `2023` is not a misspelt `2024`.
-
-    Returns:
-        A key of `frequencies`, ties broken by the alphabet; None where nothing is near,
-        or where the term is known already.
+    Terms with a digit are never corrected: `2023` is not a misspelt `2024`. Ties are broken by the
+    alphabet; None where nothing is near, or where the term is known already.
     """
     if term in frequencies or len(term) < MIN_LENGTH or not term.isalpha():
         return None

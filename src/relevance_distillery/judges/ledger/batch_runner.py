@@ -133,9 +133,8 @@ class BatchRunner:
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
         """Results of finished batches, and `pending` for everything else.
 
-        Args:
-            requests: Read lazily; keys are unique. Those that no batch holds yet are kept on disk
-                until there are enough for one.
+        Requests are read lazily and have unique keys; those that no batch holds yet are kept on
+        disk until there are enough for one.
 
         Raises:
             UserError: No key or model, no Batch API, refused key or account, a server that

@@ -182,13 +182,10 @@ class Ledger:
         return mean
 
     def forget(self, document_id: str, request_hashes: Sequence[str] = ()) -> int:
-        """Delete whatever is about a document, bytes in the file included.
+        """Delete whatever is about a document, bytes in the file included; how many rows it was.
 
         Rows with the keys `request_hashes` go too: an answer is stored under the first document
         that was asked about so, and another may read the same.
-
-        Returns:
-            How many rows were deleted.
         """
         keys = [(request,) for request in request_hashes]
         with self._explained():

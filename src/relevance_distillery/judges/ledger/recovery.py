@@ -45,7 +45,7 @@ def refuse_damaged(path: Path, error: str) -> UserError:
 
 
 def recover(path: Path, target: Path) -> dict[str, int]:
-    """Copy every readable row of a damaged ledger into a new ledger.
+    """Copy every readable row of a damaged ledger into a new one; rows copied, by table.
 
     The damaged file is only read, into a working copy: a truncated database has to be
     brought to its old length before SQLite looks at any page of it. Keys are hashes in
@@ -53,9 +53,6 @@ def recover(path: Path, target: Path) -> dict[str, int]:
     broken page costs the rows in it and below it and no more.
 
     The new ledger is written whole, or not at all where nothing could be read.
-
-    Returns:
-        Rows copied, by table.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     damaged = target.with_name(f".{path.name}.{os.getpid()}.damaged")

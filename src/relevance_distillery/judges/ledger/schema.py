@@ -42,10 +42,8 @@ TABLES = tuple(_SCHEMA)  # names of all tables; the first column of each is its 
 def open_ledger(path: Path) -> sqlite3.Connection:
     """Open a ledger, or make it in one transaction; its folder must exist.
 
-    What a transaction committed is on disk (write-ahead log, full synchronisation).
-
-    Returns:
-        A connection in autocommit mode: transactions begin and end where the caller says.
+    What a transaction committed is on disk (write-ahead log, full synchronisation). The connection
+    is in autocommit mode: transactions begin and end where the caller says.
 
     Raises:
         UserError: The file has another format or belongs to another program.
