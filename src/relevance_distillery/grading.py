@@ -8,12 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
-
-from relevance_distillery.strict import StrictModel
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class Grade(StrictModel):
+class Grade(BaseModel):
     """One grade of a scale.
 
     Attributes:
@@ -22,18 +20,22 @@ class Grade(StrictModel):
         definition: When it is given; judges and annotators read this sentence.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     value: int
     name: str
     definition: str = ""
 
 
-class GradeScale(StrictModel):
+class GradeScale(BaseModel):
     """Ordered relevance grades.
 
     Attributes:
         grades: The grades, lowest first, values strictly increasing.
         relevant_from: A document counts as relevant from this grade on.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     grades: tuple[Grade, ...] = Field(min_length=2)
     relevant_from: int
