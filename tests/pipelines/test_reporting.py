@@ -518,9 +518,31 @@ def test_rival_is_the_best_on_this_benchmark(
     )
     registry.install(monkeypatch)
     results["grades"] = results["grades"].sample(frac=1, random_state=0)
+    results["agreement"]["benchmark"]["queries"] = 20
     found = promote(results, "4")
     assert (found["rival"], found["difference"], found["promoted"]) == ("1", 0.0, True)
     assert registry.champion == "4"
+
+
+def test_few_queries_replace_no_champion(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry({"1": {}, "2": {}}, "1")
+    registry.install(monkeypatch)
+    found = promote(results, "2")
+    assert found["reason"] == "8 queries are fewer than 20: a person decides"
+    assert (found["difference"], registry.champion) == (0.0, "1")
+
+
+def test_another_benchmark_replaces_no_champion(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry({"1": {"benchmark_digest": "f00d", "benchmark": "shop"}, "2": {}}, "1")
+    registry.install(monkeypatch)
+    results["agreement"]["benchmark"]["queries"] = 20
+    found = promote(results, "2")
+    assert "was measured on another benchmark (shop): a person decides" in found["reason"]
+    assert registry.champion == "1"
 
 
 def test_a_worse_labeler_is_not_promoted(
@@ -529,6 +551,7 @@ def test_a_worse_labeler_is_not_promoted(
     registry = Registry({"1": {}, "2": {}}, "1")
     registry.install(monkeypatch)
     poor = results | {"grades": results["grades"].assign(student_grade=0)}
+    poor["agreement"]["benchmark"]["queries"] = 20
     found = promote(poor, "2")
     assert not found["promoted"]
     assert registry.champion == "1"

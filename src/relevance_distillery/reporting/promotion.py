@@ -24,6 +24,7 @@ from relevance_distillery.evaluation.agreement.graded_pairs import (
     query_numbers,
     weights_of,
 )
+from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import number
@@ -88,6 +89,7 @@ def decide(
     comparison: Difference | None = None,
     rival: str = "",
     margin: float = 0.03,
+    reservation: str = "",
 ) -> Decision:
     """Decide whether a version becomes the champion.
 
@@ -98,6 +100,7 @@ def decide(
             margin; None when no version could be compared.
         rival: Name of that version.
         margin: The largest loss in quadratic kappa that does not matter.
+        reservation: Why a champion is not replaced without a person; empty for no reason.
 
     Returns:
         The decision; its reason states the figures that it rests on.
@@ -111,6 +114,8 @@ def decide(
         return replace(known, promote=False, reason="promotion is manual: a person decides")
     if not has_champion:
         return replace(known, promote=True, reason="there was no champion")
+    if reservation:
+        return replace(known, promote=False, reason=f"{reservation}: a person decides")
     return known
 
 
@@ -182,7 +187,8 @@ def promote(
                 benchmark.scale,
                 options_of(parameters),
             )
-        decision = decide(mode, champion is not None, comparison, rival or "", margin)
+        reservation = _reservation(name, champion, agreement["benchmark"])
+        decision = decide(mode, champion is not None, comparison, rival or "", margin, reservation)
     promoted, reason = decision.promote, decision.reason
     if promoted:
         flavor.set_alias(name, CHAMPION, version)
@@ -207,6 +213,20 @@ def promote(
     flavor.set_version_tags(name, version, _tags(result, agreement, cost))
     logger.info("version %s of %s: %s", version, name, reason)
     return result
+
+
+def _reservation(name: str, champion: str | None, benchmark: dict[str, Any]) -> str:
+    """Why the figures on this benchmark do not allow to replace the champion; empty if they do."""
+    if benchmark["queries"] < FEW_QUERIES:
+        return f"{benchmark['queries']} queries are fewer than {FEW_QUERIES}"
+    if champion is not None:
+        tags = flavor.get_version_tags(name, champion)
+        if tags.get("benchmark_digest", benchmark["digest"]) != benchmark["digest"]:
+            return (
+                f"version {champion}, the champion, was measured on another benchmark "
+                f"({tags.get('benchmark', 'unnamed')})"
+            )
+    return ""
 
 
 def _rival(name: str, version: str, digest: str, champion: str | None) -> str | None:
