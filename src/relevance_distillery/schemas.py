@@ -79,28 +79,6 @@ class Candidates(Runs):
     is_seed: Series[bool]
 
 
-class Labels(_Table):
-    """One grade by one judge for one pair, with what it cost and what it was asked."""
-
-    query_id: Series[str]
-    passage_id: Series[str]
-    grade: Series[int]
-    probabilities: Series[object] = pa.Field(nullable=True)
-    judge: Series[str]
-    model: Series[str]
-    request_hash: Series[str]
-    prompt_hash: Series[str]
-    scale_hash: Series[str]
-    input_tokens: Series[int]
-    output_tokens: Series[int]
-    cost_usd: Series[float]
-    seconds: Series[float]
-    created_at: Series[str]
-
-    class Config:
-        unique: ClassVar[list[str]] = ["query_id", "passage_id", "judge"]
-
-
 class Failures(_Table):
     """Pairs that got no grade, and why."""
 
@@ -127,6 +105,16 @@ class JudgeLabels(_Table):
 
     class Config:
         unique: ClassVar[list[str]] = ["query_id", "passage_id", "judge"]
+
+
+class Labels(JudgeLabels):
+    """One grade by one judge for one pair, with what it cost and what it was asked."""
+
+    request_hash: Series[str]
+    prompt_hash: Series[str]
+    scale_hash: Series[str]
+    seconds: Series[float]
+    created_at: Series[str]
 
 
 class Difficulty(_Table):
@@ -158,37 +146,31 @@ DESIGNS = ("random", "stratified", "active")
 """How pairs for people are chosen; active ones have no inclusion probability."""
 
 
-class GradingSamples(_Table):
+class _ForPeople(_Table):
+    query_id: Series[str]
+    passage_id: Series[str]
+    document_id: Series[str]
+    query: Series[str]
+    style: Series[str]
+    text_digest: Series[str]
+    design: Series[str] = pa.Field(isin=DESIGNS)
+    unit: Series[str] = pa.Field(isin=("pair", "query"))
+    inclusion_probability: Series[float] = pa.Field(gt=0, le=1, nullable=True)
+
+
+class GradingSamples(_ForPeople):
     """Rows that were handed out to people, one for each pair of each sample."""
 
     row_id: Series[str] = pa.Field(unique=True)
     sample_id: Series[str]
-    query_id: Series[str]
-    passage_id: Series[str]
-    document_id: Series[str]
-    query: Series[str]
-    style: Series[str]
-    text_digest: Series[str]
-    design: Series[str] = pa.Field(isin=DESIGNS)
-    unit: Series[str] = pa.Field(isin=("pair", "query"))
-    inclusion_probability: Series[float] = pa.Field(gt=0, le=1, nullable=True)
     stratum: Series[str]
 
 
-class HumanGrades(_Table):
+class HumanGrades(_ForPeople):
     """Grades that people gave to passages; `annotator` is empty where nobody is named."""
 
-    query_id: Series[str]
-    passage_id: Series[str]
-    document_id: Series[str]
     annotator: Series[str]
     grade: Series[int]
-    design: Series[str] = pa.Field(isin=DESIGNS)
-    unit: Series[str] = pa.Field(isin=("pair", "query"))
-    inclusion_probability: Series[float] = pa.Field(gt=0, le=1, nullable=True)
-    query: Series[str]
-    style: Series[str]
-    text_digest: Series[str]
 
     class Config:
         unique: ClassVar[list[str]] = ["query_id", "passage_id", "annotator"]
