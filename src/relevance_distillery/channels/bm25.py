@@ -71,7 +71,7 @@ class BM25Channel:
         texts = passage_text(passages)
         ids = passages["passage_id"].astype(str).tolist()
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps([_FORMAT, _bm25s().__version__, words.language, k1, b]).encode())
+        digest.update(json.dumps([_FORMAT, _bm25s().__version__, words.name, k1, b]).encode())
         # The vocabulary is numbered by first occurrence: bm25s alone would number a set of
         # strings, whose order changes from process to process.
         vocabulary: dict[str, int] = {}
@@ -84,7 +84,7 @@ class BM25Channel:
         if vocabulary:
             index = _bm25s().BM25(k1=k1, b=b, method="lucene", backend="numpy")
             index.index((corpus, vocabulary), create_empty_token=False, show_progress=False)
-        return cls(index, ids, words.language, digest.hexdigest())
+        return cls(index, ids, words.name, digest.hexdigest())
 
     def search(self, queries: pd.DataFrame, k: int) -> pd.DataFrame:
         """The best `k` passages of every query.

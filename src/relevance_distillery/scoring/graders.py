@@ -63,14 +63,11 @@ class JudgeGrader:
         asked = asked.assign(is_seed=False, in_seed_document=False, passage_id=rows_as_ids)
         result = run_labeling(asked, self.judge, self._ledger, quiet=True)
         rows: list[tuple[Any, ...]] = [(None, None, None, None, "")] * len(asked)
-        labels, failures = result.labels, result.failures
-        for place, grade, chances in zip(
-            labels["passage_id"], labels["grade"], labels["probabilities"], strict=True
-        ):
-            rows[int(place)] = self._row(int(grade), chances)
-        reasons = failures["status"] + ": " + failures["reason"]
-        for place, reason in zip(failures["passage_id"], reasons, strict=True):
-            rows[int(place)] = (None, None, None, None, reason)
+        for label in result.labels.itertuples():
+            rows[int(label.passage_id)] = self._row(int(label.grade), label.probabilities)
+        for failed in result.failures.itertuples():
+            reason = f"{failed.status}: {failed.reason}"
+            rows[int(failed.passage_id)] = (None, None, None, None, reason)
         return pd.DataFrame(rows, index=pairs.index, columns=[*GRADE_COLUMNS, "failure"])
 
     def _row(self, grade: int, chances: np.ndarray | None) -> tuple[Any, ...]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-import Stemmer
-
-from relevance_distillery.text.terms import NO_STEMMING, stemmer_name
+from relevance_distillery.text.terms import Analyzer
 
 WORD = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
 """A word with its inner hyphens, apostrophes and points: `INC-2417`, `don't`, `5.0`."""
@@ -72,24 +70,8 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-class Language:
-    """Stop words and stems of one language.
-
-    Attributes:
-        name: Snowball's name of it, or `none` where words are not stemmed.
-    """
-
-    def __init__(self, name: str) -> None:
-        """Find the language.
-
-        Args:
-            name: A two-letter code (`en`), Snowball's name (`english`) or `none`.
-
-        Raises:
-            UserError: There is no stemmer for it.
-        """
-        self.name = stemmer_name(name)
-        self._stemmer = None if self.name == NO_STEMMING else Stemmer.Stemmer(self.name)
+class Language(Analyzer):
+    """Stop words and stems of one language, for words with their inner hyphens and points."""
 
     @cached_property
     def stop_words(self) -> frozenset[str]:
@@ -102,13 +84,12 @@ class Language:
 
     @cached_property
     def weak_words(self) -> frozenset[str]:
-        """Words that may stand inside a phrase but neither begin nor end one; English only."""
+        """Words that may be inside a phrase but neither begin nor end one; English only."""
         return words(_WEAK_ENGLISH) if self.name == "english" else frozenset()
 
     def stem(self, word: str) -> str:
         """The stem of one word, in lower case."""
-        lower = word.lower().replace("’", "'")
-        return lower if self._stemmer is None else str(self._stemmer.stemWord(lower))
+        return self.stemmed([word.lower().replace("’", "'")])[0]
 
     def stems(self, text: str, content_only: bool = False) -> list[str]:
         """Stems of all words of a text, in order.
@@ -120,4 +101,4 @@ class Language:
         words = [word.lower().replace("’", "'") for word in WORD.findall(text)]
         if content_only:
             words = [word for word in words if word not in self.stop_words]
-        return words if self._stemmer is None else list(self._stemmer.stemWords(words))
+        return self.stemmed(words)

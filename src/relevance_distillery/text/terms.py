@@ -75,17 +75,20 @@ class Analyzer:
     that occur everywhere. The stemmers are Snowball's (Porter, 2001).
 
     Attributes:
-        language: Name of the stemmer, or `none`.
+        name: Of the stemmer, or `none`.
     """
 
     def __init__(self, language: str) -> None:
         """Choose the stemmer; see `stemmer_name` for what `language` may be."""
-        self.language = stemmer_name(language)
-        self._stemmer = None if self.language == NO_STEMMING else Stemmer.Stemmer(self.language)
+        self.name = stemmer_name(language)
+        self._stemmer = None if self.name == NO_STEMMING else Stemmer.Stemmer(self.name)
 
     def terms(self, text: str) -> list[str]:
         """The stemmed words of `text`, in order, with repetitions."""
-        words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+        return self.stemmed(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+    def stemmed(self, words: list[str]) -> list[str]:
+        """The stem of each of some lower-case words."""
         return words if self._stemmer is None else list(self._stemmer.stemWords(words))
 
     def located(self, text: str) -> list[tuple[int, int, tuple[str, ...]]]:

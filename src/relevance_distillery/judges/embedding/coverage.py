@@ -35,7 +35,7 @@ class TermStatistics:
         for text in texts:
             counts.update(set(words.terms(text)))
             passages += 1
-        return cls(passages, dict(sorted(counts.items())), words.language)
+        return cls(passages, dict(sorted(counts.items())), words.name)
 
     def weight(self, term: str) -> float:
         """Inverse document frequency as in BM25 (Robertson and Spärck Jones), above 0."""
