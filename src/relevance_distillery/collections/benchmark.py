@@ -204,7 +204,7 @@ class _Loader:
             found=found,
             queries=read_queries(query_file) if query_file else query_table({}),
             documents=documents,
-            annotators=pd.concat(annotators, ignore_index=True) if annotators else None,
+            annotators=annotators,
             judge_files=_tables(folder / "judges"),
             where=str(folder),
         )
@@ -218,7 +218,7 @@ class _Loader:
                 f"{path}: has no column query with the queries' texts; add one or give "
                 '--params="judgment_queries=FILE"'
             )
-        return self._assembled(stem_of(path), True, found, queries, None, None, {}, str(path))
+        return self._assembled(stem_of(path), True, found, queries, None, [], {}, str(path))
 
     def _from_catalog(self, identifier: str) -> Benchmark:
         found, queries, documents, left_out = irdatasets.read_catalog(
@@ -228,7 +228,7 @@ class _Loader:
         if documents is not None:
             note = "BM25 counts words in the judged documents, not in the whole collection."
         where = f"{irdatasets.PREFIX}{identifier}"
-        read = self._assembled(identifier, True, found, queries, documents, None, {}, where)
+        read = self._assembled(identifier, True, found, queries, documents, [], {}, where)
         return replace(read, notes=(*read.notes, note))
 
     def _assembled(
@@ -238,14 +238,13 @@ class _Loader:
         found: GradeFile,
         queries: pd.DataFrame,
         documents: pd.DataFrame | None,
-        annotators: pd.DataFrame | None,
+        annotators: list[pd.DataFrame],
         judge_files: dict[str, Path],
         where: str,
     ) -> Benchmark:
         grades = found.grades
-        if (grades["annotator"] != "").any():
-            single = grades[grades["annotator"] != ""]
-            annotators = single if annotators is None else pd.concat([annotators, single])
+        single = grades[grades["annotator"] != ""]
+        if len(single):
             grades = consensus(grades)
         skipped: dict[str, list[str]] = {}
         if found.contradicting:
@@ -258,8 +257,7 @@ class _Loader:
         else:
             absent = sorted(set(grades["query_id"]) - set(queries["query_id"]))
             queries = pd.concat([queries, query_table(dict.fromkeys(absent, ("", "")))])
-        if annotators is not None:
-            annotators = annotators.merge(grades[KEY], on=KEY, how="inner")
+        raters = pd.concat([*annotators, single]).merge(grades[KEY], on=KEY, how="inner")
         if found.repeated:
             skipped["repeated rows"] = [f"{found.repeated} rows"]
         notes = []
@@ -271,9 +269,7 @@ class _Loader:
             human=human,
             queries=queries[queries["query_id"].isin(grades["query_id"])].reset_index(drop=True),
             judgments=HumanJudgments.validate(grades.reset_index(drop=True)),
-            annotators=empty(HumanJudgments)
-            if annotators is None
-            else HumanJudgments.validate(annotators.reset_index(drop=True)),
+            annotators=HumanJudgments.validate(raters),
             documents=documents,
             scale=self.scale,
             judge_files=judge_files,
