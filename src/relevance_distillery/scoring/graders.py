@@ -63,11 +63,12 @@ class JudgeGrader:
         asked = asked.assign(is_seed=False, in_seed_document=False, passage_id=rows_as_ids)
         result = run_labeling(asked, self.judge, self._ledger, quiet=True)
         rows: list[tuple[Any, ...]] = [(None, None, None, None, "")] * len(asked)
-        for label in result.labels.itertuples():
-            rows[int(label.passage_id)] = self._row(int(label.grade), label.probabilities)
-        for failed in result.failures.itertuples():
-            reason = f"{failed.status}: {failed.reason}"
-            rows[int(failed.passage_id)] = (None, None, None, None, reason)
+        for label in result.labels.to_dict("records"):
+            row = self._row(int(label["grade"]), label["probabilities"])
+            rows[int(label["passage_id"])] = row
+        for failed in result.failures.to_dict("records"):
+            reason = f"{failed['status']}: {failed['reason']}"
+            rows[int(failed["passage_id"])] = (None, None, None, None, reason)
         return pd.DataFrame(rows, index=pairs.index, columns=[*GRADE_COLUMNS, "failure"])
 
     def _row(self, grade: int, chances: np.ndarray | None) -> tuple[Any, ...]:
