@@ -118,7 +118,7 @@ def _quepid(sample: pd.DataFrame) -> str:
 
 
 def quepid_query(query: str) -> str:
-    """A query's text as it stands in Quepid's files."""
+    """A query's text as Quepid's files have it."""
     plain = " ".join(str(query).replace('"', " ").split())
     return f" {plain}" if plain[:1] in tuple("=+-@") else plain
 

@@ -237,7 +237,7 @@ def call_prices(
     Given figures come first, then what the ledger paid, then list prices (by model or judge) at
     the tokens that labels counted or, where they did not, at those assumed for the mean number of
     characters of query and document; then, for a judge in this process, the time that it took on
-    a machine of the stated price. `judges` are those that `ask_judges` tells of.
+    a machine of the stated price. `judges` are those in the facts of `ask_judges`.
 
     Raises:
         UserError: A given price is malformed, or for a judge that is not there.
