@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from forked import run_forked
 
@@ -78,11 +81,26 @@ def _personal(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if Path(folder).name == "local" and name != ".gitkeep"]
 
 
-def make_project(path: Path) -> Project:
-    """A project in `path` with the configuration of this checkout and the bundled corpus."""
+@cache
+def _empty_store() -> Path:
+    """An MLflow database without runs: making one takes longer than most commands."""
+    path = Path(tempfile.mkdtemp(prefix="mlflow-")) / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+def make_project(path: Path, store: bool = True) -> Project:
+    """A project in `path` with the configuration of this checkout and the bundled corpus.
+
+    Args:
+        path: Where to.
+        store: With an empty MLflow database; else the first command makes it.
+    """
     path.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", path)
     shutil.copytree(ROOT / "conf", path / "conf", ignore=_personal)
+    if store:
+        shutil.copy(_empty_store(), path)
     (path / "src").mkdir()  # the package comes from PYTHONPATH
     raw = path / "data" / "01_raw"
     raw.mkdir(parents=True)

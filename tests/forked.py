@@ -1,8 +1,8 @@
 """Runs `kedro` in a fork of a process that has imported the libraries already.
 
 Importing torch, transformers and MLflow takes several seconds of every command, and the tests run
-dozens of them. A server process imports the libraries once and forks for each command, so that
-every command still is a process of its own, with its own working directory, environment, exit
+dozens of them. A server process imports them and the pipelines once and forks for each command, so
+that every command still is a process of its own, with its own working directory, environment, exit
 status and output. The server starts no threads of its own before it forks.
 """
 
@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 _LIBRARIES = (
-    "mlflow",
+    "ir_measures",
     "mlflow.pyfunc",
-    "pandas",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "pandera.pandas",
     "sklearn.linear_model",
     "scipy.stats",
     "torch",
@@ -78,6 +80,9 @@ def _serve() -> None:
 
     for name in _LIBRARIES:
         importlib.import_module(name)
+    from relevance_distillery.pipeline_registry import register_pipelines
+
+    assert all(register_pipelines().values())
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -51,7 +51,7 @@ NOTEBOOK = ROOT / "notebooks" / "explore_labels.ipynb"
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project after `kedro run` on twenty documents."""
-    project = make_project(tmp_path_factory.mktemp("trial") / "project")
+    project = make_project(tmp_path_factory.mktemp("trial") / "project", store=False)
     project.kedro("run", f"--params={SMALL}", fresh=True)
     return project
 
