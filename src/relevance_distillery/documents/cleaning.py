@@ -1,10 +1,8 @@
 """Documents without control characters, boilerplate and copies.
 
-Near copies are found with MinHash and locality-sensitive hashing (Broder, 1997; Leskovec,
-Rajaraman & Ullman, Mining of Massive Datasets, chapter 3), then verified on the true sets,
-so that the hashing only ever saves comparisons. Two versions of a policy differ in a year
-and a few figures and are different documents to their readers: a near copy must also agree
-in every number.
+Near copies are found exactly. Two versions of a policy differ in a year and a few figures, two
+job offers in C++ and C#, and are different documents to their readers: a copy must also agree
+in every number and every such sign.
 """
 
 from __future__ import annotations
@@ -18,8 +16,11 @@ from collections.abc import Collection
 import pandas as pd
 
 from relevance_distillery.io.digests import hex_digest
+from relevance_distillery.text.words import MARKS, cut, fold
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2060\ufeff\ufffe]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2060\ufeff\ufffe]"
+)
 _TRAILING = re.compile(r"[ \t\u00a0]+$", flags=re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _COMMENT = re.compile(r"<!--.*?-->", flags=re.DOTALL)
@@ -27,9 +28,8 @@ _MIN_BOILERPLATE_WORDS = 3
 _MIN_BOILERPLATE_DOCUMENTS = 10
 _EDGE_LINES = 5
 _SHINGLE = 3
-_PERMUTATIONS = 128
-_WORD = re.compile(r"\w+")
-_NUMBER = re.compile(r"\d+")
+_WORD = re.compile(rf"(?:\w+[{MARKS}]*)+")
+_FIGURE = re.compile(r"(?<!\S)[-−]\d+|\d+|(?<=[^\W\d_])(?:\+\+|#)")
 
 
 def clean_text(text: str) -> str:
@@ -105,8 +105,9 @@ def clean_documents(
 
 
 def normalise(text: str) -> str:
-    """Text as it counts for sameness: NFKC, case folded, words separated by single spaces."""
-    return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    """Text as it counts for sameness: folded words by single spaces; without words, its signs."""
+    folded = fold(text)
+    return " ".join(_WORD.findall(folded) or folded.split())
 
 
 def text_digest(text: str) -> str:
@@ -129,49 +130,82 @@ def deduplicate(
         The remaining documents in their old order, and the dropped: columns path (or id),
         where (`copy of ID`), reason (`exact duplicate` or `near duplicate`).
     """
-    # Imported here: it loads scipy.
-    from datasketch import MinHash, MinHashLSH
-
     order = documents.assign(droppable=~documents["document_id"].isin(frozenset(keep)))
     order = order.sort_values(
         ["droppable", "modified", "path", "document_id"], ascending=[True, False, True, True]
     )
-
-    exact: dict[str, str] = {}
-    index = None if near is None else MinHashLSH(threshold=near * 0.95, num_perm=_PERMUTATIONS)
-    sets: dict[str, frozenset[str]] = {}
-    numbers: dict[str, Counter[str]] = {}
+    exact: dict[tuple[str, ...], str] = {}
     dropped: list[tuple[str, str, str, str]] = []
+    rest: list[tuple[str, str, bool]] = []
+    texts: list[tuple[frozenset[str], Counter[str]]] = []
     for row in order.itertuples(index=False):
         identifier, name = str(row.document_id), str(row.path or row.document_id)
-        whole = normalise(f"{row.title}\n{row.text}")
-        digest = text_digest(str(row.text) or str(row.title))
-        original = exact.get(digest)
+        alone = str(row.text) or str(row.title)
+        key = (text_digest(alone), *_figures(alone))
+        original = exact.get(key)
         if original is not None and row.droppable:
             dropped.append((identifier, name, f"copy of {original}", "exact duplicate"))
             continue
-        exact.setdefault(digest, identifier)
-        if index is None:
-            continue
-        words = whole.split()
-        starts = range(max(1, len(words) - _SHINGLE + 1))
-        shingles = frozenset(" ".join(words[at : at + _SHINGLE]) for at in starts)
-        figures = Counter(_NUMBER.findall(whole))
-        sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
-        sketch.update_batch([shingle.encode() for shingle in sorted(shingles)])
-        if row.droppable:
-            similar = [
-                (-len(shingles & sets[other]) / len(shingles | sets[other]), other)
-                for other in sorted(index.query(sketch))
-                if numbers[other] == figures
-            ]
-            if similar and -min(similar)[0] >= (near or 0.0):
-                original = min(similar)[1]
+        exact.setdefault(key, identifier)
+        rest.append((identifier, name, bool(row.droppable)))
+        whole = f"{row.title}\n{row.text}"
+        texts.append((_shingles(whole), Counter(_figures(whole))))
+    if near is not None:
+        index = _NearCopies([shingles for shingles, _ in texts], near)
+        for place, (identifier, name, droppable) in enumerate(rest):
+            alike = index.earlier(place) if droppable else []
+            alike = [found for found in alike if texts[found[1]][1] == texts[place][1]]
+            if alike:
+                original = min((-similarity, rest[other][0]) for similarity, other in alike)[1]
                 dropped.append((identifier, name, f"copy of {original}", "near duplicate"))
-                continue
-        index.insert(identifier, sketch)
-        sets[identifier], numbers[identifier] = shingles, figures
+            else:
+                index.add(place)
     dropped_ids = {identifier for identifier, *_ in dropped}
     remaining = documents[~documents["document_id"].isin(dropped_ids)].reset_index(drop=True)
     rows = [(name, where, reason) for _, name, where, reason in sorted(dropped)]
     return remaining, pd.DataFrame(rows, columns=["path", "where", "reason"]).astype(str)
+
+
+def _figures(text: str) -> list[str]:
+    return _FIGURE.findall(fold(text))
+
+
+def _shingles(text: str) -> frozenset[str]:
+    """Word trigrams; none where there are no words, since signs repeat as in no copy."""
+    words = cut(_WORD.findall(fold(text)))
+    starts = range(max(1, len(words) - _SHINGLE + 1)) if words else ()
+    return frozenset(" ".join(words[at : at + _SHINGLE]) for at in starts)
+
+
+class _NearCopies:
+    """Finds all sets that reach a Jaccard similarity, by the prefixes of Bayardo et al. (2007).
+
+    Of two sets in one order, rare shingles first, the beginnings share a shingle unless too
+    much differs; so only sets whose beginnings do are compared, and no pair is missed.
+    """
+
+    def __init__(self, sets: list[frozenset[str]], near: float) -> None:
+        self._sets, self._near = sets, near
+        self._known: dict[str, list[int]] = {}
+        self._counts = Counter(shingle for one in sets for shingle in one)
+
+    def earlier(self, place: int) -> list[tuple[float, int]]:
+        """Similarity and place of the added sets that reach the threshold."""
+        one = self._sets[place]
+        others = {
+            other for shingle in self._beginning(one) for other in self._known.get(shingle, ())
+        }
+        found = [
+            (len(one & self._sets[other]) / len(one | self._sets[other]), other) for other in others
+        ]
+        return [(similarity, other) for similarity, other in found if similarity >= self._near]
+
+    def add(self, place: int) -> None:
+        """Make a set one that later sets may be copies of."""
+        for shingle in self._beginning(self._sets[place]):
+            self._known.setdefault(shingle, []).append(place)
+
+    def _beginning(self, one: frozenset[str]) -> list[str]:
+        # Rounding may only ever make it longer.
+        length = len(one) - math.ceil(self._near * len(one) - 1e-6) + 1
+        return sorted(one, key=lambda shingle: (self._counts[shingle], shingle))[:length]

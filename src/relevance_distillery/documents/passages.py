@@ -14,6 +14,7 @@ from semantic_text_splitter import MarkdownSplitter
 from relevance_distillery.documents.cleaning import normalise
 from relevance_distillery.documents.markdown import Section, sections, without_links
 from relevance_distillery.io.digests import json_digest
+from relevance_distillery.text.words import ends_in_word
 
 PASSAGE_COLUMNS = (
     "passage_id", "document_id", "title", "heading", "text", "path", "author", "modified",
@@ -100,7 +101,7 @@ class Splitter:
                 old = above[len(common) :]
                 depths = range(len(fresh))
                 shown = [fresh[at] for at in depths if fresh[: at + 1] != old[: at + 1]]
-                blocks.extend(f"{name}:" if name[-1:].isalnum() else name for name in shown)
+                blocks.extend(f"{name}:" if ends_in_word(name) else name for name in shown)
                 above = section.path
             blocks.append(section.body)
         return _SEPARATOR.join(common), "\n".join(blocks).strip()

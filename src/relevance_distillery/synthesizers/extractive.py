@@ -7,6 +7,7 @@ queries are short, and names of people, projects and files take the place of the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -18,6 +19,9 @@ from relevance_distillery.synthesizers.questions import questions
 from relevance_distillery.synthesizers.seed_passage import DOCUMENT_KINDS, SeedPassage, expansions
 from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, style_weights
 from relevance_distillery.text.language import Language
+from relevance_distillery.text.words import is_unspaced
+
+logger = logging.getLogger(__name__)
 
 _VERSION = 1
 _LOWER_SHARE = 0.8
@@ -256,6 +260,14 @@ class ExtractiveSynthesizer:
         A seed passage gets at most `per_passage` queries; one that offers nothing to ask for has
         no rows.
         """
+        unspaced = sum(map(is_unspaced, passages["text"]))
+        if unspaced:
+            logger.warning(
+                "%d of %d passages set no blanks between words: synthesizer=extractive does not "
+                "segment them; use synthesizer=llm or a query log",
+                unspaced,
+                len(passages),
+            )
         corpus = Corpus(passages, self.language)
         longs = expansions(passages, self.language)
         rows: list[tuple[str, str, str, int, str, str, str]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,6 +11,9 @@ import pandas as pd
 
 from relevance_distillery.learning.splits import NearDuplicates
 from relevance_distillery.text.language import WORD, Language
+from relevance_distillery.text.words import WORD_PART, lower
+
+_PART = re.compile(WORD_PART)
 
 
 def query_key(text: str, language: Language) -> str:
@@ -68,7 +72,7 @@ def too_common(
 
 
 def _apart(text: str) -> str:
-    return "".join(char if char.isalnum() else " " for char in text)
+    return " ".join(_PART.findall(text))
 
 
 def not_retrieved(
@@ -111,7 +115,7 @@ def copied(queries: pd.DataFrame, passages: pd.DataFrame, longest: int) -> np.nd
 
 
 def _plain_words(text: str) -> list[str]:
-    return [word.lower().replace("’", "'") for word in WORD.findall(text)]
+    return [lower(word) for word in WORD.findall(text)]
 
 
 def count_styles(queries: pd.DataFrame) -> dict[str, int]:

@@ -6,8 +6,9 @@ import re
 from functools import cached_property
 
 from relevance_distillery.text.terms import Analyzer
+from relevance_distillery.text.words import WORD_PART, cut, lower
 
-WORD = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
+WORD = re.compile(rf"{WORD_PART}(?:[-'’.&]{WORD_PART})*")
 """A word with its inner hyphens, apostrophes and points: `INC-2417`, `don't`, `5.0`."""
 
 _ENGLISH = """
@@ -89,7 +90,7 @@ class Language(Analyzer):
 
     def stem(self, word: str) -> str:
         """The stem of one word, in lower case."""
-        return self.stemmed([word.lower().replace("’", "'")])[0]
+        return self.stemmed([lower(word, self.is_turkish)])[0]
 
     def stems(self, text: str, content_only: bool = False) -> list[str]:
         """Stems of all words of a text, in order.
@@ -98,7 +99,7 @@ class Language(Analyzer):
             text: Any text.
             content_only: Leave stop words out.
         """
-        words = [word.lower().replace("’", "'") for word in WORD.findall(text)]
+        words = cut([lower(word, self.is_turkish) for word in WORD.findall(text)])
         if content_only:
             words = [word for word in words if word not in self.stop_words]
         return self.stemmed(words)

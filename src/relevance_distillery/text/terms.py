@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated
@@ -13,6 +12,7 @@ import Stemmer
 from pydantic import AfterValidator
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.text.words import WORD_PART, cut, fold, without_points
 
 PASSAGE_FIELDS = ("title", "heading", "path", "author", "modified", "text")
 """The passage columns that lexical matching reads, in this order."""
@@ -29,7 +29,7 @@ _ISO_639_1 = {
 
 # Letters and digits are kept apart from everything else, the underscore included, so that
 # `travel_policy-2024.md` in a path matches a query that says "travel policy 2024".
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(WORD_PART)
 
 
 def stemmer_name(language: str) -> str:
@@ -70,22 +70,26 @@ StemmerLanguage = Annotated[str, AfterValidator(_known_language)]
 class Analyzer:
     """Splits text into lower-case words and stems them.
 
-    Words are runs of letters and digits after Unicode NFKC and case folding; nothing is
-    dropped as a stop word, since inverse document frequency takes the weight from words
-    that occur everywhere. The stemmers are Snowball's (Porter, 2001).
+    Words are runs of letters, digits and marks after Unicode NFKC and case folding; scripts
+    without blanks give pairs of characters. Nothing is dropped as a stop word, since inverse
+    document frequency takes the weight from words that occur everywhere. The stemmers are
+    Snowball's (Porter, 2001).
 
     Attributes:
         name: Of the stemmer, or `none`.
+        is_turkish: `I` is the capital of `ı`.
     """
 
     def __init__(self, language: str) -> None:
         """Choose the stemmer; see `stemmer_name` for what `language` may be."""
         self.name = stemmer_name(language)
+        self.is_turkish = self.name == "turkish"
         self._stemmer = None if self.name == NO_STEMMING else Stemmer.Stemmer(self.name)
 
     def terms(self, text: str) -> list[str]:
         """The stemmed words of `text`, in order, with repetitions."""
-        return self.stemmed(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+        folded = without_points(fold(text, self.is_turkish))
+        return self.stemmed(cut(_WORD.findall(folded)))
 
     def stemmed(self, words: list[str]) -> list[str]:
         """The stem of each of some lower-case words."""
