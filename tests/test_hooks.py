@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +10,19 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
 
-from relevance_distillery.datasets import TextFileDataset
+from relevance_distillery.datasets import FigureDataset, TextFileDataset
 from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.hooks.closing import ClosingLinesHooks
+from relevance_distillery.hooks.headlines import MOST, flat_numbers, headlines, training_curve
 from relevance_distillery.hooks.tracking import (
     MlflowHook,
     TrackingHooks,
-    flat_numbers,
     logs_text,
     table_digest,
 )
+from relevance_distillery.reporting.charts import plotly_figure
 from relevance_distillery.reporting.settings import ReportingParameters
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +57,7 @@ def test_the_parameters_of_the_design_are_known() -> None:
 
 def test_only_numbers_become_metrics() -> None:
     tree = {"judges": {"student": {"kappa": {"estimate": 0.4, "low": None}}}, "human": False}
-    assert flat_numbers(tree, "agreement") == {"agreement.judges.student.kappa.estimate": 0.4}
+    assert flat_numbers(tree) == {"judges.student.kappa.estimate": 0.4}
 
 
 def test_a_digest_follows_content_and_order() -> None:
@@ -64,7 +68,8 @@ def test_a_digest_follows_content_and_order() -> None:
 
 
 def test_names_of_metrics_fit_into_mlflow() -> None:
-    (name,) = flat_numbers({"judges": {"<" * 300: {"kappa": 0.4}}}, "agreement")
+    tree = {"judges": {"<" * 300: {"pairs_per_second": 0.4}}}
+    (name,) = headlines("cost", tree)
     assert len(name) == 250
     assert "<" not in name
 
@@ -128,15 +133,131 @@ def test_the_closing_lines_name_the_whole_report(
     assert "without_text" not in line
 
 
-def test_many_metrics_go_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[dict[str, float]] = []
-    monkeypatch.setattr(mlflow, "active_run", lambda: "a run")
-    monkeypatch.setattr(mlflow, "log_metrics", calls.append)
+METRICS = {
+    name: {"estimate": 0.5, "low": 0.4, "high": 0.6}
+    for name in ("quadratic_kappa", "kappa", "accuracy", "ndcg_at_10", "spearman")
+}
+LLM = {"cost_usd": 0.2, "cost_usd_this_run": 0.1, "actual_over_planned": 1.1, "calls": 3}
+PRICES = {"usd_per_1000_labels": 0.1, "pairs_per_second": 20.0, "pairs_a_run": 24}
+RUN: dict[str, Any] = {
+    "synthesis_report": {"queries": {"total": 9, "kept": {"short": 9}}, "llm": LLM},
+    "labeling_report": {"failed": 0, "labelled": 90, "grades": {"0": 50, "1": 40}, **LLM},
+    "agreement": {
+        "benchmark": {
+            "name": "house",
+            "digest": "f00d",
+            "pairs": 240,
+            "queries": 24,
+            "human": True,
+        },
+        "judges": {"student": METRICS, "teacher": METRICS, "base": METRICS, "bm25": {}},
+        "student_minus_teacher": METRICS,
+        "student_minus_base": METRICS,
+        "human_ceiling": METRICS,
+        "confusion": {"student": {"accuracy": 0.5}},
+        "calibration": {"student": {"ece": {"estimate": 0.1}}},
+    },
+    "cost": {
+        "judges": {"student": PRICES, "teacher": PRICES},
+        "break_even": {"labels": 4000, "training_usd": 0.1},
+    },
+}
+TRAINING = {
+    "before_training": {"quadratic_kappa": 0.4, "loss": 0.7},
+    "early_stopping": [
+        {"step": 13, "quadratic_kappa": 0.5, "loss": 0.69, "train_loss": 1.2},
+        {"step": 25, "quadratic_kappa": 0.6, "loss": 0.68, "train_loss": 1.1},
+    ],
+}
+
+
+def test_a_run_has_thirty_metrics_at_most_and_the_deciding_ones_among_them() -> None:
+    found = {name: v for table, data in RUN.items() for name, v in headlines(table, data).items()}
+    by_step = {name for _, known in training_curve(TRAINING) for name in known}
+    assert len(found) + len(by_step) <= 30
+    assert by_step == {"training.loss", "training.held_out_quadratic_kappa"}
+    for side in ("estimate", "low", "high"):
+        for what in ("judges.student", "judges.teacher", "student_minus_teacher"):
+            assert f"agreement.{what}.quadratic_kappa.{side}" in found
+    assert {
+        "cost.judges.student.usd_per_1000_labels",
+        "cost.judges.teacher.usd_per_1000_labels",
+        "cost.judges.student.pairs_per_second",
+        "cost.break_even.labels",
+        "labeling.cost_usd",
+        "labeling.actual_over_planned",
+        "synthesis.llm.cost_usd_this_run",
+    } <= set(found)
+
+
+def test_many_judges_and_tables_without_headlines_stay_within_the_limit() -> None:
+    judges = {f"judge-{n}.v1": METRICS for n in range(600)}
+    assert len(headlines("agreement", {"judges": judges})) == MOST
+    systems = {f"s{n}": {"measures": {"ndcg@10": METRICS["kappa"]}} for n in range(600)}
+    assert len(headlines("system_evaluation", {"systems": systems})) == MOST
+    assert headlines("report", {"pairs": 3}) == headlines("agreement", "text") == {}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[mlflow.MlflowClient]:
+    """An MLflow of its own, with an active run."""
+    before, uri = mlflow.get_tracking_uri(), f"sqlite:///{tmp_path}/mlflow.db"
+    client = mlflow.MlflowClient(uri)
+    experiment = client.create_experiment("e", artifact_location=f"{tmp_path}/artifacts")
+    mlflow.set_tracking_uri(uri)
+    mlflow.start_run(experiment_id=experiment)
+    yield client
+    mlflow.end_run()
+    mlflow.set_tracking_uri(before)
+
+
+def tracked(client: mlflow.MlflowClient) -> Any:
+    active = mlflow.active_run()
+    assert active is not None
+    return client.get_run(active.info.run_id)
+
+
+def test_a_run_in_mlflow(
+    server: mlflow.MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MlflowHook, "before_node_run", lambda *_, **__: None)
+    monkeypatch.setattr(MlflowHook, "after_pipeline_run", lambda *_, **__: None)
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(MlflowHook, "before_pipeline_run", lambda *_, **k: said.append(k))
+    table = pd.DataFrame({"query_id": ["q1", "q2"] * 80, "text": ["a secret question"] * 160})
+    entries: dict[str, Any] = {
+        "cost_plot": FigureDataset(
+            filepath=str(tmp_path / "cost_plot.json"), version=Version(None, None)
+        )
+    }
+    catalog = DataCatalog(entries)
+    node = Node(lambda: None, inputs=None, outputs=["cost_plot"], name="draw")
     hooks = TrackingHooks()
     hooks._is_mlflow_enabled = True
-    judges = {f"j{n}": {"kappa": 0.5, "bias": 0.1} for n in range(600)}
-    hooks.after_dataset_saved("agreement", {"judges": judges, "slices": {"folder": [{"n": 1}]}})
-    hooks.after_dataset_saved("robustness", {"pairs": 3})
-    hooks.after_dataset_saved("report", {"pairs": 3})
-    assert [len(call) for call in calls] == [1000, 200, 1]
-    assert calls[-1] == {"robustness.pairs": 3.0}
+
+    hooks.before_pipeline_run({"runner": SequentialRunner()}, Pipeline([node]), catalog)
+    hooks.before_node_run(node, catalog, {"queries": table}, is_async=False)
+    promotion = {"name": "relevance-labeler", "version": "2", "champion": "1"}
+    for name, data in (RUN | {"training_facts": TRAINING, "promotion": promotion}).items():
+        hooks.after_dataset_saved(name, data)
+    catalog["cost_plot"].save(plotly_figure("Agreement against price"))
+    hooks.after_pipeline_run({}, Pipeline([node]), catalog)
+    run = tracked(server)
+
+    assert said[0]["run_params"]["runner"] == "SequentialRunner"
+    assert len(run.data.metrics) <= 30
+    assert run.data.tags["benchmark"] == "house f00d"
+    assert run.data.tags["labeler"] == "relevance-labeler 2"
+    assert run.data.tags["labeler_in_use"] == "no"
+    curve = server.get_metric_history(run.info.run_id, "training.held_out_quadratic_kappa")
+    assert [(point.step, point.value) for point in curve] == [(0, 0.4), (13, 0.5), (25, 0.6)]
+    (dataset,) = (one.dataset for one in run.inputs.dataset_inputs)
+    assert (dataset.name, dataset.digest) == ("queries", table_digest(table))
+    assert json.loads(dataset.profile) == {"num_rows": 160}
+    assert "text" in dataset.schema
+    assert "secret" not in str(dataset)
+    kept = {one.path for one in server.list_artifacts(run.info.run_id)}
+    assert {"figures.html", "labeling_report.json", "training_facts.json"} <= kept
+    page = next((tmp_path / "artifacts").rglob("figures.html")).read_text()
+    assert "Agreement against price" in page
+    assert "src=" not in page.replace('src="data:', "").split("<script", 1)[0]

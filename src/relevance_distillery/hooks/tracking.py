@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import subprocess
 import warnings
 from pathlib import Path
@@ -15,15 +14,20 @@ from urllib.request import urlopen
 
 import mlflow
 import pandas as pd
+import plotly.io
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.pandas_dataset import PandasDataset
 from pydantic import BaseModel
 
+from relevance_distillery.datasets import FigureDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.hooks.checks import parameters_of
+from relevance_distillery.hooks.headlines import compared, headlines, training_curve
 
 # On import the plugin defines a model class without type hints, of which MLflow warns, past
 # every filter. Nobody who types `kedro run` can do anything about it.
@@ -32,17 +36,9 @@ with warnings.catch_warnings(record=True):
 
 # MLflow sets its own level when it is imported.
 logging.getLogger("mlflow").setLevel(logging.WARNING)
+# A column whose type is not clear from its first rows.
+logging.getLogger("mlflow.data.pandas_dataset").setLevel(logging.ERROR)
 
-_METRICS = {
-    "agreement": "agreement",
-    "cost": "cost",
-    "synthesis_report": "synthesis",
-    "labeling_report": "labeling",
-    "robustness": "robustness",
-    "human_grades_report": "human_grades",
-    "cascade_report": "cascade",
-    "system_evaluation": "system_evaluation",
-}
 _ARTIFACTS = (
     "agreement",
     "cost",
@@ -57,18 +53,17 @@ _PAGES = ("report_without_text", "report")
 """The report as it is tracked by default, and with `log_text=true`: one file name, two catalog
 entries, since examples in the second quote documents and queries."""
 
-_BATCH = 1000
-"""So many metrics fit into one call of MLflow."""
+_REPORTS = ("synthesis_report", "labeling_report", "training_facts")
+"""Tables of counts that have no version of their own; they hold no text."""
 
-_LONGEST = 250
-"""Characters that MLflow takes as the name of a metric."""
+_FIGURES = "figures.html"
 
 
 class TrackingHooks(MlflowHook):
-    """One MLflow run per `kedro run`: parameters, metrics, digests, commit, versions.
+    """One MLflow run per `kedro run`: parameters, headlines, figures, tables, commit, versions.
 
-    No document or query text is logged unless `log_text=true`; tables are tracked by digest
-    and row count.
+    No document or query text is logged unless `log_text=true`; of tables MLflow gets name, digest,
+    columns and number of rows.
     """
 
     def __init__(self) -> None:
@@ -92,7 +87,12 @@ class TrackingHooks(MlflowHook):
     ) -> None:
         """Starts the run; notes commit and the versions that are read and written."""
         self._digested.clear()
-        super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        runner = run_params.get("runner")
+        # An object would be logged with its address.
+        named = runner if isinstance(runner, str) or runner is None else type(runner).__name__
+        super().before_pipeline_run(
+            run_params=run_params | {"runner": named}, pipeline=pipeline, catalog=catalog
+        )
         if self._tracks:
             mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))
 
@@ -100,7 +100,7 @@ class TrackingHooks(MlflowHook):
     def before_node_run(
         self, node: Node, catalog: DataCatalog, inputs: dict[str, Any], is_async: bool
     ) -> None:
-        """Logs typed parameters key by key, and input tables by digest."""
+        """Logs typed parameters key by key, and input tables as datasets."""
         plain = {
             name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for name, value in inputs.items()
@@ -111,8 +111,7 @@ class TrackingHooks(MlflowHook):
         for name, value in inputs.items():
             if isinstance(value, pd.DataFrame) and name not in self._digested:
                 self._digested.add(name)
-                mlflow.set_tag(f"digest.{name}", table_digest(value))
-                mlflow.set_tag(f"rows.{name}", len(value))
+                _log_table(name, value)
 
     def _log_param(self, name: str, value: Any) -> None:
         # Two nodes share a group of parameters, and the same value twice is no conflict;
@@ -122,19 +121,27 @@ class TrackingHooks(MlflowHook):
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Logs the figures of agreement, cost and labeling as metrics."""
-        if self._tracks and dataset_name in _METRICS and isinstance(data, dict):
-            numbers = list(flat_numbers(data, _METRICS[dataset_name]).items())
-            for start in range(0, len(numbers), _BATCH):
-                mlflow.log_metrics(dict(numbers[start : start + _BATCH]))
+        """Logs the few figures by which runs are compared, and reports that have no version."""
+        if not self._tracks:
+            return
+        if figures := headlines(dataset_name, data):
+            mlflow.log_metrics(figures)
+        if tags := compared(dataset_name, data):
+            mlflow.set_tags(tags)
+        if dataset_name in _REPORTS:
+            mlflow.log_dict(data, f"{dataset_name}.json")
+        if dataset_name == "training_facts":
+            for step, known in training_curve(data):
+                mlflow.log_metrics(known, step=step)
 
     @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Keeps reports as artifacts and catalog versions as tags, then ends the run."""
+        """Keeps reports and figures as artifacts, catalog versions as tags, then ends the run."""
         if self._tracks:
             made = pipeline.all_outputs()
+            drawn = []
             kept = {*_ARTIFACTS, _PAGES[logs_text(catalog)]} & made
             for name in sorted(pipeline.all_inputs() | made):
                 dataset = catalog.get(name)
@@ -143,6 +150,10 @@ class TrackingHooks(MlflowHook):
                     mlflow.set_tag(f"version.{name}", path.parent.name)
                     if name in kept:
                         mlflow.log_artifact(str(path))
+                    if name in made and isinstance(dataset, FigureDataset):
+                        drawn.append(dataset.load())
+            if drawn:
+                mlflow.log_text(_one_page(drawn), _FIGURES)
         super().after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
 
 
@@ -192,20 +203,33 @@ def _commit_tags(project: Path) -> dict[str, str]:
     return {"git_commit": commit, "git_uncommitted_changes": changed}
 
 
-def flat_numbers(tree: dict[str, Any], prefix: str) -> dict[str, float]:
-    """Every number of a nested dictionary under its dotted path; lists and texts are passed over.
+class _Table(PandasDataset):
+    """Name, digest, columns and size of a table; columns by its first rows, for MLflow's sake."""
 
-    Returns:
-        For example `{"agreement.judges.student.kappa.estimate": 0.41}`.
-    """
-    found: dict[str, float] = {}
-    for key, value in tree.items():
-        name = re.sub(r"[^\w./ -]", "_", f"{prefix}.{key}")[:_LONGEST]
-        if isinstance(value, dict):
-            found.update(flat_numbers(value, name))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
-    return found
+    def __init__(self, table: pd.DataFrame, name: str) -> None:
+        source = CodeDatasetSource(tags={})
+        super().__init__(table.head(100), source, name=name, digest=table_digest(table))
+        self._rows = len(table)
+
+    @property
+    def profile(self) -> dict[str, int]:
+        return {"num_rows": self._rows}
+
+
+def _log_table(name: str, table: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        # Of columns of whole numbers, which cannot hold a missing value.
+        warnings.simplefilter("ignore")
+        mlflow.log_input(_Table(table, name), context="input")
+
+
+def _one_page(figures: list[Any]) -> str:
+    """Figures as a page that loads nothing; the library that draws them is in it once."""
+    drawn = [
+        plotly.io.to_html(figure, include_plotlyjs=place == 0, full_html=False)
+        for place, figure in enumerate(figures)
+    ]
+    return "<!doctype html>\n<meta charset='utf-8'>\n" + "\n".join(drawn)
 
 
 def table_digest(table: pd.DataFrame) -> str:

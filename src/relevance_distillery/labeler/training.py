@@ -47,6 +47,7 @@ class _PairTrainer(Trainer):
     ) -> None:
         super().__init__(*args, **kw)
         self.early, self.grader, self.settings = early, grader, settings
+        self.losses: list[float] = []
 
     def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
         # The Trainer's own one asks the library `datasets` for a class, and takes any folder of
@@ -87,10 +88,14 @@ class _PairTrainer(Trainer):
                 f"training: the loss is not finite at step {self.state.global_step}; lower "
                 "learning_rate or set precision to fp32"
             )
+        self.losses.append(float(loss.detach()))
         return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         metrics = evaluate(self.grader, self.early)
+        if self.losses:  # since the last evaluation
+            metrics["eval_train_loss"] = float(np.mean(self.losses))
+            self.losses.clear()
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -219,6 +224,7 @@ def train(
             "quadratic_kappa": round(entry["eval_quadratic_kappa"], 6),
             "loss": round(entry["eval_loss"], 6),
         }
+        | ({"train_loss": round(entry["eval_train_loss"], 6)} if "eval_train_loss" in entry else {})
         for entry in trainer.state.log_history
         if "eval_quadratic_kappa" in entry
     ]
