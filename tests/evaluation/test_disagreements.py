@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relevance_distillery.evaluation.disagreements import EXCERPT, excerpt, pick, segments
+from relevance_distillery.evaluation.disagreements import EXCERPT, excerpt, pick, segments, shown
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.text.terms import analyzer
 
@@ -156,3 +156,20 @@ def test_missing_texts_leave_ids_and_grades() -> None:
     assert found["gone"]["query"] == found["gone"]["excerpt"] == []
     assert found["one"]["title"] == []
     assert whole(found["one"]["excerpt"]) == "travel"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("snake\\_case 2\\*3, 2*3*4, C:\\temp", "snake_case 2*3, 2*3*4, C:\\temp"),
+        ("a<b and c>d &amp; x<br>y", "a<b and c>d & x y"),
+        ("**use `a_b*c*` now** or <https://a.example/c>", "use a_b*c* now or https://a.example/c"),
+        ("1. one\n2. two\n---\n> said", "1. one 2. two said"),
+        ("~~~\n# not *a* heading &lt;\n~~~\n`after`", "# not *a* heading &lt; after"),
+        ("&#xE000;0&#xE001; `x`", "\ue0000\ue001 x"),
+        ("<script>x</script>", "<script>x</script>"),
+        (None, ""),
+    ],
+)
+def test_texts_are_shown_without_marks(text: str | None, words: str) -> None:
+    assert shown(text) == words

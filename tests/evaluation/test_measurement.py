@@ -252,7 +252,7 @@ def test_pairs_that_people_did_not_grade_are_left_out_and_counted() -> None:
     grades.loc[:19, "human"] = pd.NA
     found = measure(grades, SCALE, {}, options=QUICK)
     json.dumps(found, allow_nan=False)
-    assert found["excluded"]["pairs without a grade by people, left out"] == 20
+    assert found["excluded"]["pairs without a right grade, left out"] == 20
     assert found["benchmark"]["pairs"] == found["graded_pairs"]["student"] == 220
 
 

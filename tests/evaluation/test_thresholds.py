@@ -88,7 +88,7 @@ def test_empty_sides_are_null_with_their_reason() -> None:
     }
     assert two["recall"]["estimate"] == 0.0
     assert two["f1"]["estimate"] == 0.0
-    assert three["recall"]["reason"] == "people put no pair at or above the threshold"
+    assert three["recall"]["reason"] == "no pair belongs at or above the threshold"
     assert three["kappa"]["estimate"] is None
     assert three["accuracy"]["estimate"] == 1.0
 

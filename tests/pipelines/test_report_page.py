@@ -23,7 +23,7 @@ from relevance_distillery.reporting.charts import (
     linear_ticks,
     log_axis,
     log_ticks,
-    spread_labels,
+    place_labels,
 )
 from relevance_distillery.reporting.comparisons import differences
 from relevance_distillery.reporting.figures import draw_figures, known_prices
@@ -176,7 +176,11 @@ def headings(page: str) -> list[str]:
 
 def check(page: str) -> None:
     """What holds of every page."""
-    assert not re.search(r"(src|href)=|@import|url\(|<script|https?://", page)
+    assert not re.search(r"src=|href=(?!\"#)|@import|url\(|<script|https?://", page)
+    links, ids = re.findall(r'href="#(\w+)"', page), re.findall(r'\bid="(\w+)"', page)
+    assert set(links) <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert links[-1] == "appendix"
     body = re.sub(r"<style.*?</style>", "", page, flags=re.S)
     assert not {"nan", "null", "undefined", "inf"} & set(text_of(page).lower().split())
     assert not re.search(r"\bNone\b(?! of them)|\bnan\b|\bNaN\b", body)
@@ -187,22 +191,27 @@ def test_a_full_report_has_every_part(student: dict[str, Any]) -> None:
     page, _ = student_page(student)
     check(page)
     assert headings(page) == [
-        "How good",
+        "Is the difference real?",
         "Where the grades fall",
+        "How cheap",
+        "Where judge and people differ",
+        "What was left out",
+        "Appendix",
+        "How good, by every metric",
+        "Every difference",
+        "People and judges on one scale",
+        "As a ranking",
+        "Where the grades of the others fall",
+        "At each threshold",
         "Where it is good and where not",
         "Is it as right as it is sure?",
-        "Where judge and people differ",
         "How many human grades do I need?",
-        "How cheap",
-        "What was left out",
+        "Every assumption about cost",
         "Where it comes from",
         "Words",
     ]
     said = text_of(page)
     for part in (
-        "Is the difference real?",
-        "People and judges on one scale",
-        "At each threshold",
         "By folder",
         "By people's grade",
         "Brier of relevant",
@@ -458,10 +467,109 @@ def test_logarithmic_axes_hold_their_values(values: list[float]) -> None:
     assert all(0.0 < axis.at(value) < 100.0 for value in values)
 
 
-def test_labels_do_not_cover_each_other() -> None:
-    marks = [{"x": 10.0, "y": 50.0}, {"x": 12.0, "y": 51.0}, {"x": 300.0, "y": 51.0}]
-    spread_labels(marks, height=15.0, width=100.0)
-    assert [mark["label_y"] for mark in marks] == [50.0, 65.0, 51.0]
+def test_labels_stand_at_their_own_points() -> None:
+    """Two close points, as student and a teacher that is nearly as cheap."""
+    marks: list[dict[str, Any]] = [
+        {"x": 200.0, "y": 150.0, "name": "teacher"},
+        {"x": 240.0, "y": 130.0, "name": "student"},
+        {"x": 430.0, "y": 130.0, "name": "at the edge"},
+    ]
+    place_labels(marks, (48.0, 440.0))
+    assert [mark["anchor"] for mark in marks] == ["end", "start", "end"]
+    for mark in marks:
+        assert abs(mark["label_y"] - mark["y"]) <= 15.0
+        apart = [abs(mark["label_x"] - o["x"]) + abs(mark["label_y"] - o["y"]) for o in marks]
+        assert min(apart) == apart[marks.index(mark)]
+
+
+def test_many_labels_at_one_point_do_not_cover_each_other() -> None:
+    marks: list[dict[str, Any]] = [{"x": 200.0, "y": 100.0, "name": f"judge {n}"} for n in range(6)]
+    place_labels(marks, (48.0, 440.0))
+    assert len({(mark["anchor"], mark["label_y"]) for mark in marks}) == 6
+
+
+def test_people_are_named_only_where_people_graded() -> None:
+    table = grades(24, 10, student=0.6, teacher=0.8, base=2.0)
+    facts = FACTS | {"human": False, "kind": "same_corpus", "name": "judgments"}
+    agreement = measure(table, SCALE, facts, None, OPTIONS)
+    page, _ = student_page(
+        {"agreement": agreement, "examples": pick(table, texts(table), ["student"], SCALE)}
+    )
+    check(page)
+    said = text_of(page)
+    assert "Where judge and the reference grades differ" in headings(page)
+    assert "Works on the sample; not tested on your data." in said
+    for honest in ("No grades by people", "Have people grade some of your own pairs"):
+        said = said.replace(honest, "")
+    assert not re.search(r"\b(people|human|person)", said.replace("no person gave it", ""))
+    names = [trace.name for trace in draw_figures(agreement, COST)[2].data]
+    assert names[0] == "reference"
+
+
+def test_how_many_is_a_number(student: dict[str, Any]) -> None:
+    gone = "judgments of documents that are not in the corpus: 1435"
+    skipped = {
+        gone: [*(f"d{n}" for n in range(50)), "and 1385 more"],
+        "queries without a text": [*(f"q{n}" for n in range(50)), "and 7 more"],
+        "runs of blanks": ["x"],
+    }
+    page, _ = labeler_report(
+        **{
+            "agreement": student["agreement"],
+            "cost": COST,
+            "benchmark": {"name": "house", "digest": "f00d", "skipped": skipped},
+            "grading": GRADING,
+            "disagreements": [],
+            "promotion": PROMOTION,
+            "labeling": {"labelled": 64, "failures": {"refused": 3}},
+            "exclusions": {"reasons": {"benchmark_query": {"pairs": 5, "queries": 1}}},
+            "training": {"seconds": 3.0},
+        }
+    )
+    table = page[page.index('id="left"') : page.index('id="appendix"')]
+    found = re.findall(r'<td class="number">(.*?)</td>', table)
+    assert found[:3] == ["1,435", "57", "1"]
+    assert all(re.match(r"[\d,]+\b", one) for one in found)
+    assert "not in the corpus: d0, d1, d2, d3, d4, …</td>" in table
+
+
+def test_too_few_queries_prove_nothing_anywhere() -> None:
+    table = grades(9, 20, student=0.3, teacher=1.5, base=2.5)
+    agreement = measure(table, SCALE, FACTS, None, OPTIONS)
+    page, _ = student_page({"agreement": agreement, "examples": []})
+    check(page)
+    said = text_of(page)
+    assert "Too few queries to tell." in said
+    assert "That is no proof that it is good enough." in said
+    assert "9 queries are too few to tell judges apart." in said
+    assert not re.search(r'class="(better|worse)"|agrees better than', page)
+
+
+def test_examples_show_no_marks_of_markdown() -> None:
+    table = grades(24, 10, student=1.5)
+    pairs = texts(table).assign(
+        title="**Rooms** and `desks`",
+        text="# Booking\n\nIs it **at\n10:00**? See [the list](https://x.example/a_b) & "
+        "<b>ask</b>.\n\n"
+        "- [ ] bring *snake_case*\n\n| Step | Date |\n|---|---|\n| Freeze | 29 May |\n",
+    )
+    examples = pick(table, pairs, ["student"], SCALE)
+    assert "".join(text for text, _ in examples[0]["title"]) == "Rooms and desks"
+    assert "".join(text for text, _ in examples[0]["excerpt"]) == (
+        "Booking Is it at 10:00? See the list & ask. • bring snake_case Step · Date Freeze · 29 May"
+    )
+    agreement = measure(table, SCALE, FACTS, None, OPTIONS)
+    page, _ = student_page({"agreement": agreement, "examples": examples})
+    check(page)
+    assert "See the list & ask. • bring" in text_of(page)
+
+
+def test_the_threshold_table_names_each_cell_for_a_narrow_screen(student: dict[str, Any]) -> None:
+    page, _ = student_page(student)
+    table = page[page.index('<table class="cards">') :]
+    cells = re.findall(r'<td data-column="(.*?)"', table[: table.index("</table>")])
+    assert cells[:7] == ["hits by judge", "by people", "κ", "precision", "recall", "F1", "accuracy"]
+    assert len(cells) == 7 * 3 * 3
 
 
 def test_names_and_lists_in_words() -> None:

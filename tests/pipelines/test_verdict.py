@@ -10,7 +10,7 @@ import pytest
 from relevance_distillery.evaluation.agreement.estimates import conclude
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.reporting.formats import dollars, span
-from relevance_distillery.reporting.verdict import decide_best, decide_verdict
+from relevance_distillery.reporting.verdict import decide_best, decide_verdict, state_of
 
 
 def row(estimate: float, low: float, high: float) -> dict[str, Any]:
@@ -45,12 +45,19 @@ def agreement(
         (agreement(None), "Yes"),
         (agreement((0.01, -0.05, 0.07)), "Probably"),
         (agreement((-0.1, -0.15, -0.05)), "For some uses"),
-        (agreement((0.01, -0.02, 0.04), base=(0.0, -0.1, 0.1)), "Not shown yet"),
-        (agreement((0.01, -0.05, 0.04), base=(0.0, -0.1, 0.1)), "Not shown yet"),
+        (agreement((0.01, -0.02, 0.04), base=(0.0, -0.1, 0.1)), "Not proven yet"),
+        (agreement((0.01, -0.05, 0.04), base=(0.0, -0.1, 0.1)), "Not proven yet"),
         (agreement((0.01, -0.02, 0.04), base=(-0.2, -0.3, -0.1)), "Not yet"),
         (agreement((0.01, -0.02, 0.04), student=0.1), "Not yet"),
-        (agreement((0.01, -0.02, 0.04), queries=12), "Perhaps"),
+        (agreement((0.01, -0.02, 0.04), queries=12), "Too few queries to tell"),
+        (agreement((0.01, -0.05, 0.07), queries=12), "Too few queries to tell"),
+        (agreement((0.01, -0.02, 0.04), student=0.1, queries=12), "Not yet"),
         (agreement((0.01, -0.02, 0.04), human=False), "Agrees with the reference grades"),
+        (
+            agreement((0.01, -0.02, 0.04), human=False, name="judgments"),
+            "Works on the sample; not tested on your data",
+        ),
+        (agreement((0.01, -0.02, 0.04), human=False, kind="held_out"), "Copies its teacher"),
         (agreement((0.01, -0.05, 0.07), human=False), "Perhaps"),
     ],
 )
@@ -64,6 +71,40 @@ def test_undefined_agreement_is_no_answer() -> None:
     verdict = decide_verdict(given, 0.03, "big")
     assert (verdict.kind, verdict.answer) == ("no", "No answer yet")
     assert "one grade" in verdict.because
+
+
+PROMOTION = {
+    "version": "2",
+    "promoted": True,
+    "champion": "2",
+    "reason": "non-inferior: not worse than version 1 by 0.03 or more in quadratic kappa: "
+    "difference +0.774, 95 % interval +0.047 to +1.502",
+}
+FIRST = PROMOTION | {"reason": "there was no champion"}
+REFUSED = PROMOTION | {
+    "promoted": False,
+    "champion": "1",
+    "reason": "9 queries are fewer than 20: a person decides",
+}
+
+
+@pytest.mark.parametrize(
+    ("promotion", "queries", "said"),
+    [
+        (PROMOTION, 50, "is in use from now on: non-inferior: not worse than version 1 by 0.03"),
+        (FIRST, 9, "there was no champion. That is no proof that it is good enough."),
+        (REFUSED, 9, "is not in use: 9 queries are fewer than 20: a person decides. Version 1 st"),
+        (FIRST | {"promoted": False, "reason": "it is the champion already"}, 50, "already."),
+    ],
+)
+def test_verdict_and_promotion_do_not_contradict_each_other(
+    promotion: dict[str, Any], queries: int, said: str
+) -> None:
+    verdict = decide_verdict(agreement((0.05, 0.01, 0.09), queries=queries), 0.03, "big")
+    text = state_of(promotion, verdict)
+    assert said in text
+    assert "difference" not in text
+    assert ("no proof" in text) is (promotion["promoted"] and verdict.kind != "yes")
 
 
 def test_first_line_says_whose_grades_these_are() -> None:

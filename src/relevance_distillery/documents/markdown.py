@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.*?)[ \t#]*$")
@@ -120,3 +122,56 @@ def blocks(text: str) -> list[str]:
 def bold(text: str) -> list[str]:
     """Bold text as plain text, in order."""
     return [plain(match) for match in _BOLD.findall(text)]
+
+
+_CODE = re.compile(r"(`+)(.{1,1000}?)\1")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_ADDRESS = re.compile(r"<(https?://[^\s<>]+)>")
+_TASK = re.compile(r"^\[[ xX]\][ \t]+")
+_SPAN = re.compile(r"(\*\*\*|\*\*|__|\*|(?<!\w)_)(?=\S)(.{1,400}?)(?<=\S)(\1)(?!\w)")
+_HTML = re.compile(
+    r"</?(?:(a|b|code|del|em|i|kbd|s|span|strong|su[bp]|u)|br|details|div|h[1-6]|hr|img|li|ol|p|"
+    r"pre|summary|t[dhr]|table|ul)(?:\s+[\w-]+=(?:\"[^\"]*\"|'[^']*'|[^\s<>]+))*\s*/?>",
+    re.IGNORECASE,
+)
+"""Tags; the first group has those that stand inside words."""
+
+
+def shown(text: str) -> str:
+    """Markdown as one line of what a page shows: words, code and addresses without their marks."""
+    lines, fence, kept = [], "", list[str]()
+
+    def keep(code: str) -> str:
+        kept.append(code)
+        return f"\ue000{len(kept) - 1}\ue001"
+
+    def restored(text: str, of: Callable[[str], str]) -> str:
+        parts = re.split("\ue000(\\d+)\ue001", text)
+        return "".join(
+            restored(kept[int(part)], str) if place % 2 else of(part)
+            for place, part in enumerate(parts)
+        )
+
+    for raw in re.sub("[\ue000\ue001]", "", text).split("\n"):
+        mark = _FENCE.match(raw)
+        if mark and (not fence or mark.group(1) == fence):
+            fence = "" if fence else mark.group(1)
+        elif fence:
+            lines.append(keep(raw.strip()))
+        elif not _RULE.match(line := _QUOTE.sub("", raw)):
+            if heading := _HEADING.match(line):
+                line = heading.group(2)
+            elif line.lstrip().startswith("|"):
+                line = " · ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
+            elif _BULLET.match(line):
+                number = line.split(maxsplit=1)[0]
+                item = _TASK.sub("", _BULLET.sub("", line))
+                line = f"{number if number[0].isdecimal() else '•'} {item}"
+            lines.append(line)
+    line = _CODE.sub(lambda found: keep(found.group(2).strip()), " ".join(lines))
+    line = _ESCAPED.sub(lambda found: keep(found.group(1)), line)
+    line = _ADDRESS.sub(r"\1", without_links(line))
+    line = _HTML.sub(lambda found: "" if found.group(1) else " ", line)
+    for _ in range(2):
+        line = _SPAN.sub(r"\2", line)
+    return " ".join(restored(line, html.unescape).split())

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.judgments import KEY
+from relevance_distillery.documents import markdown
 from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.text.terms import Analyzer, analyzer
@@ -132,7 +133,7 @@ def _add_texts(found: list[dict[str, Any]], pairs: pd.DataFrame, words: Analyzer
     # How common a term is, from at most 2,000 texts, evenly spread.
     sample = pairs["text"].drop_duplicates()
     sample = sample.iloc[:: max(1, math.ceil(len(sample) / _TEXTS_FOR_FREQUENCIES))]
-    counts = Counter(term for text in sample for term in set(words.terms(plain(text))))
+    counts = Counter(term for text in sample for term in set(words.terms(shown(text))))
     share = {term: count / len(sample) for term, count in counts.items()}
     limit = max(_COMMON, _COMMON_TEXTS / len(sample))
     for one in found:
@@ -144,13 +145,13 @@ def _add_texts(found: list[dict[str, Any]], pairs: pd.DataFrame, words: Analyzer
         rare = {term for term in asked if share.get(term, 0.0) <= limit} or asked
         # Inverse document frequency of the words to mark.
         terms = {term: math.log(1.0 + 1.0 / max(share.get(term, 0.0), 1e-4)) for term in rare}
-        title = plain(rows["title"].iloc[0]) if "title" in rows else ""
+        title = shown(rows["title"].iloc[0]) if "title" in rows else ""
         pieces = [
-            excerpt(plain(text), terms, words) for text in dict.fromkeys(rows["text"].tolist())
+            excerpt(shown(text), terms, words) for text in dict.fromkeys(rows["text"].tolist())
         ]
         best = max(pieces, key=lambda piece: piece[0])
         # A word of the query is marked only where the document has it.
-        own = {term for text in (title, *rows["text"].map(plain)) for term in words.terms(text)}
+        own = {term for text in (title, *rows["text"].map(shown)) for term in words.terms(text)}
         one["query"] = segments(query, terms.keys() & own, words)
         one["title"] = segments(title, terms.keys(), words)
         one["excerpt"] = best[1]
@@ -228,6 +229,11 @@ def segments(text: str, terms: Iterable[str], words: Analyzer) -> Segments:
     if at < len(text):
         found.append([text[at:], False])
     return found
+
+
+def shown(text: Any) -> str:
+    """A document's Markdown in one line, as `plain` has it, without the marks."""
+    return plain(markdown.shown(text)) if isinstance(text, str) else ""
 
 
 def plain(text: Any) -> str:

@@ -8,6 +8,7 @@ from relevance_distillery.reporting.charts import (
     Axis,
     linear_axis,
     linear_ticks,
+    place_labels,
     plotly_figure,
     whiskers,
 )
@@ -85,6 +86,11 @@ def _drawing(report: dict[str, Any]) -> dict[str, Any]:
     kappas = [0.0, 0.1, *(kappa for _, kappa in line), *(kappa for _, _, kappa in systems)]
     x, y = linear_axis(costs, 60, 740), linear_axis(kappas, 330, 20)
 
+    marks: list[dict[str, Any]] = [
+        {"name": name, "x": x.at(cost), "y": y.at(kappa)} for name, cost, kappa in systems
+    ]
+    place_labels(marks, (x.start, 760))
+
     def ticks(axis: Axis) -> list[dict[str, Any]]:
         return [{"at": axis.at(value), "text": figure(value, 2)} for value in linear_ticks(axis)]
 
@@ -94,9 +100,7 @@ def _drawing(report: dict[str, Any]) -> dict[str, Any]:
         "left": x.start,
         "bottom": y.start,
         "line": " ".join(f"{x.at(cost)},{y.at(kappa)}" for cost, kappa in line),
-        "marks": [
-            {"name": name, "x": x.at(cost), "y": y.at(kappa)} for name, cost, kappa in systems
-        ],
+        "marks": marks,
         "x_ticks": ticks(x),
         "y_ticks": ticks(y),
     }

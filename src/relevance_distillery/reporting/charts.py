@@ -12,6 +12,9 @@ from relevance_distillery.reporting import formats
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+_CHARACTER, _LINE, _MARK = 6.6, 15.0, 11.0
+"""Of a label in a drawing: width of a letter, height, and how far from its mark it stands."""
+
 Row = Mapping[str, Any]
 """A figure of agreement.json: estimate, low, high, each perhaps None."""
 
@@ -105,22 +108,46 @@ def path(points: Iterable[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:g},{y:g}" for x, y in points)
 
 
-def spread_labels(marks: list[dict[str, Any]], height: float, width: float) -> None:
-    """Move labels down until none covers another one nearby.
+def place_labels(marks: list[dict[str, Any]], limits: tuple[float, float]) -> None:
+    """Put each label beside its own mark, clear of the other marks and labels.
 
     Args:
-        marks: Each with `x` and `y`; gets `label_y`.
-        height: Least distance of two labels.
-        width: Labels further apart than this do not touch.
+        marks: Each with `x`, `y` and `name`; gets `label_x`, `label_y` and `anchor`.
+        limits: First and last place that a label may reach.
     """
-    placed: list[dict[str, Any]] = []
-    for mark in sorted(marks, key=lambda one: one["y"]):
-        y = mark["y"]
-        for other in placed:
-            if abs(other["x"] - mark["x"]) < width and y - other["label_y"] < height:
-                y = other["label_y"] + height
-        mark["label_y"] = round(y, 2)
-        placed.append(mark)
+    reach = _MARK + _LINE
+    boxes: list[tuple[float, float, float, float]] = []
+    for mark in sorted(marks, key=lambda one: (one["x"], one["y"])):
+        width = _CHARACTER * len(mark["name"])
+        others = [
+            # A label just above or below another mark reads as that one's.
+            (other["x"] - _MARK, other["x"] + _MARK, other["y"] - reach, other["y"] + reach)
+            for other in marks
+            if other is not mark
+        ]
+        found = []
+        for step, down in enumerate((0, -_LINE, _LINE, -2 * _LINE, 2 * _LINE)):
+            for anchor, left in (
+                ("start", mark["x"] + _MARK),
+                ("end", mark["x"] - _MARK - width),
+            ):
+                y = mark["y"] + down
+                box = (left, left + width, y - _LINE / 2, y + _LINE / 2)
+                hidden = sum(_overlap(box, other) for other in (*others, *boxes))
+                outside = max(0.0, limits[0] - box[0]) + max(0.0, box[1] - limits[1])
+                cost = hidden + 10.0 * outside + step
+                found.append((cost, anchor, y, box))
+        _, anchor, y, box = min(found, key=lambda one: one[0])
+        boxes.append(box)
+        mark["anchor"], mark["label_y"] = anchor, round(y, 2)
+        mark["label_x"] = round(mark["x"] + (_MARK if anchor == "start" else -_MARK), 2)
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """The area that two boxes (left, right, top, bottom) share."""
+    wide = min(one[1], other[1]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[2], other[2])
+    return max(0.0, wide) * max(0.0, high)
 
 
 def dots(rows: Iterable[tuple[str, str, str, Row]], digits: int = 2) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from relevance_distillery.evaluation.agreement.estimates import conclude
+from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.reporting import formats
@@ -69,6 +70,12 @@ def comparison_tables(agreement: Mapping[str, Any], judges: Judges) -> dict[str,
     if not columns:
         return None
     margin = float(agreement["comparisons"][0]["margin"])
+    queries = agreement["benchmark"]["queries"]
+    if few := queries < FEW_QUERIES:
+        found = {
+            couple: {name: dict(row) | {"conclusion": None} for name, row in metrics.items()}
+            for couple, metrics in found.items()
+        }
     rows: list[dict[str, Any]] = [
         {"metric": metric, "cells": [_with_word(found[couple][name]) for couple in columns]}
         for name, metric in METRICS.items()
@@ -82,7 +89,9 @@ def comparison_tables(agreement: Mapping[str, Any], judges: Judges) -> dict[str,
         "columns": columns,
         "rows": rows,
         "starred": any(_STAR in cell["word"] for row in rows for cell in row["cells"]),
-        "sentences": [sentence for sentence in sentences if sentence],
+        "sentences": [f"{queries} queries are too few to tell judges apart."]
+        if few
+        else [sentence for sentence in sentences if sentence],
         # With three judges or more the other couples are of interest as well.
         "couples": [
             (couple, _with_word(found[couple][PRIMARY])) for couple in couples if found[couple]
@@ -104,7 +113,7 @@ def _sentence(
     row: Mapping[str, Any], judges: Judges, first: str, second: str, margin: float
 ) -> str:
     one, other = judges.label(first), judges.label(second)
-    gap = formats.span(row, 2, True)
+    gap = formats.span(row, 3, True)
     sentences = {
         "superior": f"{one} agrees better than {other}: the whole interval ({gap}) is above 0.",
         "non-inferior": f"{one} is no worse than {other} by more than {margin:g}: the interval "

@@ -17,12 +17,12 @@ from relevance_distillery.reporting.charts import (
     log_axis,
     log_ticks,
     path,
+    place_labels,
     plotly_figure,
-    spread_labels,
     whiskers,
 )
 from relevance_distillery.reporting.formats import count, dollars, figure, shorten
-from relevance_distillery.reporting.judge_names import Judges, judges_of
+from relevance_distillery.reporting.judge_names import Judges, judges_of, truth_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _RELIABILITY = {"width": 300, "height": 280, "left": 42, "right": 286, "top": 12, "bottom": 240}
 _PRICE = {"width": 440, "height": 300, "left": 48, "right": 404, "top": 16, "bottom": 248}
 _WIDTHS = {"width": 440, "height": 270, "left": 52, "right": 424, "top": 14, "bottom": 222}
-
-_LABEL_WIDTH, _LABEL_HEIGHT = 130.0, 15.0
 
 
 def reliability(agreement: Mapping[str, Any], judges: Judges) -> dict[str, Any] | None:
@@ -144,7 +142,6 @@ def agreement_against_price(
         {
             "x": x.at(price),
             "y": y.at(row["estimate"]),
-            "left": x.at(price) > (size["left"] + size["right"]) / 2,
             "tone": judges.tone(name),
             "measured": measured,
             "name": shorten(judges.label(name), 22),
@@ -154,7 +151,7 @@ def agreement_against_price(
         }
         for name, price, measured, row in points
     ]
-    spread_labels(marks, _LABEL_HEIGHT, _LABEL_WIDTH)
+    place_labels(marks, (size["left"], size["width"]))
     return {
         "size": size,
         "marks": marks,
@@ -233,8 +230,7 @@ def _colour(judges: Judges, name: str) -> str:
 
 
 def _agreement_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    truth = "people" if agreement["benchmark"]["human"] else "the reference grades"
-    drawn = plotly_figure(f"Agreement with {truth}")
+    drawn = plotly_figure(f"Agreement with {truth_of(agreement['benchmark']).noun}")
     for judge in judges.main:
         metrics = agreement["judges"][judge]
         names = [name for name in _SHOWN if _known(metrics.get(name))]
@@ -268,7 +264,7 @@ def _confusion_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
             showscale=False,
         )
         drawn.update_xaxes(title=judges.label(judges.first))
-        drawn.update_yaxes(title="reference", autorange="reversed")
+        drawn.update_yaxes(title=truth_of(agreement["benchmark"]).short, autorange="reversed")
     return drawn
 
 
@@ -279,7 +275,7 @@ def _grades_given_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure
     if judges.first in tables:
         counts = tables[judges.first]["counts"]
         drawn.add_bar(
-            name="reference",
+            name=truth_of(agreement["benchmark"]).short,
             x=names,
             y=[sum(row) for row in counts],
             marker_color=_PEOPLE,
@@ -312,7 +308,7 @@ def _cost_figure(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges
                     error_y=whiskers([row]),
                     mode="markers+text",
                     text=[judges.label(judge)],
-                    textposition="top center",
+                    textposition="middle right",
                     marker={
                         "size": 14,
                         "color": _colour(judges, judge),

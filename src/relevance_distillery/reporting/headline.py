@@ -9,7 +9,7 @@ from relevance_distillery.evaluation.agreement.metrics import PRIMARY
 from relevance_distillery.reporting.charts import dots
 from relevance_distillery.reporting.comparisons import differences
 from relevance_distillery.reporting.formats import dollars, figure, percent, rate, span, times
-from relevance_distillery.reporting.judge_names import Judges, judges_of
+from relevance_distillery.reporting.judge_names import Judges, judges_of, truth_of
 
 _MOST_DOTS = 12
 _MOST_JUDGES_OF_OTHERS = 4
@@ -60,8 +60,9 @@ def best_judge_figures(
     else:
         exact = agreement["judges"][best]["accuracy"]
         limits = f"{percent(exact['low'])} to {percent(exact['high'])}"
+        truth = truth_of(agreement["benchmark"]).of
         note = "no interval" if exact["low"] is None else f"95 % interval {limits}"
-        found.append(_figure("exactly people's grade", percent(exact["estimate"]), note))
+        found.append(_figure(f"exactly {truth} grade", percent(exact["estimate"]), note))
     facts = cost["judges"].get(best, {})
     price = facts.get("usd_per_1000_labels")
     if price is None:

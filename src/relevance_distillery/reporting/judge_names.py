@@ -56,6 +56,28 @@ class Judges:
         return self.main[0] if self.main else ""
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What the page calls the grades that judges are measured against.
+
+    Attributes:
+        noun: Who or what a judge agrees with.
+        of: Before "grade" and "grades".
+        short: In a narrow place.
+    """
+
+    noun: str
+    of: str
+    short: str
+
+
+def truth_of(benchmark: Mapping[str, Any]) -> Truth:
+    """People, but only where people graded."""
+    if benchmark["human"]:
+        return Truth("people", "people's", "people")
+    return Truth("the reference grades", "the reference", "reference")
+
+
 def judges_of(agreement: Mapping[str, Any]) -> Judges:
     """The judges of agreement.json: by role, or the best by the primary metric first."""
     judges = agreement["judges"]

@@ -113,7 +113,8 @@ def decide(
     if mode == "manual":
         return replace(known, promote=False, reason="promotion is manual: a person decides")
     if not has_champion:
-        return replace(known, promote=True, reason="there was no champion")
+        unproven = f" ({reservation}: nothing is proven)" if reservation else ""
+        return replace(known, promote=True, reason=f"there was no champion{unproven}")
     if reservation:
         return replace(known, promote=False, reason=f"{reservation}: a person decides")
     return known

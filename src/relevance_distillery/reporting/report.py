@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,14 @@ from relevance_distillery.reporting import figures, headline
 from relevance_distillery.reporting.charts import dots
 from relevance_distillery.reporting.comparisons import comparison_tables
 from relevance_distillery.reporting.formats import count, figure
-from relevance_distillery.reporting.judge_names import Judges, judges_of
+from relevance_distillery.reporting.judge_names import Judges, judges_of, truth_of
 from relevance_distillery.reporting.pages import fill
-from relevance_distillery.reporting.verdict import decide_best, decide_verdict
+from relevance_distillery.reporting.verdict import decide_best, decide_verdict, state_of
 
 _SLICE_METRICS = ("quadratic_kappa", "accuracy", "within_one", "mean_absolute_error")
 _MOST_JUDGES_OF_SLICES = 4
 _LISTED = 8
+_IDS = 5
 
 
 def labeler_report(**results: Any) -> tuple[str, str]:
@@ -39,6 +41,7 @@ def labeler_report(**results: Any) -> tuple[str, str]:
         title=f"{verdict.answer}: {promotion['name']} {promotion['version']}",
         question=f"May I use this labeler? {promotion['name']}, version {promotion['version']}",
         verdict=verdict,
+        state=state_of(promotion, verdict),
         figures=headline.student_figures(agreement, cost),
         lineage=_labeler_lineage(results),
     )
@@ -56,11 +59,10 @@ def grades_report(**results: Any) -> tuple[str, str]:
     agreement = results["agreement"]
     judges = judges_of(agreement)
     verdict = decide_best(agreement)
-    question = "Which judge agrees with people best?"
+    truth = truth_of(agreement["benchmark"]).noun
+    question = f"Which judge agrees with {truth} best?"
     if len(judges.main) < 2:
-        question = f"Does {judges.first or 'this judge'} agree with people?"
-    if not agreement["benchmark"]["human"]:
-        question = question.replace("people", "the reference grades")
+        question = f"Does {judges.first or 'this judge'} agree with {truth}?"
     return _pages(
         results,
         judges,
@@ -68,6 +70,7 @@ def grades_report(**results: Any) -> tuple[str, str]:
         title=f"{verdict.answer}: {agreement['benchmark']['name']}",
         question=question,
         verdict=verdict,
+        state="",
         figures=headline.best_judge_figures(agreement, results["cost"], judges),
         lineage=_benchmark_lineage(results),
     )
@@ -81,6 +84,7 @@ def _pages(
     values = {
         "agreement": agreement,
         "benchmark": agreement["benchmark"],
+        "truth": truth_of(agreement["benchmark"]),
         "judges": judges,
         "every_judge": (*judges.main, *judges.scores),
         "teacher_name": teacher_name,
@@ -146,7 +150,7 @@ def _slices(agreement: Mapping[str, Any], judges: Judges) -> list[dict[str, Any]
     for title, entries in agreement["slices"].items():
         present = {name for entry in entries for name in entry["judges"]}
         shown = [name for name in judges.main if name in present and name != "base"]
-        # Where people gave one grade only there is no kappa.
+        # Where all right grades are the same there is no kappa.
         metric = next(
             (
                 name
@@ -156,7 +160,8 @@ def _slices(agreement: Mapping[str, Any], judges: Judges) -> list[dict[str, Any]
             None,
         )
         if shown and metric is not None:
-            title = "people's grade" if title == "grade" else title
+            if title == "grade":
+                title = f"{truth_of(agreement['benchmark']).of} grade"
             shown = shown[:_MOST_JUDGES_OF_SLICES]
             found.append({"title": title, "metric": metric, "judges": shown, "entries": entries})
     return found
@@ -167,8 +172,7 @@ def _left_out(results: Mapping[str, Any]) -> list[dict[str, str]]:
     rows = []
     for facts in _benchmarks(results):
         for reason, ids in facts["skipped"].items():
-            shown = ", ".join(str(one) for one in list(ids)[:5])
-            rows.append({"where": f"benchmark {facts['name']}", "what": reason, "count": shown})
+            rows.append({"where": f"benchmark {facts['name']}", **_skipped(reason, list(ids))})
     for reason, number in results["agreement"]["excluded"].items():
         rows.append({"where": "metrics", "what": reason, "count": count(number)})
     teacher = results.get("grading", {}).get("teacher", {})
@@ -186,6 +190,19 @@ def _left_out(results: Mapping[str, Any]) -> list[dict[str, str]]:
                 }
             )
     return rows
+
+
+def _skipped(reason: str, ids: list[str]) -> dict[str, str]:
+    """A reason with the first ids, and how many there are; a long list ends in `and 12 more`."""
+    more = re.fullmatch(r"and (\d+) more", str(ids[-1])) if ids else None
+    number = len(ids) - 1 + int(more[1]) if more else len(ids)
+    what, _, rows = reason.rpartition(": ")
+    if rows.isdecimal():
+        number = int(rows)
+    else:
+        what = reason
+    shown = ", ".join(str(one) for one in ids[:_IDS]) + (", …" if len(ids) > _IDS else "")
+    return {"what": f"{what}: {shown}" if shown else what, "count": count(number)}
 
 
 def _not_defined(agreement: Mapping[str, Any]) -> list[dict[str, str]]:

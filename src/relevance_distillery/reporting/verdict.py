@@ -9,10 +9,14 @@ from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
 from relevance_distillery.reporting.comparisons import differences
 from relevance_distillery.reporting.formats import figure, listed
-from relevance_distillery.reporting.judge_names import Judges, judges_of
+from relevance_distillery.reporting.judge_names import Judges, judges_of, truth_of
 
 SLIGHT = 0.2
 """Agreement up to here is called slight (Landis and Koch, 1977): too little to grade with."""
+
+
+_UNTESTED = {"judgments": "Works on the sample; not tested on your data"}
+"""The answer on grades of no person, by benchmark; this one is of the bundled sample."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,10 @@ def decide_verdict(agreement: dict[str, Any], margin: float, teacher_name: str) 
     """Answer from the primary metric alone.
 
     Yes: shown to beat the untrained model and shown not to be worse than the teacher by more
-    than the margin. With care: one of the two is open. Not yet: worse than the teacher, not
-    better than no training, or hardly better than chance.
+    than the margin, on enough queries and by people's grades. With care: one of these is open. Not
+    yet: worse than the teacher, not better than no training, or hardly better than chance.
     """
     benchmark = agreement["benchmark"]
-    held_out = benchmark.get("kind") == "held_out"
     grades = _whose(benchmark)
     student = agreement["judges"].get("student", {}).get(PRIMARY, {})
     if student.get("estimate") is None:
@@ -49,17 +52,30 @@ def decide_verdict(agreement: dict[str, Any], margin: float, teacher_name: str) 
     base = agreement["student_minus_base"].get(PRIMARY, {})
     teacher = agreement["student_minus_teacher"].get(PRIMARY, {})
     kind, answer, because = _compared(student, base, teacher, margin, teacher_name, benchmark)
-    if kind == "yes" and benchmark["queries"] < FEW_QUERIES:
-        kind, answer = "care", "Perhaps"
+    if benchmark["queries"] < FEW_QUERIES:
         because += f" But {benchmark['queries']} queries are too few to be sure."
-    if kind == "yes" and not benchmark["human"]:
-        kind, answer = "care", "Agrees with the reference grades"
-        because += (
-            " Nobody has checked the teacher."
-            if held_out
-            else " Have people grade some of your own pairs before you rely on it."
-        )
+        if kind != "no":
+            kind, answer = "care", "Too few queries to tell"
+    elif kind == "yes" and not benchmark["human"]:
+        kind, answer = "care", _UNTESTED.get(benchmark["name"], "Agrees with the reference grades")
+        because += " Have people grade some of your own pairs before you rely on it."
+        if benchmark.get("kind") == "held_out":
+            answer, because = "Copies its teacher", because + " Nobody has checked the teacher."
     return Verdict(kind, answer, because, grades)
+
+
+def state_of(promotion: dict[str, Any], verdict: Verdict) -> str:
+    """Which version is in use and why, in words that claim no more than the verdict does."""
+    version, champion = promotion["version"], promotion["champion"]
+    # The figures of a comparison are further down.
+    reason = promotion["reason"].partition(": difference ")[0]
+    if not promotion["promoted"]:
+        if champion == version:
+            return f"Version {version} is in use: {reason}."
+        stays = f" Version {champion} stays in use." if champion else ""
+        return f"Version {version} is not in use: {reason}.{stays}"
+    said = f"Version {version} is in use from now on: {reason}."
+    return said if verdict.kind == "yes" else f"{said} That is no proof that it is good enough."
 
 
 def _whose(benchmark: dict[str, Any]) -> str:
@@ -85,7 +101,7 @@ def _compared(
     name: str,
     benchmark: dict[str, Any],
 ) -> tuple[str, str, str]:
-    truth = "people" if benchmark["human"] else "the reference grades"
+    truth = truth_of(benchmark).noun
     if student["estimate"] < SLIGHT:
         return (
             "no",
@@ -97,7 +113,7 @@ def _compared(
         return "no", "Not yet", f"It agrees with {truth} less than the untrained model does."
     beats = base.get("low") is not None and base["low"] > 0
     untrained = "" if beats else " It is not shown to beat the untrained model."
-    kind, answer = ("yes", "Yes") if beats else ("care", "Not shown yet")
+    kind, answer = ("yes", "Yes") if beats else ("care", "Not proven yet")
     if teacher.get("low") is None or teacher.get("high") is None:
         because = f"It agrees with {truth} at quadratic κ {figure(student['estimate'], 2)}"
         because += ", clearly more than the untrained model." if beats else "."
@@ -135,9 +151,12 @@ def decide_best(agreement: dict[str, Any]) -> Verdict:
     if best.get("estimate") is None:
         reason = best.get("reason", "nobody graded any of these pairs")
         return Verdict("no", "No answer yet", f"Agreement is not defined: {reason}.", grades)
-    truth = "people" if benchmark["human"] else "the reference grades"
+    truth = truth_of(benchmark).noun
     kappa = f"quadratic κ {figure(best['estimate'], 2)}"
-    kind, because = _rank(agreement, judges, truth, kappa)
+    few = benchmark["queries"] < FEW_QUERIES
+    kind, because = "care", f"{judges.first} agrees with {truth} at {kappa}."
+    if not few:
+        kind, because = _rank(agreement, judges, truth, kappa)
     answer = judges.first if len(judges.main) > 1 else _degree(best["estimate"])
     if best["estimate"] < SLIGHT:
         kind = "no"
@@ -146,8 +165,7 @@ def decide_best(agreement: dict[str, Any]) -> Verdict:
     ceiling = agreement["human_ceiling"].get(PRIMARY, {})
     if ceiling.get("estimate") is not None:
         because += f" People agree with each other at {figure(ceiling['estimate'], 2)}."
-    if benchmark["queries"] < FEW_QUERIES:
-        kind = "no" if kind == "no" else "care"
+    if few:
         because += f" But {benchmark['queries']} queries are too few to be sure."
     if not benchmark["human"]:
         kind = "no" if kind == "no" else "care"

@@ -44,10 +44,10 @@ _CONFIDENCE = {0.5: "below 50 %", 0.7: "50–70 %", 0.9: "70–90 %", np.inf: "9
 """Slices of a probability by the value that they stay below."""
 
 _UNDEFINED = {
-    "kappa": "people and judge put all pairs on the same side of the threshold",
+    "kappa": "both put all pairs on the same side of the threshold",
     "precision": "the judge put no pair at or above the threshold",
-    "recall": "people put no pair at or above the threshold",
-    "f1": "neither people nor judge put a pair at or above the threshold",
+    "recall": "no pair belongs at or above the threshold",
+    "f1": "neither of the two put a pair at or above the threshold",
     "accuracy": "there are no graded pairs",
 }
 

@@ -195,7 +195,7 @@ def _excluded(
     by_query = grades.groupby("query_id")["human"]
     irrelevant, alike = by_query.max() < scale.relevant_from, by_query.nunique() == 1
     counts = {
-        "pairs without a grade by people, left out": ungraded,
+        "pairs without a right grade, left out": ungraded,
         "queries without a relevant document, left out of nDCG": int(irrelevant.sum()),
         "queries with one grade only, left out of pairwise accuracy": int(alike.sum()),
     }

@@ -45,8 +45,8 @@ class Metric:
     undefined: str = "there are no graded pairs"
 
 
-_ONE_GRADE = "people and judge gave one and the same grade to all pairs"
-_ONE_SIDE = "people or the judge gave only one grade"
+_ONE_GRADE = "both gave one and the same grade to all pairs"
+_ONE_SIDE = "one of the two gave only one grade"
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -68,7 +68,7 @@ METRICS: dict[str, Metric] = {
             "binary_kappa",
             "binary κ",
             "Agreement beyond chance on relevant or not.",
-            undefined="people and judge put all pairs on the same side of the threshold",
+            undefined="both put all pairs on the same side of the threshold",
         ),
         Metric(
             "krippendorff_alpha",
@@ -83,31 +83,31 @@ METRICS: dict[str, Metric] = {
             "Gwet's AC2: agreement beyond chance with quadratic weights that stays sensible when "
             "one grade is far more frequent than the others (Gwet, 2014).",
         ),
-        Metric("accuracy", "accuracy", "Share of pairs with exactly people's grade."),
+        Metric("accuracy", "accuracy", "Share of pairs with exactly the right grade."),
         Metric("within_one", "within one", "Share of pairs at most one grade away."),
         Metric(
             "mean_absolute_error",
             "mean absolute error",
-            "Mean distance from people's grade, in grades.",
+            "Mean distance from the right grade, in grades.",
             better="lower",
         ),
         Metric(
             "bias",
             "bias",
-            "Mean of judge minus people, in grades: above 0 it is too generous, below too strict.",
+            "Mean of judge minus right grade: above 0 it is too generous, below too strict.",
             better="zero",
         ),
         Metric(
             "spearman",
             "Spearman's ρ",
-            "Rank correlation with people's grades over all pairs.",
+            "Rank correlation with the right grades over all pairs.",
             scored=True,
             undefined=_ONE_SIDE,
         ),
         Metric(
             "pairwise_accuracy",
             "pairwise accuracy",
-            "Two documents of one query that people graded differently: how often the judge "
+            "Two documents of one query with different right grades: how often the judge "
             "orders them alike (a tie counts ½), averaged over queries.",
             scored=True,
             undefined="no query has documents with different grades",
