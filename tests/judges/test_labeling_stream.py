@@ -17,10 +17,11 @@ from known_judges import counts
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, SHARD, Pairs, build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.io.progress import Progress
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import Labeling, refuse_total_failure, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.judges.progress import Progress
+from relevance_distillery.judges.progress import PaidProgress
 from relevance_distillery.llm.prices import Budget
 from relevance_distillery.schemas import Failures, Labels
 from relevance_distillery.scoring.graders import JudgeGrader
@@ -296,9 +297,9 @@ def test_progress_says_rate_tokens_dollars_spent_and_left(caplog):
     caplog.set_level(logging.INFO)
     budget = Budget(5.0)
     budget.settle(0.0, 1.25)
-    with Progress(100, "llm", every=0.0, budget=budget) as progress:
-        progress.advance(10, tokens=12_000, cost_usd=1.25)
-    with Progress(100, "embedded", every=0.0) as progress:
+    with PaidProgress(100, "judge llm", budget, every=0.0) as progress:
+        progress.pay(10, tokens=12_000, cost_usd=1.25)
+    with Progress(100, "judge embedded", every=0.0) as progress:
         progress.advance(10)
 
     paid, free = (record.getMessage() for record in caplog.records)

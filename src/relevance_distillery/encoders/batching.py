@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+
+from relevance_distillery.io.progress import Progress
 
 Row = dict[str, list[int]]
 """A text's tokens as a tokenizer gives them, unpadded: input_ids and masks."""
@@ -38,8 +40,12 @@ def pad(rows: Sequence[Row], pad_token_id: int, multiple: int = PAD_TO) -> Token
     }
 
 
-def by_length(lengths: Sequence[int], size: int, longest_first: bool = True) -> list[list[int]]:
-    """Positions in batches of at most `size`, neighbours alike in length."""
+def by_length(lengths: Sequence[int], size: int, longest_first: bool = True) -> Iterator[list[int]]:
+    """Positions in batches of at most `size`, neighbours alike in length; tells how far it is."""
     sign = -1 if longest_first else 1
     order = sorted(range(len(lengths)), key=lambda i: (sign * lengths[i], i))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    with Progress(len(order), "reading texts", "text") as progress:
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            yield chosen
+            progress.advance(len(chosen))

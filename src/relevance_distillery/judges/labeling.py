@@ -27,7 +27,7 @@ from relevance_distillery.judges.base import Judge, Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Source
 from relevance_distillery.judges.ledger_lookup import Requests, failures_table, labels_table
-from relevance_distillery.judges.progress import Progress
+from relevance_distillery.judges.progress import PaidProgress
 from relevance_distillery.schemas import Difficulty, JudgeLabels, empty
 
 logger = logging.getLogger(__name__)
@@ -214,12 +214,12 @@ class _Run:
             return
         # Closing the judge's stream, however it ends, lets go of connections at once.
         with (
-            Progress(0 if quiet else total, self._judge.name, budget=budget) as progress,
+            PaidProgress(0 if quiet else total, f"judge {self._judge.name}", budget) as progress,
             _closed(self._judge.grade(self._feed())) as answers,
         ):
             for verdicts in answers:
                 self._commit(verdicts)
-                progress.advance(
+                progress.pay(
                     len(verdicts),
                     tokens=sum(v.input_tokens + v.output_tokens for v in verdicts),
                     cost_usd=sum(v.cost_usd for v in verdicts),

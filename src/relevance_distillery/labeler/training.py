@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,15 @@ from transformers import (
     EarlyStoppingCallback,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.progress import Progress
 from relevance_distillery.labeler.calibration import cut_points_like, quadratic_kappa
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.initialisation import HeadInitialiser
@@ -108,6 +111,21 @@ class _PairTrainer(Trainer):
             metrics["eval_loss"],
         )
         return metrics
+
+
+class _ShownSteps(TrainerCallback):
+    """The trainer's steps as the project's own progress."""
+
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._progress = Progress(state.max_steps, "training", "step", done=state.global_step)
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self._progress.advance()
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        self._progress.__exit__()
 
 
 def evaluate(grader: Labeler, early: LabelledPairs) -> dict[str, float]:
@@ -197,7 +215,7 @@ def train(
         data_seed=settings.seed,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=True,
         logging_strategy="no",
         report_to=[],
         log_level="error",
@@ -208,7 +226,7 @@ def train(
         train_dataset=batches,
         eval_dataset=batches[:1],
         data_collator=lambda rows: rows[0],
-        callbacks=[EarlyStoppingCallback(settings.patience)] if stops else [],
+        callbacks=[_ShownSteps(), *([EarlyStoppingCallback(settings.patience)] if stops else [])],
         early=early,
         grader=grader,
         settings=settings,

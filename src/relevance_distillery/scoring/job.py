@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.progress import Progress
+from relevance_distillery.io.progress import Progress
 from relevance_distillery.scoring.graders import Grader
 from relevance_distillery.scoring.pairs_file import PairsFile, ScoringOutput
 from relevance_distillery.scoring.parts import ScoredParts
@@ -53,7 +53,7 @@ def score_file(
     if finished:
         logger.info("resuming: %d of %d parts are done", len(finished), parts.expected)
     started = time.perf_counter()
-    with Progress(pairs.rows, grader.name, done=before) as progress:
+    with Progress(pairs.rows, f"judge {grader.name}", done=before) as progress:
         for graded in executor(partial(grade_shard, grader), pairs.shards(skip=finished)):
             parts.write(graded, watch.observe(graded))
             progress.advance(len(graded.grades))

@@ -18,7 +18,7 @@ import pandas as pd
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Completion
-from relevance_distillery.judges.progress import Progress
+from relevance_distillery.judges.progress import PaidProgress
 from relevance_distillery.judges.prompted.llm import chat_runner, public_model
 from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
@@ -125,7 +125,7 @@ class LLMSynthesizer:
 
         asker = (f"queries by {self.name}", self.prompt_hash, self._ledger)
         runner = chat_runner(asker, self.settings, self.price, budget, self._endpoint)
-        with Progress(len(seeds), self.name, budget=budget, unit="passage") as progress:
+        with PaidProgress(len(seeds), f"synthesizer {self.name}", budget, "passage") as progress:
             for results in runner.run(to_send()):
                 owners = {result.key: documents.pop(result.key) for result in results}
                 # Asking again would not change these: they are kept with what they cost.
@@ -135,7 +135,7 @@ class LLMSynthesizer:
                 )
                 done = {result.key for result in final}
                 unstored.update({r.key: r.status for r in results if r.key not in done})
-                progress.advance(
+                progress.pay(
                     len(results),
                     tokens=sum(result.input_tokens + result.output_tokens for result in results),
                     cost_usd=sum(result.cost_usd for result in results),

@@ -17,7 +17,7 @@ from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.judges.progress import Progress
+from relevance_distillery.io.progress import Progress
 from relevance_distillery.learning.document_grades import best_of_passages
 from relevance_distillery.scoring.graders import Grader
 
@@ -101,7 +101,7 @@ def grade_documents(
     answers: list[pd.DataFrame] = []
     asked = 0
     readable = wanted[~unreadable & ~absent]
-    with Progress(len(readable), grader.name) as progress:
+    with Progress(len(readable), f"judge {grader.name}", "document") as progress:
         for pairs in _chunks(readable, units, queries):
             documents = len(pairs[KEY].drop_duplicates())
             blank = (pairs["title"].str.strip() == "") & (pairs["text"].str.strip() == "")

@@ -1,0 +1,71 @@
+"""Progress of long work: a bar on a terminal, lines in a log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import ClassVar
+
+from tqdm.auto import tqdm
+
+logger = logging.getLogger(__name__)
+
+_FIRST = 5.0
+
+
+class Progress:
+    """Says how much is done, the rate and the time left.
+
+    Use it as a context manager; `advance` after every part. In a log the first line comes after
+    five seconds and the pauses double up to a minute; of work within work only one speaks at a
+    time.
+    """
+
+    _logged: ClassVar[float] = 0.0
+
+    def __init__(
+        self, total: int, doing: str, unit: str = "pair", *, done: int = 0, every: float = 60.0
+    ) -> None:
+        """Start at `done` of `total`, 0 to say nothing; `every` is the longest pause in seconds."""
+        self._total, self._doing, self._unit, self._every = total, doing, unit, every
+        self._before = self._done = done
+        self._start = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=doing,
+            unit=unit,
+            leave=False,
+            disable=not (self._terminal and total),
+        )
+
+    def __enter__(self) -> Progress:
+        """Start."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more as done; `note` is said after the rate."""
+        self._done += count
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(count)
+        now = time.monotonic()
+        passed = now - self._start
+        pause = min(self._every, max(_FIRST, passed / 2))
+        if self._terminal or not self._total or now - max(Progress._logged, self._start) < pause:
+            return
+        Progress._logged = now
+        rate = (self._done - self._before) / max(passed, 1e-9)
+        left = max(self._total - self._done, 0) / rate if rate else 0.0
+        parts = [
+            f"{self._done} of {self._total} {self._unit}s",
+            f"{60 * rate:,.0f} {self._unit}s/min",
+            note,
+            f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left",
+        ]
+        logger.info("%s: %s", self._doing, ", ".join(part for part in parts if part))
