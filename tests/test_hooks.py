@@ -235,7 +235,7 @@ def test_a_run_in_mlflow(
     hooks = TrackingHooks()
     hooks._is_mlflow_enabled = True
 
-    hooks.before_pipeline_run({"runner": SequentialRunner()}, Pipeline([node]), catalog)
+    hooks.before_pipeline_run({"runner": str(SequentialRunner())}, Pipeline([node]), catalog)
     hooks.before_node_run(node, catalog, {"queries": table}, is_async=False)
     promotion = {"name": "relevance-labeler", "version": "2", "champion": "1"}
     for name, data in (RUN | {"training_facts": TRAINING, "promotion": promotion}).items():

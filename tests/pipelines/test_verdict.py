@@ -91,7 +91,7 @@ REFUSED = PROMOTION | {
 @pytest.mark.parametrize(
     ("promotion", "queries", "said"),
     [
-        (PROMOTION, 50, "is in use from now on: non-inferior: not worse than version 1 by 0.03"),
+        (PROMOTION, 50, "is in use from now on: not worse than version 1 by 0.03"),
         (FIRST, 9, "there was no champion. That is no proof that it is good enough."),
         (REFUSED, 9, "is not in use: 9 queries are fewer than 20: a person decides. Version 1 st"),
         (FIRST | {"promoted": False, "reason": "it is the champion already"}, 50, "already."),
@@ -145,7 +145,8 @@ def several(*estimates: float, apart: bool = True, **benchmark: Any) -> dict[str
         (several(0.2, 0.6, 0.599), "care", "b", "better than 1 of the other 2"),
         (several(0.2, 0.6, 0.599), "care", "b", "not told apart from c"),
         (several(0.05, 0.1), "no", "None of them", "hardly more than chance"),
-        (several(0.4, 0.6, queries=12), "care", "b", "too few to be sure"),
+        (several(0.4, 0.6, queries=12), "care", "Too few queries to tell", "too few to be sure"),
+        (several(0.55, queries=12), "care", "Moderately", "too few to be sure"),
         (several(0.4, 0.6, human=False), "care", "b", "the reference grades"),
         (several(0.55), "yes", "Moderately", "people at quadratic κ 0.55"),
         (several(0.95), "yes", "Almost perfectly", "0.95"),

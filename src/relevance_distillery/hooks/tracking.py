@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import subprocess
 import warnings
 from pathlib import Path
@@ -87,11 +88,12 @@ class TrackingHooks(MlflowHook):
     ) -> None:
         """Starts the run; notes commit and the versions that are read and written."""
         self._digested.clear()
-        runner = run_params.get("runner")
-        # An object would be logged with its address.
-        named = runner if isinstance(runner, str) or runner is None else type(runner).__name__
+        # Kedro names a runner by its address: `<kedro.runner.….SequentialRunner object at 0x…>`.
+        runner = re.sub(
+            r"^<(?:\w+\.)*(\w+) object at .*>$", r"\1", str(run_params.get("runner") or "")
+        )
         super().before_pipeline_run(
-            run_params=run_params | {"runner": named}, pipeline=pipeline, catalog=catalog
+            run_params=run_params | {"runner": runner}, pipeline=pipeline, catalog=catalog
         )
         if self._tracks:
             mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ SLIGHT = 0.2
 """Agreement up to here is called slight (Landis and Koch, 1977): too little to grade with."""
 
 
+_TOO_FEW = "Too few queries to tell"
 _UNTESTED = {"judgments": "Works on the sample; not tested on your data"}
 """The answer on grades of no person, by benchmark; this one is of the bundled sample."""
 
@@ -55,7 +57,7 @@ def decide_verdict(agreement: dict[str, Any], margin: float, teacher_name: str) 
     if benchmark["queries"] < FEW_QUERIES:
         because += f" But {benchmark['queries']} queries are too few to be sure."
         if kind != "no":
-            kind, answer = "care", "Too few queries to tell"
+            kind, answer = "care", _TOO_FEW
     elif kind == "yes" and not benchmark["human"]:
         kind, answer = "care", _UNTESTED.get(benchmark["name"], "Agrees with the reference grades")
         because += " Have people grade some of your own pairs before you rely on it."
@@ -69,6 +71,7 @@ def state_of(promotion: dict[str, Any], verdict: Verdict) -> str:
     version, champion = promotion["version"], promotion["champion"]
     # The figures of a comparison are further down.
     reason = promotion["reason"].partition(": difference ")[0]
+    reason = re.sub(r"^(superior|non-inferior|inferior): ", "", reason)
     if not promotion["promoted"]:
         if champion == version:
             return f"Version {version} is in use: {reason}."
@@ -166,6 +169,7 @@ def decide_best(agreement: dict[str, Any]) -> Verdict:
     if ceiling.get("estimate") is not None:
         because += f" People agree with each other at {figure(ceiling['estimate'], 2)}."
     if few:
+        answer = _TOO_FEW if len(judges.main) > 1 and kind != "no" else answer
         because += f" But {benchmark['queries']} queries are too few to be sure."
     if not benchmark["human"]:
         kind = "no" if kind == "no" else "care"
