@@ -23,7 +23,7 @@ def test_pauses_grow_and_the_time_left_is_said(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    said_after = []
+    said_after: list[int] = []
     with Progress(100, "training", "step") as shown:
         for second in range(1, 101):
             clock[0] += 1

@@ -38,7 +38,7 @@ def test_a_full_disk_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space") as raised:
         full()
     assert raised.value.filename == str(path)
-    assert one_line(raised.value).endswith(
+    assert str(one_line(raised.value)).endswith(
         "labels.parquet: the disk is full: free some space and run again, finished work is kept"
     )
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from tqdm.auto import tqdm
 
@@ -41,7 +41,7 @@ class Progress:
             disable=not (self._terminal and total),
         )
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         """Start."""
         return self
 
