@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import logging
 import re
 import warnings
-import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from relevance_distillery.documents.markdown import opening_line, sections
+from relevance_distillery.documents.word_files import read_docx
 from relevance_distillery.errors import UserError
 
 _AUTHOR_KEYS = ("author", "authors", "owner", "by")
 _DATE_KEYS = ("modified", "updated", "last_modified", "lastmod", "date", "created")
 _FRONT_MATTER_LIMIT = 65_536
-_MAX_UNPACKED_DOCX = 200_000_000
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
+_FIELD = re.compile(r"[\w-]+:(?:\s|$)|[ \t#-]|$")
+_NOTHING = ("", "~", "null")
 _INSTALL = "pip install 'relevance-distillery[documents]'"
-_DROPPED_TAGS = ("script", "style", "template", "noscript", "iframe", "svg", "nav", "form")
+_DROPPED_TAGS = (
+    "script", "style", "template", "noscript", "iframe", "svg", "nav",
+    "button", "select", "textarea",
+)  # fmt: skip
 
 
 class UnreadableError(Exception):
@@ -86,33 +94,52 @@ def names(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _parse_markdown(content: bytes) -> Parsed:
-    """Markdown with optional YAML front matter (title, author, date, anything else)."""
-    import frontmatter
+def _front_matter(text: str) -> tuple[dict[str, Any], str, str]:
+    """Fields as they are written, the text after them, and a note where they are broken.
+
+    What stands between two lines `---` is front matter only where it is a YAML mapping; text
+    between two thematic breaks stays text.
+    """
     import yaml
 
-    text = decode(content)
-    fields, note = {}, ""
-    if text.startswith("---") and "\n---" in text[:_FRONT_MATTER_LIMIT]:
-        try:
-            post = frontmatter.loads(text)
-            fields, text = dict(post.metadata), post.content
-        except (yaml.YAMLError, ValueError, TypeError, RecursionError):
-            note = "kept without its front matter, which is not valid YAML"
-            text = re.sub(r"\A---.*?\n---[ \t]*(?:\n|\Z)", "", text, count=1, flags=re.DOTALL)
-    fields = {str(key).lower(): value for key, value in fields.items()}
-    heading = re.search(r"^#[ \t]+(.+?)[ \t#]*$", text, flags=re.MULTILINE)
-    title = names(fields.pop("title", "")) or names(heading and heading.group(1))
+    found = _FRONT_MATTER.match(text[:_FRONT_MATTER_LIMIT])
+    if found is None:
+        return {}, text, ""
+    block, after = found.group(1), text[found.end() :].lstrip("\n")
+    try:
+        fields = yaml.load(block, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        lines = block.splitlines()
+        prose = len(lines) == 1 and not re.search(r"[\[{\"']", block)
+        if prose or not all(map(_FIELD.match, lines)):
+            return {}, text, ""
+        return {}, after, "kept without its front matter, which is not valid YAML"
+    if isinstance(fields, dict):
+        return {str(key).lower(): value for key, value in fields.items()}, after, ""
+    return {}, text, ""
+
+
+def _parse_markdown(content: bytes) -> Parsed:
+    """Markdown with optional YAML front matter (title, author, date, anything else)."""
+    fields, text, note = _front_matter(decode(content).replace("\r\n", "\n"))
+    fields = {key: value for key, value in fields.items() if value not in _NOTHING}
+    top = next((found for found in sections(text, empty=True) if found.level == 1), None)
+    title = names(fields.pop("title", "")) or (top.path[0] if top else "")
     author = next((names(fields.pop(key)) for key in _AUTHOR_KEYS if fields.get(key)), "")
     modified = next((iso_date(fields.pop(key)) for key in _DATE_KEYS if fields.get(key)), "")
-    kept: dict[str, Any] = {}
-    for key, value in fields.items():
-        flat = isinstance(value, list) and all(isinstance(item, str | int) for item in value)
-        if flat or isinstance(value, str | int | float | bool):
-            kept[key] = value
-        elif isinstance(value, dt.date):
-            kept[key] = value.isoformat()
+    kept = {
+        key: value
+        for key, value in fields.items()
+        if isinstance(value, str)
+        or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+    }
     return Parsed(title, text, author, modified, kept, note)
+
+
+def _parse_text(content: bytes) -> Parsed:
+    """Plain text; its first line is the title where that is a sentence or a heading."""
+    text = decode(content)
+    return Parsed(opening_line(text), text)
 
 
 @cache
@@ -120,7 +147,14 @@ def _html_converter() -> Any:
     """HTML to Markdown: terms of definition lists as bold lines, links and pictures dropped."""
     from markdownify import MarkdownConverter
 
+    base: Any = MarkdownConverter
+    block = base.convert_div
+
     class Converter(MarkdownConverter):
+        convert_address = convert_aside = convert_center = convert_details = block
+        convert_fieldset = convert_footer = convert_header = convert_legend = block
+        convert_main = convert_summary = block
+
         def convert_a(self, el: Any, text: str, *args: Any, **kwargs: Any) -> str:
             return text
 
@@ -133,18 +167,39 @@ def _html_converter() -> Any:
         def convert_dd(self, el: Any, text: str, *args: Any, **kwargs: Any) -> str:
             return f"{text.strip()}\n\n" if text.strip() else ""
 
-    return Converter(heading_style="ATX", bullets="-", escape_misc=False)
+    return Converter(
+        heading_style="ATX",
+        bullets="-",
+        escape_misc=False,
+        escape_asterisks=False,
+        escape_underscores=False,
+    )
+
+
+def _decode_html(content: bytes) -> str:
+    """As `decode`, or in the encoding that the page itself names."""
+    from bs4.dammit import EncodingDetector
+
+    try:
+        return decode(content)
+    except UnreadableError:
+        named = EncodingDetector.find_declared_encoding(content, is_html=True)
+        try:
+            return content.decode(named or "utf-8")
+        except (LookupError, UnicodeDecodeError):
+            named = None
+        raise
 
 
 def _parse_html(content: bytes) -> Parsed:
     """HTML: title, meta author and date, the body as Markdown; scripts and styles dropped."""
     from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 
-    text = decode(content)
+    text = _decode_html(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
-            soup = BeautifulSoup(text, "html.parser")
+            soup = BeautifulSoup(text, "lxml")
         for tag in soup(_DROPPED_TAGS):
             tag.decompose()
         meta = {
@@ -153,10 +208,9 @@ def _parse_html(content: bytes) -> Parsed:
         }
         titles = (names(tag.get_text()) for tag in (soup.title, soup.find("h1")) if tag)
         title = next(filter(None, titles), "")
-        body = soup.body or soup
-        for tag in body("title"):
+        for tag in soup(("head", "title")):
             tag.decompose()
-        markdown = _html_converter().convert_soup(body)
+        markdown = _html_converter().convert_soup(soup)
     except RecursionError as error:
         raise UnreadableError("is nested too deeply to be read as HTML") from error
     author = names(meta.get("author") or meta.get("article:author"))
@@ -166,59 +220,47 @@ def _parse_html(content: bytes) -> Parsed:
 
 
 def _parse_pdf(content: bytes) -> Parsed:
-    """PDF through pypdf, pages separated by blank lines; ValueError where encrypted or a scan."""
+    """PDF through pypdf, pages separated by blank lines; ValueError where closed or a scan."""
     try:
         import pypdf
     except ImportError as error:
         raise UserError(f"PDF files need the extra `documents`: {_INSTALL}") from error
-    reader = pypdf.PdfReader(io.BytesIO(content))
-    if reader.is_encrypted:
-        raise ValueError("is encrypted")
+    # It says what it repairs without saying in which file.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    try:
+        reader = pypdf.PdfReader(io.BytesIO(content))
+    except pypdf.errors.PdfReadError as error:
+        raise ValueError("is no whole PDF file; save it again") from error
+    # Who may not change a file may read it: its password for readers is empty.
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise ValueError("is encrypted; save it without a password")
     text = "\n\n".join(filter(None, (page.extract_text().strip() for page in reader.pages)))
     if not text:
         raise ValueError("holds no text; recognise its scanned pages first")
     info: Any = reader.metadata
-    date = info.modification_date or info.creation_date if info else None
+    modified = ""
+    for name in ("modification_date", "creation_date"):
+        with suppress(ValueError):
+            date = getattr(info, name, None)
+            modified = modified or (date.date().isoformat() if date else "")
     return Parsed(
         title=str(info.title or "") if info else "",
         text=text,
         author=str(info.author or "") if info else "",
-        modified=date.date().isoformat() if date else "",
+        modified=modified,
     )
 
 
 def _parse_docx(content: bytes) -> Parsed:
-    """DOCX through python-docx: heading styles as Markdown headings, tables as rows."""
+    """DOCX: heading styles as Markdown headings, tables as rows."""
     try:
-        import docx
-        from docx.table import Table
+        blocks, core = read_docx(content)
     except ImportError as error:
         raise UserError(f"DOCX files need the extra `documents`: {_INSTALL}") from error
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _MAX_UNPACKED_DOCX:
-            raise ValueError("unpacks to more than 200 MB")
-    document = docx.Document(io.BytesIO(content))
-    blocks: list[str] = []
-    for block in document.iter_inner_content():
-        if isinstance(block, Table):
-            rows = [" | ".join(cell.text.strip() for cell in row.cells) for row in block.rows]
-            blocks.append("\n".join(f"| {row} |" for row in rows))
-            continue
-        style = block.style.name if block.style is not None and block.style.name else ""
-        text = block.text.strip()
-        level = style.removeprefix("Heading ").strip()
-        if text and style.startswith("Heading ") and level.isdigit():
-            text = f"{'#' * min(int(level), 6)} {text}"
-        elif text and style == "Title":
-            text = f"# {text}"
-        elif text and style.startswith("List"):
-            text = f"- {text}"
-        blocks.append(text)
-    core = document.core_properties
     date = core.modified or core.created
     return Parsed(
         title=(core.title or "").strip(),
-        text="\n\n".join(filter(None, blocks)),
+        text="\n\n".join(blocks),
         author=(core.author or "").strip(),
         modified=date.date().isoformat() if date else "",
     )
@@ -226,7 +268,7 @@ def _parse_docx(content: bytes) -> Parsed:
 
 PARSERS: dict[str, Callable[[bytes], Parsed]] = {
     **dict.fromkeys((".md", ".markdown", ".mdx"), _parse_markdown),
-    **dict.fromkeys((".txt", ".text", ".rst"), lambda content: Parsed("", decode(content))),
+    **dict.fromkeys((".txt", ".text", ".rst"), _parse_text),
     **dict.fromkeys((".html", ".htm", ".xhtml"), _parse_html),
     ".pdf": _parse_pdf,
     ".docx": _parse_docx,
@@ -243,8 +285,6 @@ def parse(content: bytes, kind: str) -> Parsed:
         UnreadableError: It is not what its suffix says.
         UserError: Its parser is not installed.
     """
-    if kind not in CONTAINERS:
-        decode(content)
     try:
         return PARSERS[kind](content)
     except (UnreadableError, UserError):

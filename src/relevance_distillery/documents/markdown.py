@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(.*?)[ \t#]*$")
+_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
+_UNDERLINE = re.compile(r"^ {0,3}(=+|-{2,})[ \t]*$")
+_SENTENCE = re.compile(r".{2,118}?[.!?。！？…:]['\"”’)]*(?=\s|$)")
+_LONGEST_TITLE = 120
 _FENCE = re.compile(r"^[ \t]*(```|~~~)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
 _LINK = re.compile(r"\[([^\]\n]+)\]\([^)\n]*\)")
@@ -17,7 +20,7 @@ _EMPHASIS = re.compile(r"(\*\*\*|\*\*|__|\*|(?<!\w)_)(?=\S)(.+?)(?<=\S)(\1)(?!\w
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>")
 _BULLET = re.compile(r"^[ \t]*(?:[-*+]|\d+[.)])[ \t]+")
 _QUOTE = re.compile(r"^[ \t]*>+[ \t]?")
-_RULE = re.compile(r"^[ \t]*(?:[-*_][ \t]*){3,}$|^[ \t|:-]+$")
+_RULE = re.compile(r"^[ \t]*(?:[-*_][ \t]*){3,}$|^[ \t|:-]+$|^[ \t]*={3,}[ \t]*$")
 _BOLD = re.compile(r"\*\*(?=\S)(.{2,80}?)(?<=\S)\*\*")
 
 
@@ -28,43 +31,84 @@ class Section:
     Attributes:
         path: The headings above the text, outermost first; empty before the first heading.
         body: The text without its heading.
+        level: Of its heading, 1 to 6; 0 before the first.
     """
 
     path: tuple[str, ...]
     body: str
+    level: int = 0
 
 
-def sections(text: str) -> list[Section]:
-    """Split Markdown at its `#` headings, code blocks left whole.
+def sections(text: str, empty: bool = False) -> list[Section]:
+    """Split Markdown at its headings, `#` or underlined, code blocks left whole.
+
+    Args:
+        text: Markdown.
+        empty: With the sections without text too.
 
     Returns:
-        Sections in order; one without text is left out unless nothing follows below it.
+        Sections in order.
     """
     found: list[Section] = []
     path: list[tuple[int, str]] = []
     lines: list[str] = []
     fence = ""
 
+    def open_section(level: int, name: str) -> None:
+        close()
+        path[:] = [entry for entry in path if entry[0] < level]
+        path.append((level, plain(name)))
+
     def close() -> None:
         body = "\n".join(lines).strip("\n")
-        if body.strip():
-            found.append(Section(tuple(name for _, name in path), body))
+        if body.strip() or (empty and path):
+            level = path[-1][0] if path else 0
+            found.append(Section(tuple(name for _, name in path), body, level))
         lines.clear()
 
     for line in text.split("\n"):
         mark = _FENCE.match(line)
         if mark and (not fence or mark.group(1) == fence):
             fence = "" if fence else mark.group(1)
-        heading = None if fence or mark else _HEADING.match(line)
-        if heading is None:
+        open_line = not fence and not mark
+        if open_line and (heading := _HEADING.match(line)):
+            open_section(len(heading.group(1)), heading.group(2))
+        elif open_line and _UNDERLINE.match(line) and _may_be_underlined(lines):
+            name = lines.pop()
+            open_section(1 if "=" in line else 2, name)
+        else:
             lines.append(line)
-            continue
-        close()
-        level = len(heading.group(1))
-        path = [entry for entry in path if entry[0] < level]
-        path.append((level, plain(heading.group(2))))
     close()
     return found
+
+
+def _may_be_underlined(lines: list[str]) -> bool:
+    """The last line is a paragraph of its own, no list item, quotation, table row or code."""
+    if not lines or not lines[-1].strip() or (len(lines) > 1 and lines[-2].strip()):
+        return False
+    last = lines[-1]
+    other = _BULLET.match(last) or _QUOTE.match(last) or _RULE.match(last) or _FENCE.match(last)
+    return not other and "|" not in last and not last.startswith(("    ", "\t"))
+
+
+def opening_line(text: str) -> str:
+    """The first line of a plain text where it is a heading or a sentence, else nothing.
+
+    A heading begins with a capital or a figure and stands alone or underlined; of a line with
+    several sentences the first counts.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    place = next((at for at, line in enumerate(lines) if re.search(r"[^\W_]", line)), None)
+    if place is None:
+        return ""
+    line, after = lines[place], "".join(lines[place + 1 : place + 2])
+    first = line[0] if line[0].isalnum() else line[1:2]
+    if first.islower() or not first.isalnum():
+        return ""
+    if len(line) <= _LONGEST_TITLE and (not after or _RULE.match(after)):
+        return line
+    sentence = _SENTENCE.match(line)
+    return sentence.group() if sentence else ""
 
 
 def without_links(text: str) -> str:

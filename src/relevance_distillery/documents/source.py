@@ -7,7 +7,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ from relevance_distillery.io.tables import (
 
 DOCUMENT_COLUMNS = ["document_id", "title", "text", "path", "author", "modified", "metadata"]
 
+_NAMED = 3
+_WHOLE = ("file", "text")
 _CONTAINER_FACTOR = 10
 """A PDF or DOCX file may be this many times as large as a text: most of it is pictures."""
 
@@ -116,8 +118,9 @@ class DocumentSource:
             skipped += reader.skipped
         if not rows:
             places = "; ".join(str(location) for location in self.locations)
+            reasons = "; ".join(named_reasons(skipped)) or "nothing is there"
             raise UserError(
-                f"{places}: no readable document found ({len(skipped)} skipped); "
+                f"{places}: no readable document found ({reasons}); "
                 "check the path and the patterns of `synthesis.reading`"
             )
         documents = pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
@@ -125,6 +128,24 @@ class DocumentSource:
             documents = documents.sample(limit, random_state=seed).sort_index(ignore_index=True)
         columns = ["path", "where", "reason"]
         return Reading(documents, pd.DataFrame(skipped, columns=columns).astype(str))
+
+
+def named_reasons(skipped: Iterable[tuple[str, str, str]]) -> list[str]:
+    """A line for every reason why something was left out, with the first three that it befell.
+
+    Args:
+        skipped: Path, where and reason, as in `Reading.skipped`.
+    """
+    places: dict[str, list[str]] = {}
+    for path, where, reason in skipped:
+        copy = where.startswith("copy of")
+        place = f"{path} ({where})" if copy else path if where in _WHOLE else f"{path}, {where}"
+        places.setdefault(reason, []).append(place)
+    lines: list[str] = []
+    for reason, found in places.items():
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        lines.append(f"{', '.join(found[:_NAMED])}{more}: {reason}")
+    return lines
 
 
 def read_wanted(table: Path, wanted: Set[str]) -> pd.DataFrame:
@@ -188,6 +209,8 @@ class _FolderReader:
                     continue
                 if _kind(name) in PARSERS:
                     found.append(relative)
+                elif table_kind(Path(name)):
+                    self._skip(relative, "a table, not a document; give it as documents=FILE")
                 else:
                     self._skip(relative, f"'{_kind(name) or name}' files are not read")
         return sorted(found)

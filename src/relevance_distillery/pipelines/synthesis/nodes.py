@@ -13,7 +13,7 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.documents.cleaning import clean_documents, deduplicate
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.passages import split_documents
-from relevance_distillery.documents.source import DocumentSource
+from relevance_distillery.documents.source import DocumentSource, named_reasons
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prompts import Prompt
@@ -76,8 +76,13 @@ def read_documents(
         "cleaned": cleaned,
     }
     if documents.empty:
-        raise UserError("no document is left after cleaning; see `synthesis.cleaning`")
+        left_out = "; ".join(named_reasons(skipped.itertuples(index=False, name=None)))
+        raise UserError(
+            f"no document is left after cleaning ({left_out}); see `synthesis.cleaning`"
+        )
     logger.info("%d documents kept, %d skipped or dropped", len(documents), len(skipped))
+    for line in named_reasons(skipped.itertuples(index=False, name=None)):
+        logger.warning("skipped: %s", line)
     return documents, skipped, report
 
 
