@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from relevance_distillery.documents.markdown import opening_line, sections
+from relevance_distillery.documents.markdown import sections
 from relevance_distillery.documents.word_files import read_docx
 from relevance_distillery.errors import UserError
 
@@ -134,12 +134,6 @@ def _parse_markdown(content: bytes) -> Parsed:
         or (isinstance(value, list) and all(isinstance(item, str) for item in value))
     }
     return Parsed(title, text, author, modified, kept, note)
-
-
-def _parse_text(content: bytes) -> Parsed:
-    """Plain text; its first line is the title where that is a sentence or a heading."""
-    text = decode(content)
-    return Parsed(opening_line(text), text)
 
 
 @cache
@@ -268,7 +262,7 @@ def _parse_docx(content: bytes) -> Parsed:
 
 PARSERS: dict[str, Callable[[bytes], Parsed]] = {
     **dict.fromkeys((".md", ".markdown", ".mdx"), _parse_markdown),
-    **dict.fromkeys((".txt", ".text", ".rst"), _parse_text),
+    **dict.fromkeys((".txt", ".text", ".rst"), lambda content: Parsed("", decode(content))),
     **dict.fromkeys((".html", ".htm", ".xhtml"), _parse_html),
     ".pdf": _parse_pdf,
     ".docx": _parse_docx,

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 _HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-{2,})[ \t]*$")
-_SENTENCE = re.compile(r".{2,118}?[.!?。！？…:]['\"”’)]*(?=\s|$)")
-_LONGEST_TITLE = 120
 _FENCE = re.compile(r"^[ \t]*(```|~~~)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
 _LINK = re.compile(r"\[([^\]\n]+)\]\([^)\n]*\)")
@@ -89,26 +87,6 @@ def _may_be_underlined(lines: list[str]) -> bool:
     last = lines[-1]
     other = _BULLET.match(last) or _QUOTE.match(last) or _RULE.match(last) or _FENCE.match(last)
     return not other and "|" not in last and not last.startswith(("    ", "\t"))
-
-
-def opening_line(text: str) -> str:
-    """The first line of a plain text where it is a heading or a sentence, else nothing.
-
-    A heading begins with a capital or a figure and stands alone or underlined; of a line with
-    several sentences the first counts.
-    """
-    lines = [line.strip() for line in text.splitlines()]
-    place = next((at for at, line in enumerate(lines) if re.search(r"[^\W_]", line)), None)
-    if place is None:
-        return ""
-    line, after = lines[place], "".join(lines[place + 1 : place + 2])
-    first = line[0] if line[0].isalnum() else line[1:2]
-    if first.islower() or not first.isalnum():
-        return ""
-    if len(line) <= _LONGEST_TITLE and (not after or _RULE.match(after)):
-        return line
-    sentence = _SENTENCE.match(line)
-    return sentence.group() if sentence else ""
 
 
 def without_links(text: str) -> str:
