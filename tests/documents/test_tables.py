@@ -45,6 +45,21 @@ def test_tables(tmp_path, suffix):
     assert documents["text"].tolist() == ["one", ""]
 
 
+def test_parquet_strings_stored_as_plain_binary_are_text(tmp_path):
+    path = tmp_path / "hive.parquet"
+    row = {"id": [b"d1"], "title": ["Caf\u00e9".encode()], "body": [b"open at nine"]}
+    pd.DataFrame(row).to_parquet(path)
+    document = DocumentSource.parse(path).read().documents.iloc[0]
+    assert (document.document_id, document.title, document.text) == (
+        "d1",
+        "Caf\u00e9",
+        "open at nine",
+    )
+    pd.DataFrame({"id": [b"d1", b"d2"], "body": [b"x", b"\xff"]}).to_parquet(path)
+    with pytest.raises(UserError, match=r"row 2: body is binary"):
+        DocumentSource.parse(path).read()
+
+
 def test_several_sets_get_prefixes(tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()

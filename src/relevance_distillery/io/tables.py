@@ -238,11 +238,25 @@ def _csv_rows(
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         batches = pq.ParquetFile(path).iter_batches(batch_size=2_048)
-        yield from enumerate((record for batch in batches for record in batch.to_pylist()), start=1)
+        records = (record for batch in batches for record in batch.to_pylist())
+        for row, record in enumerate(records, start=1):
+            yield row, {name: _decoded(path, row, name, cell) for name, cell in record.items()}
     except OSError as error:
         raise UserError(f"{path}: cannot be read; check the path") from error
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: is not a Parquet file; check its format") from error
+
+
+def _decoded(path: Path, row: int, name: str, cell: Any) -> Any:
+    """A cell, text where it is stored as plain BINARY, as Hive and Impala do."""
+    if not isinstance(cell, bytes):
+        return cell
+    try:
+        return cell.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}, row {row}: {name} is binary and not UTF-8 text; store it as a string"
+        ) from error
 
 
 def table_kind(path: Path) -> str:
