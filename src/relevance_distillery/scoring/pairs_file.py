@@ -125,7 +125,13 @@ class PairsFile:
                 self._parquet = pq.ParquetFile(path)
             except (OSError, pa.ArrowInvalid) as error:
                 raise UserError(f"{path}: not a Parquet file; check it") from error
-            self.columns = list(self._parquet.schema_arrow.names)
+            schema = self._parquet.schema_arrow
+            binary = [field.name for field in schema if pa.types.is_binary(field.type)]
+            if binary:
+                raise UserError(
+                    f"{path}: {', '.join(binary)} is stored as plain binary; store it as a string"
+                )
+            self.columns = list(schema.names)
         elif self.kind.startswith(".csv"):
             header = next((line for _, line in iter_lines(path)), "")
             self.columns = next(csv.reader([header]), [])
