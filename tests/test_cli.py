@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +38,17 @@ def _refused(project: Project, *arguments: str, fresh: bool = False) -> str:
         (["--params=documents=no/such/folder"], "no/such/folder"),
         (["--env=nope"], "no environment nope: there is no folder conf/nope; there are: base, "),
         (["--pipeline=nope"], "no pipeline nope; there are: synthesize, mine, label, distill"),
+        (["--load-versions=queries"], "Expected the form of 'load_versions'"),
+        (["--params=document=*", "--pipeline=forget"], "document=*: nothing that is stored has"),
+        (["--params=document=Project #1", "--pipeline=forget"], "document=Project #1: nothing"),
+        (["--params=limit="], "limit= has no value"),
+        (["--params=limit=true"], "limit takes a number, not true"),
+        (["--params=seed=-1"], "Input should be greater than or equal to 0"),
+        (["--tags=nope"], "Pipeline contains no nodes"),
+        (["--nodes=nope"], "Pipeline does not contain nodes named ['nope']"),
+        (["--from-nodes=nope"], "Pipeline does not contain nodes named ['nope']"),
+        (["--runner=ParallelRunner"], "--runner=ParallelRunner: leave it out"),
+        (["--runner=nope"], "--runner=nope: leave it out"),
         (["--load-versions=labels:nope"], "labels has no version nope; there are: none"),
         (["--pipeline=mine"], "run `kedro run --pipeline=synthesize` first"),
         (["--pipeline=label"], "run `kedro run --pipeline=synthesize` first"),
@@ -44,6 +60,79 @@ def test_one_line_for_what_a_user_can_mend(
     project: Project, arguments: list[str], expected: str
 ) -> None:
     assert expected in _refused(project, *arguments)
+
+
+def test_a_run_from_a_folder_inside_the_project_says_where_to_run_it(project: Project) -> None:
+    (project.path / "docs").mkdir()
+    inside = Project(project.path / "docs")
+    assert "docs is a folder inside the project: run the command in .." in _refused(inside)
+    assert list(inside.path.iterdir()) == []
+
+
+def test_a_query_log_that_cannot_be_read_replaces_no_table(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "log.csv").write_text("searches,times\nhotel,3\n")
+    (tmp_path / "new.md").write_text("# Hotels\n\nHotels are booked by the office.\n")
+    project.kedro("run", "--pipeline=synthesize", "--params=limit=12")
+    stored = sorted((project.path / "data" / "02_intermediate").glob("*.*"))
+    content = {path: path.read_bytes() for path in stored}
+    given = f"--params=documents={tmp_path}/new.md,queries={tmp_path}/log.csv"
+    assert "log.csv: needs the column query" in _refused(project, "--pipeline=synthesize", given)
+    assert {path: path.read_bytes() for path in stored} == content
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"no database at all, but text", "damaged or half made"), (b"", "")],
+)
+def test_a_damaged_database_of_runs_is_one_line(
+    project: Project, content: bytes, said: str
+) -> None:
+    (project.path / "mlflow.db").write_bytes(content)
+    done = project.kedro("run", "--pipeline=mine", check=False)
+    assert "Traceback" not in done.stdout
+    assert said in done.stdout
+
+
+def test_help_names_pipelines_and_common_parameters(project: Project) -> None:
+    said = " ".join(project.kedro("run", "--help").stdout.split())
+    for name in ("documents", "human_judgments", "judge", "limit", "pairs", "export_sheet"):
+        assert name in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_ends_as_killed_and_says_what_is_kept(
+    project: Project, number: signal.Signals
+) -> None:
+    project.kedro("run", "--pipeline=synthesize", "--params=limit=12")
+    # An input that waits for the signal.
+    (project.path / "conf" / "local" / "catalog.yml").write_text(
+        "recorded_grades:\n  type: relevance_distillery.datasets.HandleDataset\n"
+        "  handle: signal.pause\n"
+    )
+    with subprocess.Popen(
+        project.command("run", "--pipeline=mine"),
+        cwd=project.path,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        while "RUNNING" not in _statuses(project):
+            assert running.poll() is None
+            time.sleep(0.2)
+        running.send_signal(number)
+        said, _ = running.communicate(timeout=120)
+    assert running.returncode == 1, said
+    assert "Traceback" not in said
+    assert "run the same command again to go on" in said
+    assert sorted(_statuses(project)) == ["FINISHED", "KILLED"]
+
+
+def _statuses(project: Project) -> list[str]:
+    with closing(sqlite3.connect(project.path / "mlflow.db")) as database:
+        return [row[0] for row in database.execute("select status from runs")]
 
 
 def test_a_home_folder_in_a_parameter_is_found(

@@ -39,6 +39,7 @@ ORDER = (
     "errors",
     "grading",
     "strict",
+    "typed_parameters",
     "schemas",
     "io",
     "text",

@@ -5,17 +5,27 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
 from kedro.io.core import DatasetError
+from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import DataValidationError, ParameterValidationError
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.hooks.stopping import (
+    Terminated,
+    end_tracking,
+    terminated_like_interrupted,
+)
 from relevance_distillery.pipeline_registry import PIPELINES
+from relevance_distillery.typed_parameters import read_parameters
 
 _CORRECTABLE_OS_ERRORS = {
     errno.ENOSPC: "the disk is full: free some space and run again, finished work is kept",
@@ -63,6 +73,13 @@ def one_line(error: BaseException) -> str | None:
             where = f"{os.path.relpath(link.filename)}: " if link.filename else ""
             return f"{where}{_CORRECTABLE_OS_ERRORS[link.errno]}"
     for link in links:
+        # By name: the database is MLflow's, and only hooks and flavors import that.
+        if type(link).__module__.partition(".")[0] in ("sqlalchemy", "alembic"):
+            return _database_line(link)
+        if isinstance(link, ValueError) and _raised_in(link) == "kedro/pipeline/pipeline.py":
+            said = " ".join(str(link).split()).rstrip(".")
+            return f"{said}; `kedro registry describe PIPELINE` lists its nodes"
+    for link in links:
         # By name: only hooks and flavors import MLflow.
         if type(link).__name__ == "MlflowException":
             said = " ".join(str(link).split())
@@ -71,6 +88,22 @@ def one_line(error: BaseException) -> str | None:
         if isinstance(link, DatasetError):
             return " ".join(str(link).split())
     return None
+
+
+def _database_line(error: BaseException) -> str:
+    """What is wrong with the database of MLflow's runs."""
+    if "locked" in str(error):
+        return "MLflow's database (mlflow.db) is locked by another program: wait for it, run again"
+    return (
+        "MLflow's database (mlflow.db) is damaged or half made: move it away and run again, and a "
+        "new one is made; labels, models in data/06_models and reports are not in it"
+    )
+
+
+def _raised_in(error: BaseException) -> str:
+    """The last three parts of the path of the file that raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return "/".join(Path(frames[-1].filename).parts[-3:]) if frames else ""
 
 
 def _parameter_line(report: str) -> str:
@@ -114,39 +147,59 @@ def _any_judge(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _home_expanded(options: dict[str, Any]) -> dict[str, Any]:
-    """`~` in the values of `--params` as a shell would expand it, had it seen it.
-
-    Kedro would look for a folder `~` in the project.
-    """
-    given = options.get("params") or {}
-    expanded = {
-        name: ";".join(
-            os.path.expanduser(part) if part.startswith("~/") else part for part in value.split(";")
+def _check(options: dict[str, Any]) -> None:
+    """Refuse what Kedro would take and this project cannot do."""
+    here, root = Path.cwd(), find_kedro_project(Path.cwd())
+    if root is not None and root.resolve() != here.resolve():
+        # Paths of the configuration, MLflow's file among them, are relative to the project.
+        raise UserError(
+            f"{here.name} is a folder inside the project: run the command in "
+            f"{os.path.relpath(root)}, with paths as seen from there"
         )
-        if isinstance(value, str)
-        else value
-        for name, value in given.items()
-    }
-    return {**options, "params": expanded}
+    runner = str(options.get("runner") or "").rpartition(".")[2]
+    if runner not in ("", "SequentialRunner"):
+        raise UserError(
+            f"--runner={runner}: leave it out; nodes run one after the other, since MLflow tracks "
+            "one run a process, and each uses all cores"
+        )
 
 
 def _run(**options: Any) -> Any:
     """Kedro's run without a traceback for what a user can correct."""
     try:
-        return kedro_run.callback(**_home_expanded(_any_judge(_named_pipelines(options))))  # type: ignore[misc]
+        _check(options)
+        with terminated_like_interrupted():
+            return kedro_run.callback(**_any_judge(_named_pipelines(options)))  # type: ignore[misc]
     except click.exceptions.ClickException:
         raise
     except KeyboardInterrupt as stopped:
+        end_tracking()
         raise click.ClickException(
-            "stopped; finished work is kept, run the same command again to go on"
-        ) from stopped
+            f"stopped{' by SIGTERM' if isinstance(stopped, Terminated) else ''}; finished tables, "
+            "answers of judges and graded parts are kept: run the same command again to go on"
+        ) from None
     except Exception as error:
         message = one_line(error)
         if message is None:
             raise
         # What a user typed was relative to this folder, and so is what they read.
         raise click.ClickException(message.replace(f"{Path.cwd()}/", "")) from None
+
+
+def _read_params(_: click.Context, __: click.Parameter, value: Any) -> Any:
+    """Of a file that `--config` names, a mapping; else what was typed."""
+    return value if isinstance(value, dict) else read_parameters(str(value))
+
+
+def _in_one_line(read: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(*given: Any) -> Any:
+        try:
+            return read(*given)
+        except KedroCliError as error:
+            # Kedro would print the traceback of its own refusal.
+            raise click.ClickException(" ".join(str(error).split())) from None
+
+    return checked
 
 
 @click.group(name="relevance-distillery")
@@ -157,8 +210,18 @@ def cli() -> None:
 run = click.Command(
     name="run",
     callback=_run,
-    params=kedro_run.params,
-    help=kedro_run.help,
+    params=[copy(option) for option in kedro_run.params],
+    help=f"""Run the whole project, or the pipeline that --pipeline names:
+    {", ".join(name for name in PIPELINES if name not in ("__default__", "report_grades"))}.""",
+    epilog="""Common parameters of --params: documents, queries, human_judgments, benchmark (paths;
+    several separated by ;), judge, model, language, base_model, limit, seed, max_cost_usd;
+    pairs and scored (score), runs (evaluate), grades (report), sheet (export_sheet, import_sheet),
+    document (forget). All of them with their reasons: docs/reference/parameters.md.""",
     context_settings=kedro_run.context_settings,
 )
+for option in run.params:
+    if option.name == "params":
+        option.callback = _read_params
+    elif option.name == "load_versions":
+        option.callback = _in_one_line(option.callback)  # type: ignore[arg-type]
 cli.add_command(run)

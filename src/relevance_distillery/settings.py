@@ -23,6 +23,7 @@ from relevance_distillery.hooks.benchmark_memory import BenchmarkMemoryHooks  # 
 from relevance_distillery.hooks.checks import CleanStartHooks  # noqa: E402
 from relevance_distillery.hooks.closing import ClosingLinesHooks  # noqa: E402
 from relevance_distillery.hooks.credentials import CredentialsHooks  # noqa: E402
+from relevance_distillery.hooks.stopping import StoppingHooks  # noqa: E402
 from relevance_distillery.hooks.tracking import TrackingHooks  # noqa: E402
 
 # The plugin sets its own level when it is imported; its start and end of a run say nothing new.
@@ -35,6 +36,7 @@ HOOKS = (
     BenchmarkMemoryHooks(),
     CredentialsHooks(),
     CleanStartHooks(),
+    StoppingHooks(),
 )
 
 # Ours are subclasses of the plugin's: with both, every run would be tracked twice.

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What every library that draws takes as its start."""
+
+_LARGEST = 2**53
+"""Beyond it numbers of tables are no longer exact."""
 
 
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys and says which ones it knows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -22,4 +29,15 @@ class StrictModel(BaseModel):
                     f"{', '.join(unknown)} is not a known key; known: "
                     f"{', '.join(sorted(cls.model_fields))}"
                 )
+            for name, value in values.items():
+                _check_number(name, value, cls.model_fields[name].annotation)
         return values
+
+
+def _check_number(name: str, value: Any, kind: Any) -> None:
+    """Refuse a switch for a number, which Pydantic would take for 1, and what no table holds."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if isinstance(value, bool) and {int, float} & set(kinds) and bool not in kinds:
+        raise ValueError(f"{name} takes a number, not {str(value).lower()}")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"{name} takes no number as large as this; at most {_LARGEST}")

@@ -85,12 +85,23 @@ def test_duplicates_count_once_where_they_stand_first(tmp_path: Path) -> None:
     assert runs.facts["a"]["duplicates"] == 1
 
 
+def test_ids_with_blanks_are_whole_between_tabs(tmp_path: Path) -> None:
+    write(tmp_path / "a.run", "q 1\tQ0\tHR/my file.md\t1\t2.0\tour engine")
+    write(tmp_path / "b.run", "q\u00a01 Q0 my\u00a0file.md 1 2.0 our engine")
+    rows = read_runs(tmp_path).ranked[["query_id", "document_id"]].to_numpy().tolist()
+    assert rows == [["q 1", "HR/my file.md"], ["q\u00a01", "my\u00a0file.md"]]
+
+
 @pytest.mark.parametrize(
     ("name", "lines", "said"),
     [
         ("a.run", ["q Q0 d 1 2.0 t", "q Q0 e 2"], "row 2: 4 cells where TREC runs have 6"),
         ("a.run", ["q Q0 d 1 high t"], "row 1: the score 'high' is no finite number"),
         ("a.run", ["q Q0 d 1 nan t"], "row 1: the score 'nan'"),
+        ("a.run", ["q Q0 my file.md 1 2.0 t"], "row 1: rank and score are not where"),
+        ("a.run", ["q Q0 part 2 1 2.0 t"], "row 1: rank and score are not where"),
+        ("a.run", ["q\tQ0\tmy file.md\tbest\t2.0\tt"], "row 1: rank and score are not where"),
+        ("a.run", ["q\tQ0\td\t1\t2.0\tt\tmore"], "row 1: 7 cells where TREC runs have 6"),
         ("a.csv", ["query_id,document_id", "q,d"], "needs the column score"),
         ("a.csv", ["query_id,document_id,score", ",d,1"], "row 2: empty query id"),
         ("a.csv", ["query_id,document_id,rank", "q,d,"], "row 2: the rank '' is no"),

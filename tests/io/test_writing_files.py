@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from relevance_distillery.cli import one_line
-from relevance_distillery.io.files import replacing, write_text
+from relevance_distillery.io.files import replacing, sweep_partials, write_text
 
 
 def test_a_write_that_breaks_leaves_the_old_file(tmp_path: Path) -> None:
@@ -24,6 +27,21 @@ def test_a_write_that_breaks_leaves_the_old_file(tmp_path: Path) -> None:
         half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_run_left_half_written_is_swept(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    table = tmp_path / "labels.parquet"
+    old, torn = table / "2026-01-05" / table.name, table / "2026-01-06"
+    write_text(old, "whole")
+    torn.mkdir()
+    for folder in (tmp_path, old.parent, torn):
+        (folder / f".{table.name}.{ended.pid}.partial").write_text("half")
+    running = tmp_path / f".{table.name}.{os.getppid()}.partial"
+    running.write_text("of a run that goes on")
+    sweep_partials(table)
+    assert sorted(tmp_path.rglob("*")) == sorted([running, table, old.parent, old])
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")

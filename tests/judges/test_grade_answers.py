@@ -59,7 +59,6 @@ def test_a_grade_is_read(answer: str, grade: int) -> None:
         '{"grade": 2',
         'The grade is {"grade": 2}',
         '```json\n{"grade": 2}\n```\nBecause it answers.',
-        '<think>3?</think>{"grade": 2}',
         '{"grade": 2, "confidence": NaN}',
         '{"answer": {"grade": 2}}',
         "[" * 100_000,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -25,6 +26,7 @@ from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.prompted.grade_answers import parse_answer
 from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.prompted.pair_prompt import (
     PROMPT_ALLOWS,
@@ -129,6 +131,50 @@ def test_an_answer_that_is_no_grade_is_a_failure(mark: str, status: str) -> None
     assert bad.reason
     assert not bad.retryable
     assert good.grade is not None
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ("gibberish", "none of the first 20 answers of .* is a grade"),
+        ("off_scale", "none of the first 20 answers of .* is a grade"),
+        ("truncated", "all cut off by max_output_tokens|cut off by the limit of output tokens"),
+        ("null", "hold no text|the answer was empty"),
+        (
+            "filter",
+            "content filter .*stopped the (first 20|answer)",
+        ),
+        ("refusal", "refused the first 20|the model refused to answer"),
+    ],
+)
+def test_a_judge_that_never_answers_with_a_grade_is_asked_some_twenty_times(
+    mark: str, said: str
+) -> None:
+    table = pairs(*(f"[[{mark}*0]] hotel {number}" for number in range(200)))
+    kept: list[Verdict] = []
+    with FaultServer() as server:
+        asked = chain.from_iterable(judge(server).grade([table]))
+        with pytest.raises(UserError, match=said):
+            kept.extend(iter(asked))
+        assert len(server.records()) < 100
+    assert len(kept) >= 20 or mark != "gibberish"
+
+
+def test_a_thought_in_front_of_the_answer_is_passed_over() -> None:
+    for text in (
+        '<think>\nHotels, so {"grade": 0}? No.</think>\n\n{"grade": 2}',
+        'swallowed</think>{"grade": 2}',
+        '<thinking>x</thinking>\n```json\n{"grade": 2}\n```',
+    ):
+        answer = parse_answer(text, DEFAULT_SCALE)
+        assert (answer.grade, answer.span) == (2, (text.rindex("2"), text.rindex("2") + 1))
+    for text in (
+        '<think>open {"grade": 2}',
+        '<think>a</think><think>b</think>{"grade": 2}',
+        '{"grade": 2}<think>late</think>',
+        "<think>2</think>",
+    ):
+        assert parse_answer(text, DEFAULT_SCALE).grade is None
 
 
 def test_documents_that_stay_here_are_never_sent() -> None:

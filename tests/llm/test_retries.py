@@ -87,6 +87,30 @@ def test_what_cannot_pass_is_asked_once(server: FaultServer, fault: str, status:
     assert server.asked()[digest_of(prompt(asked))] == 1
 
 
+def test_an_answer_of_any_length_is_read_as_far_as_an_answer_goes(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relevance_distillery.llm.client.LONGEST_ANSWER_BYTES", 100)
+    asked = request("long")
+    (result,) = all_results(runner(server), [asked]).values()
+    assert (result.status, result.reason, result.retryable) == (
+        "bad_response",
+        "the answer was longer than 100 bytes",
+        True,
+    )
+    assert server.asked()[digest_of(prompt(asked))] == 1
+
+
+def test_a_server_that_reads_a_part_of_a_request_is_named_once(
+    server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = [request(f"cut {number}", tokens=4000) for number in range(3)]
+    with caplog.at_level("WARNING"):
+        all_results(runner(server), asked)
+        all_results(runner(server), [request("short", tokens=20)])
+    assert len([text for text in caplog.messages if "it may cut requests" in text]) == 1
+
+
 def test_a_reason_never_repeats_what_the_server_said(server: FaultServer) -> None:
     """These faults quote the prompt, as real servers do."""
     asked = [request("canary"), *(request(f, f"[[{f}*0]] SECRET") for f in ("500", "400"))]

@@ -227,6 +227,11 @@ def _text(content: str | bytes) -> Callable[[Path], None]:
         ("pairs.jsonl", _text(""), "holds no pairs"),
         ("pairs.jsonl", _text('{"query":"a","text":"b"}\n{"query"\n'), "row 2: is not valid JSON"),
         ("pairs.jsonl", _text('{"query":"a","text":"b"}\n{"query":"a"}\n'), "row 2: lacks text"),
+        (
+            "pairs.jsonl",
+            _text('{"query":{"q":"a"},"text":["b"]}\n'),
+            "row 1: query, text is a list or an object, not a text; correct the row",
+        ),
         ("pairs.jsonl.gz", _text(b"no gzip"), "is not a whole gzip file"),
         ("pairs.parquet", _text(b"PAR0"), "not a Parquet file"),
     ],
@@ -240,6 +245,23 @@ def test_bad_files_are_one_line(
         _score(path, tmp_path / "out.csv")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_file_is_never_written_over_its_own_pairs(tmp_path: Path) -> None:
+    path = tmp_path / "ok.csv"
+    path.write_text("query_id,document_id,query,text\n1,2,a,b\n")
+    (tmp_path / "link.csv").symlink_to(path)
+    for scored, qrels in (
+        (path, None),
+        (tmp_path / "link.csv", None),
+        (tmp_path / "out.csv", path),
+        (tmp_path / "out.csv", tmp_path / "out.csv"),
+    ):
+        output = ScoringOutput(str(scored), None if qrels is None else str(qrels))
+        with pytest.raises(UserError, match=r"is the file of (pairs|scored); name another"):
+            output.check(PairsFile(path))
+    ScoringOutput(str(tmp_path / "out.csv"), str(tmp_path / "q.txt")).check(PairsFile(path))
+    assert path.read_text().endswith("1,2,a,b\n")
 
 
 def test_forgotten_file_names_say_what_to_type(tmp_path: Path) -> None:

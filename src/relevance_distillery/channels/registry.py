@@ -5,6 +5,7 @@ A new channel is a file in this package and an entry in `CHANNELS` and `ChannelN
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,8 @@ from relevance_distillery.io.digests import digest_number
 
 if TYPE_CHECKING:
     from relevance_distillery.channels.bm25 import BM25Channel
+
+logger = logging.getLogger(__name__)
 
 UNRANKED = 0
 """Rank of a passage that was not found by ranking."""
@@ -73,6 +76,12 @@ def _random(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFram
     """Passages for every query, or all when there are fewer, without replacement."""
     passage_ids = sources.passages["passage_id"].tolist()
     size = min(sources.random_passages, len(passage_ids))
+    if 0 < len(passage_ids) <= sources.random_passages:
+        logger.warning(
+            "mining.random_passages=%d takes every passage for every query: %d pairs to grade",
+            sources.random_passages,
+            size * len(queries),
+        )
     rows = []
     for query_id in queries["query_id"]:
         rng = query_rng(sources.seed, query_id, "random")

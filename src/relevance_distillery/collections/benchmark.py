@@ -25,7 +25,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.io.files import newest_table
-from relevance_distillery.io.tables import distinct_names, stem_of, table_kind
+from relevance_distillery.io.tables import distinct_names, stem_of, tables_in
 from relevance_distillery.io.trec import Columns
 from relevance_distillery.schemas import HumanJudgments, empty
 
@@ -180,14 +180,14 @@ class _Loader:
         return read_grades(path, self.scale, columns, self.contradictions)
 
     def _from_folder(self, folder: Path) -> Benchmark:
-        qrels = _tables(folder / "qrels")
+        qrels = tables_in(folder / "qrels")
         kind = next((name for name in _QRELS if name in qrels), None)
         if kind is None:
             raise UserError(f"{folder}: has no qrels/human.tsv; give a folder in BEIR's layout")
         found = self._grades(qrels[kind])
         annotators = [
             self._grades(file).grades.assign(annotator=name)
-            for name, file in _tables(folder / "annotators").items()
+            for name, file in tables_in(folder / "annotators").items()
         ]
         query_file = table_at(folder, "queries")
         if query_file is None and self.texts_needed:
@@ -205,7 +205,7 @@ class _Loader:
             queries=read_queries(query_file) if query_file else query_table({}),
             documents=documents,
             annotators=annotators,
-            judge_files=_tables(folder / "judges"),
+            judge_files=tables_in(folder / "judges"),
             where=str(folder),
         )
 
@@ -278,15 +278,6 @@ class _Loader:
             graded_passages=found.facts if found.passages else {},
             notes=tuple(notes),
         )
-
-
-def _tables(folder: Path) -> dict[str, Path]:
-    """Files of grades in a folder, by name."""
-    files = (path for path in folder.glob("*") if path.is_file() and table_kind(path))
-    found: dict[str, Path] = {}
-    for path in sorted(files):
-        found.setdefault(stem_of(path), path)
-    return found
 
 
 def _known(

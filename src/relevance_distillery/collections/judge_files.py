@@ -18,14 +18,13 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.id_matching import matched
-from relevance_distillery.collections.judgments import KEY, lower_median
+from relevance_distillery.collections.judgments import KEY, UNGRADED, lower_median
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.files import newest_table
 from relevance_distillery.io.tables import cell_text, distinct_names, is_number
 from relevance_distillery.io.trec import Columns, grade_rows
 
-_MISSING = ("", "nan", "none", "null", "na", "n/a")
 _SUM_TOLERANCE = 0.02
 """Probabilities that are rounded in a file still sum to one within this."""
 
@@ -125,7 +124,7 @@ def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) ->
     names = {grade.name.casefold(): float(grade.value) for grade in scale.grades}
     values = found["grade"].map(lambda cell: names.get(cell.casefold(), _number(cell)))
     values = values.astype("float64")
-    empty = found["grade"].str.casefold().isin(_MISSING)
+    empty = found["grade"].str.casefold().isin(UNGRADED)
     unusable = values.isna() & ~empty
     for count, what in (
         (int(empty.sum()), "rows without a grade"),

@@ -7,6 +7,7 @@ they have no such probability and say nothing about the rest, so they never eval
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,6 +29,11 @@ Contradictions = Literal["refuse", "leave out"]
 
 _FACTS = {"inclusion_probability", "design", "unit", "text_digest"}
 _SHOWN = 5
+
+UNGRADED = ("", "nan", "none", "null", "na", "n/a", "<na>")
+"""What tools write into a cell without a grade."""
+
+logger = logging.getLogger(__name__)
 
 ACTIVE = "active"
 """The design of pairs that were picked where judges were uncertain."""
@@ -86,6 +92,7 @@ class GradeFile:
         drawn: The file has a column inclusion_probability or design.
         contradicting: The (query, document) with two different grades by the same person,
             which were left out.
+        ungraded: How many rows hold no grade, and were left out.
         junk: How many grades below 0 count as the lowest.
     """
 
@@ -98,6 +105,7 @@ class GradeFile:
     drawn: bool = False
     contradicting: tuple[tuple[str, str], ...] = ()
     junk: int = 0
+    ungraded: int = 0
 
 
 def read_grades(
@@ -156,9 +164,15 @@ class GradeCollector:
         """The grades of all rows of a file."""
         for number, row in rows:
             self._add(number, row)
+        if self.file.ungraded:
+            logger.warning("%s: left out %d rows without a grade", self.where, self.file.ungraded)
         return self._result()
 
     def _add(self, number: int, row: dict[str, Any]) -> None:
+        if cell_text(row.get("grade")).casefold() in UNGRADED:
+            # A task that somebody passed over, a query without a hit.
+            self.file.ungraded += 1
+            return
         text = cell_text(row.get("query"))
         query_id = cell_text(row.get("query_id")) or text
         document_id = self._graded_id(number, row)

@@ -12,7 +12,7 @@ from relevance_distillery.documents.source import set_prefixes
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.files import named_paths
-from relevance_distillery.io.tables import stem_of
+from relevance_distillery.io.tables import stem_of, tables_in
 from relevance_distillery.io.trec import grade_rows
 
 HUMAN = "human"
@@ -41,7 +41,8 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
 
     Args:
         locations: Paths separated by `;`. In a folder the judge's file is
-            `judges/NAME.tsv`, and `qrels/human.tsv` for the judge `human`. Ids of several
+            `judges/NAME.tsv` (or another kind of table), and `qrels/human.tsv` for the judge
+            `human`. Ids of several
             folders get the folder's name and a slash in front, as their documents do. None
             for no recorded judge.
         judge: NAME; needed for folders only.
@@ -106,13 +107,14 @@ def _grade_file(path: Path, judge: str | None) -> Path:
         return path
     if not judge:
         raise UserError(f'{path} is a folder: name its judge with --params="judge=NAME".')
-    wanted = path / "qrels" / "human.tsv" if judge == HUMAN else path / "judges" / f"{judge}.tsv"
-    if wanted.is_file():
-        return wanted
-    known = sorted(file.stem for file in (path / "judges").glob("*.tsv"))
-    if (path / "qrels" / "human.tsv").is_file():
-        known.append(HUMAN)
+    known = tables_in(path / "judges")
+    human = tables_in(path / "qrels").get(HUMAN)
+    if human is not None:
+        known[HUMAN] = human
+    if judge in known:
+        return known[judge]
+    wanted = f"qrels/{HUMAN}.tsv" if judge == HUMAN else f"judges/{judge}.tsv"
     raise UserError(
-        f"{path} has no judge {judge!r} ({wanted.relative_to(path)} is missing): "
+        f"{path} has no judge {judge!r} ({wanted} is missing): "
         f"use one of {', '.join(known) or 'none that it has'}."
     )

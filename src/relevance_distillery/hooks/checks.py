@@ -75,6 +75,8 @@ class CleanStartHooks:
         self._check_parameters(run_params.get("runtime_params") or {})
         self._check_versions(run_params.get("load_versions") or {}, catalog)
         self._check_inputs(pipeline, catalog)
+        if "documents" in pipeline.all_outputs():
+            self._check_given(pipeline, catalog)
 
     def _check_versions(self, asked: dict[str, str], catalog: DataCatalog) -> None:
         for name, version in asked.items():
@@ -97,6 +99,22 @@ class CleanStartHooks:
                 f"known: {', '.join(sorted(names))}; "
                 f"or GROUP.KEY with GROUP among {', '.join(sorted(groups))}"
             )
+
+    @staticmethod
+    def _check_given(pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Read what is small and given before documents, and with them every table, change."""
+        written = {
+            Path(str(entry._filepath)).resolve()
+            for name in pipeline.all_outputs()
+            if name in catalog and hasattr(entry := catalog[name], "_filepath")
+        }
+        for name in ("raw_documents", "query_log", "query_prompt"):
+            given = catalog.load(name) if name in pipeline.inputs() else None
+            for path in getattr(given, "locations", ()):
+                if path.resolve() in written:
+                    raise UserError(f"{path}: this run writes over it; give a copy of it")
+            if name == "query_log" and given is not None:
+                given.read()
 
     def _check_inputs(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         # Only a versioned entry or a plain file can be missing; handles such as the ledger make

@@ -59,6 +59,32 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(partial)
 
 
+def sweep_partials(path: Path) -> None:
+    """Remove what killed processes left half-written of a file, a folder or its versions."""
+    name = path.name
+    for partial in [*path.parent.glob(f".{name}.*.partial"), *path.glob(f"*/.{name}.*.partial")]:
+        process = partial.name.split(".")[-2]
+        if process.isdigit() and not _runs_elsewhere(int(process)):
+            _remove(partial)
+            if partial.parent.parent == path:
+                # A version of which there is nothing else.
+                with suppress(OSError):
+                    partial.parent.rmdir()
+
+
+def _runs_elsewhere(process: int) -> bool:
+    """Whether another process than this one has this number."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all; line ends stay as they are.
 

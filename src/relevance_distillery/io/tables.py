@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
 import math
-import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,16 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
-
-Skip = Callable[[int, str], None]
-"""Called with a row's number (1 for the first line) and the reason why it was skipped."""
+from relevance_distillery.io.delimited import Lines, Skip, csv_rows, tsv_rows
 
 MEGABYTE = 1_000_000
 DEFAULT_ROW_MB = 5.0
 DEFAULT_UNPACKED_MB = 4_000.0
 _TABLES = (".tsv", ".csv", ".jsonl", ".parquet")
 _STEMS = (*_TABLES, ".ndjson", ".txt", ".qrels", ".qrel", ".run")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Aliases = Mapping[str, tuple[str, ...]]
 """Names that a column may have in a file, by its own name; the first found counts."""
@@ -37,7 +32,7 @@ _ROW_ID = ("_id", "id")
 GRADES: Aliases = {
     "query_id": ("query_id", "query-id", "qid", "topic"),
     "document_id": ("document_id", "corpus-id", "doc_id", "docid", "docno"),
-    "grade": ("grade", "score", "relevance", "rel", "label"),
+    "grade": ("grade", "rating", "score", "relevance", "rel", "label"),
     "annotator": ("annotator", "rater", "assessor"),
     "query": ("query", "query_text", "text"),
     "style": ("style",),
@@ -52,7 +47,7 @@ GRADES: Aliases = {
     "seconds": ("seconds",),
 }
 RUNS: Aliases = {
-    "query_id": GRADES["query_id"],
+    "query_id": (*GRADES["query_id"], "query", "query_text"),
     "document_id": (*GRADES["document_id"], "passage_id"),
     "score": ("score", "similarity", "sim"),
     "rank": ("rank", "position"),
@@ -149,8 +144,9 @@ def iter_records(
 
     Args:
         path: The file; CSV has a header.
-        skip: Called for every bad row: too long, not UTF-8, no JSON object, or with more cells
-            than the header; without it the first such row raises.
+        skip: Called for every bad row: too long, not UTF-8, no JSON object, with more cells
+            than the header, or with a quoted cell that holds other rows; without it the first
+            such row raises.
         max_row_mb: Longest row in megabytes; a longer one is never held in memory.
         max_unpacked_mb: Largest size of the whole file after unpacking.
 
@@ -174,7 +170,13 @@ def iter_records(
         if kind == "jsonl":
             yield from _json_rows(stream, skip, max_row_mb)
         else:
-            yield from _csv_rows(stream, skip, max_row_mb, "," if kind == "csv" else "\t")
+            lines = Lines(_lines(stream, skip, max_row_mb))
+            if lines.headless:
+                _raise(path)(1, "the names of columns are not valid UTF-8: save the file as UTF-8")
+            if kind == "tsv" or lines.tabs_part():
+                yield from tsv_rows(lines, skip)
+            else:
+                yield from csv_rows(lines, skip, max_row_mb)
 
 
 def _lines(stream: IO[bytes], skip: Skip, max_row_mb: float) -> Iterator[tuple[int, str]]:
@@ -190,7 +192,7 @@ def _lines(stream: IO[bytes], skip: Skip, max_row_mb: float) -> Iterator[tuple[i
         try:
             text = line.decode("utf-8-sig" if row == 1 else "utf-8")
         except UnicodeDecodeError:
-            skip(row, "is not valid UTF-8")
+            skip(row, "is not valid UTF-8: save the file as UTF-8")
             continue
         yield row, text.rstrip("\r\n")
 
@@ -210,29 +212,6 @@ def _json_rows(
             yield row, record
         else:
             skip(row, "is not a JSON object")
-
-
-def _csv_rows(
-    stream: IO[bytes], skip: Skip, max_row_mb: float, delimiter: str
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    csv.field_size_limit(int(max_row_mb * MEGABYTE))
-    text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.DictReader(text, delimiter=delimiter)
-    while True:
-        try:
-            record = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reason = f"larger than {max_row_mb:g} MB" if "limit" in str(error) else "broken CSV"
-            skip(rows.line_num, reason)
-            continue
-        if None in record:
-            skip(rows.line_num, "has more cells than the header")
-        elif any(value and _SURROGATE.search(value) for value in record.values()):
-            skip(rows.line_num, "is not valid UTF-8")
-        else:
-            yield rows.line_num, dict(record)
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -263,6 +242,15 @@ def table_kind(path: Path) -> str:
     """`jsonl`, `csv`, `tsv` or `parquet` by the file's name, empty for anything else."""
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix.replace("ndjson", "jsonl")
     return suffix[1:] if suffix in _TABLES else ""
+
+
+def tables_in(folder: Path) -> dict[str, Path]:
+    """The tables of a folder by their names without suffix; the first of two alike."""
+    files = (path for path in folder.glob("*") if path.is_file() and table_kind(path))
+    found: dict[str, Path] = {}
+    for path in sorted(files):
+        found.setdefault(stem_of(path), path)
+    return found
 
 
 def stem_of(path: Path) -> str:

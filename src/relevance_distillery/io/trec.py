@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +35,7 @@ def _trec_kind(path: Path) -> Literal["qrels", "run", ""]:
     kind = table_kind(path)
     if kind in ("jsonl", "parquet", "csv"):
         return ""
-    first = next((line.split() for _, line in iter_lines(path) if line.strip()), [])
+    first = next((_cells(line, most=6) for _, line in iter_lines(path) if line.strip()), [])
     if len(first) == 4 and is_number(first[3]):
         return "qrels"
     if len(first) == 6 and is_number(first[3]) and is_number(first[4]):
@@ -48,6 +50,17 @@ def has_header(path: Path, columns: Aliases) -> bool:
     return bool({cell.strip() for cell in first.split("\t")} & known)
 
 
+def _cells(line: str, most: int = -1) -> list[str]:
+    """Cells between tabs where the line has tabs, else between blanks: ids may hold blanks.
+
+    Only ASCII's blanks part cells: an id may hold a no-break space.
+    """
+    line = line.strip(" \t\r\n")
+    if "\t" in line:
+        return [cell.strip(" ") for cell in line.split("\t")]
+    return [part for part in re.split(r"[ \f\v]+", line, maxsplit=max(most - 1, 0)) if part]
+
+
 def iter_qrels(path: Path) -> Rows:
     """Rows of qrels (query, iteration, document, grade): query_id, document_id, grade as text.
 
@@ -55,13 +68,13 @@ def iter_qrels(path: Path) -> Rows:
         UserError: A row has another number of cells.
     """
     for number, line in iter_lines(path):
-        cells = line.split()
+        cells = _cells(line)
         if not cells:
             continue
         if len(cells) != 4:
             raise UserError(
                 f"{path}, row {number}: {len(cells)} cells where TREC qrels have 4 (query, "
-                "iteration, document, grade); correct the row"
+                "iteration, document, grade); correct the row; tabs let cells hold blanks"
             )
         yield number, {"query_id": cells[0], "document_id": cells[2], "grade": cells[3]}
 
@@ -72,11 +85,18 @@ def _trec_run_rows(path: Path) -> Rows:
     query_id, document_id, score, tag; or query_id, document_id, rank of a row of three cells.
     """
     for number, line in iter_lines(path):
-        cells = line.split(maxsplit=5)
+        cells = _cells(line, most=6)
         if len(cells) == 3:
             yield number, {"query_id": cells[0], "document_id": cells[1], "rank": cells[2]}
-        elif len(cells) >= 5:
+        elif len(cells) in (5, 6):
             tag = cells[5] if len(cells) > 5 else ""
+            # A number in front of blanks is a score that an id with blanks has shifted.
+            if not is_number(cells[3]) or (" " in tag and is_number(tag.split(" ")[0])):
+                raise UserError(
+                    f"{path}, row {number}: rank and score are not where TREC runs have them "
+                    "(query, Q0, document, rank, score, tag); where an id holds blanks, put tabs "
+                    "between the cells"
+                )
             row = {"query_id": cells[0], "document_id": cells[2], "score": cells[4], "tag": tag}
             yield number, row
         elif cells:
@@ -93,7 +113,7 @@ def grade_rows(
 
     Args:
         path: TREC qrels (query, iteration, document, grade, no header), or a `.tsv`, `.csv`,
-            `.jsonl` (each also `.gz`) or `.parquet` table.
+            `.jsonl` (each also `.gz`), `.json` or `.parquet` table.
         columns: What the file calls its columns; the known names for those not named.
         runs: TREC runs (query, Q0, document, rank, score, tag) are read as well, their scores
             as grades.
@@ -107,7 +127,8 @@ def grade_rows(
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file of grades; check the path")
-    kind = _trec_kind(path)
+    is_json = path.suffix.lower() == ".json"
+    kind = "" if is_json else _trec_kind(path)
     if kind == "qrels":
         yield from iter_qrels(path)
         return
@@ -119,10 +140,30 @@ def grade_rows(
             yield number, {**ids, "grade": row.get("score", "")}
         return
     places: dict[str, str] | None = None
-    for number, record in iter_records(path):
+    for number, record in _json_records(path) if is_json else iter_records(path):
         if places is None or not set(places.values()) <= set(record):
             places = _grade_columns(path, record, columns or {}, option)
         yield number, {name: record.get(given) for name, given in places.items()}
+
+
+def _json_records(path: Path) -> Rows:
+    """Objects of a list, or the judgments of a search engine's workbench (`judgmentRatings`)."""
+    try:
+        content = json.loads(path.read_bytes())
+        if isinstance(content, dict):
+            content = [
+                {"query": asked["query"], "document_id": one["docId"], "grade": one["rating"]}
+                for asked in content["judgmentRatings"]
+                for one in asked["ratings"]
+            ]
+        if not all(isinstance(row, dict) for row in content):
+            raise TypeError
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}: is neither a JSON list of objects nor a judgment list with judgmentRatings "
+            "of query and ratings (docId, rating); give one of these, .jsonl or .csv"
+        ) from error
+    yield from enumerate(content, start=1)
 
 
 def _grade_columns(

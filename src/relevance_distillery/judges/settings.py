@@ -10,7 +10,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import parse_judge
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.settings import LLMSettings
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 from relevance_distillery.text.terms import StemmerLanguage
 
 Target = Literal["accuracy", "cost", "agreement"]
@@ -177,7 +177,7 @@ class MeasurementSettings(StrictModel):
     confidence: float = Field(
         0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
     )
-    seed: int = Field(0, ge=0, description="Of folds, resamples and swaps.")
+    seed: Seed = Field(0, description="Of folds, resamples and swaps.")
 
 
 class ConsensusSettings(StrictModel):
@@ -238,7 +238,7 @@ class JudgeSettings(StrictModel):
     prices: dict[str, Price] = Field(
         default_factory=dict, description="What tokens cost, by model; from conf/base/globals.yml."
     )
-    seed: int = Field(0, description="Of the pairs that the embedded judge is fitted on.")
+    seed: Seed = Field(0, description="Of the pairs that the embedded judge is fitted on.")
 
 
 def judge_names(judges: str | None, where: str) -> tuple[str, ...]:

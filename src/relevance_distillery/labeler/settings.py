@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 
 Architecture = Literal["auto", "cross_encoder", "late_interaction", "combined"]
 Decision = Literal["cut_points", "argmax"]
@@ -199,7 +199,7 @@ class TrainingSettings(StrictModel):
         "the most probable grade.",
     )
     lora: LoraSettings = LoraSettings()
-    seed: int = Field(0, description="Another seed, another labeler of the same kind.")
+    seed: Seed = Field(0, description="Another seed, another labeler of the same kind.")
 
     def resolved(
         self, tuning: Literal["full", "lora"], architecture: Architecture

@@ -36,6 +36,8 @@ _LONGEST_CONNECT_SECONDS = 10.0
 # Servers close idle connections after five seconds (uvicorn, llama.cpp); leave them before.
 _KEEP_ALIVE_SECONDS = 4.0
 _SHORTEST_BUCKET_SECONDS = 0.1
+LONGEST_ANSWER_BYTES = 4_000_000
+"""A completion with token probabilities takes a few thousand."""
 
 
 def async_client(
@@ -53,7 +55,10 @@ def async_client(
         max_retries=0,
         timeout=timeout,
         http_client=openai.DefaultAioHttpClient(
-            timeout=timeout, follow_redirects=False, limits=limits
+            timeout=timeout,
+            follow_redirects=False,
+            limits=limits,
+            event_hooks={"response": [_read_bounded]},
         ),
     )
 
@@ -66,6 +71,20 @@ def client_timeout(seconds: float) -> httpx2.Timeout:
         if logger.getEffectiveLevel() < logging.WARNING:
             logger.setLevel(logging.WARNING)
     return httpx2.Timeout(seconds, connect=min(seconds, _LONGEST_CONNECT_SECONDS))
+
+
+async def _read_bounded(response: httpx2.Response) -> None:
+    """Read an answer's body, unpacked, as far as an answer may be long."""
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > LONGEST_ANSWER_BYTES:
+            raise RequestError(
+                "bad_response", f"the answer was longer than {LONGEST_ANSWER_BYTES:,} bytes"
+            )
+    # What the response itself would keep, had it read without a bound.
+    response._content = b"".join(parts)
 
 
 class RateLimits:

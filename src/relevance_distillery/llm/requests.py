@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 TOP_LOGPROBS = 8  # alternatives asked for in each place; some servers refuse more
 _FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
+_THOUGHT = re.compile(
+    r"(?:\s*<think(?:ing)?>)?(?:(?!</?think(?:ing)?>).)*</think(?:ing)?>", re.DOTALL
+)
 _FORMATS = ("json_schema", "json_object", "none")
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
 _FORMAT_WORDS = (
@@ -254,8 +257,14 @@ def read_answer(content: bytes | str | Mapping[str, Any]) -> Answer:
 
 
 def without_fence(text: str) -> tuple[str, int]:
-    """An answer without white space and one code fence around it, and where it starts in `text`."""
-    start, stripped = len(text) - len(text.lstrip()), text.strip()
+    """What a model answers after its thought, and where that starts in `text`.
+
+    One closed thought in front is passed over (some servers swallow the tag that opens it), and
+    so are white space and one code fence around the rest.
+    """
+    thought = _THOUGHT.match(text)
+    said = text[thought.end() :] if thought else text
+    start, stripped = len(text) - len(said.lstrip()), said.strip()
     fenced = _FENCE.fullmatch(stripped)
     if fenced is None:
         return stripped, start

@@ -155,6 +155,9 @@ def classify_connection_error(error: Exception) -> RequestError:
     import openai
 
     causes = list(_causes(error))
+    own = next((cause for cause in causes if isinstance(cause, RequestError)), None)
+    if own is not None:
+        return own
     connecting = (httpx2.ConnectError, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     unreachable = any(isinstance(cause, connecting) for cause in causes)
     if any(isinstance(cause, TimeoutError) for cause in causes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -25,10 +26,29 @@ from relevance_distillery.llm.settings import Endpoint, LLMSettings
 if TYPE_CHECKING:
     from relevance_distillery.llm.client import ChatClient
 
+logger = logging.getLogger(__name__)
+
+_LONG, _CUT_FACTOR = 400, 4
+"""Estimates of tokens are rough; fewer than a quarter of a long request is no estimate's error."""
+
 HOPELESS_START = 20  # so many first answers that all say the same permanent failure end a run
 _PAGE = 1024
 _BUDGET = "not sent: the budget (max_cost_usd) is used up"
+_NO_TEXT = (
+    "The first {count} answers of {model} hold no text, and each is billed: where it thinks before "
+    "it answers, switch that off (extra_body) or raise max_output_tokens; see its documentation."
+)
 _HOPELESS = {
+    "truncated": (
+        "The first {count} answers of {model} were all cut off by max_output_tokens, and each is "
+        "billed: raise it, or switch off that the model thinks first (extra_body)."
+    ),
+    "empty": _NO_TEXT,
+    "refused": "{model} refused the first {count} requests: read the prompt, or use another model.",
+    "filtered": (
+        "The content filter of {host} stopped the first {count} requests: ask there what it "
+        "objects to, or use another model."
+    ),
     "context_length": (
         "The first {count} requests are all longer than {model} can read: shorten passages "
         "(synthesis) or choose a model that reads more."
@@ -89,6 +109,7 @@ class ChatRunner:
         self._slots, self._in_flight, self._held = 1, 0, 0.0
         self._stop: _Stop | None = None
         self._finished = self._hopeless = self._failing = 0
+        self._warned = False
         # Requests that were made while others were in flight, a few only, and all further ones.
         self._ahead: deque[ChatRequest] = deque()
         self._further = iter(requests)
@@ -182,6 +203,7 @@ class ChatRunner:
         read = exchange.wasted_input + (answer.input_tokens or 0)
         written = exchange.wasted_output + (answer.output_tokens or 0)
         cost = self._price.usd(read, written)
+        self._check_length(exchange.request, answer)
         if exchange.answer and answer.input_tokens is None and answer.output_tokens is None:
             # Answered and surely billed, but the server does not say how much.
             cost += exchange.reserved
@@ -204,6 +226,19 @@ class ChatRunner:
             cost_usd=cost,
             seconds=exchange.seconds,
         )
+
+    def _check_length(self, request: ChatRequest, answer: Answer) -> None:
+        """Warn once where a server read far less than it was sent."""
+        read, sent = answer.input_tokens, request.n_input_tokens
+        if read is not None and 0 < read * _CUT_FACTOR < sent and sent > _LONG and not self._warned:
+            self._warned = True
+            logger.warning(
+                "%s says that it read %d tokens of a request of about %d: it may cut requests, and "
+                "then grades the beginning alone; check its context length",
+                self._endpoint.host,
+                read,
+                sent,
+            )
 
     def _check_progress(self, status: str, exchange: Exchange) -> None:
         """Decide whether to continue; the first reason to stop stays."""

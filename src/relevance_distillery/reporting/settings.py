@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from relevance_distillery.llm.prices import Price
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 
 
 class CostParameters(StrictModel):
@@ -112,4 +112,4 @@ class ReportingParameters(StrictModel):
         description="MLflow keeps the report with the texts of its examples; else without them",
     )
     cost: CostParameters = Field(default_factory=CostParameters, description="see CostParameters")
-    seed: int = Field(default=0, ge=0, description="seed of resamples, swaps and samples")
+    seed: Seed = Field(default=0, description="seed of resamples, swaps and samples")

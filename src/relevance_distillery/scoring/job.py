@@ -45,6 +45,7 @@ def score_file(
     Raises:
         UserError: Bad names or columns, or not one pair could be graded.
     """
+    output.check(pairs)
     path, qrels = output.path, output.qrels_path(pairs)
     watch = watch or Watch()
     parts = ScoredParts(path, pairs, grader)

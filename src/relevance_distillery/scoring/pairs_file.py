@@ -84,6 +84,21 @@ class ScoringOutput:
         suffix_of(path)
         return path
 
+    def check(self, pairs: PairsFile) -> None:
+        """Refuse to write over the pairs, or qrels over graded pairs.
+
+        Raises:
+            UserError: Two of the three are one file.
+        """
+        written = {"scored": self.path, "qrels": self.qrels_path(pairs)}
+        taken = {"pairs": pairs.path.resolve()}
+        for name, path in written.items():
+            for other, place in taken.items():
+                if path is not None and path.resolve() == place:
+                    raise UserError(f"{name}={path}: is the file of {other}; name another one")
+            if path is not None:
+                taken[name] = path.resolve()
+
     def qrels_path(self, pairs: PairsFile) -> Path | None:
         """The file of qrels; None where none was named.
 
@@ -206,6 +221,12 @@ class PairsFile:
                 lacking = [name for name in _NEEDED if name not in row]
             if lacking:
                 raise UserError(f"{self.path}, row {number}: lacks {', '.join(lacking)}; add it")
+            nested = [name for name in _READ if isinstance(row.get(name), (dict, list))]
+            if nested:
+                raise UserError(
+                    f"{self.path}, row {number}: {', '.join(nested)} is a list or an object, not a "
+                    "text; correct the row"
+                )
             yield row
 
     def _digest(self) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from relevance_distillery.llm.prices import Budget, Price, price_or_warning
 from relevance_distillery.llm.prompts import Messages
 from relevance_distillery.llm.redaction import withheld
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.scheduler import ChatRunner
+from relevance_distillery.llm.scheduler import HOPELESS_START, ChatRunner
 from relevance_distillery.llm.settings import Endpoint, LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 
@@ -118,6 +119,7 @@ class LLMJudge(RegisteredJudge):
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
         """Verdicts as answers come in; an answer that is no grade is a failure."""
         kept_here: list[Verdict] = []
+        first: list[Verdict] = []
 
         def to_send() -> Iterator[ChatRequest]:
             for request in self.requests(shards):
@@ -132,8 +134,25 @@ class LLMJudge(RegisteredJudge):
             verdicts = [self._verdict(result) for result in results] + kept_here
             kept_here.clear()
             yield verdicts
+            # Committed by now, so what was paid for is kept.
+            if len(first) < HOPELESS_START and not self.settings.batch:
+                first += [verdict for verdict in verdicts if verdict.asked]
+                self._refuse_unreadable(first[:HOPELESS_START])
         if kept_here:
             yield kept_here
+
+    def _refuse_unreadable(self, first: list[Verdict]) -> None:
+        """Stop where none of the first answers is a grade: each of the rest would be billed too."""
+        lost = [verdict for verdict in first if verdict.grade is None and not verdict.retryable]
+        if len(lost) < HOPELESS_START:
+            return
+        counts = Counter(verdict.reason for verdict in lost).most_common()
+        raise UserError(
+            f"none of the first {len(lost)} answers of {self.model} is a grade "
+            f"({', '.join(f'{count}: {reason}' for reason, count in counts)}), and each is billed: "
+            "look at one answer, then change the prompt, raise max_output_tokens, switch off that "
+            "the model thinks aloud (labeling.llm.extra_body), or use another model"
+        )
 
     def _verdict(self, result: ChatResult) -> Verdict:
         verdict = Verdict(

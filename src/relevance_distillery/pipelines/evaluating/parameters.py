@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 
 
 class EvaluatingParameters(StrictModel):
@@ -41,4 +41,4 @@ class EvaluatingParameters(StrictModel):
     confidence: float = Field(
         0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
     )
-    seed: int = Field(0, ge=0, description="Of resamples and swaps.")
+    seed: Seed = Field(0, description="Of resamples and swaps.")

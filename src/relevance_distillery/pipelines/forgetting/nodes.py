@@ -42,6 +42,14 @@ def forget_document(
                 f"document={name}: nothing that is stored has this id, so nothing was deleted; "
                 "ids are in the column document_id of the table documents"
             )
+        logger.info(
+            "found document %s in %d tables, with %d passages and %d queries written from it; "
+            "deleting",
+            name,
+            len(traces.rows),
+            len(traces.passages),
+            len(traces.queries),
+        )
         forgotten.add(name)
         ledger.forget(name, sorted(traces.requests))
         derived = stored.remove(traces)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from relevance_distillery.people.sampling import Allocation, Design, Plan, Unit
 from relevance_distillery.people.sheets import Format
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 
 
 class HandGradingParameters(StrictModel):
@@ -51,7 +51,7 @@ class HandGradingParameters(StrictModel):
         default="csv",
         description="csv opens in a spreadsheet; quepid and trec are for those tools",
     )
-    seed: int = Field(default=0, ge=0, description="another one draws another sample")
+    seed: Seed = Field(default=0, description="another one draws another sample")
 
     @property
     def plan(self) -> Plan:

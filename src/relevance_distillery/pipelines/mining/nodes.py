@@ -11,9 +11,13 @@ from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.candidates import choose_candidates as choose
 from relevance_distillery.channels.registry import ChannelSources, search_channels
 from relevance_distillery.collections.recorded_grades import RecordedGrades
+from relevance_distillery.errors import UserError
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 
 logger = logging.getLogger(__name__)
+
+_FOREIGN = 0.5
+"""More queries than this share were not written from other versions of these passages."""
 
 
 def build_bm25_index(passages: pd.DataFrame, parameters: MiningParameters) -> BM25Channel:
@@ -34,6 +38,12 @@ def run_channels(
     Returns:
         Runs (schema `Runs`) and counts of the channels.
     """
+    seeds = queries.loc[queries["passage_id"].fillna("") != "", "passage_id"]
+    if (~seeds.isin(passages["passage_id"])).mean() > _FOREIGN:
+        raise UserError(
+            "queries and passages are of different documents: run `kedro run "
+            "--pipeline=synthesize` to its end first"
+        )
     sources = ChannelSources(
         passages,
         index,

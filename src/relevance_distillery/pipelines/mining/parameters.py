@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from relevance_distillery.channels.candidates import Band
 from relevance_distillery.channels.registry import ChannelName
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 from relevance_distillery.text.terms import StemmerLanguage
 
 
@@ -83,4 +83,4 @@ class MiningParameters(StrictModel):
     random_passages: int = Field(
         2, ge=0, description="Random passages a query: what no retriever finds, mostly irrelevant."
     )
-    seed: int = Field(description="Of all draws; another one gives other candidates.")
+    seed: Seed = Field(description="Of all draws; another one gives other candidates.")

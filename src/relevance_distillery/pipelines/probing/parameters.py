@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 
 
 class ProbingParameters(StrictModel):
@@ -24,7 +24,7 @@ class ProbingParameters(StrictModel):
     resamples: int = Field(
         default=1000, ge=100, description="resamples of queries for each interval"
     )
-    seed: int = Field(default=0, ge=0, description="of the choice of pairs and the resamples")
+    seed: Seed = Field(default=0, description="of the choice of pairs and the resamples")
 
     def judges(self, teacher: str) -> list[str]:
         """Names of those to probe.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 
 
 class RecalibratingParameters(StrictModel):
@@ -38,6 +38,6 @@ class RecalibratingParameters(StrictModel):
     registered_name: str = Field(
         default="relevance-labeler", description="name of the labeler in the registry"
     )
-    seed: int = Field(
-        default=20260121, ge=0, description="deals queries into folds, and draws from `pairs`"
+    seed: Seed = Field(
+        default=20260121, description="deals queries into folds, and draws from `pairs`"
     )

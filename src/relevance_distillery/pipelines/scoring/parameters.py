@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from relevance_distillery.evaluation.drift.comparisons import DriftSettings
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 
 
 class ScoringParameters(StrictModel):
@@ -18,6 +18,6 @@ class ScoringParameters(StrictModel):
         "It changes no grade.",
     )
     drift: DriftSettings = DriftSettings()
-    seed: int = Field(
+    seed: Seed = Field(
         default=20260121, description="Draws the batches that show what chance does to drift."
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from relevance_distillery.llm.prices import Price
-from relevance_distillery.strict import StrictModel
+from relevance_distillery.strict import Seed, StrictModel
 from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, SynthesisLLMSettings
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class SynthesisParameters(StrictModel):
         default="english",
         description="Language of documents and queries: stop words, stems, wording of questions",
     )
-    seed: int = Field(default=0, ge=0, description="Everything random follows from it")
+    seed: Seed = Field(default=0, description="Everything random follows from it")
     limit: int | None = Field(
         default=None,
         ge=1,
