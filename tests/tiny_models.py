@@ -62,6 +62,42 @@ def _save_bert(folder: Path, tokenizer: Any) -> Path:
     return folder
 
 
+def with_layers_above(folder: Path, kind: str, words: Path) -> Path:
+    """A DistilBERT or ModernBERT, whose classifiers have layers of their own, with a tokenizer."""
+    from transformers import (
+        AutoTokenizer,
+        DistilBertConfig,
+        DistilBertModel,
+        ModernBertConfig,
+        ModernBertModel,
+        set_seed,
+    )
+
+    tokenizer = AutoTokenizer.from_pretrained(words)
+    size = len(tokenizer)
+    set_seed(0)
+    if kind == "distilbert":
+        small = DistilBertConfig(vocab_size=size, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
+        DistilBertModel(small).save_pretrained(folder)
+    else:
+        modern = ModernBertConfig(
+            vocab_size=size,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=128,
+            pad_token_id=0,
+            cls_token_id=2,
+            bos_token_id=2,
+            sep_token_id=3,
+            eos_token_id=3,
+        )
+        ModernBertModel(modern).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def decoder(folder: Path, kind: str) -> Path:
     """A Qwen3 or a Phi3 whose tokenizer has neither separator nor padding token."""
     from transformers import (

@@ -14,8 +14,10 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import inference
+from relevance_distillery.labeler.artifact import read_model, write_artifact
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.network import fresh_network, resolve_settings
 from tiny_models import tiny_data, tiny_settings
 
 COLUMNS = ["grade", "expected_grade", "confidence", "probabilities", "score"]
@@ -179,6 +181,30 @@ def test_an_encoder_learns_through_lora_too(tiny_encoder: Path, tmp_path: Path) 
     settings = tiny_settings(tiny_encoder, tuning="lora", epochs=1)
     folder, _ = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)
     assert len(Labeler.load(folder).grade(tiny_data().early.pairs))
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "modernbert"])
+def test_layers_above_the_encoder_are_trained_whole_and_saved(
+    kind: str, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    base = tiny_models.with_layers_above(tmp_path / kind, kind, tiny_encoder)
+    settings = tiny_settings(base, tuning="lora", architecture="cross_encoder", epochs=1)
+    settings = resolve_settings(settings)
+    model, tokenizer, facts = fresh_network(settings, DEFAULT_SCALE)
+    trained = {name for name, part in model.backbone.named_parameters() if part.requires_grad}
+    above = "pre_classifier" if kind == "distilbert" else "head"
+    assert any(f".{above}." in name for name in trained)
+    assert not any(f".{above}." in name and "lora" in name for name in trained)
+    with torch.no_grad():
+        for part in model.parameters():
+            if part.requires_grad:
+                part.add_(torch.randn_like(part) * 0.1)
+    joint = tokenizer(["w1 w2"], ["w3 w4"], return_tensors="pt")
+    joint.pop("token_type_ids", None)
+    before = model.eval().classify(joint)
+    folder = write_artifact(tmp_path / "labeler", model, tokenizer, facts)
+    after = read_model(folder, facts).classify(joint)
+    torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-4)
 
 
 def test_damage_is_one_line(artifact: Path, tmp_path: Path) -> None:

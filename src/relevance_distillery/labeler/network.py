@@ -74,9 +74,17 @@ def fresh_network(
     if settings.tuning == "lora":
         from peft import LoraConfig, TaskType, get_peft_model
 
+        # Layers above the encoder are fresh: trained whole and saved, never adapted.
+        fresh = [
+            name
+            for name, part in backbone.named_children()
+            if name != backbone.base_model_prefix and any(True for _ in part.parameters())
+        ]
         config = LoraConfig(
             task_type=TaskType.SEQ_CLS,
             target_modules="all-linear",
+            exclude_modules=rf"({'|'.join(fresh)})(\..*)?",
+            modules_to_save=fresh,
             r=settings.lora.rank,
             lora_alpha=settings.lora.alpha,
             lora_dropout=settings.lora.dropout,
