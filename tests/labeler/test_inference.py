@@ -207,6 +207,18 @@ def test_layers_above_the_encoder_are_trained_whole_and_saved(
     torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["head.safetensors", "model.safetensors", "config.json"])
+def test_one_flipped_bit_is_refused_by_name(artifact: Path, tmp_path: Path, name: str) -> None:
+    import shutil
+
+    copy = shutil.copytree(artifact, tmp_path / "copy")
+    content = bytearray((copy / name).read_bytes())
+    content[-3] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} is not as it was written"):
+        Labeler.load(copy)
+
+
 def test_damage_is_one_line(artifact: Path, tmp_path: Path) -> None:
     import shutil
 

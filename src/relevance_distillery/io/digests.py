@@ -24,6 +24,12 @@ def digest_number(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def file_digest(path: Path) -> str:
+    """Sixty-four hexadecimal digits (SHA-256) of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def folder_digest(folder: Path) -> str:
     """Sixteen hexadecimal digits (SHA-256) that change with any file's name or content."""
     digest = hashlib.sha256()

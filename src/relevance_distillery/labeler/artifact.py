@@ -3,6 +3,7 @@
 model.safetensors config.json tokenizer…   an ordinary Hugging Face sequence classifier
 head.safetensors                           the head over its logits and the pair features
 labeler.json                               everything else, as `LabelerFacts`
+digests.json                               SHA-256 of the files above labeler.json
 profile.json                               what training looked like, as `TrainingProfile`
 """
 
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from relevance_distillery.encoders.base_model import quiet
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.digests import file_digest
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.labeler.calibration import Link
 from relevance_distillery.labeler.model import PairModel
@@ -31,6 +33,7 @@ from relevance_distillery.strict import StrictModel
 
 FORMAT = 2
 FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"
+_DIGESTS_FILE = "digests.json"
 ARTIFACT_NAME = "labeler"
 
 _Model = TypeVar("_Model", bound=StrictModel)
@@ -102,6 +105,8 @@ def write_artifact(folder: Path, model: PairModel, tokenizer: Any, facts: Labele
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
         save_file(head, partial / HEAD_FILE)
+        files = {found.name: file_digest(found) for found in sorted(partial.iterdir())}
+        write_text(partial / _DIGESTS_FILE, json.dumps(files, indent=2) + "\n")
         write_facts(partial, facts)
     return folder
 
@@ -149,6 +154,7 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
     """The network of an artifact folder, on the CPU, in float32, in evaluation mode."""
     from transformers import AutoModelForSequenceClassification
 
+    _check_files(folder)
     try:
         with quiet():
             backbone = AutoModelForSequenceClassification.from_pretrained(
@@ -168,6 +174,23 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"labeler {folder} cannot be read: {reason}; distill again") from error
     return model.eval()
+
+
+def _check_files(folder: Path) -> None:
+    """Every file is as it was written; folders of older versions have no digests to compare."""
+    try:
+        files = json.loads((folder / _DIGESTS_FILE).read_text(encoding="utf-8"))
+        damaged = [name for name in files if file_digest(folder / name) != files[name]]
+    except FileNotFoundError as error:
+        if Path(str(error.filename)).name == _DIGESTS_FILE:
+            return
+        damaged = [Path(str(error.filename)).name]
+    except (OSError, ValueError, TypeError):
+        damaged = [_DIGESTS_FILE]
+    if damaged:
+        raise UserError(
+            f"labeler {folder} cannot be read: {damaged[0]} is not as it was written; distill again"
+        )
 
 
 def copy_with_calibration(

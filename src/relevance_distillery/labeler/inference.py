@@ -78,11 +78,15 @@ class Labeler:
         facts = read_facts(folder)
         if precision not in ("auto", "fp32", "bf16"):
             raise UserError(f"precision={precision}: choose auto, fp32 or bf16")
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
+        model = read_model(folder, facts)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            raise UserError(f"labeler {folder}: its tokenizer cannot be read") from error
         return cls(
-            read_model(folder, facts),
+            model,
             tokenizer,
             facts,
             folder_digest(folder),
