@@ -99,7 +99,7 @@ def test_bad_rows_are_skipped_and_listed(tmp_path):
     found = dict(zip(reading.skipped["where"], reading.skipped["reason"], strict=True))
     assert found == {
         "row 3": "is not valid JSON",
-        "row 4": "is not valid UTF-8",
+        "row 4": "is not valid UTF-8: save the file as UTF-8",
         "row 5": "title and text are both empty",
         "row 6": "larger than 0.05 MB",
         "row 7": "is not a JSON object",

@@ -63,7 +63,7 @@ def test_what_the_labeler_reads_is_the_request(folder: Path) -> None:
 def test_a_labeler_that_is_gone_or_another_is_named(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     state = prepare_judge(f"labeler:{copy}", sources()).to_state()
-    (copy / "config.json").write_text((copy / "config.json").read_text() + "\n")
+    (copy / "labeler.json").write_text((copy / "labeler.json").read_text() + "\n")
     with pytest.raises(UserError, match="holds another labeler than when it was prepared"):
         restore_judge(None, state, DEFAULT_SCALE)
     shutil.rmtree(copy)
