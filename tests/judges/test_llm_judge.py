@@ -138,13 +138,13 @@ def test_an_answer_that_is_no_grade_is_a_failure(mark: str, status: str) -> None
     [
         ("gibberish", "none of the first 20 answers of .* is a grade"),
         ("off_scale", "none of the first 20 answers of .* is a grade"),
-        ("truncated", "all cut off by max_output_tokens|cut off by the limit of output tokens"),
-        ("null", "hold no text|the answer was empty"),
+        ("truncated", "were all cut off by max_output_tokens"),
+        ("null", "hold no text"),
         (
             "filter",
-            "content filter .*stopped the (first 20|answer)",
+            "The content filter of .* stopped the first 20",
         ),
-        ("refusal", "refused the first 20|the model refused to answer"),
+        ("refusal", "refused the first 20"),
     ],
 )
 def test_a_judge_that_never_answers_with_a_grade_is_asked_some_twenty_times(

@@ -142,9 +142,13 @@ class LLMJudge(RegisteredJudge):
             yield kept_here
 
     def _refuse_unreadable(self, first: list[Verdict]) -> None:
-        """Stop where none of the first answers is a grade: each of the rest would be billed too."""
+        """Stop where none of the first answers is a grade: each of the rest would be billed too.
+
+        Where no answer holds a text to read, the runner stops by itself and says why.
+        """
         lost = [verdict for verdict in first if verdict.grade is None and not verdict.retryable]
-        if len(lost) < HOPELESS_START:
+        read = any(verdict.status in ("unparseable", "invalid") for verdict in lost)
+        if len(lost) < HOPELESS_START or not read:
             return
         counts = Counter(verdict.reason for verdict in lost).most_common()
         raise UserError(
