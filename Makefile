@@ -38,7 +38,7 @@ lint: $(READY) ## linter and formatter
 	$(BIN)/ruff format --check .
 
 types: $(READY) ## the type checker
-	$(BIN)/mypy
+	$(BIN)/pyrefly check
 
 pytest: $(READY) ## the tests alone
 	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
@@ -64,7 +64,7 @@ docs: $(READY) ## the documentation as a static site in site/
 KEPT := label_ledger.sqlite* forgotten.json grading_samples.parquet human_grades.parquet
 
 clean: ## removes what a run makes again for nothing; keeps the rest and says what
-	@rm -rf recorded build site .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf recorded build site .pytest_cache .ruff_cache
 	@find data/0[2-8]_* $(foreach name,$(KEPT),-name '$(name)' -prune -o) ! -type d -exec rm -f {} + 2>/dev/null || true
 	@find data/0[2-8]_* -mindepth 1 -type d -empty -delete 2>/dev/null || true
 	@for kept in $$(find data/0[2-8]_* $(foreach name,$(KEPT),-name '$(name)' -prune -print -o) -false 2>/dev/null) \

@@ -47,7 +47,7 @@ class Pairs:
         self._query_rows = _rows_of(self.keys["query_id"], queries["query_id"])
         self._passage_rows = _rows_of(self.keys["passage_id"], passages["passage_id"])
         self._seed_rows = (
-            pd.Index(passages["passage_id"]).get_indexer(queries["passage_id"].fillna(""))
+            pd.Index(passages["passage_id"]).get_indexer(pd.Index(queries["passage_id"].fillna("")))
             if "passage_id" in queries.columns
             else np.full(len(queries), -1)
         )
@@ -117,7 +117,7 @@ def build_pairs(
 
 def _rows_of(wanted: pd.Series, keys: pd.Series) -> np.ndarray:
     """The row of every wanted key, shape (wanted,)."""
-    rows = pd.Index(keys).get_indexer(wanted)
+    rows = pd.Index(keys).get_indexer(pd.Index(wanted))
     if (rows < 0).any():
         unknown = wanted[rows < 0]
         raise ValueError(

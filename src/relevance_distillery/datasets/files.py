@@ -64,8 +64,8 @@ class TextFileDataset(TextDataset):
 class FigureDataset(JSONDataset):
     """A plotly figure as JSON, written whole or not at all; Kedro-Viz previews it."""
 
-    def load(self) -> go.Figure:
-        """Reads the figure."""
+    def load(self) -> Any:
+        """Reads the figure, a `plotly.graph_objects.Figure`."""
         import plotly.io
 
         return plotly.io.from_json(Path(self._get_load_path()).read_text(encoding="utf-8"))

@@ -217,6 +217,7 @@ def _parse_pdf(content: bytes) -> Parsed:
     """PDF through pypdf, pages separated by blank lines; ValueError where closed or a scan."""
     try:
         import pypdf
+        import pypdf.errors
     except ImportError as error:
         raise UserError(f"PDF files need the extra `documents`: {_INSTALL}") from error
     # It says what it repairs without saying in which file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +48,7 @@ def resolve_model(name: str) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Hide transformers' progress bars and its report on fresh layers."""
     from transformers.utils import logging
 
@@ -102,7 +102,7 @@ def load_tokenizer(base_model: str) -> Any:
 
     source = resolve_model(base_model)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"base model {base_model}: its tokenizer cannot be read") from error
     if tokenizer.pad_token_id is None:

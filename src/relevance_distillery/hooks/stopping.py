@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Generator[None]:
     """SIGTERM ends the run as Ctrl-C does: files are whole, and the last line says what is kept."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -96,6 +96,8 @@ class TrackingHooks(MlflowHook):
             run_params=run_params | {"runner": runner}, pipeline=pipeline, catalog=catalog
         )
         if self._tracks:
+            # Without it MLflow's pages may open on traces of chats, of which there are none.
+            mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")
             mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))
 
     @hook_impl

@@ -270,7 +270,7 @@ class _Run:
 
 
 @contextmanager
-def _closed(answers: Iterator[list[Verdict]]) -> Iterator[Iterator[list[Verdict]]]:
+def _closed(answers: Iterator[list[Verdict]]) -> Generator[Iterator[list[Verdict]]]:
     try:
         yield answers
     finally:

@@ -47,7 +47,7 @@ class ServedLabeler(PythonModel):
         """Read the artifact folder that was logged with the model."""
         self.labeler = Labeler.load(context.artifacts[ARTIFACT_NAME])
 
-    def predict(
+    def predict(  # pyrefly: ignore[bad-override]
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Grade pairs as `Labeler.grade`; the parameter `batch_size` is how many are read at once.

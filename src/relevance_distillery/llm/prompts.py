@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
@@ -102,7 +102,7 @@ class Prompt:
             raise UserError(
                 f"prompt {self.name}: {error.message}; fields: {self._known_fields()}"
             ) from error
-        except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
             # The error's own words could quote a document.
             raise UserError(
                 f"prompt {self.name} cannot be rendered ({type(error).__name__}); check its "

@@ -203,7 +203,7 @@ def _chat_frame(folder: Path, count: Callable[[str], int]) -> Callable[[tuple[st
         word = "word"
         messages = [{"role": role, "content": word} for role in roles]
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             rendered = str(
                 tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             )

@@ -77,7 +77,7 @@ def _reliability(
     """Dots as large as their bins are full, joined by a line, with intervals where given."""
     x, y = _unit_axes()
     most = max((one["pairs"] for one in bins), default=1)
-    points = [
+    points: list[dict[str, Any]] = [
         {
             "x": x.at(one[predicted]),
             "y": y.at(one[observed]),

@@ -281,7 +281,7 @@ def write_report(
         for place, graded in ((TRAIN, train), (BENCHMARK, measured.graded))
     }
     notes = []
-    if sets[BENCHMARK]["queries"] < FEW_QUERIES:
+    if len(np.unique(measured.graded.queries)) < FEW_QUERIES:
         notes.append(f"Intervals over {sets[BENCHMARK]['queries']} queries are not to be trusted.")
     notes += [
         f"The grades of {facts['sets'][place]['name']} were not given by people."

@@ -285,7 +285,7 @@ def _accuracy(profile: TrainingProfile, batch: BatchStatistics, verdict: str) ->
     is not to be trusted: there a labeler can be sure and wrong.
     """
     held_out = profile.held_out
-    found = {
+    found: dict[str, Any] = {
         "held_out": number(held_out.accuracy),
         "held_out_confidence": number(held_out.confidence),
         "confidence": None,

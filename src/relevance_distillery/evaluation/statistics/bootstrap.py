@@ -128,7 +128,7 @@ def mean_of_pairs(
     """The (weighted) mean over pairs, each of the query of that number; shapes (pairs,)."""
     share = np.ones(values.size) if weight is None else weight
     sums = [np.bincount(query, weights=part, minlength=queries) for part in (values * share, share)]
-    return SumStatistic(np.column_stack(sums), ratio, bounds)
+    return SumStatistic(np.column_stack(sums).astype(np.float64, copy=False), ratio, bounds)
 
 
 def difference(first: SumStatistic, second: SumStatistic) -> SumStatistic:

@@ -172,7 +172,7 @@ def joint_labels(
         created = created.where(created >= times, times)
         for place, request in zip(at, part.labels["request_hash"], strict=True):
             hashes[place].append(request)
-    known = np.isfinite(probabilities).all(axis=1)
+    known = np.asarray(np.isfinite(probabilities).all(axis=1))
     cells = np.empty(len(keys), dtype=object)
     for place in labelled:
         cells[place] = probabilities[place] if known[place] else None

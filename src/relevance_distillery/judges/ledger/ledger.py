@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ class Ledger:
         self._accounted: set[str] = set()
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Generator[None]:
         """Keep other runs out, and check that the file is sound before it is relied on.
 
         May be taken again by the same handle, as by a judge that is made of other judges.
@@ -232,7 +232,7 @@ class Ledger:
             yield from page
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """Everything that is done with the connection, or nothing of it.
 
         Raises:
@@ -255,7 +255,7 @@ class Ledger:
             raise refuse_damaged(self.path, "its integrity check failed")
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> Generator[None]:
         """Turn what SQLite and the file system say into a line that helps."""
         try:
             yield

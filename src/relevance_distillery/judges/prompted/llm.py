@@ -75,7 +75,7 @@ class LLMJudge(RegisteredJudge):
         self.model = settings.model
         self.name = f"llm:{public_model(self.model)}"
         self.scale = scale
-        self.budget: Budget = budget or Budget(settings.max_cost_usd)
+        self.budget: Budget = budget or Budget(settings.max_cost_usd)  # pyrefly: ignore[bad-override]
         self.settings, self.prompt, self.price = settings, prompt, price
         self._endpoint, self._ledger = endpoint, ledger
         self._schema = answer_schema(scale)

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,8 @@ class CausalLM:
                 raise UserError(
                     f"judge=transformers: {model} does not write text; name a causal language model"
                 )
-            self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            self._tokenizer = cast(Any, tokenizer)
             with quiet():
                 loaded = AutoModelForCausalLM.from_pretrained(
                     source, trust_remote_code=False, dtype=torch.bfloat16 if half else torch.float32

@@ -65,7 +65,7 @@ def draw_sheet(
         ]
         for name, grader in zip(names, chosen, strict=True):
             graded = grader.grade(pairs)[["grade", "probabilities"]]
-            further = pairs[KEY].assign(judge=name, **graded)
+            further = pairs[KEY].assign(judge=name).join(graded)
             further = further[further["grade"].notna()].astype({"grade": "int64"})
             labels = pd.concat([labels, further])
     sample, read = draw_sample(
