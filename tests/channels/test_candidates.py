@@ -98,6 +98,16 @@ def test_random_passages_are_drawn_without_repetition_and_clipped():
     assert sorted(run["passage_id"]) == ["d0#0", "d1#0", "d2#0"]
 
 
+def test_more_random_passages_than_there_are_is_said_with_what_it_costs(caplog):
+    queries = asked(q="", r="")
+    run, _ = searched(queries, corpus(3), channels=("random",), random_passages=99_999_999)
+
+    assert len(run) == 6
+    assert caplog.messages == [
+        "mining.random_passages=99999999 takes every passage for every query: 6 pairs to grade"
+    ]
+
+
 def test_candidates_satisfy_the_schema_and_hold_every_seed_once():
     queries = asked(q0="d0#0", q1="d39#0", q2="")
     candidates, report = mine(queries, corpus())

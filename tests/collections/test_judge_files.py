@@ -14,13 +14,11 @@ from hypothesis import strategies as st
 
 from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
 from relevance_distillery.collections.benchmark_pairs import folders, judged_pairs
-from relevance_distillery.collections.id_matching import (
-    NothingInCommonError,
-    normalised,
-)
+from relevance_distillery.collections.id_matching import normalised
 from relevance_distillery.collections.judge_files import (
     JudgeFiles,
     JudgeGrades,
+    NothingInCommonError,
     join_judges,
     named_files,
     read_judge,

@@ -152,20 +152,25 @@ def test_order_of_ties_moves_only_what_ties(tmp_path: Path) -> None:
     assert reordered(runs, missing, True).ranked["rank"].tolist() == [1, 2, 3, 4]
 
 
+def known(queries: list[str], documents: list[str]) -> dict[str, pd.DataFrame]:
+    names = {"query_id": queries, "document_id": documents}
+    return {name: pd.DataFrame({name: ids}, dtype=str) for name, ids in names.items()}
+
+
 def test_ids_of_another_type_find_their_own(tmp_path: Path) -> None:
     write(tmp_path / "x.csv", "query_id,document_id,score", "7.0,0012,1", "8.0,13,2")
-    runs, as_numbers = match_ids(read_runs(tmp_path), ["7", "8"], ["12", "13"])
-    assert as_numbers
+    runs, notes = match_ids(read_runs(tmp_path), **known(["7", "8"], ["12", "13"]))
+    assert notes == ["ids were matched as numbers: decimals and leading zeros do not count"]
     assert runs.ranked["query_id"].tolist() == ["7", "8"]
     assert runs.ranked["document_id"].tolist() == ["12", "13"]
     # Two known ids that would be one stay apart.
-    same, as_numbers = match_ids(read_runs(tmp_path), ["7", "07"], [])
-    assert not as_numbers
+    same, notes = match_ids(read_runs(tmp_path), **known(["7", "07"], []))
+    assert not notes
     assert same.ranked["query_id"].tolist() == ["7.0", "8.0"]
 
 
 def test_two_ids_of_a_run_never_become_one(tmp_path: Path) -> None:
     write(tmp_path / "x.run", "q Q0 7.0 1 2 t", "q Q0 007 2 1 t")
-    runs, as_numbers = match_ids(read_runs(tmp_path), ["q"], ["7"])
-    assert not as_numbers
+    runs, notes = match_ids(read_runs(tmp_path), **known(["q"], ["7"]))
+    assert not notes
     assert runs.ranked["document_id"].tolist() == ["7.0", "007"]

@@ -21,6 +21,7 @@ TABLES = {
     "one-quote.tsv": ["Desk lamp", '"Dawn" alarm clock', '"Two-way garden hose', 'Shelf, 30" wide'],
     "enclosed.tsv": ['Desk "lamp"', "Clock"],
     "tabs.csv": ["Desk lamp", "Clock"],
+    "semicolons.csv": ["Desk lamp", "Clock"],
     "lines-in-cells.csv": ['Desk "lamp"', 'Shelf, 30" wide'],
     "open-quote.csv": ["Desk lamp"],
     "latin1.csv": ["Drill"],
@@ -51,6 +52,31 @@ def test_grades(path: Path) -> None:
 def _numbers(path: Path) -> bool:
     """A recorded teacher's grades are numbers: it is asked before there is a scale."""
     return path.name != "skipped-task.csv"
+
+
+def test_a_book_has_a_column_a_rater(tmp_path: Path) -> None:
+    book = tmp_path / "book.csv"
+    rows = "expense report,hr/7.md,3.0,1.0,\nexpense report,hr/9.md,0.0,,\nlost keys,a.md,,,\n"
+    book.write_text(f"query,docid,Ada L.,Bo,Unknown\n{rows}")
+    found = load_benchmark(book, DEFAULT_SCALE)
+    raters = found.annotators[["document_id", "annotator", "grade"]].to_numpy().tolist()
+    assert raters == [["hr/7.md", "Ada L.", 3], ["hr/7.md", "Bo", 1], ["hr/9.md", "Ada L.", 0]]
+    assert found.judgments["grade"].tolist() == [1, 0]
+    # The teacher's is the lower median too; one rater can be named.
+    assert read_recorded_grades(str(book), None).grades["grade"].tolist() == [1, 0]
+    ada = read_grades(book, DEFAULT_SCALE, {"grade": "Ada L."}).grades
+    assert (ada["grade"].tolist(), ada["annotator"].tolist()) == ([3, 0], ["", ""])
+    book.write_text(f"query,docid,Ada L.,Bo,Unknown\n{rows}expense report,hr/8.md,good,,\n")
+    with pytest.raises(UserError, match=r"book\.csv, row 5: grade 'good' is not on the scale"):
+        read_grades(book, DEFAULT_SCALE)
+
+
+@pytest.mark.parametrize("header", ["query,docid,position", "query,docid,title", "docid,query,Ada"])
+def test_other_tables_without_grades_are_no_books(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"{header}\nq,d,1\n")
+    with pytest.raises(UserError, match="needs the column grade"):
+        read_grades(path, DEFAULT_SCALE)
 
 
 @pytest.mark.parametrize("path", _files("tables"), ids=lambda path: path.name)

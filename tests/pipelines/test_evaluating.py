@@ -323,6 +323,46 @@ def test_a_file_of_grades_alone_is_enough(tmp_path: Path) -> None:
     assert made["system_evaluation"]["queries"]["all"] == QUERIES
 
 
+def test_runs_may_name_queries_by_their_texts(tmp_path: Path) -> None:
+    benchmark = make_set(tmp_path)
+    by_id = run(tmp_path, benchmark, files="good")
+    for path in (tmp_path / "runs").iterdir():
+        rows = [line.split() for line in path.read_text().splitlines()]
+        path.write_text("".join("\t".join([texts(benchmark)[q], *r]) + "\n" for q, *r in rows))
+    by_text = run(tmp_path, benchmark, files="good")
+    pd.testing.assert_frame_equal(by_text["evaluation_grades"], by_id["evaluation_grades"])
+    assert by_text["system_evaluation"]["source"]["id_notes"] == [
+        "queries were matched by their texts"
+    ]
+    assert "queries were matched by their texts" in by_text["system_evaluation_page"]
+
+
+def test_people_may_name_queries_by_texts_where_runs_and_judges_have_ids(tmp_path: Path) -> None:
+    benchmark = make_set(tmp_path)
+    by_id = run(tmp_path, benchmark, files="good")["evaluation_grades"]
+    asked = texts(benchmark)
+    people = pd.read_csv(benchmark / "qrels" / "human.tsv", sep="\t")
+    people["query"] = people["query-id"].map(asked)
+    people.drop(columns="query-id").to_csv(tmp_path / "people.csv", index=False)
+    by_text = run(
+        tmp_path,
+        tmp_path / "people.csv",
+        files=str(benchmark / "judges" / "good.tsv"),
+        queries=str(benchmark / "queries.jsonl"),
+    )["evaluation_grades"]
+    graded = set(people["query"])
+    assert set(by_text["query_id"]) & graded == graded
+    by_id["query_id"] = [
+        asked[name] if asked[name] in graded else name for name in by_id["query_id"]
+    ]
+    pd.testing.assert_frame_equal(by_text, by_id)
+
+
+def texts(benchmark: Path) -> dict[str, str]:
+    lines = (benchmark / "queries.jsonl").read_text().splitlines()
+    return {row["_id"]: row["text"] for row in map(json.loads, lines)}
+
+
 def test_runs_of_other_queries_are_refused_and_a_few_left_out(tmp_path: Path) -> None:
     benchmark = make_set(tmp_path)
     with (tmp_path / "runs" / "weak.run").open("a") as stream:

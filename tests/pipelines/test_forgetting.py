@@ -133,6 +133,38 @@ def test_a_document_is_gone_from_every_version_and_its_bytes_too(
     assert not list(data.rglob("*.partial"))
 
 
+def test_what_was_found_is_said_before_anything_goes(
+    data: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(ForgottenDocuments, "add", stop)
+    with caplog.at_level(logging.INFO), pytest.raises(OSError, match="no space"):
+        forget(data, "secret.md")
+    assert caplog.messages == [
+        "found document secret.md in 6 tables, with 2 passages and 1 queries written from it; "
+        "deleting"
+    ]
+    assert len(pd.read_parquet(data / "02_intermediate/documents.parquet")) == 2
+
+
+def test_an_id_is_found_however_its_letters_are_written(data: Path) -> None:
+    taken_apart = "Cafe\u0301.md"
+    rows = [{"document_id": name, "text": "x"} for name in (taken_apart, "plain.md")]
+    write(data / "02_intermediate/documents.parquet", rows)
+    forget(data, "Caf\u00e9.md")
+
+    left = pd.read_parquet(data / "02_intermediate/documents.parquet")["document_id"]
+    assert left.tolist() == ["plain.md"]
+    # It stays away under both names.
+    listed = ForgottenDocuments(data / "02_intermediate/forgotten.json")
+    assert listed.ids() == {taken_apart, "Caf\u00e9.md"}
+    assert json.loads(Path(listed.path).read_text()) == [taken_apart]
+    with pytest.raises(UserError, match="forgotten before"):
+        forget(data, "Caf\u00e9.md")
+
+
 def test_what_is_kept_reads_as_before(data: Path) -> None:
     before = stored(data, "labels")[0]
     forget(data, "secret.md")

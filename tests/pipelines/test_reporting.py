@@ -240,6 +240,27 @@ def test_every_passage_of_a_judged_document_is_graded(results: dict[str, Any]) -
     }
 
 
+@pytest.mark.parametrize(
+    ("limit", "level", "said"),
+    [
+        (None, "WARNING", "judgments of documents that are not in the corpus: 1"),
+        (8, "INFO", "judgments of documents that limit=8 leaves out, as a trial does: 1"),
+    ],
+)
+def test_documents_that_a_trial_leaves_out_are_no_fault(
+    shared: Path, caplog: pytest.LogCaptureFixture, limit: int | None, level: str, said: str
+) -> None:
+    benchmark = load_benchmark(shared, SCALE)
+    synthesis = SynthesisParameters.model_validate({"limit": limit})
+    with caplog.at_level("INFO"):
+        _, facts = nodes.select_benchmark_pairs(
+            benchmark, passages(), queries(), labels(), splits(), synthesis, PARAMETERS
+        )
+    assert facts["skipped"] == {said: ["gone"]}
+    logged = [(one.levelname, one.getMessage()) for one in caplog.records]
+    assert logged == [(level, f"benchmark people: {said}")]
+
+
 def test_grades_of_all_judges_stand_side_by_side(results: dict[str, Any]) -> None:
     grades = results["grades"]
     assert len(grades) == 64

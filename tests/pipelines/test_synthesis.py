@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from llm.fault_server import FaultServer
-from relevance_distillery.collections.benchmark import held_out
+from relevance_distillery.collections.benchmark import held_out, load_benchmark
 from relevance_distillery.datasets import HandleDataset
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.source import DocumentSource
@@ -99,6 +99,30 @@ def test_everything_is_counted(folder):
                   for count in styles.values())  # fmt: skip
     assert dropped + report["queries"]["total"] == len(made["drafts"])
     assert report["queries"]["total"] == len(made["queries"]) > 8
+
+
+def test_rows_in_another_encoding_are_named_in_the_log(tmp_path, caplog):
+    table = tmp_path / "sizes.csv"
+    lines = ["id,title,text", *(f"p{n},Drill {n},Bit of {n} mm for 90°" for n in range(6))]
+    lines += ["p6,Drill 6,Bit of 6 mm"]
+    table.write_bytes("\n".join(lines).encode("cp1252"))
+    parameters = SynthesisParameters(seed=1)
+    gone = ForgottenDocuments(tmp_path / "forgotten.json")
+    documents, _, _ = read_documents(DocumentSource.parse(table), NOTHING, gone, parameters)
+    assert documents["document_id"].tolist() == ["p6"]
+    rows = ", ".join(f"{table}, row {n}" for n in (2, 3, 4))
+    said = f"skipped: {rows} and 3 more: is not valid UTF-8: save the file as UTF-8"
+    assert said in caplog.messages
+
+
+def test_a_judged_document_is_no_copy_however_its_id_is_written(folder):
+    copies = {name: (folder / "hotels-guide.md").read_text() for name in ("a.md", "caf\u00e9.md")}
+    for name, text in copies.items():
+        (folder / name).write_text(text)
+    graded = folder.parent / "people.csv"
+    graded.write_text("query,document_id,grade\nhotels,cafe\u0301.md,3\n")
+    made = run(folder, benchmark=load_benchmark(graded, DEFAULT_SCALE))
+    assert "caf\u00e9.md" in set(made["documents"]["document_id"])
 
 
 def test_same_seed_same_tables(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from relevance_distillery.collections import irdatasets
+from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.judgments import (
     KEY,
     Contradictions,
@@ -94,11 +96,35 @@ class Benchmark:
                 found |= set(one.judgments["document_id"])
         return found
 
+    @property
+    def known_ids(self) -> dict[str, pd.DataFrame]:
+        """What `with_known_ids` needs for others' ids of the graded queries and documents."""
+        documents = self.judgments[["document_id"]].drop_duplicates()
+        if self.documents is not None:
+            paths = self.documents[["document_id", "path"]]
+            documents = documents.merge(paths, on="document_id", how="left")
+        return {"query_id": self.queries, "document_id": documents}
+
+    def query_names(self, texts: Mapping[str, str]) -> pd.DataFrame:
+        """What names each query: columns query_id and text, its text and other ids of that text.
+
+        An id that people graded under stands for all others of its text (`texts`, by id).
+        """
+        graded = set(self.judgments["query_id"]) if self.human else set()
+        by_text = {text: name for name, text in texts.items() if text and name in graded}
+        rows = [
+            (name if name in graded else by_text.get(text, name), other)
+            for name, text in {**dict.fromkeys(graded, ""), **texts}.items()
+            for other in (name, text)
+        ]
+        return pd.DataFrame(rows, columns=["query_id", "text"], dtype=str)
+
     def judge(self, name: str) -> pd.DataFrame | None:
         """Grades of a recorded judge: columns query_id, document_id, grade; None if unknown."""
         if name not in self.judge_files:
             return None
-        return read_grades(self.judge_files[name], self.scale).grades.drop(columns="annotator")
+        grades = read_grades(self.judge_files[name], self.scale).grades.drop(columns="annotator")
+        return with_known_ids(grades, **self.known_ids)[0]
 
     @property
     def digest(self) -> str:
@@ -242,7 +268,12 @@ class _Loader:
         judge_files: dict[str, Path],
         where: str,
     ) -> Benchmark:
-        grades = found.grades
+        judged = found.grades if documents is None else documents
+        known = {"query_id": queries, "document_id": judged}
+        grades, notes = with_known_ids(found.grades, **known)
+        raters = [with_known_ids(table, **known)[0] for table in annotators]
+        names = dict(zip(_pairs(found.grades), _pairs(grades), strict=True))
+        facts = {names.get(pair, pair): about for pair, about in found.facts.items()}
         single = grades[grades["annotator"] != ""]
         if len(single):
             grades = consensus(grades)
@@ -251,16 +282,15 @@ class _Loader:
             pairs = pd.DataFrame(found.contradicting, columns=KEY)
             _note_pairs(skipped, "pairs with two different grades by the same person", pairs)
         if found.drawn:
-            grades = _drawn(grades, found, skipped, where)
+            grades = _drawn(grades, facts, skipped, where)
         if self.texts_needed:
             grades = _known(grades, queries, documents, skipped, where)
         else:
             absent = sorted(set(grades["query_id"]) - set(queries["query_id"]))
             queries = pd.concat([queries, query_table(dict.fromkeys(absent, ("", "")))])
-        raters = pd.concat([*annotators, single]).merge(grades[KEY], on=KEY, how="inner")
+        everyone = pd.concat([*raters, single]).merge(grades[KEY], on=KEY, how="inner")
         if found.repeated:
             skipped["repeated rows"] = [f"{found.repeated} rows"]
-        notes = []
         if found.junk:
             notes.append(f"{found.junk} grades below 0 (TREC's junk) count as the lowest grade.")
         return Benchmark(
@@ -269,13 +299,13 @@ class _Loader:
             human=human,
             queries=queries[queries["query_id"].isin(grades["query_id"])].reset_index(drop=True),
             judgments=HumanJudgments.validate(grades.reset_index(drop=True)),
-            annotators=HumanJudgments.validate(raters),
+            annotators=HumanJudgments.validate(everyone),
             documents=documents,
             scale=self.scale,
             judge_files=judge_files,
             skipped=skipped,
-            sampled=sampled(found.facts) if found.drawn else None,
-            graded_passages=found.facts if found.passages else {},
+            sampled=sampled(facts) if found.drawn else None,
+            graded_passages=facts if found.passages else {},
             notes=tuple(notes),
         )
 
@@ -302,12 +332,18 @@ def _known(
     return grades[kept]
 
 
+def _pairs(grades: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    return grades[KEY].itertuples(index=False, name=None)
+
+
 def _drawn(
-    grades: pd.DataFrame, found: GradeFile, skipped: dict[str, list[str]], where: str
+    grades: pd.DataFrame,
+    facts: dict[tuple[str, str], RowFacts],
+    skipped: dict[str, list[str]],
+    where: str,
 ) -> pd.DataFrame:
     """Grades of pairs with an inclusion probability; the others never enter an estimate."""
-    pairs = grades[KEY].itertuples(index=False, name=None)
-    estimates = pd.Series([found.facts[pair].estimates for pair in pairs], index=grades.index)
+    estimates = pd.Series([facts[pair].estimates for pair in _pairs(grades)], index=grades.index)
     _note_pairs(skipped, "actively picked pairs, which never evaluate", grades[~estimates])
     if not estimates.any():
         raise UserError(

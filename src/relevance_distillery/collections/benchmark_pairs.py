@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark, note_skipped
+from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.collections.judgments import KEY, graded_text_digest
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.errors import UserError
@@ -23,6 +24,9 @@ _HOST = re.compile(r"^[A-Za-z][\w+.-]*://[^/]*")
 _DEPARTMENTS = ("department", "folder")
 """Keys of a document's metadata that name where it belongs better than its path does."""
 
+EXPECTED = "as a trial does"
+"""Ends the reasons that are no cause for concern."""
+
 _FACTS = ["human", "style", "query_words", "seen", "folder"]
 
 
@@ -33,6 +37,7 @@ def select_pairs(
     labels: pd.DataFrame,
     splits: pd.DataFrame,
     split: Split,
+    limit: int | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Every passage of every graded document, with its query and the grade to reach.
 
@@ -43,6 +48,7 @@ def select_pairs(
         labels: The teacher's, schema `Labels`.
         splits: Columns query_id, passage_id, split.
         split: Splits the documents that a benchmark brings.
+        limit: How many documents a trial read, for the reason why others are left out.
 
     Returns:
         Columns `PAIR_COLUMNS` and human (grade of the document), style, query_words, seen
@@ -61,7 +67,7 @@ def select_pairs(
     elif benchmark.graded_passages:
         pairs, skipped = _judged_passages(benchmark, passages, queries)
     else:
-        pairs, skipped = _judged(benchmark, passages, split)
+        pairs, skipped = _judged(benchmark, passages, split, limit)
     trained = splits.loc[splits["split"] == "train", "passage_id"]
     seen_texts = set(passages.loc[passages["passage_id"].isin(trained), "text"].map(_normalised))
     by_passage = pairs["text"].map(_normalised).isin(seen_texts) | pairs["passage_id"].isin(trained)
@@ -99,20 +105,22 @@ def pairs_digest(pairs: pd.DataFrame) -> str:
 
 
 def _judged(
-    benchmark: Benchmark, passages: pd.DataFrame, split: Split
+    benchmark: Benchmark, passages: pd.DataFrame, split: Split, limit: int | None
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     grades = benchmark.judgments[benchmark.judgments["annotator"] == ""]
     skipped: dict[str, list[str]] = {}
     if benchmark.documents is not None:
         judged = benchmark.documents["document_id"].isin(grades["document_id"])
         passages = split(benchmark.documents[judged].reset_index(drop=True))
+    passages = as_named(passages, grades["document_id"])
     known = grades["document_id"].isin(passages["document_id"])
     if not known.any():
         raise UserError(
             f"benchmark {benchmark.name}: none of its {len(grades)} judged documents is in the "
             "corpus; check that document ids match those of `documents`"
         )
-    _note(skipped, "judgments of documents that are not in the corpus", grades[~known])
+    absent = "are not in the corpus" if limit is None else f"limit={limit} leaves out, {EXPECTED}"
+    _note(skipped, f"judgments of documents that {absent}", grades[~known])
     pairs = (
         grades[known]
         .merge(benchmark.queries.rename(columns={"text": "query"}), on="query_id", how="left")

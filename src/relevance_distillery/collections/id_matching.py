@@ -1,104 +1,95 @@
-"""Which rows of a judge's file speak of which judged pair, when ids differ in type or kind."""
+"""Ids that people, judges and engines wrote, under the names that queries and documents have."""
 
 from __future__ import annotations
 
+import logging
 import re
-from pathlib import Path
+import unicodedata
+from collections.abc import Iterable
 
 import pandas as pd
 
-from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.judgments import KEY
-from relevance_distillery.errors import UserError
-
 _DECIMALS = re.compile(r"([+-]?\d+)\.0*")
+_OTHER = {
+    "query_id": ("text", "queries were matched by their texts"),
+    "document_id": ("path", "documents were matched by their paths"),
+}
+"""The column that names the same as an id does, and what to say where it did."""
+
+logger = logging.getLogger(__name__)
 
 
-class NothingInCommonError(UserError):
-    """A file speaks of no pair of a benchmark."""
-
-
-def matched(path: Path, rows: pd.DataFrame, benchmark: Benchmark) -> tuple[pd.DataFrame, list[str]]:
-    """The rows that speak of judged pairs, under the benchmark's ids.
-
-    Ids are compared as they are. Only where more rows find their pair under another reading is
-    that reading taken, for the whole file: numbers without decimals and leading zeros (7.0 and
-    007 are 7), passages instead of documents, query texts instead of ids.
-
-    Args:
-        path: For messages.
-        rows: Columns document_id and query_id, or their stand-ins passage_id and query, text.
-        benchmark: The judged pairs.
-
-    Returns:
-        The rows with the benchmark's query_id and document_id, and row, their place in `rows`;
-        and what was done to match them.
-
-    Raises:
-        NothingInCommonError: No row speaks of a judged pair.
-    """
-    judged = benchmark.judgments[KEY]
-    keys = ["query_key", "document_key"]
-    best, notes = rows.iloc[:0], list[str]()
-    for read in (str, normalised):
-        truth = judged.assign(
-            query_key=judged["query_id"].map(read), document_key=judged["document_id"].map(read)
-        )
-        if read is normalised and (len(best) == len(rows) or truth.duplicated(keys).any()):
-            break
-        for queries, query_note in _queries(rows, benchmark):
-            for column in ("document_id", "passage_id"):
-                if column not in rows:
-                    continue
-                keyed = rows.drop(columns=KEY, errors="ignore").assign(
-                    query_key=queries.map(read), document_key=rows[column].map(read), row=rows.index
-                )
-                found = keyed.merge(truth, on=keys, how="inner").drop(columns=keys)
-                if len(found) > len(best):
-                    best, notes = found, [query_note] if query_note else []
-                    if column == "passage_id" and "document_id" in rows:
-                        notes.append("passages were matched, by the column passage_id")
-                    if read is normalised:
-                        notes.append(
-                            "ids were matched as numbers: decimals and leading zeros do not count"
-                        )
-    if best.empty:
-        raise NothingInCommonError(_nothing(path, rows, benchmark))
-    return best.reset_index(drop=True), notes
+def composed(name: str) -> str:
+    """An id with single blanks and whole letters: a Mac's file names take `é` apart."""
+    return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
 def normalised(name: str) -> str:
-    """An id without what tables do to numbers: `7.0`, ` 7` and `007` are `7`."""
-    text = name.strip()
+    """An id without what tables do to numbers, and composed: `7.0`, ` 7` and `007` are `7`."""
+    text = composed(name)
     whole = _DECIMALS.fullmatch(text)
     text = whole.group(1) if whole else text
     return (text.lstrip("0") or "0") if text.isdigit() else text
 
 
-def _queries(rows: pd.DataFrame, benchmark: Benchmark) -> list[tuple[pd.Series, str]]:
-    """What the file says of each row's query: its id, and the id of the query of that text."""
-    found = []
-    if "query_id" in rows and (rows["query_id"] != "").any():
-        found.append((rows["query_id"], ""))
-    if "query" in rows:
-        asked = benchmark.queries[benchmark.queries["text"] != ""]
-        known = asked.drop_duplicates("text", keep=False).set_index("text")["query_id"]
-        by_text = rows["query"].map(known).fillna(rows["query"]).astype(str)
-        note = "queries were matched by their texts" if (by_text != rows["query"]).any() else ""
-        found.append((by_text, note))
-    return found
+_READINGS = (
+    (str, ""),
+    (composed, "ids were matched whether letters such as é are one sign or two"),
+    (normalised, "ids were matched as numbers: decimals and leading zeros do not count"),
+)
 
 
-def _nothing(path: Path, rows: pd.DataFrame, benchmark: Benchmark) -> str:
-    """One line on what is known of a file that has no pair in common with the benchmark."""
-    judged = benchmark.judgments
-    queries = documents = 0
-    if "query_id" in rows:
-        queries = int(rows["query_id"].isin(judged["query_id"]).sum())
-    if "document_id" in rows:
-        documents = int(rows["document_id"].isin(judged["document_id"]).sum())
-    return (
-        f"{path}: none of its {len(rows)} rows speaks of one of the {len(judged)} judged pairs "
-        f"of benchmark {benchmark.name} ({queries} rows name a known query, {documents} a known "
-        "document); check that the ids are the benchmark's"
-    )
+def with_known_ids(table: pd.DataFrame, **known: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A table with its ids as they are known, and what was done to match them.
+
+    Ids are compared as they are. Only where more rows name something known under another reading
+    is that reading taken, for a whole column: texts of queries and paths of documents, letters
+    composed and decomposed, numbers without decimals and leading zeros. None is taken by which
+    two ids would become one.
+
+    Args:
+        table: Columns of the names of `known`.
+        known: `query_id` (a table with that column and perhaps text) or `document_id` (perhaps
+            path): the ids that are known, a row for each other name that one has.
+    """
+    notes: list[str] = []
+    for column, source in known.items():
+        ids, said = _known(table[column], source, column)
+        table, notes = table.assign(**{column: ids}), notes + said
+    return table, list(dict.fromkeys(notes))
+
+
+def _known(ids: pd.Series, source: pd.DataFrame, column: str) -> tuple[pd.Series, list[str]]:
+    known, distinct = set(source[column]), ids.unique()
+    best, most, notes = ids, int(ids.isin(known).sum()), list[str]()
+    if most == len(ids):
+        return best, notes
+    by, by_note = _OTHER[column]
+    others: dict[str, str] = {}
+    if by in source:
+        once = source[[by, column]].dropna().drop_duplicates().drop_duplicates(by, keep=False)
+        others = dict(zip(once[by], once[column], strict=True))
+        others.pop("", None)
+    for read, note in _READINGS:
+        own = {read(name): name for name in known}
+        names = {read(other): name for other, name in others.items()} | own
+        keys = {name: key for name in distinct if (key := read(name)) in names}
+        found = ids.map(lambda name: names[keys[name]] if name in keys else name)  # noqa: B023
+        count = int(found.isin(known).sum())
+        if count > most and len(own) == len(known) and found.nunique() == len(distinct):
+            best, most = found.astype(ids.dtype), count
+            by_other = not own.keys() >= set(keys.values())
+            notes = [said for said in (by_note * by_other, note) if said]
+    return best, notes
+
+
+def as_named(corpus: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """A corpus (columns document_id, perhaps path) with the ids that others gave its documents."""
+    wanted = pd.DataFrame({"document_id": sorted(set(names))}, dtype=str)
+    documents = corpus.filter(items=["document_id", "path"]).drop_duplicates("document_id")
+    found, notes = with_known_ids(wanted, document_id=documents)
+    for note in notes:
+        logger.info("documents: %s", note)
+    given = dict(zip(found["document_id"], wanted["document_id"], strict=True))
+    ids = corpus["document_id"].map(lambda name: given.get(name, name))
+    return corpus.assign(document_id=ids) if notes else corpus

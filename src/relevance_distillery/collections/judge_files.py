@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.id_matching import matched
+from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.judgments import KEY, UNGRADED, lower_median
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -27,6 +28,10 @@ from relevance_distillery.io.trec import Columns, grade_rows
 
 _SUM_TOLERANCE = 0.02
 """Probabilities that are rounded in a file still sum to one within this."""
+
+
+class NothingInCommonError(UserError):
+    """A file speaks of no pair of a benchmark."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def read_judge(name: str, path: Path, benchmark: Benchmark, columns: Columns) ->
             benchmark, or no grade at all.
     """
     rows = _read(path, columns)
-    found, notes = matched(path, rows, benchmark)
+    found, notes = _matched(path, rows, benchmark)
     scale = benchmark.scale
     names = {grade.name.casefold(): float(grade.value) for grade in scale.grades}
     values = found["grade"].map(lambda cell: names.get(cell.casefold(), _number(cell)))
@@ -182,6 +187,44 @@ def _read(path: Path, columns: Columns) -> pd.DataFrame:
         else:
             cells[name] = pd.Series([cell_text(value) for value in values], dtype=str)
     return pd.DataFrame(cells)
+
+
+def _matched(
+    path: Path, rows: pd.DataFrame, benchmark: Benchmark
+) -> tuple[pd.DataFrame, list[str]]:
+    """The rows that speak of judged pairs, and what was done to match them.
+
+    Ids are read as `with_known_ids` does. Where more rows find their pair by them, query texts are
+    taken instead of ids, and passages instead of documents. The rows have the benchmark's ids, and
+    in the column row their place in `rows`.
+    """
+    judged, known = benchmark.judgments[KEY], benchmark.known_ids
+    best, notes = rows.iloc[:0], list[str]()
+    for query, document in product(("query_id", "query"), ("document_id", "passage_id")):
+        if query in rows and document in rows and len(best) < len(rows):
+            named = rows.assign(query_id=rows[query], document_id=rows[document], row=rows.index)
+            named, said = with_known_ids(named, **known)
+            found = named.merge(judged, on=KEY, how="inner")
+            if len(found) > len(best):
+                best, notes = found, said
+                if document == "passage_id" and "document_id" in rows:
+                    notes.append("passages were matched, by the column passage_id")
+    if best.empty:
+        raise NothingInCommonError(_nothing(path, rows, benchmark))
+    return best.reset_index(drop=True), notes
+
+
+def _nothing(path: Path, rows: pd.DataFrame, benchmark: Benchmark) -> str:
+    """One line on what is known of a file that has no pair in common with the benchmark."""
+    judged = benchmark.judgments
+    queries, documents = (
+        int(rows[name].isin(judged[name]).sum()) if name in rows else 0 for name in KEY
+    )
+    return (
+        f"{path}: none of its {len(rows)} rows speaks of one of the {len(judged)} judged pairs "
+        f"of benchmark {benchmark.name} ({queries} rows name a known query, {documents} a known "
+        "document); check that the ids are the benchmark's"
+    )
 
 
 def _number(cell: str) -> float:

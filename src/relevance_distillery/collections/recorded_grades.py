@@ -75,8 +75,8 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
 def _votes(path: Path, scale: GradeScale | None) -> GradeFile:
     # A row is an annotator of its own: one who graded a pair twice has two votes.
     rows = (
-        (number, {**row, "annotator": number} if "annotator" in row else row)
-        for number, row in grade_rows(path)
+        (at, row | {"annotator": f"{at} {row['annotator']}"} if "annotator" in row else row)
+        for at, row in grade_rows(path)
     )
     return GradeCollector(path, scale).collect(rows)
 

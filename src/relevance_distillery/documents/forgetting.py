@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,20 +52,28 @@ class ForgottenDocuments:
     path: str | Path
 
     def ids(self) -> frozenset[str]:
-        """The ids, none without the file; UserError where it is not a list of ids."""
+        """The ids, their letters composed and decomposed; none without the file.
+
+        Raises:
+            UserError: It is not a list of ids.
+        """
+        return frozenset(normalize(form, one) for one in self._listed() for form in ("NFC", "NFD"))
+
+    def _listed(self) -> list[str]:
         try:
             found = json.loads(Path(self.path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return frozenset()
+            return []
         except (OSError, ValueError):
             found = None
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
             raise UserError(f"{self.path}: not a JSON list of document ids; correct or remove it")
-        return frozenset(found)
+        return found
 
     def add(self, document_id: str) -> None:
         """Add an id; the file is written whole or not at all."""
-        text = json.dumps(sorted(self.ids() | {document_id}), indent=2, ensure_ascii=False) + "\n"
+        ids = sorted({*self._listed(), document_id})
+        text = json.dumps(ids, indent=2, ensure_ascii=False) + "\n"
         write_text(Path(self.path), text)
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -154,7 +155,9 @@ def read_wanted(table: Path, wanted: Set[str]) -> pd.DataFrame:
     Raises:
         UserError: As `DocumentSource.read`, of a table; none found is no error.
     """
-    rows = _TableReader(table).read(only=wanted)
+    # Letters may be composed here and decomposed there.
+    spelt = {normalize(form, name) for form in ("NFC", "NFD") for name in wanted}
+    rows = _TableReader(table).read(only=wanted | spelt)
     return pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.evaluation.statistics.bootstrap import (
     SumStatistic,
     difference,
@@ -110,7 +111,8 @@ def choose_pairs(
     if benchmark.kind == "same_corpus" and len(judged):
         unit = "passage_id" if benchmark.graded_passages else "document_id"
         judged = judged.rename(columns={"document_id": unit})[["query_id", unit]]
-        known = judged.merge(passages[["passage_id", "document_id"]], on=unit)
+        named = as_named(passages, benchmark.judged_documents())
+        known = judged.merge(named[["passage_id", "document_id"]], on=unit)
         texts = benchmark.queries[["query_id", "text"]].rename(columns={"text": "query"})
         known = known.merge(texts, on="query_id").assign(origin="benchmark")
         found = [_spread(known[key], most // 2, seed), *found]

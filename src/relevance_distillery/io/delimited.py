@@ -47,10 +47,10 @@ class Lines:
         """Whether the first line could not be read."""
         return self.peek() is not None and self._ahead[0][0] > 1
 
-    def tabs_part(self) -> bool:
-        """Whether a header is parted by tabs and not by commas, whatever the file's name."""
+    def delimiter(self) -> str:
+        """What parts the cells of a header, whatever the file's name: comma, tab or semicolon."""
         header = self.peek() or ""
-        return "\t" in header and "," not in header
+        return next((mark for mark in ",\t;" if mark in header), ",")
 
 
 def tsv_rows(lines: Lines, skip: Skip) -> Rows:
@@ -113,7 +113,8 @@ def _closes(parts: list[str], line: str) -> bool:
 
 
 def csv_rows(lines: Lines, skip: Skip, max_row_mb: float) -> Rows:
-    """Rows of cells between commas, quoted where they hold commas, quotation marks or lines."""
+    """Rows of cells between commas (or semicolons), quoted where they hold these, `"` or lines."""
+    mark = ";" if lines.delimiter() == ";" else ","
     csv.field_size_limit(int(max_row_mb * 1_000_000))
     taken: list[str] = []
 
@@ -123,7 +124,7 @@ def csv_rows(lines: Lines, skip: Skip, max_row_mb: float) -> Rows:
             # Files of old Macs end their lines so.
             yield from (f"{part}\n" for part in line.split("\r"))
 
-    rows = csv.DictReader(raw())
+    rows = csv.DictReader(raw(), delimiter=mark)
     while True:
         taken.clear()
         try:
@@ -134,7 +135,7 @@ def csv_rows(lines: Lines, skip: Skip, max_row_mb: float) -> Rows:
             reason = f"larger than {max_row_mb:g} MB" if "limit" in str(error) else "broken CSV"
             skip(lines.number, reason)
             continue
-        if _swallowed(taken, len(rows.fieldnames or ())):
+        if _swallowed(taken, len(rows.fieldnames or ()), mark):
             skip(lines.number - len(taken) + 1, _SWALLOWED)
         elif None in record:
             skip(lines.number, "has more cells than the header")
@@ -142,7 +143,7 @@ def csv_rows(lines: Lines, skip: Skip, max_row_mb: float) -> Rows:
             yield lines.number, dict(record)
 
 
-def _swallowed(taken: list[str], width: int) -> bool:
+def _swallowed(taken: list[str], width: int, mark: str) -> bool:
     """Whether a record of several lines holds rows of the file in one of its cells."""
     while taken and not taken[0].strip():
         taken = taken[1:]
@@ -151,4 +152,4 @@ def _swallowed(taken: list[str], width: int) -> bool:
     if sum(line.count('"') for line in taken) % 2:
         return True
     inner = taken[1:-1]
-    return width > 2 and bool(inner) and all(line.count(",") == width - 1 for line in inner)
+    return width > 2 and bool(inner) and all(line.count(mark) == width - 1 for line in inner)

@@ -173,7 +173,7 @@ def iter_records(
             lines = Lines(_lines(stream, skip, max_row_mb))
             if lines.headless:
                 _raise(path)(1, "the names of columns are not valid UTF-8: save the file as UTF-8")
-            if kind == "tsv" or lines.tabs_part():
+            if kind == "tsv" or lines.delimiter() == "\t":
                 yield from tsv_rows(lines, skip)
             else:
                 yield from csv_rows(lines, skip, max_row_mb)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.tables import (
+    DOCUMENTS,
     GRADES,
     RUNS,
     Aliases,
@@ -22,6 +24,8 @@ from relevance_distillery.io.tables import (
     listed_columns,
     table_kind,
 )
+
+logger = logging.getLogger(__name__)
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
 """Row number and cells by column."""
@@ -139,11 +143,36 @@ def grade_rows(
             ids = {name: row[name] for name in ("query_id", "document_id")}
             yield number, {**ids, "grade": row.get("score", "")}
         return
-    places: dict[str, str] | None = None
+    places: dict[str, str] = {}
+    raters: list[str] | None = [] if columns else None
     for number, record in _json_records(path) if is_json else iter_records(path):
-        if places is None or not set(places.values()) <= set(record):
+        if raters is None:
+            raters = _raters(path, record)
+        if raters:
+            graded = [name for name in raters if cell_text(record[name])] or raters[:1]
+            ids = {"query": record["query"], "document_id": record["docid"]}
+            for rater in graded:
+                yield number, {**ids, "annotator": rater, "grade": record[rater]}
+            continue
+        if not places or not set(places.values()) <= set(record):
             places = _grade_columns(path, record, columns or {}, option)
         yield number, {name: record.get(given) for name, given in places.items()}
+
+
+def _raters(path: Path, record: dict[str, Any]) -> list[str]:
+    """The columns of grades in a book of Quepid, `query,docid,RATER,…`; none in another table."""
+    names = [name for name in record if name not in ("query", "docid")]
+    columns = (*GRADES.values(), *RUNS.values(), *DOCUMENTS.values())
+    cells = [cell_text(record[name]) for name in names]
+    numbers = all(not cell or is_number(cell) for cell in cells)
+    if (
+        list(record)[:2] != ["query", "docid"]
+        or not numbers
+        or any(not {*one}.isdisjoint(names) for one in columns)
+    ):
+        return []
+    logger.info("%s: each of these columns is an annotator's: %s", path, ", ".join(names))
+    return names
 
 
 def _json_records(path: Path) -> Rows:

@@ -9,6 +9,7 @@ from typing import Self
 
 import pandas as pd
 
+from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.recorded_grades import (
     RecordedGrades,
     check_scale,
@@ -112,6 +113,9 @@ class RecordedJudge(RegisteredJudge):
         found = sources.recorded or read_recorded_grades(None, None)
         if model and model != found.name:
             found = read_recorded_grades(found.locations, model)
+        if sources.queries is not None and sources.passages is not None:
+            known = {"query_id": sources.queries, "document_id": sources.passages}
+            found = replace(found, grades=with_known_ids(found.grades, **known)[0])
         return cls(found, sources.scale)
 
     def to_state(self) -> State:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.text.terms import analyzer
@@ -146,7 +147,7 @@ def exclude_benchmarks(
     Args:
         labels: Columns query_id, passage_id.
         queries: Columns query_id, text.
-        passages: Columns passage_id, document_id, title, text.
+        passages: Columns passage_id, document_id, title, text, perhaps path.
         benchmarks: Ids of one say nothing about another's.
         language: For stemming.
         near_duplicate: Jaccard similarity of stemmed terms from which two queries count as
@@ -158,7 +159,9 @@ def exclude_benchmarks(
         each pair counts once, under the first reason of `REASONS` that holds.
     """
     text_of = dict(zip(queries["query_id"], queries["text"], strict=True))
-    document_of = dict(zip(passages["passage_id"], passages["document_id"], strict=True))
+    graded = {name for one in benchmarks for name in one.judgments["document_id"]}
+    named = as_named(passages, graded)
+    document_of = dict(zip(named["passage_id"], named["document_id"], strict=True))
     asked = [text for one in benchmarks for text in one.queries["text"]]
     same = {normalised(text) for text in asked}
     near = NearDuplicates(asked, analyzer(language).terms, near_duplicate)

@@ -9,10 +9,10 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.benchmark_pairs import judged_pairs
-from relevance_distillery.collections.id_matching import NothingInCommonError
 from relevance_distillery.collections.judge_files import (
     JudgeFiles,
     JudgeGrades,
+    NothingInCommonError,
     join_judges,
     named_files,
     read_judge,

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.delimited import Lines
 from relevance_distillery.io.tables import iter_lines, iter_records, open_bytes
 from relevance_distillery.scoring.graders import GRADE_COLUMNS
 from relevance_distillery.scoring.shards import PairShard
@@ -141,15 +142,17 @@ class PairsFile:
             except (OSError, pa.ArrowInvalid) as error:
                 raise UserError(f"{path}: not a Parquet file; check it") from error
             schema = self._parquet.schema_arrow
-            binary = [field.name for field in schema if pa.types.is_binary(field.type)]
+            # Bytes in any layout: large, of a fixed size, in a dictionary.
+            binary = [field.name for field in schema if "binary" in str(field.type)]
             if binary:
                 raise UserError(
                     f"{path}: {', '.join(binary)} is stored as plain binary; store it as a string"
                 )
             self.columns = list(schema.names)
         elif self.kind.startswith(".csv"):
-            header = next((line for _, line in iter_lines(path)), "")
-            self.columns = next(csv.reader([header]), [])
+            lines = Lines(iter_lines(path))
+            mark = lines.delimiter()
+            self.columns = next(csv.reader([lines.take() or ""], delimiter=mark), [])
         else:
             first = next(self._records(), None)
             if first is None:

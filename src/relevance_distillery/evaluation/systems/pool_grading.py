@@ -189,16 +189,19 @@ def _chunks(
 
 
 def recorded_judges(
-    files: JudgeFiles, benchmark: Benchmark, wanted: pd.DataFrame
+    files: JudgeFiles, benchmark: Benchmark, wanted: pd.DataFrame, names: pd.DataFrame
 ) -> list[MachineJudge]:
     """Judges from files, or recorded ones of the benchmark by their names, for wanted pairs.
+
+    `names` has what names a query, see `Benchmark.query_names`.
 
     Raises:
         UserError: A file cannot be used, or holds scores instead of grades.
     """
     lowest = int(benchmark.scale.values[0])
     pairs = wanted[KEY].assign(annotator="", grade=lowest)
-    target = replace(benchmark, name="of these runs", judgments=pairs)
+    asked = names[names["query_id"].isin(pairs["query_id"])]
+    target = replace(benchmark, name="of these runs", judgments=pairs, queries=asked)
     found = []
     for name, place in named_files(files, benchmark).items():
         path = place if isinstance(place, Path) else benchmark.judge_files.get(place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.id_matching import normalised
+from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import named_paths
@@ -103,42 +102,14 @@ def ranking(rows: pd.DataFrame) -> pd.DataFrame:
     return ordered[[*KEY, "rank", "level"]]
 
 
-def match_ids(
-    runs: SystemRuns, queries: Iterable[str], documents: Iterable[str]
-) -> tuple[SystemRuns, bool]:
-    """Runs with the ids that are known.
-
-    Ids are compared as text. Only where more rows name something known when decimals and leading
-    zeros do not count (7.0 and 007 are 7) are they read like that, for the whole column. No
-    documents are given where it is not known which there are.
-
-    Returns:
-        The runs, and whether ids were read as numbers.
-    """
-    ranked, changed = runs.ranked.copy(), False
-    for column, known in (("query_id", set(queries)), ("document_id", set(documents))):
-        read = _read_as_numbers(ranked[column], known)
-        if read is not None:
-            ranked[column], changed = read, True
-    return (replace(runs, ranked=ranked), True) if changed else (runs, False)
-
-
-def _read_as_numbers(ids: pd.Series, known: set[str]) -> pd.Series | None:
-    """The ids under their known names; None where that finds no more, or two would be one."""
-    plain = ids.isin(known)
-    if not known or plain.all():
-        return None
-    by_number: dict[str, str] = {}
-    for name in sorted(known):
-        if by_number.setdefault(normalised(name), name) != name:
-            return None
-    distinct = {name: normalised(name) for name in ids.unique()}
-    if len(set(distinct.values())) < len(distinct):
-        return None
-    found = ids.map({name: by_number.get(key) for name, key in distinct.items()})
-    if found.notna().sum() <= plain.sum():
-        return None
-    return found.where(found.notna(), ids).astype(ids.dtype)
+def match_ids(runs: SystemRuns, **known: pd.DataFrame) -> tuple[SystemRuns, list[str]]:
+    """The runs with ids as they are known, each run's read as `with_known_ids` does; and notes."""
+    parts, notes = [], dict[str, None]()
+    for _, run in runs.ranked.groupby("system", sort=False):
+        part, said = with_known_ids(run, **known)
+        parts.append(part)
+        notes |= dict.fromkeys(said)
+    return replace(runs, ranked=pd.concat(parts, ignore_index=True)), list(notes)
 
 
 def reordered(runs: SystemRuns, grades: pd.Series, best: bool) -> SystemRuns:

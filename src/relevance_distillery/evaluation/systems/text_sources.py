@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.collections.queries import read_queries
 from relevance_distillery.documents.source import DocumentSource, read_wanted, table_at
 from relevance_distillery.io.files import named_paths
@@ -68,7 +69,8 @@ class TextSources:
         """Passages of the documents whose ids are wanted.
 
         The benchmark's documents are taken where none are named, the last run's stored passages
-        where it brings none either. `reading` has the options of `DocumentSource.read`.
+        where it brings none either, under the ids that are wanted. `reading` has the options of
+        `DocumentSource.read`.
 
         Raises:
             UserError: The documents cannot be read.
@@ -79,9 +81,9 @@ class TextSources:
         elif inside is not None:
             documents = read_wanted(inside, wanted)
         if documents is None:
-            return stored
-        kept = documents[documents["document_id"].isin(wanted)].reset_index(drop=True)
-        return split(kept)
+            return as_named(stored, wanted) if len(stored) else stored
+        named = as_named(documents, wanted)
+        return split(named[named["document_id"].isin(wanted)].reset_index(drop=True))
 
 
 def _inside(benchmark: str | None, stem: str) -> Path | None:

@@ -57,8 +57,10 @@ def pool_runs(
     parse_measures(parameters.measures, benchmark.scale)
     queries = texts.query_texts(benchmark, stored_queries)
     people = benchmark.judgments if benchmark.human else benchmark.judgments.iloc[:0]
+    documents = benchmark.known_ids["document_id"].iloc[: None if benchmark.human else 0]
+    names = benchmark.query_names(queries)
+    runs, notes = match_ids(runs, query_id=names, document_id=documents)
     known = set(queries) | set(people["query_id"])
-    runs, as_numbers = match_ids(runs, known, people["document_id"])
     asked = runs.ranked["query_id"].drop_duplicates()
     # Recorded judges may know queries that are unknown otherwise, and need no texts.
     unknown = asked.iloc[:0] if files.locations else asked[~asked.isin(known)]
@@ -80,7 +82,7 @@ def pool_runs(
         },
         "unknown_queries": len(unknown),
         "unknown_query_ids": sorted(unknown)[:20],
-        "ids_as_numbers": as_numbers,
+        "id_notes": notes,
         "people_graded_passages": bool(benchmark.graded_passages and pool["human"].isna().all()),
         "weights": _weights(benchmark),
     }
@@ -142,7 +144,8 @@ def grade_pool(
         for reason, count in graded.failures.items():
             logger.warning("%s gave no grade to %d documents: %s", name, count, reason)
     if files.locations:
-        judges += pool_grading.recorded_judges(files, benchmark, wanted)
+        names = benchmark.query_names(texts.query_texts(benchmark, stored_queries))
+        judges += pool_grading.recorded_judges(files, benchmark, wanted, names)
     twice = {judge.name for judge in judges if [j.name for j in judges].count(judge.name) > 1}
     if twice:
         raise UserError(f"judge and grades both name {sorted(twice)[0]}; rename the file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from unicodedata import normalize
 
 from relevance_distillery.documents.forgetting import ForgottenDocuments, StoredFiles
 from relevance_distillery.errors import UserError
@@ -33,9 +34,14 @@ def forget_document(
             "of the table documents"
         )
     with ledger.lock():
-        traces = stored.traces(name)
-        answers = ledger.about(name, sorted(traces.requests))
-        if not traces.rows and not answers:
+        # A Mac's file names have é in two signs, what people type has it in one.
+        for spelt in dict.fromkeys([name, normalize("NFD", name), normalize("NFC", name)]):
+            traces = stored.traces(spelt)
+            answers = ledger.about(spelt, sorted(traces.requests))
+            if traces.rows or answers:
+                name = spelt
+                break
+        else:
             if name in forgotten.ids():
                 raise UserError(f"document={name}: it was forgotten before; nothing is left of it")
             raise UserError(

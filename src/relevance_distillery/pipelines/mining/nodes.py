@@ -10,6 +10,7 @@ import pandas as pd
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.candidates import choose_candidates as choose
 from relevance_distillery.channels.registry import ChannelSources, search_channels
+from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
@@ -47,7 +48,7 @@ def run_channels(
     sources = ChannelSources(
         passages,
         index,
-        recorded.grades,
+        with_known_ids(recorded.grades, query_id=queries, document_id=passages)[0],
         depth=max(parameters.depth, parameters.bm25.depth),
         random_passages=parameters.random_passages,
         seed=parameters.seed,

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.benchmark_pairs import select_pairs
+from relevance_distillery.collections.benchmark_pairs import EXPECTED, select_pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
@@ -46,11 +46,12 @@ def select_benchmark_pairs(
 
     tables, facts = [], []
     for one in benchmark.everything:
-        pairs, own = select_pairs(one, passages, queries, labels, splits, split)
+        pairs, own = select_pairs(one, passages, queries, labels, splits, split, synthesis.limit)
         tables.append(pairs.assign(benchmark=one.name))
         facts.append(own)
         for reason in own["skipped"]:
-            logger.warning("benchmark %s: %s", one.name, reason)
+            level = logging.INFO if EXPECTED in reason else logging.WARNING
+            logger.log(level, "benchmark %s: %s", one.name, reason)
     return pd.concat(tables, ignore_index=True), {**facts[0], "others": facts[1:]}
 
 

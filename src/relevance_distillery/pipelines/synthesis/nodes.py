@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.documents.cleaning import clean_documents, deduplicate
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.passages import split_documents
@@ -56,10 +57,12 @@ def read_documents(
     blank = (documents["title"] == "") & (documents["text"] == "")
     copies = pd.DataFrame(columns=reading.skipped.columns)
     if cleaning.deduplicate:
+        judged = benchmark.judged_documents()
+        named = as_named(documents, judged)["document_id"].isin(judged)
         documents, copies = deduplicate(
             documents[~blank].reset_index(drop=True),
             near=cleaning.near_duplicate,
-            keep=benchmark.judged_documents(),
+            keep=set(documents.loc[named, "document_id"]),
         )
     elif blank.any():
         documents = documents[~blank].reset_index(drop=True)
