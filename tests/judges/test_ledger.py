@@ -14,7 +14,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.batch_runner import LedgerBatchStore
-from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.ledger.ledger import LONGEST_KEPT, Ledger
 from relevance_distillery.judges.ledger.schema import Completion, Source
 
 JUDGE = SimpleNamespace(name="j", model="m", prompt_hash="h", scale=DEFAULT_SCALE)
@@ -180,6 +180,16 @@ def test_texts_come_back_as_they_were_written(path):
     assert set(found) == {"c"}
     assert replace(found["c"], created_at="") == first
     assert found["c"].created_at.endswith("+00:00")
+
+
+def test_an_unread_answer_is_kept_whole_or_not_at_all(path):
+    ledger, lost = Ledger(path), {"status": "unparseable", "reason": "why"}
+    for text in ("first", "second"):
+        ledger.record(JUDGE, [Verdict("a", text=text, **lost)])
+    ledger.record(JUDGE, [Verdict("b", text="x" * (LONGEST_KEPT + 1), **lost)])
+    assert {key: text for key, (text, _) in ledger.unread(["a", "b"]).items()} == {"a": "second"}
+    ledger.record(JUDGE, [Verdict("a", grade=1)])
+    assert not ledger.unread(["a"])
 
 
 def test_tokens_that_a_model_used_are_known_afterwards(path):

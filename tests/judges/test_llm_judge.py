@@ -26,6 +26,7 @@ from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
+from relevance_distillery.judges.ledger.schema import Source
 from relevance_distillery.judges.prompted.grade_answers import parse_answer
 from relevance_distillery.judges.prompted.llm import LLMJudge
 from relevance_distillery.judges.prompted.pair_prompt import (
@@ -175,6 +176,47 @@ def test_a_thought_in_front_of_the_answer_is_passed_over() -> None:
         "<think>2</think>",
     ):
         assert parse_answer(text, DEFAULT_SCALE).grade is None
+
+
+THOUGHT = "<think>\nA hotel bill, so the traveller pays.</think>\n\n"
+
+
+def test_a_kept_answer_is_read_again_before_anything_is_asked(tmp_path: Path) -> None:
+    """A release that could not read thoughts has paid for these."""
+    table, of, ledger = pairs("hotels", "taxis"), judge(), Ledger(tmp_path / "ledger.sqlite")
+    first, second = of.request_hashes(table)
+    lost = {"status": "unparseable", "reason": "", "cost_usd": 0.5, "output_tokens": 90}
+    given = [
+        Verdict(first, text=THOUGHT + '{"grade": 2}', **lost),
+        Verdict(second, text=THOUGHT + "Sorry, error 429", **lost),
+    ]
+    ledger.record(of, given, {first: Source("q", "hotels.md"), second: Source("q", "taxis.md")})
+
+    # There is no server to ask.
+    result = run_labeling(table, of, ledger)
+    assert result.labels[["passage_id", "grade", "output_tokens", "cost_usd"]].values.tolist() == [
+        ["p0", 2, 90, 0.5]
+    ]
+    assert result.failures["status"].tolist() == ["unparseable"]
+    assert (result.requests, result.cost_usd, result.from_ledger) == (0, 0.0, 1)
+    assert list(ledger.unread([first, second])) == [second]
+    assert ledger.spent([first, second]) == 1.0
+    assert ledger.forget("hotels.md") == 1
+    ledger.forget("taxis.md")
+    assert not ledger.unread([second])
+
+
+def test_an_answer_that_could_not_be_read_is_kept_and_not_asked_for_again(tmp_path: Path) -> None:
+    table, ledger = pairs("[[gibberish]] hotels"), Ledger(tmp_path / "ledger.sqlite")
+    with FaultServer() as server:
+        of = judge(server)
+        for retry, asked in ((False, 1), (False, 1), (True, 2)):
+            result = run_labeling(table, of, ledger, retry_failures=retry)
+            assert result.failures["status"].tolist() == ["unparseable"]
+            assert len(server.records()) == asked
+    (kept,) = ledger.unread(of.request_hashes(table)).values()
+    assert kept[0] == "Sorry, error 429"
+    assert "Sorry" not in result.failures.to_csv()
 
 
 def test_documents_that_stay_here_are_never_sent() -> None:

@@ -6,7 +6,7 @@ A new kind is one line of `KINDS` and the module with its class.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from relevance_distillery.errors import UserError
@@ -31,6 +31,8 @@ class Verdict:
         input_tokens, output_tokens: Read and written; 0 when not known.
         asked: False where the request was never sent: the budget was spent, a batch is still
             pending, the run was stopped. Such a failure is no attempt and is not stored.
+        text: The answer's words where they are no grade: the ledger keeps them, so that a better
+            parser costs nothing.
     """
 
     request_hash: str
@@ -44,18 +46,20 @@ class Verdict:
     cost_usd: float = 0.0
     seconds: float = 0.0
     asked: bool = True
+    text: str = field(default="", repr=False)
 
 
 class Judge(Protocol):
-    """Grades pairs.
+    """Labels pairs: it grades them itself (`Grading`), or is made of judges that do.
 
     Attributes:
         name: Written into the `judge` column of labels.
         model: The model behind it, with its revision where there is one.
         prompt_hash: Changes with anything in the instructions or settings; empty without any.
 
-    A judge that is made of other judges (a cascade, a consensus) also has a method `label`, with
-    which `run_labeling` has it label pairs by those judges, each under its own key in the ledger.
+    A judge that is made of other judges (a cascade, a consensus) has a method `label`, with which
+    `run_labeling` has it label pairs by those judges, each under its own key in the ledger. One
+    that answers in words may have a method `reread`, which reads a kept answer again.
     """
 
     name: str
@@ -71,6 +75,10 @@ class Judge(Protocol):
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """One key in the ledger for each pair: a hash of everything that the judge sees and is."""
         ...
+
+
+class Grading(Judge, Protocol):
+    """A judge that grades pairs itself."""
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
         """Verdicts for all pairs, a few at a time, in any order, each pair once.

@@ -16,14 +16,14 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.base import Judge, Verdict
+from relevance_distillery.judges.base import Grading, Judge, Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Source
 from relevance_distillery.judges.ledger_lookup import Requests, failures_table, labels_table
@@ -103,11 +103,12 @@ def run_labeling(
             return label(given, ledger, retry_failures=retry_failures, max_attempts=max_attempts)
         start = time.monotonic()
         requests = Requests.of(given, judge)
+        _reread(requests, judge, ledger)
         known = requests.answered(ledger)
         wanted = ~known
         if not retry_failures:
             wanted &= ~requests.failed_for_good(ledger, max_attempts)
-        run = _Run(given, requests, wanted, judge, ledger)
+        run = _Run(given, requests, wanted, cast(Grading, judge), ledger)
         run.judge_misses(quiet)
         labels, answered = labels_table(given.keys, requests, ledger, judge)
         failures = failures_table(given.keys, requests, ledger, judge, answered, run.unasked)
@@ -130,6 +131,22 @@ def run_labeling(
             len(result.failures),
         )
     return result
+
+
+def _reread(requests: Requests, judge: Judge, ledger: Ledger) -> None:
+    """Make labels of kept answers that can be read by now."""
+    reread: Any = getattr(judge, "reread", None)
+    for _, page in requests.pages() if reread else ():
+        kept = ledger.unread(page)
+        verdicts = [
+            reread(failure.verdict, kept[request][0])
+            for request, failure in ledger.failures(list(kept)).items()
+        ]
+        # The ledger adds what a failure had cost.
+        found = [replace(one, cost_usd=0.0) for one in verdicts if one.grade is not None]
+        if found:
+            ledger.record(judge, found, {request: source for request, (_, source) in kept.items()})
+            logger.info("judge %s: %d kept answers can be read by now", judge.name, len(found))
 
 
 def summarise_labeling(result: Labeling, judge: Judge) -> dict[str, Any]:
@@ -190,7 +207,7 @@ class _Run:
     """
 
     def __init__(
-        self, pairs: Pairs, requests: Requests, wanted: np.ndarray, judge: Judge, ledger: Ledger
+        self, pairs: Pairs, requests: Requests, wanted: np.ndarray, judge: Grading, ledger: Ledger
     ) -> None:
         self._pairs, self._requests, self._wanted = pairs, requests, wanted
         self._judge, self._ledger = judge, ledger

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -69,13 +70,8 @@ class _Stop:
     fatal: str = ""
 
 
-class ChatRunner:
-    """Sends requests to an OpenAI-compatible server with a bounded number in flight.
-
-    The first request goes out alone, so that a wrong key costs one request. A slot is free
-    again once the list that holds its result was taken, so that what is not committed
-    never exceeds the slots.
-    """
+class Runner(ABC):
+    """Asks a model on an OpenAI-compatible server, for as much money as there is."""
 
     def __init__(
         self,
@@ -94,13 +90,25 @@ class ChatRunner:
         self._price, self._budget, self._policy = price or FREE, budget, policy or RetryPolicy()
         self._capabilities = CapabilityTracker(settings, endpoint.host)
 
+    @abstractmethod
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
-        """Results as they come, each request once, in the order of completion.
+        """Results of requests, which are read lazily and have unique keys, each once."""
+
+
+class ChatRunner(Runner):
+    """Sends requests one by one with a bounded number in flight.
+
+    The first request goes out alone, so that a wrong key costs one request. A slot is free
+    again once the list that holds its result was taken, so that what is not committed
+    never exceeds the slots.
+    """
+
+    def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
+        """Results as they come, in the order of completion.
 
         Requests are made in the caller's thread, at most `settings.concurrency` ahead of
         those in flight. A list counts as committed when the next one is asked for, and only
         then do its slots take new requests. Closing the iterator cancels what is in flight.
-        Requests are read lazily and have unique keys.
 
         Raises:
             UserError: No key or no model; key, address, model or quota are refused; the first

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.encoders.sentence_encoder import sentence_encoder
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.judges.base import Grading
 from relevance_distillery.judges.registry import restore_judge
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.llm.prices import Price
@@ -220,7 +221,8 @@ def teacher_price(
             return LabelPrice(None, "not known", list_usd_per_1000=listed)
         speed = Throughput((1.0 / float(taken.mean()),), len(taken))
     elif kind in ("embedded", "labeler") and paid <= 0:
-        judge, given = restore_judge(None, state, scale), pairs[list(PAIR_COLUMNS)]
+        judge = cast(Grading, restore_judge(None, state, scale))
+        given = pairs[list(PAIR_COLUMNS)]
         speed = measure_throughput(lambda some: list(judge.grade([some])), given, cost.repeats)
     if speed is not None:
         on_machine = price_by_machine(_teacher_usd_per_hour(cost), speed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ import pandas as pd
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.base import JUDGES, Judge, Verdict, inner_judge
+from relevance_distillery.judges.base import JUDGES, Judge, inner_judge
 from relevance_distillery.judges.composites.answers import (
     NOT_ASKED,
     Answers,
@@ -102,10 +102,6 @@ class Panel(RegisteredJudge):
         """One key a pair, over the keys of all judges."""
         inner = [judge.request_hashes(pairs) for judge in self.judges]
         return [joint_hash([self.prompt_hash, *row]) for row in zip(*inner, strict=True)]
-
-    def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
-        """Not for a panel, whose grades are no answers of its own; `run_labeling` calls `label`."""
-        raise NotImplementedError(f"a {self.name} labels through the ledger: use run_labeling")
 
 
 def prepare_inner(names: Sequence[str], outer: str, sources: JudgeSources) -> list[RegisteredJudge]:

@@ -22,10 +22,9 @@ from typing import IO
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger, utc_now
 from relevance_distillery.llm.batch_api import BatchAPI, BatchLines, BatchResponse, BatchState
-from relevance_distillery.llm.prices import FREE, Budget, Price
+from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import (
     NO_ANSWER,
-    CapabilityTracker,
     ChatRequest,
     ChatResult,
     ServerCapabilities,
@@ -38,6 +37,7 @@ from relevance_distillery.llm.retries import (
     RetryPolicy,
     classify_http_error,
 )
+from relevance_distillery.llm.scheduler import Runner
 from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,8 @@ class LedgerBatchStore:
             connection.execute("DELETE FROM batch_requests WHERE job_id = ?", (token,))
 
 
-class BatchRunner:
-    """The same as `ChatRunner`, over batches."""
+class BatchRunner(Runner):
+    """Sends requests in batches, the price's batch share applied."""
 
     def __init__(
         self,
@@ -121,20 +121,14 @@ class BatchRunner:
         policy: RetryPolicy | None = None,
         max_requests: int = MAX_REQUESTS,
     ) -> None:
-        """Nothing is sent, and no key needed, before `run` has a first request.
-
-        Arguments as of `ChatRunner`, the price's batch share applied; `max_requests` a batch.
-        """
-        self._endpoint, self._settings = endpoint, settings
-        self._price, self._budget, self._store = price or FREE, budget, store
-        self._policy, self._max_requests = policy or RetryPolicy(), max_requests
-        self._capabilities = CapabilityTracker(settings, endpoint.host)
+        """Arguments as of `Runner`, with what is known of earlier runs; `max_requests` a batch."""
+        super().__init__(endpoint, settings, price, budget, policy=policy)
+        self._store, self._max_requests = store, max_requests
 
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
         """Results of finished batches, and `pending` for everything else.
 
-        Requests are read lazily and have unique keys; those that no batch holds yet are kept on
-        disk until there are enough for one.
+        Requests that no batch holds yet are kept on disk until there are enough for one.
 
         Raises:
             UserError: No key or model, no Batch API, refused key or account, a server that

@@ -2,8 +2,8 @@
 
 A label costs money or time, so each answer is committed as soon as it is there and is never
 asked for again. The key is the hash of everything that the judge sees and is. Of documents
-and queries only ids are stored, with grades and costs; of a synthesizer's language model
-also the text that it wrote.
+and queries only ids are stored, with grades and costs; of a language model also the queries
+that it wrote, and answers in which no grade was found.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from relevance_distillery.judges.ledger.schema import Completion, Entry, Source
 # SQLite allows more variables a statement, but old builds stop at 999.
 _CHUNK = 500
 _ABOUT_DOCUMENTS = ("verdicts", "failures", "completions")
+LONGEST_KEPT = 100_000
+"""Characters of an answer that are kept; a longer one is not: a part may read as something else."""
 
 
 class Ledger:
@@ -106,6 +108,15 @@ class Ledger:
         query = f"SELECT {schema.COMPLETION_COLUMNS} FROM completions WHERE request_hash IN "
         return {row[0]: Completion(*row) for row in self.select(query, request_hashes)}
 
+    def unread(self, request_hashes: Sequence[str]) -> dict[str, tuple[str, Source]]:
+        """Answers to `request_hashes` in which no grade was found, and what they are about."""
+        query = (
+            "SELECT request_hash, text, query_id, failures.document_id FROM completions"
+            " JOIN failures USING (request_hash) WHERE request_hash IN "
+        )
+        found = self.select(query, request_hashes)
+        return {request: (text, Source(*source)) for request, text, *source in found}
+
     def record(
         self,
         judge: Judge,
@@ -125,19 +136,24 @@ class Ledger:
         now, known = utc_now(), sources or {}
         answers: list[dict] = []
         failures: list[dict] = []
+        unread: list[dict] = []
         for verdict in verdicts:
             if verdict.asked:
                 source = known.get(verdict.request_hash, Source())
                 row = schema.verdict_row(judge, verdict, source, now)
                 (failures if verdict.grade is None else answers).append(row)
+                if 0 < len(verdict.text) <= LONGEST_KEPT:
+                    unread.append(schema.unread_row(judge, verdict, source, now))
         if not answers and not failures:
             return
         with self.transaction() as connection:
             connection.executemany(schema.INSERT_ANSWER, answers)
-            connection.executemany(
-                "DELETE FROM failures WHERE request_hash = :request_hash", answers
-            )
+            for table in ("failures", "completions"):
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE request_hash = :request_hash", answers
+                )
             connection.executemany(schema.INSERT_FAILURE, failures)
+            connection.executemany(schema.KEEP_UNREAD, unread)
 
     def record_completions(self, completions: Sequence[Completion]) -> None:
         """Commit texts in one transaction; one that is already there stays as it is."""

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,7 +127,7 @@ class Completion:
 
     Attributes:
         request_hash: Hash of the complete request.
-        kind: What it was asked for, such as `queries`.
+        kind: What it was asked for: `queries`, or `grade` where none was found in it.
         document_id: The document that it was written from.
         input_tokens, output_tokens: Read and written; 0 when not known.
         created_at: When it was stored; the ledger's clock where it is empty.
@@ -160,6 +160,7 @@ ANSWER_COLUMNS = f"request_hash, grade, probabilities, {_USED}, created_at"
 FAILURE_COLUMNS = f"request_hash, status, reason, retryable, {_USED}, updated_at, attempts"
 COMPLETION_COLUMNS = ", ".join(field.name for field in fields(Completion))
 INSERT_COMPLETION = _insert("completions", _names(COMPLETION_COLUMNS))
+KEEP_UNREAD = _insert("completions", _names(COMPLETION_COLUMNS), "INSERT OR REPLACE")
 INSERT_ANSWER = _insert("verdicts", _names(_SCHEMA["verdicts"])).replace(
     ":cost_usd",
     # What failed attempts had cost would be lost with the failure that the answer replaces.
@@ -189,6 +190,20 @@ def failure_entry(row: Sequence[Any]) -> Entry:
     usage = dict(zip(_USAGE_COLUMNS, used, strict=True))
     verdict = Verdict(request, None, None, status, reason, bool(retryable), **usage)
     return Entry(verdict, updated_at, attempts)
+
+
+def unread_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dict[str, Any]:
+    """Values for `KEEP_UNREAD`; what the answer cost stands with its failure."""
+    kept = Completion(
+        verdict.request_hash,
+        "grade",
+        judge.model,
+        judge.prompt_hash,
+        source.document_id,
+        verdict.text,
+        created_at=now,
+    )
+    return asdict(kept)
 
 
 def verdict_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dict[str, Any]:

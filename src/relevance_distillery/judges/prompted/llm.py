@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -29,12 +29,9 @@ from relevance_distillery.llm.prices import Budget, Price, price_or_warning
 from relevance_distillery.llm.prompts import Messages
 from relevance_distillery.llm.redaction import withheld
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
-from relevance_distillery.llm.scheduler import HOPELESS_START, ChatRunner
+from relevance_distillery.llm.scheduler import HOPELESS_START, ChatRunner, Runner
 from relevance_distillery.llm.settings import Endpoint, LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
-
-if TYPE_CHECKING:
-    from relevance_distillery.judges.ledger.batch_runner import BatchRunner
 
 _DECODING = {"temperature", "seed", "max_output_tokens", "structured", "logprobs", "extra_body"}
 
@@ -174,9 +171,15 @@ class LLMJudge(RegisteredJudge):
             return verdict
         answer = parse_answer(result.text, self.scale)
         if answer.grade is None:
-            return replace(verdict, status=answer.status, reason=answer.reason)
+            verdict = replace(verdict, status=answer.status, reason=answer.reason)
+            return replace(verdict, text=result.text)
         shares = grade_probabilities(result.text, answer.span, result.logprobs, self.scale)
         return replace(verdict, grade=answer.grade, probabilities=shares)
+
+    def reread(self, failure: Verdict, text: str) -> Verdict:
+        """What a kept answer says by today's rules; its probabilities are not kept."""
+        answer = parse_answer(text, self.scale)
+        return replace(failure, grade=answer.grade, status=answer.status, reason=answer.reason)
 
     def _counter(self) -> Callable[[Messages], int]:
         counter = TokenCounter.for_model(self.model)
@@ -231,7 +234,7 @@ def chat_runner(
     price: Price | None,
     budget: Budget,
     endpoint: Endpoint | None,
-) -> ChatRunner | BatchRunner:
+) -> Runner:
     """Sends requests one by one, or in batches where the settings say so.
 
     `asker` is name, prompt hash and ledger of a judge or synthesizer; without an endpoint the
