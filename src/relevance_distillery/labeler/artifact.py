@@ -17,10 +17,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from relevance_distillery.encoders.base_model import quiet
+from relevance_distillery.encoders.base_model import quiet, readable
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import file_digest
@@ -155,11 +154,10 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
     from transformers import AutoModelForSequenceClassification
 
     _check_files(folder)
-    try:
-        with quiet():
-            backbone = AutoModelForSequenceClassification.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True, dtype="float32"
-            )
+    with readable(f"labeler {folder}", folder, "distill again"), quiet():
+        backbone = AutoModelForSequenceClassification.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True, dtype="float32"
+        )
         head = load_file(folder / HEAD_FILE)
         hidden = head.get("residual.0.bias")
         model = PairModel(
@@ -170,9 +168,6 @@ def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
             levels=facts.levels,
         )
         model.head.load_state_dict(head)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(f"labeler {folder} cannot be read: {reason}; distill again") from error
     return model.eval()
 
 

@@ -15,11 +15,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from relevance_distillery.encoders.base_model import readable
 from relevance_distillery.encoders.batching import Row, by_length, pad
 from relevance_distillery.encoders.devices import autocast, choose_device, to_device
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
+from relevance_distillery.io.progress import Progress
 from relevance_distillery.labeler.artifact import LabelerFacts, read_facts, read_model
 from relevance_distillery.labeler.features import Encoded, feature_count
 from relevance_distillery.labeler.model import PairModel
@@ -79,12 +81,10 @@ class Labeler:
         if precision not in ("auto", "fp32", "bf16"):
             raise UserError(f"precision={precision}: choose auto, fp32 or bf16")
         model = read_model(folder, facts)
-        try:
+        with readable(f"labeler {folder}", folder, "distill again"):
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
-        except (OSError, ValueError) as error:
-            raise UserError(f"labeler {folder}: its tokenizer cannot be read") from error
         return cls(
             model,
             tokenizer,
@@ -124,11 +124,13 @@ class Labeler:
         """Uncalibrated probabilities, shape (pairs, grades), and scores, shape (pairs,)."""
         queries, passages = self.facts.template.render(pairs)
         probabilities, scores = [np.zeros((0, self.scale.size))], [np.zeros(0)]
-        for start in range(0, len(queries), SHARD_ROWS):
-            stop = start + SHARD_ROWS
-            graded, scored = self._shard(self.tokenise(queries[start:stop], passages[start:stop]))
-            probabilities.append(graded)
-            scores.append(scored)
+        with Progress(len(queries), "grading") as progress:
+            for start in range(0, len(queries), SHARD_ROWS):
+                shard = slice(start, start + SHARD_ROWS)
+                graded, scored = self._shard(self.tokenise(queries[shard], passages[shard]))
+                probabilities.append(graded)
+                scores.append(scored)
+                progress.advance(len(scored))
         return np.concatenate(probabilities), np.concatenate(scores)
 
     @torch.inference_mode()

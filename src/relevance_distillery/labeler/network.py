@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from relevance_distillery.encoders.base_model import (
+    COPY_AGAIN,
     fitting_length,
     is_decoder,
     load_tokenizer,
     public_name,
     quiet,
+    readable,
     resolve_model,
 )
 from relevance_distillery.errors import UserError
@@ -35,13 +37,9 @@ def resolve_settings(settings: TrainingSettings) -> TrainingSettings:
     """
     from transformers import AutoConfig
 
-    try:
-        config = AutoConfig.from_pretrained(
-            resolve_model(settings.base_model), trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(f"base model {settings.base_model} cannot be read: {reason}") from error
+    source = resolve_model(settings.base_model)
+    with readable(f"base model {settings.base_model}", source, COPY_AGAIN):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     tuning: Literal["full", "lora"] = "lora" if is_decoder(config) else "full"
     if settings.tuning != "auto":
         tuning = settings.tuning
@@ -124,20 +122,16 @@ def load_backbone(base_model: str, scale: GradeScale, pad_token_id: int) -> Any:
 
     source = resolve_model(base_model)
     names = [grade.name for grade in scale.grades]
-    try:
-        with quiet():
-            backbone = AutoModelForSequenceClassification.from_pretrained(
-                source,
-                num_labels=scale.size,
-                id2label=dict(enumerate(names)),
-                label2id={name: i for i, name in enumerate(names)},
-                trust_remote_code=False,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-            )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(f"base model {base_model} cannot be read: {reason}") from error
+    with readable(f"base model {base_model}", source, COPY_AGAIN), quiet():
+        backbone = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            num_labels=scale.size,
+            id2label=dict(enumerate(names)),
+            label2id={name: i for i, name in enumerate(names)},
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+        )
     # Without it a decoder cannot tell padding from the last token in a batch.
     backbone.config.pad_token_id = pad_token_id
     backbone.config.problem_type = "single_label_classification"

@@ -19,7 +19,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from relevance_distillery.encoders.base_model import is_decoder, public_name, quiet, resolve_model
+from relevance_distillery.encoders.base_model import (
+    is_decoder,
+    public_name,
+    quiet,
+    readable,
+    resolve_model,
+)
 from relevance_distillery.encoders.batching import PAD_TO, by_length
 from relevance_distillery.encoders.devices import choose_device
 from relevance_distillery.errors import UserError
@@ -62,7 +68,7 @@ class CausalLM:
         half = settings.precision == "bf16" or (
             settings.precision == "auto" and device.startswith("cuda")
         )
-        try:
+        with readable(f"judge=transformers: {model}", source, "check its files and the memory"):
             config = AutoConfig.from_pretrained(source, trust_remote_code=False)
             if not is_decoder(config):
                 raise UserError(
@@ -75,9 +81,6 @@ class CausalLM:
                     source, trust_remote_code=False, dtype=torch.bfloat16 if half else torch.float32
                 )
             self._model = loaded.eval().to(device)
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-            raise UserError(f"judge=transformers: {model} cannot be loaded: {reason}") from error
         self.name = f"{public_name(model)} {_fingerprint(source, config)}"
         self.device = device
         self.precision = "bf16" if half else "fp32"
