@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 
 import click
 import pytest
-from pydantic import ValidationError
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from checkout import ROOT
-from relevance_distillery.hooks.checks import known_parameters
+from relevance_distillery.judges.settings import CascadeSettings, LLMJudgeSettings
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.typed_parameters import NUMBERS, read_parameters
+
+
+def _model_of(group: str) -> type[BaseModel]:
+    module = import_module(f"relevance_distillery.pipelines.{group}.parameters")
+    found: type[BaseModel] = getattr(module, f"{group.title().replace('_', '')}Parameters")
+    return found
+
+
+MODELS = {
+    path.parent.name: _model_of(path.parent.name)
+    for path in (ROOT / "src/relevance_distillery/pipelines").glob("*/parameters.py")
+}
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """The plain types in an annotation."""
+    inner = get_args(kind)
+    if not inner and isinstance(kind, type):
+        yield kind
+    for one in inner:
+        yield from _parts(one)
+
+
+def _numbers(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], str]]:
+    """Every field that takes a number, in the model and in those within."""
+    for name, field in model.model_fields.items():
+        parts = set(_parts(field.annotation))
+        if parts & {int, float}:
+            yield model, name
+        for part in parts:
+            if issubclass(part, BaseModel):
+                yield from _numbers(part)
+
+
+def _short_names_of_numbers(model: type[BaseModel], written: dict) -> Iterator[str]:
+    for name, value in written.items():
+        parts = set(_parts(model.model_fields[name].annotation))
+        if isinstance(value, dict):
+            for part in parts:
+                if issubclass(part, BaseModel):
+                    yield from _short_names_of_numbers(part, value)
+        elif parts & {int, float, bool} and str(value).startswith("${runtime_params:"):
+            yield value.removeprefix("${runtime_params:").partition(",")[0]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +113,42 @@ def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert read_parameters("documents=~/a;~/b") == {"documents": f"{tmp_path}/a;{tmp_path}/b"}
 
 
-def test_numbers_are_parameters_of_the_configuration() -> None:
-    assert known_parameters(ROOT / "conf")[0] >= NUMBERS
+def test_numbers_are_those_that_the_settings_take() -> None:
+    found = set()
+    for group, model in MODELS.items():
+        written = yaml.safe_load((ROOT / f"conf/base/{group}/parameters.yml").read_text())
+        found |= set(_short_names_of_numbers(model, written[group]))
+    assert found == NUMBERS
+
+
+@pytest.mark.parametrize("group", sorted(MODELS))
+def test_every_number_has_a_bound(group: str) -> None:
+    for model, name in _numbers(MODELS[group]):
+        # The shares of `prior` are checked where the labeler's grades are known.
+        if name != "prior":
+            field = model.model_fields[name]
+            takes = TypeAdapter(Annotated[field.annotation, field])
+            wrong = {"short": -1} if get_origin(field.annotation) is dict else -(10**9)
+            with pytest.raises(ValidationError):
+                model(**{name: wrong}) if isinstance(wrong, dict) else takes.validate_python(wrong)
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "said"),
+    [
+        (LLMJudgeSettings, {"seed": -1}, "greater than or equal to 0"),
+        (CascadeSettings, {"value": -0.1}, "greater than or equal to 0"),
+        (CascadeSettings, {"value": 1.2}, "no agreement is above 1"),
+        (CascadeSettings, {"value": 80, "target": "accuracy"}, "no accuracy is above 1"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_refused(model: Any, given: dict, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        model(**given)
+
+
+def test_a_cost_may_be_above_that_of_the_last_judge() -> None:
+    assert CascadeSettings(value=1.2, target="cost").value == 1.2
 
 
 @pytest.mark.parametrize("value", [True, -1, 2**32, 10**30, float("nan"), float("inf"), "1e99"])

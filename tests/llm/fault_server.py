@@ -161,7 +161,7 @@ class FaultServer:
         assert self._process is not None
         # The server ends when its input does, also when this process is killed.
         self._process.terminate()
-        self._process.communicate(timeout=10)
+        self._process.communicate()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -193,5 +193,5 @@ class FaultServer:
         """Steer the Batch API: `finish="completed"`, `share`, `errors`, or `reset=True`."""
         address = self.url.removesuffix(self.plan.path) + "/control"
         request = Request(address, json.dumps(change).encode(), method="POST")
-        with urlopen(request, timeout=10) as response:
+        with urlopen(request) as response:
             return json.loads(response.read())

@@ -27,7 +27,9 @@ def test_a_fault_that_passes_costs_one_more_try(server: FaultServer, fault: str)
     assert (result.status, result.reason) == ("ok", "")
     digest = digest_of(prompt(asked))
     met = [record["fault"] for record in server.records() if record["prompt"] == digest]
-    assert met == [fault, None]
+    # On a machine that takes three seconds to answer the last request is sent again.
+    assert met[:2] == [fault, None]
+    assert len(met) <= (4 if fault == "stall" else 2)
 
 
 @pytest.mark.parametrize(
@@ -53,18 +55,17 @@ def test_a_fault_that_stays_is_named_after_all_tries(
 ) -> None:
     asked = request(f"ever {fault}", f"[[{fault}*0]]")
     # Only the fault that is about time gets a short limit: no other depends on the machine.
-    seconds = 0.3 if fault == "stall" else 30
-    found = all_results(runner(server, timeout_seconds=seconds), [request("canary"), asked])
-    result = found[asked.key]
+    seconds, least = (1, 1) if fault == "stall" else (30, 4)
+    (result,) = all_results(runner(server, timeout_seconds=seconds), [asked]).values()
     assert (result.status, result.text, result.retryable, result.asked) == (
         status,
         None,
         True,
         True,
     )
-    # The server may note a try after the client gave it up.
-    until(lambda: server.asked()[digest_of(prompt(asked))] >= 4)
-    assert server.asked()[digest_of(prompt(asked))] == 4
+    # The server may note a try after the client gave it up; one that stalls, or never.
+    until(lambda: server.asked()[digest_of(prompt(asked))] >= least)
+    assert server.asked()[digest_of(prompt(asked))] <= 4
 
 
 @pytest.mark.parametrize(

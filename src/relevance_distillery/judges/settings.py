@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import parse_judge
@@ -126,6 +126,7 @@ class CascadeSettings(StrictModel):
     )
     value: float | None = Field(
         None,
+        ge=0,
         description="The target: a kappa, a share, or a cost in units of the last judge's. Null "
         "for the last judge's own figure, or half of its cost.",
     )
@@ -147,6 +148,12 @@ class CascadeSettings(StrictModel):
         ge=2,
         description="A grade that people gave less often takes the map of all grades.",
     )
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.target != "cost" and self.value is not None and self.value > 1:
+            raise ValueError(f"value={self.value:g}: no {self.target} is above 1")
+        return self
 
 
 class MeasurementSettings(StrictModel):

@@ -94,7 +94,10 @@ class LLMSettings(StrictModel):
         "reasoning models demand.",
     )
     seed: int | None = Field(
-        None, description="Sent where given; servers that know it repeat answers more often."
+        None,
+        ge=0,
+        lt=2**32,
+        description="Sent where given; servers that know it repeat answers more often.",
     )
     max_output_tokens: int = Field(
         64,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -187,7 +187,7 @@ class SynthesisParameters(StrictModel):
         ge=1,
         description="So many more queries are drafted than kept, since the filters drop some",
     )
-    styles: dict[str, float] = Field(
+    styles: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default=dict(DEFAULT_STYLES),
         description="How often each style is tried; match it to the queries of your people",
     )
