@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import re
 import signal
 import socket
 import sqlite3
@@ -14,9 +16,10 @@ from pathlib import Path
 import pytest
 from kedro.io.core import DatasetError
 
-from checkout import Project
+from checkout import Project, make_project
 from relevance_distillery.cli import one_line
 from relevance_distillery.errors import UserError
+from relevance_distillery.hooks.checks import known_parameters
 
 
 def _refused(project: Project, *arguments: str, fresh: bool = False) -> str:
@@ -38,6 +41,8 @@ def _refused(project: Project, *arguments: str, fresh: bool = False) -> str:
         (["--params=documents=no/such/folder"], "no/such/folder"),
         (["--env=nope"], "no environment nope: there is no folder conf/nope; there are: base, "),
         (["--pipeline=nope"], "no pipeline nope; there are: synthesize, mine, label, distill"),
+        (["--config=pyproject.toml"], "--config=pyproject.toml: no YAML file with a mapping `run`"),
+        (["--config=conf/base/globals.yml"], "globals.yml: no YAML file with a mapping `run`"),
         (["--load-versions=queries"], "Expected the form of 'load_versions'"),
         (["--params=document=*", "--pipeline=forget"], "document=*: nothing that is stored has"),
         (["--params=document=Project #1", "--pipeline=forget"], "document=Project #1: nothing"),
@@ -93,6 +98,62 @@ def test_a_damaged_database_of_runs_is_one_line(
     done = project.kedro("run", "--pipeline=mine", check=False)
     assert "Traceback" not in done.stdout
     assert said in done.stdout
+
+
+def test_a_locked_database_of_runs_is_one_line(project: Project) -> None:
+    with closing(sqlite3.connect(project.path / "mlflow.db")) as other:
+        other.execute("begin exclusive")
+        assert "mlflow.db) is locked by another program" in _refused(project, "--pipeline=mine")
+
+
+def test_two_first_runs_at_once_both_end_well(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", store=False)
+    both = [
+        subprocess.Popen(
+            project.command("run", "--pipeline=synthesize", "--params=limit=12"),
+            cwd=project.path,
+            env=project.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for running in both:
+        said, _ = running.communicate(timeout=300)
+        assert running.returncode == 0, said
+        assert "Traceback" not in said
+    assert _statuses(project) == ["FINISHED", "FINISHED"]
+
+
+def test_a_half_written_table_names_the_stage_that_makes_it(project: Project) -> None:
+    project.kedro("run", "--pipeline=synthesize", "--params=limit=12")
+    (passages,) = (project.path / "data").rglob("passages.parquet")
+    whole = passages.read_bytes()
+    remedy = "passages.parquet: half written or damaged; run `kedro run --pipeline=synthesize` ag"
+    for damaged in (whole[: len(whole) // 2], whole[:4] + b"\xff" * 400 + whole[404:]):
+        passages.write_bytes(damaged)
+        assert remedy in _refused(project, "--pipeline=mine")
+    # The first one began no run.
+    assert sorted(_statuses(project)) == ["FAILED", "FINISHED"]
+
+
+def test_the_example_configuration_lacks_nothing_but_a_key(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    example = (project.path / "conf" / "example.yml").read_text()
+    kept_back = re.findall(r"^ +# (\w+): ", example, re.MULTILINE)
+    assert kept_back
+    assert set(kept_back) <= known_parameters(project.path / "conf")[0]
+    project.kedro("run", "--config=conf/example.yml", "--pipeline=plan")
+    plan = json.loads((project.path / "data/08_reporting/plan.json").read_text())
+    assert [stage["who"] for stage in plan["stages"]] == ["llm:gpt-4o-mini"] * 2
+    assert all(stage["price_known"] for stage in plan["stages"])
+    assert "set OPENAI_API_KEY" in _refused(project, "--config=conf/example.yml")
+    broken = example.replace("      cost:\n", "      costs:\n")
+    (project.path / "broken.yml").write_text(broken)
+    assert "costs is not a known key" in _refused(project, "--config=broken.yml")
 
 
 def test_help_names_pipelines_and_common_parameters(project: Project) -> None:

@@ -129,11 +129,11 @@ _INTRODUCTION = """\
 
 <!-- Written by docs/tools/parameters.py; change the models or conf/base instead. -->
 
-Values are in `conf/base/<pipeline>/parameters.yml`; limits are in brackets. There are three ways to
-change one:
+Values are in `conf/base/<pipeline>/parameters.yml`; limits are in brackets. To change one:
 
 - **for one run**, `kedro run --params="typed here"`: a short name of the table below, or
   `GROUP.KEY`, such as `synthesis.typo_share=0`; several are separated by commas;
+- **for one corpus**, `kedro run --config=FILE` with a copy of `conf/example.yml`;
 - **for good, for you alone**, in `conf/local/`, which git ignores: any file named
   `parameters*.yml` there overrides single keys;
 - **for everybody**, in `conf/base/`.

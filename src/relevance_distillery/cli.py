@@ -17,6 +17,8 @@ from kedro.framework.cli.utils import KedroCliError
 from kedro.io.core import DatasetError
 from kedro.utils import find_kedro_project
 from kedro.validation.exceptions import DataValidationError, ParameterValidationError
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.hooks.stopping import (
@@ -198,6 +200,11 @@ def _in_one_line(read: Callable[..., Any]) -> Callable[..., Any]:
         except KedroCliError as error:
             # Kedro would print the traceback of its own refusal.
             raise click.ClickException(" ".join(str(error).split())) from None
+        except (LookupError, TypeError, AttributeError, YAMLError, OmegaConfBaseException):
+            raise click.ClickException(
+                f"--config={os.path.relpath(given[-1])}: no YAML file with a mapping `run`, "
+                "as conf/example.yml is"
+            ) from None
 
     return checked
 
@@ -222,6 +229,6 @@ run = click.Command(
 for option in run.params:
     if option.name == "params":
         option.callback = _read_params
-    elif option.name == "load_versions":
+    elif option.name in ("load_versions", "config"):
         option.callback = _in_one_line(option.callback)  # type: ignore[arg-type]
 cli.add_command(run)

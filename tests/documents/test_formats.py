@@ -84,7 +84,6 @@ def test_a_page_in_a_form_and_a_named_encoding():
 
 def test_what_is_left_out_of_a_folder_is_named_with_its_reason():
     reading = DocumentSource.parse(INPUTS / "text").read()
-    assert reading.documents["path"].tolist() == ["heading.txt"]
     reasons = dict(zip(reading.skipped["path"], reading.skipped["reason"], strict=True))
     assert reasons == {
         "people.csv": "a table, not a document; give it as documents=FILE",
@@ -92,14 +91,61 @@ def test_what_is_left_out_of_a_folder_is_named_with_its_reason():
     }
 
 
-def word(body: str) -> bytes:
+def test_text_is_called_by_its_first_line_where_that_is_a_title():
+    documents = DocumentSource.parse(INPUTS / "text").read().documents
+    assert dict(zip(documents["path"], documents["title"], strict=True)) == {
+        "heading.txt": "Minutes of the board, 3 March",
+        "mail.txt": "Badges that open nothing",
+        "overlined.rst": "Booking a meeting",
+        "sentence.txt": "Parental leave lasts sixteen weeks.",
+        "notice.txt": "PRINTER OUT OF ORDER, 3RD FLOOR",
+        # The name of the file is the better title.
+        "wrapped_lines.txt": "wrapped lines",
+        "extensions-by-floor.txt": "extensions by floor",
+        "meeting-rooms.txt": "meeting rooms",
+        "print_settings.txt": "print settings",
+        "shopping.txt": "shopping",
+        "hours.txt": "hours",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "title"),
+    [
+        ("A *short* guide\n\nto badges", ".md", "A short guide"),
+        ("Untertitel\n---\nText", ".md", "Untertitel"),
+        ("\n休暇の申請\n\n人事部に出します。", ".txt", "休暇の申請"),
+        ("TITLE:  Two   words\r\nAuthor: A\r\n", ".txt", "Two words"),
+        ("Title:\n\nText", ".txt", ""),
+        ("One line and nothing else", ".txt", ""),
+        ("THE SOFTWARE IS PROVIDED\nAS IT IS, WITHOUT", ".txt", ""),
+        ("2026-05-04 10:00 Server started.\n2026-05-04 10:01 Ready.", ".txt", ""),
+        ("1. Unpack the buoy\n\n2. Charge it", ".txt", ""),
+        (f"{'Long ' * 16}\n\nText", ".txt", ""),
+        (f"{'L' * 101}\n\nText", ".txt", ""),
+        ("", ".txt", ""),
+    ],
+)
+def test_what_a_first_line_is(content, kind, title):
+    assert parse(content.encode(), kind).title == title
+
+
+def word(body: str, footnotes: str = "") -> bytes:
     """A DOCX file with a body of our own."""
     docx = pytest.importorskip("docx")
+    from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
+    from docx.opc.packuri import PackURI
+    from docx.opc.part import Part
     from docx.oxml import parse_xml
 
     document = docx.Document()
     for child in parse_xml(f'<w:body xmlns:w="{W}">{body}</w:body>'):
         document.element.body.append(child)
+    if footnotes:
+        notes = f'<w:footnotes xmlns:w="{W}">{footnotes}</w:footnotes>'.encode()
+        name, kind = PackURI("/word/footnotes.xml"), CONTENT_TYPE.WML_FOOTNOTES
+        part = Part(name, kind, notes, document.part.package)
+        document.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
     stream = io.BytesIO()
     document.save(stream)
     return stream.getvalue()
@@ -139,6 +185,31 @@ def cell(inner: str, properties: str = "") -> str:
 )
 def test_every_visible_word_of_a_docx_is_read_once(body, text):
     assert parse(word(body), ".docx").text == text
+
+
+def test_footnotes_follow_the_text_of_a_docx():
+    notes = (
+        f'<w:footnote w:type="separator" w:id="-1"><w:p>{run("line")}</w:p></w:footnote>'
+        f'<w:footnote w:id="1"><w:p>{run("Except in Oslo.")}</w:p></w:footnote>'
+    )
+    body = f'<w:p>{run("Pay monthly")}<w:r><w:footnoteReference w:id="1"/></w:r></w:p>'
+    assert parse(word(body, notes), ".docx").text == "Pay monthly\n\nExcept in Oslo."
+
+
+def test_a_text_box_of_a_docx_is_read_once():
+    mc = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+    box = f"<w:txbxContent><w:p>{run('Ask first')}</w:p></w:txbxContent>"
+    body = (
+        f'<w:p>{run("Travel")}<w:r><mc:AlternateContent xmlns:mc="{mc}">'
+        f'<mc:Choice Requires="wps"><w:drawing>{box}</w:drawing></mc:Choice>'
+        f"<mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>"
+    )
+    assert parse(word(body), ".docx").text == "Travel\n\nAsk first"
+
+
+def test_a_docx_without_a_title_takes_its_first_heading():
+    heading = f'<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr>{run("Travel")}</w:p>'
+    assert parse(word(heading + f"<w:p>{run('Book early.')}</w:p>"), ".docx").title == "Travel"
 
 
 def pdf(**options: str) -> bytes:

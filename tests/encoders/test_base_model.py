@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +15,12 @@ from relevance_distillery.encoders.base_model import load_token_counter
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.graders import UntrainedEncoder
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.network import load_backbone
+
+
+def _backbone(folder: str) -> Any:
+    return load_backbone(folder, DEFAULT_SCALE, 0)
 
 
 def test_bundled_model_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +42,29 @@ def test_a_model_that_does_not_exist_is_one_line(name: str) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"config\.json"):
         base.resolve_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"version": "1.0"}', "[]"])
+def test_a_broken_tokenizer_of_a_folder_is_one_line(
+    tmp_path: Path, tiny_encoder: Path, content: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_encoder, tmp_path / "broken"))
+    (folder / "tokenizer.json").write_text(content)
+    for load in (base.load_tokenizer, load_token_counter):
+        with pytest.raises(UserError, match=r"broken cannot be read: .*; copy") as raised:
+            load(str(folder))
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("load", [base.load_encoder, _backbone])
+def test_weights_that_are_cut_off_are_one_line(
+    tmp_path: Path, tiny_encoder: Path, load: Callable[[str], Any]
+) -> None:
+    folder = Path(shutil.copytree(tiny_encoder, tmp_path / "broken"))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"broken cannot be read: .*; copy"):
+        load(str(folder))
 
 
 def test_decoders_are_told_from_encoders(tmp_path: Path, tiny_encoder: Path) -> None:

@@ -216,7 +216,7 @@ def test_a_killed_run_is_finished_by_the_same_command(data: Path, survivor: str)
 def test_a_torn_table_stops_it_before_anything_is_deleted(data: Path) -> None:
     (data / "05_model_input/failures.parquet").write_bytes(b"PAR1")
 
-    with pytest.raises(UserError, match=r"failures\.parquet: no readable table"):
+    with pytest.raises(UserError, match=r"failures\.parquet: half written or damaged; nothing"):
         forget(data, "secret.md")
     assert Ledger(data / "05_model_input/label_ledger.sqlite").lookup("a")
 

@@ -125,6 +125,17 @@ def test_a_judged_document_is_no_copy_however_its_id_is_written(folder):
     assert "caf\u00e9.md" in set(made["documents"]["document_id"])
 
 
+def test_what_is_left_out_is_in_the_log_with_its_reason(folder, caplog):
+    with caplog.at_level("INFO"):
+        run(folder)
+    assert "8 documents kept, 2 skipped or dropped" in caplog.messages
+    said = [line for line in caplog.messages if line.startswith("skipped: ")]
+    assert said == [
+        "skipped: logo.png: '.png' files are not read",
+        "skipped: hotels-guide.md (copy of copy.md): exact duplicate",
+    ]
+
+
 def test_same_seed_same_tables(folder):
     first, second = run(folder), run(folder)
     for name in ("documents", "passages", "queries"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kedro.io import AbstractDataset, DatasetError
 
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
-from relevance_distillery.io.files import write_text
+from relevance_distillery.io.files import undamaged, write_text
 
 if TYPE_CHECKING:
     from relevance_distillery.collections.benchmark import Benchmark
@@ -79,7 +79,8 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
         """Take the place that was noted last, where there is a note."""
         if self._memory is None or not self._memory.is_file():
             return
-        note = json.loads(self._memory.read_text(encoding="utf-8"))
+        with undamaged(self._memory, lambda: "run `kedro run --pipeline=synthesize` again"):
+            note = json.loads(self._memory.read_text(encoding="utf-8"))
         if note["filepath"] != self._place["filepath"]:
             self._place = note
             logger.info("benchmark as in the run that read the documents: %s", note["filepath"])

@@ -8,11 +8,14 @@ run reads. These subclasses write beside it and rename.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import PlotlyPreview, TablePreview
 from kedro_datasets.json import JSONDataset
@@ -20,14 +23,40 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.text import TextDataset
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.files import replacing, write_text
+from relevance_distillery.io.files import replacing, undamaged, write_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-class TableDataset(ParquetDataset):
+class StoredFile:
+    """A file that is refused by its name where it is half written or damaged."""
+
+    remedy: Callable[[], str] = staticmethod(lambda: "run the stage again that makes it")
+    """What to do then; a run's hooks know the stage."""
+    _get_load_path: Callable[[], Any]
+    _glance: Callable[[Path], Any]
+    """Reads as much as shows whether the file is whole."""
+
+    def check(self) -> None:
+        """Look whether the file is whole; UserError where it is not."""
+        self._read(self._glance)
+
+    def _read(self, read: Callable[[Path], Any]) -> Any:
+        path = Path(self._get_load_path())
+        with undamaged(path, self.remedy):
+            return read(path)
+
+
+class TableDataset(StoredFile, ParquetDataset):
     """A Parquet table, written whole or not at all; options as `pandas.ParquetDataset`."""
+
+    # It stands at the end of a file.
+    _glance = staticmethod(pq.read_metadata)
+
+    def load(self) -> pd.DataFrame:
+        """Read it; UserError where it is damaged."""
+        return self._read(partial(pd.read_parquet, **self._load_args))
 
     def save(self, data: pd.DataFrame) -> None:
         """Writes `data`; the index is never stored."""
@@ -44,8 +73,18 @@ class TableDataset(ParquetDataset):
         return TablePreview(shown)
 
 
-class JSONFileDataset(JSONDataset):
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+class JSONFileDataset(StoredFile, JSONDataset):
     """A JSON file, written whole or not at all; refuses NaN, which is not JSON."""
+
+    _glance = staticmethod(_read_json)
+
+    def load(self) -> Any:
+        """Read it; UserError where it is damaged."""
+        return self._read(self._glance)
 
     def save(self, data: Any) -> None:
         """Writes `data` with two spaces of indentation."""
@@ -76,7 +115,7 @@ class FigureDataset(JSONDataset):
 
     def preview(self) -> PlotlyPreview:
         """The figure, for Kedro-Viz."""
-        return PlotlyPreview(json.loads(Path(self._get_load_path()).read_text(encoding="utf-8")))
+        return PlotlyPreview(_read_json(Path(self._get_load_path())))
 
 
 class SheetDataset(AbstractDataset[dict[str, str], None]):

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.files import replacing, write_text
+from relevance_distillery.io.files import replacing, undamaged, write_text
 
 _KEYS = ("document_id", "passage_id", "query_id")
 _SEEDED = {"query_id", "text", "passage_id", "generator"}
@@ -104,22 +104,22 @@ class StoredFiles:
         for path, columns in schemas.items():
             if "passage_id" in columns:
                 # A passage's id says whose it is also where the passages table is newer.
-                ids = pq.read_table(path, columns=["passage_id"])["passage_id"]
+                ids = _table(path, ["passage_id"])["passage_id"]
                 texts = ids.cast(pa.large_string()).unique().to_pylist()
                 found.passages.update(text for text in texts if text and own.fullmatch(text))
             if {"passage_id", "document_id"} <= columns:
-                table = pq.read_table(path, columns=["passage_id", "document_id"])
+                table = _table(path, ["passage_id", "document_id"])
                 mine = table.filter(_among(table, "document_id", {document_id}))
                 found.passages.update(mine["passage_id"].to_pylist())
         found.passages.discard("")
         for path, columns in schemas.items():
             if columns >= _SEEDED:
-                table = pq.read_table(path, columns=["query_id", "passage_id"])
+                table = _table(path, ["query_id", "passage_id"])
                 mine = table.filter(_among(table, "passage_id", found.passages))
                 found.queries.update(mine["query_id"].to_pylist())
         for path, columns in schemas.items():
             keys = [name for name in (*_KEYS, "request_hash") if name in columns]
-            table = pq.read_table(path, columns=keys)
+            table = _table(path, keys)
             mine = table.filter(_about(table, found))
             if mine.num_rows:
                 found.rows[path] = mine.num_rows
@@ -142,7 +142,7 @@ class StoredFiles:
             return 2 if {"passage_id", "document_id"} <= columns else int(columns >= _SEEDED)
 
         for path in sorted(traces.rows, key=finds_others):
-            table = pq.read_table(path)
+            table = _table(path)
             with replacing(path) as partial:
                 pq.write_table(table.filter(pc.invert(_about(table, traces))), partial)
         gone = [path for path in map(Path, self.derived) if path.exists()]
@@ -169,10 +169,11 @@ def _among(table: pa.Table, column: str, wanted: Set[str]) -> pa.ChunkedArray:
     return pc.is_in(texts, value_set=pa.array(sorted(wanted), pa.large_string()))
 
 
+def _table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    with undamaged(path, lambda: "remove the file and run again"):
+        return pq.read_table(path, columns=columns)
+
+
 def _schema(path: Path) -> pa.Schema:
-    try:
+    with undamaged(path, lambda: "nothing was deleted: remove the file and run again"):
         return pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            f"{path}: no readable table, so nothing was deleted; remove the file and run again"
-        ) from error

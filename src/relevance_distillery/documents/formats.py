@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from relevance_distillery.documents.markdown import sections
+from relevance_distillery.documents.markdown import plain, sections
 from relevance_distillery.documents.word_files import read_docx
 from relevance_distillery.errors import UserError
 
@@ -23,6 +23,10 @@ _FRONT_MATTER_LIMIT = 65_536
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _FIELD = re.compile(r"[\w-]+:(?:\s|$)|[ \t#-]|$")
 _NOTHING = ("", "~", "null")
+_TITLE_FIELD = re.compile(r"\s*(?:[\w-]+:.*\n)*?(?:title|subject):[ \t]*(\S.*)", re.IGNORECASE)
+_RULE = re.compile(r"[ \t]*([-=~^\"'`*+#_.:])\1{2,}[ \t]*")
+_NO_TITLE = re.compile(r"\S+:\s|\d+[.)]\s|.*(?:\t| {3}|[|{}<>=;\\]|[:,]$)")
+_SENTENCE = re.compile(r"[^\W\d_].*[.!?。！？][\"'”»)]?")
 _INSTALL = "pip install 'relevance-distillery[documents]'"
 _DROPPED_TAGS = (
     "script", "style", "template", "noscript", "iframe", "svg", "nav",
@@ -39,7 +43,8 @@ class Parsed:
     """What one file says; everything but the text may be empty.
 
     Attributes:
-        title: From front matter, `<title>` or the first level-one heading.
+        title: From front matter, `<title>` or the first level-one heading; of text without any
+            see `first_line_title`.
         text: The body as Markdown or plain text.
         author: Names, separated by commas.
         modified: ISO date, or as it was written.
@@ -119,12 +124,49 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str, str]:
     return {}, text, ""
 
 
+def first_line_title(text: str) -> str:
+    r"""The title that text without headings gives itself; empty where it gives none.
+
+    It is the value of `Title:` or `Subject:` in opening lines `key: value`. Else it is the first
+    line, where that has at most 100 characters and 15 words, begins with a capital or a figure,
+    holds neither tab, three blanks nor one of `|{}<>=;\`, is no `key: value` or item of a list
+    and does not end in a colon or comma; and where a blank line or an underline follows, or it is
+    a sentence, or in capitals above a line that is not.
+    """
+    if field_line := _TITLE_FIELD.match(text):
+        return names(field_line.group(1))
+    lines = text.strip().splitlines()
+    if lines and _RULE.fullmatch(lines[0]):
+        del lines[0]
+    if len(lines) < 2:
+        return ""
+    line, below = lines[0].strip(), lines[1].strip()
+    start = line.lstrip("\"'“„«¿¡(")[:1]
+    if not start.isalnum() or start.islower() or not re.search(r"[^\W\d_]", line):
+        return ""
+    if len(line) > 100 or len(line.split()) > 15 or _NO_TITLE.match(line):
+        return ""
+    alone = not below or _RULE.fullmatch(below) or _SENTENCE.fullmatch(line)
+    return line if alone or (line.isupper() and not below.isupper()) else ""
+
+
+def _top_heading(text: str) -> str:
+    top = next((found for found in sections(text, empty=True) if found.level == 1), None)
+    return top.path[0] if top else ""
+
+
+def _parse_text(content: bytes) -> Parsed:
+    """Plain text, which may name its title in its first lines."""
+    text = decode(content)
+    return Parsed(first_line_title(text), text)
+
+
 def _parse_markdown(content: bytes) -> Parsed:
     """Markdown with optional YAML front matter (title, author, date, anything else)."""
     fields, text, note = _front_matter(decode(content).replace("\r\n", "\n"))
     fields = {key: value for key, value in fields.items() if value not in _NOTHING}
-    top = next((found for found in sections(text, empty=True) if found.level == 1), None)
-    title = names(fields.pop("title", "")) or (top.path[0] if top else "")
+    title = names(fields.pop("title", "")) or _top_heading(text)
+    title = title or plain(first_line_title(text))
     author = next((names(fields.pop(key)) for key in _AUTHOR_KEYS if fields.get(key)), "")
     modified = next((iso_date(fields.pop(key)) for key in _DATE_KEYS if fields.get(key)), "")
     kept = {
@@ -253,9 +295,10 @@ def _parse_docx(content: bytes) -> Parsed:
     except ImportError as error:
         raise UserError(f"DOCX files need the extra `documents`: {_INSTALL}") from error
     date = core.modified or core.created
+    text = "\n\n".join(blocks)
     return Parsed(
-        title=(core.title or "").strip(),
-        text="\n\n".join(blocks),
+        title=(core.title or "").strip() or _top_heading(text),
+        text=text,
         author=(core.author or "").strip(),
         modified=date.date().isoformat() if date else "",
     )
@@ -263,7 +306,7 @@ def _parse_docx(content: bytes) -> Parsed:
 
 PARSERS: dict[str, Callable[[bytes], Parsed]] = {
     **dict.fromkeys((".md", ".markdown", ".mdx"), _parse_markdown),
-    **dict.fromkeys((".txt", ".text", ".rst"), lambda content: Parsed("", decode(content))),
+    **dict.fromkeys((".txt", ".text", ".rst"), _parse_text),
     **dict.fromkeys((".html", ".htm", ".xhtml"), _parse_html),
     ".pdf": _parse_pdf,
     ".docx": _parse_docx,

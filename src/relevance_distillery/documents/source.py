@@ -9,7 +9,7 @@ import os
 import zlib
 from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -108,15 +108,14 @@ class DocumentSource:
         rows: list[dict[str, str]] = []
         skipped: list[tuple[str, str, str]] = []
         for location, prefix in zip(self.locations, set_prefixes(self.locations), strict=True):
-            reader: _FolderReader | _TableReader
             table = table_at(location, "corpus")
-            if table is not None:
-                reader = _TableReader(table, max_document_mb, max_unpacked_mb)
+            if table is None:
+                folder = _Folder(location, include, exclude, max_document_mb, file_dates, skipped)
+                found = folder.read(limit, seed)
             else:
-                reader = _FolderReader(location, include, exclude, max_document_mb, file_dates)
-            found = reader.read(limit, seed)
+                limits = (max_document_mb, max_unpacked_mb)
+                found = _table_rows(table, skipped, *limits, limit=limit, seed=seed)
             rows += [{**row, "document_id": prefix + row["document_id"]} for row in found]
-            skipped += reader.skipped
         if not rows:
             places = "; ".join(str(location) for location in self.locations)
             reasons = "; ".join(named_reasons(skipped)) or "nothing is there"
@@ -124,11 +123,15 @@ class DocumentSource:
                 f"{places}: no readable document found ({reasons}); "
                 "check the path and the patterns of `synthesis.reading`"
             )
-        documents = pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
+        documents = _documents(rows)
         if limit is not None and len(documents) > limit:
             documents = documents.sample(limit, random_state=seed).sort_index(ignore_index=True)
         columns = ["path", "where", "reason"]
         return Reading(documents, pd.DataFrame(skipped, columns=columns).astype(str))
+
+
+def _documents(rows: list[dict[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
 
 
 def named_reasons(skipped: Iterable[tuple[str, str, str]]) -> list[str]:
@@ -157,30 +160,28 @@ def read_wanted(table: Path, wanted: Set[str]) -> pd.DataFrame:
     """
     # Letters may be composed here and decomposed there.
     spelt = {normalize(form, name) for form in ("NFC", "NFD") for name in wanted}
-    rows = _TableReader(table).read(only=wanted | spelt)
-    return pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
+    return _documents(_table_rows(table, [], only=wanted | spelt))
 
 
 @dataclass
-class _FolderReader:
-    """Reads one document a file; `document_id` is the path relative to the folder."""
+class _Folder:
+    """One document a file; `document_id` is the path relative to the folder."""
 
     folder: Path
     include: Sequence[str]
     exclude: Sequence[str]
     max_document_mb: float
     file_dates: bool
-    skipped: list[tuple[str, str, str]] = field(default_factory=list)
+    skipped: list[tuple[str, str, str]]
 
     def read(self, limit: int | None, seed: int) -> list[dict[str, str]]:
         """Rows of the `documents` table, sorted by path; a random sample with a `limit`."""
         files = self._files()
         if limit is not None and limit < len(files):
-            order = np.random.default_rng(seed).permutation(len(files))
-            files = [files[position] for position in order]
+            files = [files[place] for place in np.random.default_rng(seed).permutation(len(files))]
         rows: list[dict[str, str]] = []
         for name in files:
-            if limit is not None and len(rows) >= limit:
+            if len(rows) == limit:
                 break
             try:
                 rows.append(self._read_file(name))
@@ -224,10 +225,8 @@ class _FolderReader:
             raise UnreadableError("link that leaves the folder, not followed")
         parsed = parse(self._content(path), _kind(name))
         text = parsed.text.strip()
-        if len(text) > self.max_document_mb * MEGABYTE:
-            raise UnreadableError(f"larger than {self.max_document_mb:g} MB")
-        if not text and not parsed.title:
-            raise UnreadableError("title and text are both empty")
+        if reason := _unusable(parsed.title, text, self.max_document_mb):
+            raise UnreadableError(reason)
         if parsed.note:
             self._skip(name, parsed.note)
         modified = parsed.modified
@@ -261,77 +260,74 @@ class _FolderReader:
         return bytes(content)
 
 
-@dataclass
-class _TableReader:
-    """Reads one document a row."""
+def _table_rows(
+    path: Path,
+    skipped: list[tuple[str, str, str]],
+    max_document_mb: float = 5.0,
+    max_unpacked_mb: float = 4_000.0,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    only: Set[str] | None = None,
+) -> list[dict[str, str]]:
+    """Rows of the `documents` table, one a row of a file, in its order.
 
-    path: Path
-    max_document_mb: float = 5.0
-    max_unpacked_mb: float = 4_000.0
-    skipped: list[tuple[str, str, str]] = field(default_factory=list)
+    The limits are those of `DocumentSource.read`; `limit` gives a uniform sample (reservoir
+    sampling), `only` the documents of some ids. What is left out goes into `skipped`.
 
-    def read(
-        self, limit: int | None = None, seed: int = 0, only: Set[str] | None = None
-    ) -> list[dict[str, str]]:
-        """Rows of the `documents` table, in the order of the file.
+    Raises:
+        UserError: Needed columns are missing, or an id is empty or given twice.
+    """
 
-        Args:
-            limit: At most so many documents, a uniform sample (reservoir sampling).
-            seed: Seed of that sample.
-            only: Ids of the documents that are wanted; the others are passed over.
+    def skip(number: int, reason: str) -> None:
+        skipped.append((str(path), f"row {number}", reason))
 
-        Raises:
-            UserError: Needed columns are missing, or an id is empty or given twice.
-        """
-        rng = np.random.default_rng(seed)
-        kept: list[tuple[int, dict[str, str]]] = []
-        seen: dict[str, int] = {}
-        usable = 0
-        for number, record in iter_records(
-            self.path, self._skip, self.max_document_mb, self.max_unpacked_mb
-        ):
-            if not seen:
-                self._check_columns(record)
-            identifier = cell_text(first_cell(record, DOCUMENTS["document_id"]))
-            if only is not None and identifier not in only:
-                continue
-            if not identifier:
-                raise UserError(
-                    f"{self.path}, row {number}: empty document id; give every row an id"
-                )
-            first = seen.setdefault(identifier, number)
-            if first != number:
-                raise UserError(
-                    f"{self.path}, rows {first} and {number}: the same document id "
-                    f"'{identifier[:80]}' twice; give every document its own id"
-                )
-            row = _table_row(identifier, record)
-            if not row["title"] and not row["text"]:
-                self._skip(number, "title and text are both empty")
-                continue
-            if len(row["text"]) > self.max_document_mb * MEGABYTE:
-                self._skip(number, f"larger than {self.max_document_mb:g} MB")
-                continue
-            usable += 1
-            if limit is None or len(kept) < limit:
-                kept.append((number, row))
-            elif (place := int(rng.integers(usable))) < limit:
-                kept[place] = (number, row)
-        return [row for _, row in sorted(kept, key=lambda item: item[0])]
-
-    def _skip(self, number: int, reason: str) -> None:
-        self.skipped.append((str(self.path), f"row {number}", reason))
-
-    def _check_columns(self, record: dict[str, Any]) -> None:
-        has = {name for name, aliases in DOCUMENTS.items() if {*aliases} & {*record}}
-        missing = [] if "document_id" in has else ["document_id (or _id, id)"]
-        if not has & {"title", "text"}:
-            missing.append("text (or body, content) or title")
-        if missing:
+    rng = np.random.default_rng(seed)
+    kept: list[tuple[int, dict[str, str]]] = []
+    seen: dict[str, int] = {}
+    usable = 0
+    for number, record in iter_records(path, skip, max_document_mb, max_unpacked_mb):
+        if not seen:
+            _check_columns(path, record)
+        identifier = cell_text(first_cell(record, DOCUMENTS["document_id"]))
+        if only is not None and identifier not in only:
+            continue
+        if not identifier:
+            raise UserError(f"{path}, row {number}: empty document id; give every row an id")
+        first = seen.setdefault(identifier, number)
+        if first != number:
             raise UserError(
-                f"{self.path}: needs the column {' and '.join(missing)}; "
-                f"has {listed_columns(record)}"
+                f"{path}, rows {first} and {number}: the same document id "
+                f"'{identifier[:80]}' twice; give every document its own id"
             )
+        row = _table_row(identifier, record)
+        if reason := _unusable(row["title"], row["text"], max_document_mb):
+            skip(number, reason)
+            continue
+        usable += 1
+        if limit is None or len(kept) < limit:
+            kept.append((number, row))
+        elif (place := int(rng.integers(usable))) < limit:
+            kept[place] = (number, row)
+    return [row for _, row in sorted(kept, key=lambda item: item[0])]
+
+
+def _check_columns(path: Path, record: dict[str, Any]) -> None:
+    has = {name for name, aliases in DOCUMENTS.items() if {*aliases} & {*record}}
+    missing = [] if "document_id" in has else ["document_id (or _id, id)"]
+    if not has & {"title", "text"}:
+        missing.append("text (or body, content) or title")
+    if missing:
+        raise UserError(
+            f"{path}: needs the column {' and '.join(missing)}; has {listed_columns(record)}"
+        )
+
+
+def _unusable(title: str, text: str, max_mb: float) -> str:
+    """Why a document cannot be used; empty where it can."""
+    if len(text) > max_mb * MEGABYTE:
+        return f"larger than {max_mb:g} MB"
+    return "" if title or text else "title and text are both empty"
 
 
 def _table_row(identifier: str, record: dict[str, Any]) -> dict[str, str]:

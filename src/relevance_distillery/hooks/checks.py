@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.pipeline_registry import STAGES
+from relevance_distillery.pipeline_registry import PIPELINES
 
 _RUNTIME_PARAMETER = re.compile(r"\$\{runtime_params:\s*([A-Za-z_]\w*)")
 _GROUP = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
@@ -117,30 +118,38 @@ class CleanStartHooks:
                 given.read()
 
     def _check_inputs(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        # Loads pandas and more, which `kedro --help` can do without.
+        from relevance_distillery.datasets.files import StoredFile
+
         # Only a versioned entry or a plain file can be missing; handles such as the ledger make
         # themselves and answer True.
-        missing = sorted(
-            name
-            for name in pipeline.inputs()
-            if not name.startswith("params:") and not (name in catalog and catalog.exists(name))
-        )
-        if not missing:
-            return
-        # Kedro shows only the requested pipelines unless the filter is reset.
-        pipelines.set_requested(None)
-        makers = {
-            stage: [name for name in missing if name in pipelines[stage].all_outputs()]
-            for stage in STAGES
-        }
-        made = {name for names in makers.values() for name in names}
-        found = [f"{name} ({_place(catalog, name)})" for name in missing if name not in made]
-        if found:
+        inputs = sorted(name for name in pipeline.inputs() if not name.startswith("params:"))
+        missing = [name for name in inputs if not (name in catalog and catalog.exists(name))]
+        made = {name: _maker(name) for name in missing}
+        if found := [f"{name} ({_place(catalog, name)})" for name in missing if not made[name]]:
             raise UserError(f"input not found: {', '.join(found)}; check the path")
-        first = next(stage for stage, names in makers.items() if names)
-        raise UserError(
-            f"{', '.join(missing)} not there yet: run `kedro run --pipeline={first}` first "
-            "(or `kedro run` for all stages)"
-        )
+        if missing:
+            first = min(made.values(), key=list(PIPELINES).index)
+            raise UserError(
+                f"{', '.join(missing)} not there yet: run `kedro run --pipeline={first}` first "
+                "(or `kedro run` for all stages)"
+            )
+        for name in inputs:
+            if isinstance(stored := catalog[name], StoredFile):
+                stored.remedy = partial(_remedy, name)
+                stored.check()
+
+
+def _maker(name: str) -> str:
+    """The pipeline that makes an entry, the first in the order of stages; empty for none."""
+    # Kedro shows only the requested pipelines unless the filter is reset.
+    pipelines.set_requested(None)
+    makers = (maker for maker in PIPELINES if maker != "__default__")
+    return next((maker for maker in makers if name in pipelines[maker].all_outputs()), "")
+
+
+def _remedy(name: str) -> str:
+    return f"run `kedro run --pipeline={_maker(name)}` again"
 
 
 def _place(catalog: DataCatalog, name: str) -> str:

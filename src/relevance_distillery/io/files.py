@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from relevance_distillery.errors import UserError
 
@@ -57,6 +58,21 @@ def replacing(path: Path) -> Generator[Path]:
         raise
     finally:
         _remove(partial)
+
+
+@contextmanager
+def undamaged(path: Path, remedy: Callable[[], str]) -> Generator[None]:
+    """Names the stored file that is read inside, and the remedy, where it is not whole.
+
+    Raises:
+        UserError: The file is half written or damaged.
+    """
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        if getattr(error, "errno", None):
+            raise
+        raise UserError(f"{path}: half written or damaged; {remedy()}") from error
 
 
 def sweep_partials(path: Path) -> None:
