@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -26,7 +26,7 @@ from relevance_distillery.documents.source import DocumentSource, read_wanted, t
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
-from relevance_distillery.io.files import newest_table
+from relevance_distillery.io.files import newest_table, parts_of
 from relevance_distillery.io.tables import distinct_names, stem_of, tables_in
 from relevance_distillery.io.trec import Columns
 from relevance_distillery.schemas import HumanJudgments, empty
@@ -95,6 +95,13 @@ class Benchmark:
             elif one.kind == "same_corpus":
                 found |= set(one.judgments["document_id"])
         return found
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it: name, kind, human, digest, skipped and whole_queries."""
+        whole = self.sampled and self.sampled.whole_queries
+        own = {name: getattr(self, name) for name in ("name", "kind", "human", "digest", "skipped")}
+        return own | {"whole_queries": whole}
 
     @property
     def known_ids(self) -> dict[str, pd.DataFrame]:
@@ -172,7 +179,7 @@ def load_benchmark(
         UserError: Something is missing, not on the scale, or contradicts itself; or no
             judgment is left.
     """
-    places = [part.strip() for part in str(location or "").split(";") if part.strip()]
+    places = parts_of(location)
     if not places:
         return held_out(scale)
     query_file = Path(str(queries)).expanduser() if queries else None
@@ -271,9 +278,9 @@ class _Loader:
         judged = found.grades if documents is None else documents
         known = {"query_id": queries, "document_id": judged}
         grades, notes = with_known_ids(found.grades, **known)
-        raters = [with_known_ids(table, **known)[0] for table in annotators]
+        annotators = [with_known_ids(table, **known)[0] for table in annotators]
         names = dict(zip(_pairs(found.grades), _pairs(grades), strict=True))
-        facts = {names.get(pair, pair): about for pair, about in found.facts.items()}
+        found.facts = {names.get(pair, pair): about for pair, about in found.facts.items()}
         single = grades[grades["annotator"] != ""]
         if len(single):
             grades = consensus(grades)
@@ -282,13 +289,13 @@ class _Loader:
             pairs = pd.DataFrame(found.contradicting, columns=KEY)
             _note_pairs(skipped, "pairs with two different grades by the same person", pairs)
         if found.drawn:
-            grades = _drawn(grades, facts, skipped, where)
+            grades = _drawn(grades, found, skipped, where)
         if self.texts_needed:
             grades = _known(grades, queries, documents, skipped, where)
         else:
             absent = sorted(set(grades["query_id"]) - set(queries["query_id"]))
             queries = pd.concat([queries, query_table(dict.fromkeys(absent, ("", "")))])
-        everyone = pd.concat([*raters, single]).merge(grades[KEY], on=KEY, how="inner")
+        raters = pd.concat([*annotators, single]).merge(grades[KEY], on=KEY, how="inner")
         if found.repeated:
             skipped["repeated rows"] = [f"{found.repeated} rows"]
         if found.junk:
@@ -299,13 +306,13 @@ class _Loader:
             human=human,
             queries=queries[queries["query_id"].isin(grades["query_id"])].reset_index(drop=True),
             judgments=HumanJudgments.validate(grades.reset_index(drop=True)),
-            annotators=HumanJudgments.validate(everyone),
+            annotators=HumanJudgments.validate(raters),
             documents=documents,
             scale=self.scale,
             judge_files=judge_files,
             skipped=skipped,
-            sampled=sampled(facts) if found.drawn else None,
-            graded_passages=facts if found.passages else {},
+            sampled=sampled(found.facts) if found.drawn else None,
+            graded_passages=found.facts if found.passages else {},
             notes=tuple(notes),
         )
 
@@ -337,13 +344,11 @@ def _pairs(grades: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def _drawn(
-    grades: pd.DataFrame,
-    facts: dict[tuple[str, str], RowFacts],
-    skipped: dict[str, list[str]],
-    where: str,
+    grades: pd.DataFrame, found: GradeFile, skipped: dict[str, list[str]], where: str
 ) -> pd.DataFrame:
     """Grades of pairs with an inclusion probability; the others never enter an estimate."""
-    estimates = pd.Series([facts[pair].estimates for pair in _pairs(grades)], index=grades.index)
+    known = [found.facts[pair].estimates for pair in _pairs(grades)]
+    estimates = pd.Series(known, index=grades.index)
     _note_pairs(skipped, "actively picked pairs, which never evaluate", grades[~estimates])
     if not estimates.any():
         raise UserError(

@@ -85,16 +85,9 @@ def select_pairs(
         pairs = pairs.merge(benchmark.sampled.weights, on=KEY, how="left")
     extra = [name for name in ("corpus_document", "weight") if name in pairs]
     pairs = pairs[[*PAIR_COLUMNS, *_FACTS, *extra]].reset_index(drop=True)
-    facts = {
-        "name": benchmark.name,
-        "kind": benchmark.kind,
-        "human": benchmark.human,
-        "digest": pairs_digest(pairs),
-        "passages": len(pairs),
-        "skipped": benchmark.skipped | skipped,
-        "whole_queries": benchmark.sampled and benchmark.sampled.whole_queries,
-    }
-    return pairs, facts
+    left_out = benchmark.skipped | skipped
+    own = {"digest": pairs_digest(pairs), "passages": len(pairs), "skipped": left_out}
+    return pairs, benchmark.facts | own
 
 
 def pairs_digest(pairs: pd.DataFrame) -> str:

@@ -22,7 +22,7 @@ from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.judgments import KEY, UNGRADED, lower_median
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.files import newest_table
+from relevance_distillery.io.files import newest_table, parts_of
 from relevance_distillery.io.tables import cell_text, distinct_names, is_number
 from relevance_distillery.io.trec import Columns, grade_rows
 
@@ -49,8 +49,7 @@ class JudgeFiles:
     @classmethod
     def parse(cls, locations: str | None, columns: Columns | None = None) -> JudgeFiles:
         """From paths separated by `;`."""
-        parts = [part.strip() for part in str(locations or "").split(";")]
-        return cls(tuple(part for part in parts if part), dict(columns or {}))
+        return cls(tuple(parts_of(locations)), dict(columns or {}))
 
 
 @dataclass(frozen=True)

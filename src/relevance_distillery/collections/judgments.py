@@ -165,7 +165,7 @@ class GradeCollector:
         for number, row in rows:
             self._add(number, row)
         if self.file.ungraded:
-            logger.warning("%s: left out %d rows without a grade", self.where, self.file.ungraded)
+            logger.warning("%s: rows without a grade, left out: %d", self.where, self.file.ungraded)
         return self._result()
 
     def _add(self, number: int, row: dict[str, Any]) -> None:

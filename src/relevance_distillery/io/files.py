@@ -119,10 +119,14 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def parts_of(locations: str | Path | None) -> list[str]:
+    """What a user named, separated by `;`; nothing for None."""
+    return [part.strip() for part in str(locations or "").split(";") if part.strip()]
+
+
 def named_paths(locations: str | Path | None) -> list[Path]:
     """Files and folders that a user named, separated by `;`; none for None."""
-    parts = (part.strip() for part in str(locations or "").split(";"))
-    return [Path(part).expanduser() for part in parts if part]
+    return [Path(part).expanduser() for part in parts_of(locations)]
 
 
 def versions(path: Path) -> list[Path]:

@@ -21,7 +21,7 @@ MEGABYTE = 1_000_000
 DEFAULT_ROW_MB = 5.0
 DEFAULT_UNPACKED_MB = 4_000.0
 _TABLES = (".tsv", ".csv", ".jsonl", ".parquet")
-_STEMS = (*_TABLES, ".ndjson", ".txt", ".qrels", ".qrel", ".run")
+_STEMS = (*_TABLES, ".ndjson", ".txt", ".qrels", ".qrel", ".run", ".trec", ".trecrun", ".res")
 
 Aliases = Mapping[str, tuple[str, ...]]
 """Names that a column may have in a file, by its own name; the first found counts."""

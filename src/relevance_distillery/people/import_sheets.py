@@ -24,17 +24,8 @@ _LISTED = 50
 _DELIMITERS = ",;\t"
 
 GRADE_COLUMNS = (
-    "query_id",
-    "passage_id",
-    "document_id",
-    "annotator",
-    "grade",
-    "design",
-    "unit",
-    "inclusion_probability",
-    "query",
-    "style",
-    "text_digest",
+    *("query_id", "passage_id", "document_id", "annotator", "grade", "design", "unit"),
+    *("inclusion_probability", "query", "style", "text_digest"),
 )
 
 

@@ -27,17 +27,8 @@ Unit = Literal["pair", "query"]
 Allocation = Literal["equal", "proportional", "square_root"]
 
 SAMPLE_COLUMNS = (
-    "row_id",
-    "sample_id",
-    "query_id",
-    "passage_id",
-    "document_id",
-    "query",
-    "style",
-    "text_digest",
-    "design",
-    "unit",
-    "inclusion_probability",
+    *("row_id", "sample_id", "query_id", "passage_id", "document_id", "query", "style"),
+    *("text_digest", "design", "unit", "inclusion_probability"),
 )
 """The table of everything that was ever handed out for grading."""
 

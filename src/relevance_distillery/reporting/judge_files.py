@@ -61,7 +61,7 @@ def collect_grades(
         documents, own_texts = judged_pairs(one)
         tables.append(join_judges(documents, read).assign(benchmark=one.name))
         texts.append(own_texts.assign(benchmark=one.name))
-        facts.append(_benchmark_facts(one))
+        facts.append(one.facts)
         for name, judge in read.items():
             own = judges.setdefault(name, _paid(judge) | {"benchmarks": {}})
             own["benchmarks"][one.name] = judge.facts | {"not_graded": judge.reason}
@@ -110,17 +110,6 @@ def agreement_of_files(
         found["notes"] += [f"No grades by {name} for this benchmark." for name in absent]
         measured.append(found)
     return measured[0] | {"other_benchmarks": measured[1:]}
-
-
-def _benchmark_facts(benchmark: Benchmark) -> dict[str, Any]:
-    return {
-        "name": benchmark.name,
-        "kind": benchmark.kind,
-        "human": benchmark.human,
-        "digest": benchmark.digest,
-        "skipped": benchmark.skipped,
-        "whole_queries": benchmark.sampled and benchmark.sampled.whole_queries,
-    }
 
 
 def _paid(judge: JudgeGrades) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import named_paths
+from relevance_distillery.io.tables import stem_of
 from relevance_distillery.io.trec import read_run
 
-_RUN_SUFFIXES = (".run", ".trec", ".trecrun", ".txt", ".res", ".csv", ".tsv", ".jsonl", ".parquet")
 _NO_RUNS = (".md", ".json", ".html", ".yml", ".yaml", ".log", ".zip")
 """Files of a folder that are no runs."""
 
@@ -137,10 +137,7 @@ def _files(locations: str) -> dict[str, Path]:
             skipped = path.name.startswith(".") or path.suffix.lower() in _NO_RUNS
             if not path.is_file() or (place.is_dir() and skipped):
                 continue
-            name = path.name.removesuffix(".gz")
-            stem, dot, suffix = name.rpartition(".")
-            if stem and f"{dot}{suffix}".lower() in _RUN_SUFFIXES:
-                name = stem
+            name = stem_of(path)
             if name in found:
                 raise UserError(f"{path}: {found[name].name} is called {name} too; rename one")
             found[name] = path
