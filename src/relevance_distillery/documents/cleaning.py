@@ -87,8 +87,7 @@ def clean_documents(
     for column in ("title", "path", "author", "modified"):
         cleaned[column] = documents[column].map(clean_line)
     cleaned["text"] = documents["text"].map(clean_text)
-    removed = 0
-    lines: frozenset[str] = frozenset()
+    removed, lines = 0, frozenset[str]()
     if boilerplate_share is not None:
         lines = find_boilerplate(cleaned["text"], boilerplate_share)
     if lines:

@@ -220,10 +220,8 @@ def _decode_html(content: bytes) -> str:
         return decode(content)
     except UnreadableError:
         named = EncodingDetector.find_declared_encoding(content, is_html=True)
-        try:
+        with suppress(LookupError, UnicodeDecodeError):
             return content.decode(named or "utf-8")
-        except (LookupError, UnicodeDecodeError):
-            named = None
         raise
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pandas as pd
+
 MOST = 30
 """Metrics of one table, however many judges or systems it is about."""
 
@@ -105,17 +107,15 @@ def training_curve(facts: Any) -> list[tuple[int, dict[str, float]]]:
     ]
 
 
-def flat_numbers(tree: dict[str, Any], prefix: str = "") -> dict[str, float]:
+def flat_numbers(tree: dict[str, Any]) -> dict[str, float]:
     """Every number of a nested dictionary under its dotted path; lists and texts are passed over.
 
     Returns:
         For example `{"judges.student.kappa.estimate": 0.41}`.
     """
-    found: dict[str, float] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            found.update(flat_numbers(value, f"{name}."))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
-    return found
+    (flat,) = pd.json_normalize(tree).to_dict("records") or [{}]
+    return {
+        str(name): float(value)
+        for name, value in flat.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
