@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from forked import run_forked
+from forked import Forked
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "01_raw" / "sample"
@@ -63,17 +63,27 @@ class Project:
                 check=False,
             )
         else:
-            code, output = run_forked(list(arguments), self.path, self.environment)
+            code, output = self.start(*arguments).wait()
             done = subprocess.CompletedProcess(self.command(*arguments), code, stdout=output)
         if check and done.returncode != 0:
             pytest.fail(f"kedro {' '.join(arguments)} failed:\n{done.stdout[-6000:]}")
         return done
+
+    def start(self, *arguments: str) -> Forked:
+        """`kedro ARGUMENTS`, which goes on while the test does."""
+        return Forked(["kedro", *arguments], self.path, self.environment)
 
     def newest(self, relative: str) -> Path:
         """The newest version of a versioned entry, such as `08_reporting/agreement.json`."""
         folder = self.path / "data" / relative
         versions = sorted(path for path in folder.iterdir() if path.is_dir())
         return versions[-1] / folder.name
+
+
+def start_script(path: Path, *arguments: object) -> Forked:
+    """A Python script that goes on while the test does."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return Forked([str(path), *map(str, arguments)], path.parent, environment)
 
 
 def _personal(folder: str, names: list[str]) -> list[str]:

@@ -1,29 +1,39 @@
-"""Runs `kedro` in a fork of a process that has imported the libraries already.
+"""Runs `kedro` and scripts in a fork of a process that has imported the libraries already.
 
 Importing torch, transformers and MLflow takes several seconds of every command, and the tests run
-dozens of them. A server process imports them and the pipelines once and forks for each command, so
-that every command still is a process of its own, with its own working directory, environment, exit
-status and output. The server starts no threads of its own before it forks.
+dozens of them. One server for the whole test session imports them and the pipelines once and forks
+for each command, so that every command still is a process of its own, with its own working
+directory, environment, exit status and output. The server starts no threads of its own before it
+forks.
 """
 
 from __future__ import annotations
 
-import atexit
+import gc
 import json
 import os
+import runpy
+import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 _LIBRARIES = (
+    "IPython.terminal.embed",
+    "bm25s",
+    "git",
     "ir_measures",
     "mlflow.pyfunc",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",
-    "pandera.pandas",
+    "pandera.backends.pandas.builtin_checks",
+    "plotly.graph_objects",
+    "pyarrow.dataset",
     "sklearn.linear_model",
     "scipy.stats",
     "torch",
@@ -34,45 +44,96 @@ _LIBRARIES = (
     "kedro_mlflow.framework.cli.cli",
     "kedro_mlflow.framework.hooks",
 )
-_server: subprocess.Popen[str] | None = None
+_SESSION = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+"""The process that lives as long as the test session: workers are its children."""
 
 
-def run_forked(arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Run `kedro ARGUMENTS`.
+class Forked:
+    """A command that runs in a fork.
 
-    Args:
-        arguments: What follows `kedro` on the command line.
-        folder: The working directory.
-        environment: All environment variables of the command.
-
-    Returns:
-        Exit status (negative for a signal) and what was written to standard output and error.
+    Attributes:
+        pid: Its process, which can be killed.
     """
-    global _server
-    if _server is None or _server.poll() is not None:
-        _server = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        atexit.register(_server.kill)
-    assert _server.stdin is not None
-    assert _server.stdout is not None
-    with tempfile.NamedTemporaryFile("r", suffix=".log", errors="replace") as log:
+
+    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+        """Start it.
+
+        Args:
+            arguments: `kedro` or the path of a Python script, and what follows it.
+            folder: The working directory.
+            environment: All environment variables of the command.
+        """
+        self._log = tempfile.NamedTemporaryFile("r", suffix=".log", errors="replace")  # noqa: SIM115
+        self._server = _connected(environment)
         request = {
             "arguments": arguments,
             "folder": str(folder),
             "environment": environment,
-            "log": log.name,
+            "log": self._log.name,
         }
-        _server.stdin.write(json.dumps(request) + "\n")
-        _server.stdin.flush()
-        answer = _server.stdout.readline()
-        if not answer:
-            raise RuntimeError("the process that runs kedro for the tests has ended")
-        return int(answer), log.read()
+        self._server.sendall(json.dumps(request).encode() + b"\n")
+        self._answers = self._server.makefile()
+        self.pid = int(self._answers.readline())
+
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def wait(self) -> tuple[int, str]:
+        """Exit status (negative for a signal), and standard output and error together."""
+        status = int(self._answers.readline())
+        self._server.close()
+        with self._log:
+            return status, self._log.read()
+
+
+def _connected(environment: dict[str, str]) -> socket.socket:
+    """A connection to the session's server, which the first caller starts."""
+    address = Path(tempfile.gettempdir()) / f"kedro-for-tests-{_SESSION}"
+    try:
+        Path(f"{address}.started").touch(exist_ok=False)
+    except FileExistsError:
+        pass
+    else:
+        subprocess.Popen([sys.executable, __file__, str(address), str(_SESSION)], env=environment)
+    for _ in range(600):
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(address))
+        except OSError:
+            connection.close()
+            time.sleep(0.2)
+        else:
+            return connection
+    raise RuntimeError("the process that runs kedro for the tests did not start")
+
+
+class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
+    max_children = 4
+
+    def service_actions(self) -> None:
+        """End with the test session."""
+        super().service_actions()
+        try:
+            os.kill(int(sys.argv[2]), 0)
+        except OSError:
+            for path in (sys.argv[1], f"{sys.argv[1]}.started"):
+                Path(path).unlink(missing_ok=True)
+            os._exit(0)
+
+
+class _Command(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        request = json.loads(self.rfile.readline())
+        child = os.fork()
+        if child == 0:
+            _run(request)
+        self.wfile.write(b"%d\n" % child)
+        self.wfile.write(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def _serve() -> None:
@@ -81,15 +142,15 @@ def _serve() -> None:
     for name in _LIBRARIES:
         importlib.import_module(name)
     from relevance_distillery.pipeline_registry import register_pipelines
+    from relevance_distillery.reporting.pages import templates
 
     assert all(register_pipelines().values())
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            _run(json.loads(line))
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        sys.stdout.write(f"{status}\n")
-        sys.stdout.flush()
+    for name in templates().list_templates(["html"]):
+        templates().get_template(name)
+    gc.collect()
+    gc.freeze()  # Children need not walk through what they share.
+    with _Server(sys.argv[1], _Command) as server:
+        server.serve_forever()
 
 
 def _run(request: dict[str, Any]) -> None:
@@ -101,12 +162,16 @@ def _run(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.argv = ["kedro", *request["arguments"]]
+    sys.argv = request["arguments"]
     code = 1
     try:
-        from kedro.framework.cli import main
+        if sys.argv[0] == "kedro":
+            from kedro.framework.cli import main
 
-        main()
+            main()
+        else:
+            sys.path[:0] = [str(Path(sys.argv[0]).parent)]
+            runpy.run_path(sys.argv[0], run_name="__main__")
         code = 0
     except SystemExit as stopped:
         code = stopped.code if isinstance(stopped.code, int) else int(bool(stopped.code))

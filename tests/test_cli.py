@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import re
+import os
 import signal
 import socket
 import sqlite3
-import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -172,20 +172,13 @@ def test_a_stopped_run_ends_as_killed_and_says_what_is_kept(
         "recorded_grades:\n  type: relevance_distillery.datasets.HandleDataset\n"
         "  handle: signal.pause\n"
     )
-    with subprocess.Popen(
-        project.command("run", "--pipeline=mine"),
-        cwd=project.path,
-        env=project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as running:
-        while "RUNNING" not in _statuses(project):
-            assert running.poll() is None
-            time.sleep(0.2)
-        running.send_signal(number)
-        said, _ = running.communicate(timeout=120)
-    assert running.returncode == 1, said
+    running = project.start("run", "--pipeline=mine")
+    while "RUNNING" not in _statuses(project):
+        assert running.runs()
+        time.sleep(0.2)
+    os.kill(running.pid, number)
+    status, said = running.wait()
+    assert status == 1, said
     assert "Traceback" not in said
     assert "run the same command again to go on" in said
     assert sorted(_statuses(project)) == ["FINISHED", "KILLED"]
@@ -208,7 +201,7 @@ def test_a_home_folder_in_a_parameter_is_found(
 
 
 def test_an_input_that_no_stage_makes_is_named_with_its_path(project: Project) -> None:
-    error = _refused(project, "--pipeline=probe", "--params=attacks=mine.yml", fresh=True)
+    error = _refused(project, "--pipeline=probe", "--params=attacks=mine.yml")
     assert "input not found: hostile_attacks (mine.yml); check the path" in error
 
 

@@ -175,7 +175,7 @@ def _run(**options: Any) -> Any:
     except click.exceptions.ClickException:
         raise
     except KeyboardInterrupt as stopped:
-        end_tracking()
+        end_tracking(stopped)
         raise click.ClickException(
             f"stopped{' by SIGTERM' if isinstance(stopped, Terminated) else ''}; finished tables, "
             "answers of judges and graded parts are kept: run the same command again to go on"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from checkout import start_script
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -153,28 +152,21 @@ def test_the_summary_counts_everything(ledger):
 def test_killed_labeling_resumes_and_pays_nothing_twice(tmp_path):
     script = Path(__file__).with_name("slow_labeling.py")
     ledger, log = tmp_path / "ledger.sqlite", tmp_path / "asked.log"
-    source = str(Path(__file__).parents[2] / "src")
-    environment = {**os.environ, "PYTHONPATH": source}
-
-    def start(seconds: str) -> subprocess.Popen:
-        command = [sys.executable, str(script), str(ledger), str(log), seconds]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-
-    process = start("0.05")
+    process = start_script(script, ledger, log, 0.05)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (not log.exists() or log.read_text().count("\n") < 8):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
     before = log.read_text().split()
     finished = set(Ledger(ledger).lookup(before))
     assert 0 < len(finished) < 60
 
-    second = start("0")
-    labelled, from_ledger, requests = map(int, second.communicate()[0].split())
+    status, said = start_script(script, ledger, log, 0).wait()
+    assert status == 0
+    labelled, from_ledger, requests = map(int, said.splitlines()[-1].split())
     after = log.read_text().split()[len(before) :]
 
-    assert second.returncode == 0
     assert (labelled, from_ledger, requests) == (60, len(finished), 60 - len(finished))
     assert not finished & set(after)
     # Only the request in flight was asked twice.

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from checkout import start_script
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.distilling import distill
@@ -60,14 +59,13 @@ def test_a_finished_labeler_is_not_trained_twice(tiny_encoder: Path, tmp_path: P
 
 def test_a_killed_training_resumes_and_ends_the_same(tiny_encoder: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
-    script = _SCRIPT.format(
-        path=str(Path(__file__).parents[1]), base=str(tiny_encoder), work=str(work)
+    script = tmp_path / "train.py"
+    script.write_text(
+        _SCRIPT.format(path=str(Path(__file__).parents[1]), base=str(tiny_encoder), work=str(work))
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = start_script(script)
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.runs():
         # Killed while the second checkpoint is being written or just after.
         if len(list(work.glob("*/*/checkpoint-*/model.safetensors"))) >= 2:
             break
@@ -75,10 +73,9 @@ def test_a_killed_training_resumes_and_ends_the_same(tiny_encoder: Path, tmp_pat
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not list(work.glob("*/labeler")), "the training was over before it could be killed"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert "resumed True" in done.stdout
+    status, said = start_script(script).wait()
+    assert status == 0
+    assert "resumed True" in said
     resumed = Labeler.load(next(work.glob("*/labeler")))
     straight, _ = distill(
         tiny_data(),

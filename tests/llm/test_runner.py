@@ -7,8 +7,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from checkout import start_script
 from llm.asking import (
     SCHEMA,
     all_results,
@@ -278,13 +277,10 @@ def test_a_kill_asks_nothing_again_that_was_answered_and_committed(tmp_path: Pat
     committed.touch()
     with FaultServer(FaultPlan(latency=0.03)) as server:
         for _ in range(3):
-            process = subprocess.Popen(
-                [sys.executable, str(SLOW), server.url, str(committed)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))},
-            )
+            process = start_script(SLOW, server.url, committed)
             enough = len(committed.read_text().split()) + 30
             until(lambda enough=enough: len(committed.read_text().split()) >= enough, 120)
-            process.kill()
+            os.kill(process.pid, signal.SIGKILL)
             process.wait()
         done = {digest_of(prompt(request(int(n)))) for n in committed.read_text().split()}
         again = server.asked_after_answer()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from checkout import Project, make_project
+from checkout import ROOT, Project, make_project
 from relevance_distillery.cli import _any_judge, run
 
 HEADER = "query-id\tcorpus-id\tscore\n"
@@ -30,6 +31,12 @@ tracking:
 FAST = "reporting:\n  resamples: 100\n  permutations: 100\n"
 
 
+@cache
+def _bootstrap() -> None:
+    """Once for all: the package is the same in every project, and this takes half a second."""
+    bootstrap_project(ROOT)
+
+
 @pytest.fixture
 def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`kedro run --pipeline=report --params=…` in this process; agreement.json or the error."""
@@ -39,7 +46,7 @@ def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(project.path)
 
     def invoke(*arguments: str, refused: bool = False, **params: str) -> Any:
-        bootstrap_project(project.path)
+        _bootstrap()
         given = ",".join(f"{name.replace('__', '.')}={value}" for name, value in params.items())
         command = ["--pipeline=report", f"--params={given}", *arguments]
         done = CliRunner().invoke(run, command)

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ import pandas as pd
 import pytest
 
 import tiny_models
+from checkout import start_script
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -185,8 +185,8 @@ def test_drift_is_quiet_on_pairs_like_training_and_speaks_on_others(
 def test_drift_after_a_kill_is_that_of_a_straight_run(registry: Path, tmp_path: Path) -> None:
     pairs = write_rows(tmp_path / "pairs.jsonl", _tiny_pairs(1200, 3))
     scored, log = tmp_path / "scored.csv", tmp_path / "log"
-    command = [sys.executable, str(SCORING / "slow_scoring.py"), str(pairs), str(scored), str(log)]
-    process = subprocess.Popen([*command, "1", str(registry)], stderr=subprocess.DEVNULL)
+    script = SCORING / "slow_scoring.py"
+    process = start_script(script, pairs, scored, log, 1, registry)
     parts = tmp_path / "scored.csv.parts"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and len(list(parts.glob("part-*.csv"))) < 2:
@@ -194,10 +194,9 @@ def test_drift_after_a_kill_is_that_of_a_straight_run(registry: Path, tmp_path: 
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not scored.exists()
-    done = subprocess.run(
-        [*command, "0", str(registry)], stderr=subprocess.PIPE, text=True, check=True
-    )
-    assert "more from before the interruption" in done.stderr
+    status, said = start_script(script, pairs, scored, log, 0, registry).wait()
+    assert status == 0
+    assert "more from before the interruption" in said
     resumed = json.loads((tmp_path / "log.drift").read_text())
     straight = ScoringOutput(str(tmp_path / "straight.csv"))
     _, drift = score_pairs(GivenPairs(str(pairs)), Labeler.load(registry), straight, PARAMETERS)

@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from checkout import start_script
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
@@ -106,8 +106,8 @@ def test_nothing_graded_is_a_failure(tmp_path: Path) -> None:
 def test_a_killed_scoring_resumes_and_grades_nothing_twice(tmp_path: Path) -> None:
     pairs = write_rows(tmp_path / "pairs.jsonl", pair_rows(2048 * 6 + 10))
     scored, log = tmp_path / "scored.csv", tmp_path / "asked"
-    command = [sys.executable, str(HERE / "slow_scoring.py"), str(pairs), str(scored), str(log)]
-    process = subprocess.Popen([*command, "0.5"], stderr=subprocess.DEVNULL)
+    script = HERE / "slow_scoring.py"
+    process = start_script(script, pairs, scored, log, 0.5)
     parts = tmp_path / "scored.csv.parts"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and len(list(parts.glob("part-*.csv"))) < 2:
@@ -117,8 +117,9 @@ def test_a_killed_scoring_resumes_and_grades_nothing_twice(tmp_path: Path) -> No
     finished = len(list(parts.glob("part-*.csv")))
     assert not scored.exists()
     asked_before = log.read_text().splitlines()
-    done = subprocess.run([*command, "0"], stderr=subprocess.PIPE, text=True, check=True)
-    assert "more from before the interruption" in done.stderr
+    status, said = start_script(script, pairs, scored, log, 0).wait()
+    assert status == 0
+    assert "more from before the interruption" in said
     asked_again = log.read_text().splitlines()[len(asked_before) :]
     # The query of a row takes two lines of the log.
     assert len(asked_again) == 2 * (2048 * (6 - finished) + 10)

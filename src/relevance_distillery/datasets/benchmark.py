@@ -66,6 +66,7 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
             "texts_needed": not grades_only,
             "contradictions": contradictions,
         }
+        self._loaded: Benchmark | None = None
         self._memory = None if memory is None else Path(memory)
         self._recall_when_unnamed = recall_when_unnamed
         self.metadata = metadata
@@ -82,11 +83,13 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
         with undamaged(self._memory, lambda: "run `kedro run --pipeline=synthesize` again"):
             note = json.loads(self._memory.read_text(encoding="utf-8"))
         if note["filepath"] != self._place["filepath"]:
-            self._place = note
+            self._place, self._loaded = note, None
             logger.info("benchmark as in the run that read the documents: %s", note["filepath"])
 
     def load(self) -> Benchmark:
         """Read the grades, the queries and, where there are any, the documents.
+
+        They are kept for the other nodes of the run.
 
         Raises:
             UserError: As `collections.benchmark.load_benchmark`.
@@ -96,13 +99,18 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
         if self._recall_when_unnamed and self._place["filepath"] is None:
             self.recall()
         place = self._place
-        return load_benchmark(
-            place["filepath"], self._scale, place["queries"], place["columns"], **self._options
-        )
+        if self._loaded is None:
+            self._loaded = load_benchmark(
+                place["filepath"], self._scale, place["queries"], place["columns"], **self._options
+            )
+        return self._loaded
 
     def save(self, data: None) -> None:
         """Refuse: benchmarks are given, never made."""
         raise DatasetError("a benchmark is read only")
+
+    def _release(self) -> None:
+        self._loaded = None
 
     def _exists(self) -> bool:
         # Nothing given is no missing input, and a wrong path deserves the loader's message.

@@ -23,6 +23,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.pandas_dataset import PandasDataset
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from pydantic import BaseModel
 
 from relevance_distillery.datasets import FigureDataset
@@ -70,6 +71,7 @@ class TrackingHooks(MlflowHook):
     def __init__(self) -> None:
         super().__init__()
         self._digested: set[str] = set()
+        self._parameters: dict[str, Any] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -112,16 +114,20 @@ class TrackingHooks(MlflowHook):
         super().before_node_run(node=node, catalog=catalog, inputs=plain, is_async=is_async)
         if not self._tracks:
             return
+        # At once: one by one, some hundred of them take longer than many a node.
+        mlflow.log_params(self._parameters)
+        self._parameters.clear()
         for name, value in inputs.items():
             if isinstance(value, pd.DataFrame) and name not in self._digested:
                 self._digested.add(name)
                 _log_table(name, value)
 
     def _log_param(self, name: str, value: Any) -> None:
-        # Two nodes share a group of parameters, and the same value twice is no conflict;
-        # a null is "not set", which MLflow would write as the text "None".
-        if value is not None:
+        # A null is "not set", which MLflow would write as the text "None".
+        if len(str(value)) > MAX_PARAM_VAL_LENGTH:
             super()._log_param(name, value)
+        elif value is not None:
+            self._parameters[name] = value
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

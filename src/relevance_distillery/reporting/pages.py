@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -33,6 +34,13 @@ def fill(template: str, **values: Any) -> str:
             functions of `formats` as filters.
         values: What it shows; texts in it may be hostile, they are escaped.
     """
+    css = files("relevance_distillery.reporting") / "templates" / "report.css"
+    return templates().get_template(template).render(css=css.read_text("utf-8"), **values)
+
+
+@cache
+def templates() -> Environment:
+    """All templates, each compiled once."""
     environment = Environment(
         loader=PackageLoader("relevance_distillery.reporting"),
         autoescape=True,
@@ -41,5 +49,4 @@ def fill(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {function.__name__: function for function in _FILTERS}
-    css = files("relevance_distillery.reporting") / "templates" / "report.css"
-    return environment.get_template(template).render(css=css.read_text("utf-8"), **values)
+    return environment
