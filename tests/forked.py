@@ -145,7 +145,7 @@ def _serve() -> None:
     from relevance_distillery.reporting.pages import templates
 
     assert all(register_pipelines().values())
-    for name in templates().list_templates(["html"]):
+    for name in templates().list_templates(["jinja2"]):
         templates().get_template(name)
     gc.collect()
     gc.freeze()  # Children need not walk through what they share.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -108,20 +108,10 @@ def test_a_locked_database_of_runs_is_one_line(project: Project) -> None:
 
 def test_two_first_runs_at_once_both_end_well(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", store=False)
-    both = [
-        subprocess.Popen(
-            project.command("run", "--pipeline=synthesize", "--params=limit=12"),
-            cwd=project.path,
-            env=project.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    both = [project.start("run", "--pipeline=synthesize", "--params=limit=12") for _ in range(2)]
     for running in both:
-        said, _ = running.communicate(timeout=300)
-        assert running.returncode == 0, said
+        status, said = running.wait()
+        assert status == 0, said
         assert "Traceback" not in said
     assert _statuses(project) == ["FINISHED", "FINISHED"]
 
