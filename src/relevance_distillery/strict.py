@@ -34,6 +34,21 @@ class StrictModel(BaseModel):
         return values
 
 
+class Intervals(StrictModel):
+    """How figures over queries get their uncertainty."""
+
+    resamples: int = Field(1000, ge=100, description="Resamples of queries for each interval.")
+    permutations: int = Field(
+        2000,
+        ge=100,
+        description="Random swaps for each p-value; 1 / (permutations + 1) is the smallest.",
+    )
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
+    )
+    seed: Seed = Field(0, description="Of all that is drawn.")
+
+
 def _check_number(name: str, value: Any, kind: Any) -> None:
     """Refuse a switch for a number, which Pydantic would take for 1, and what no table holds."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)

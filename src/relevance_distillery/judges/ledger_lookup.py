@@ -76,6 +76,14 @@ class Requests:
         return found
 
 
+def no_usage(rows: int) -> dict[str, np.ndarray]:
+    """Tokens, cost and seconds of so many labels, all 0, by column."""
+    tokens, rest = ("input_tokens", "output_tokens"), ("cost_usd", "seconds")
+    return {name: np.zeros(rows, np.int64) for name in tokens} | {
+        name: np.zeros(rows) for name in rest
+    }
+
+
 def labels_table(
     keys: pd.DataFrame, requests: Requests, ledger: Ledger, judge: Judge
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -89,12 +97,7 @@ def labels_table(
     total = len(requests)
     answered = np.zeros(total, dtype=bool)
     grades = np.zeros(total, dtype=np.int64)
-    usage = {
-        "input_tokens": np.zeros(total, dtype=np.int64),
-        "output_tokens": np.zeros(total, dtype=np.int64),
-        "cost_usd": np.zeros(total),
-        "seconds": np.zeros(total),
-    }
+    usage = no_usage(total)
     chances = np.full((total, judge.scale.size), np.nan)
     created: list[pd.Series] = []
     for start, page in requests.pages():

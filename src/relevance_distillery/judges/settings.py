@@ -10,7 +10,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.judges.base import parse_judge
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.settings import LLMSettings
-from relevance_distillery.strict import Seed, StrictModel
+from relevance_distillery.strict import Intervals, Seed, StrictModel
 from relevance_distillery.text.terms import StemmerLanguage
 
 Target = Literal["accuracy", "cost", "agreement"]
@@ -80,11 +80,6 @@ class LLMJudgeSettings(LLMSettings):
         (),
         description="Gitignore-style patterns of paths, or ids, of documents that stay here; "
         "their pairs are failures, `withheld`.",
-    )
-    redact: str | None = Field(
-        None,
-        description="`package.module:function` applied to every text before it is sent, such as "
-        "`relevance_distillery.llm.redaction:contact_details`.",
     )
 
 
@@ -156,7 +151,19 @@ class CascadeSettings(StrictModel):
         return self
 
 
-class MeasurementSettings(StrictModel):
+class TokenEstimates(StrictModel):
+    """What stands in for the tokens of labels that do not say how many they took."""
+
+    prompt_tokens: int = Field(
+        300, ge=0, description="Tokens of the instructions before query and passage."
+    )
+    output_tokens: int = Field(10, ge=0, description="Tokens of an answer.")
+    characters_per_token: float = Field(
+        4.0, gt=0, description="Turns the length of query and passage into tokens."
+    )
+
+
+class MeasurementSettings(TokenEstimates, Intervals):
     """How a cascade is priced and measured; its judges are set under labeling.cascade."""
 
     judges_usd_per_1000: str | None = Field(
@@ -167,24 +174,6 @@ class MeasurementSettings(StrictModel):
     usd_per_hour: float = Field(
         0.1, ge=0, description="Price of this machine, for judges that run on it."
     )
-    prompt_tokens: int = Field(
-        300,
-        ge=0,
-        description="Tokens of the instructions, where a judge with a token price has not "
-        "counted them.",
-    )
-    output_tokens: int = Field(10, ge=0, description="Tokens of an answer, likewise.")
-    characters_per_token: float = Field(
-        4.0, gt=0, description="Turns the length of query and document into tokens, likewise."
-    )
-    resamples: int = Field(1000, ge=100, description="Resamples of queries for each interval.")
-    permutations: int = Field(
-        2000, ge=100, description="Swaps for each p-value; 1 / (permutations + 1) is the smallest."
-    )
-    confidence: float = Field(
-        0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
-    )
-    seed: Seed = Field(0, description="Of folds, resamples and swaps.")
 
 
 class ConsensusSettings(StrictModel):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relevance_distillery.llm.retries import ErrorResponse, RequestError
+from relevance_distillery.llm.retries import RETRYABLE, ErrorResponse, RequestError
 from relevance_distillery.llm.settings import LLMSettings
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,17 @@ class ChatResult:
     output_tokens: int = 0
     cost_usd: float = 0.0
     seconds: float = 0.0
+
+    @classmethod
+    def of(
+        cls, key: str, answer: Answer, error: RequestError | None = None, **used: Any
+    ) -> ChatResult:
+        """The result of an answer, or of an error; `used` are tokens, cost and seconds."""
+        status, reason = answer.status, NO_ANSWER.get(answer.status, "")
+        if error is not None:
+            status, reason = error.status, error.reason
+        again = status in RETRYABLE
+        return cls(key, answer.text, answer.logprobs, status, reason, again, **used)
 
     @classmethod
     def not_sent(cls, key: str, status: str, reason: str) -> ChatResult:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from relevance_distillery.errors import UserError
 from relevance_distillery.llm.prices import FREE, Budget, Price
 from relevance_distillery.llm.requests import (
-    NO_ANSWER,
     Answer,
     CapabilityTracker,
     ChatRequest,
@@ -218,22 +217,17 @@ class ChatRunner(Runner):
         self._in_flight -= 1
         self._held -= exchange.reserved
         self._budget.settle(exchange.reserved, cost)
-        status, reason = answer.status, NO_ANSWER.get(answer.status, "")
-        if error is not None:
-            status, reason = error.status, error.reason
-        self._check_progress(status, exchange)
-        return ChatResult(
-            key=exchange.request.key,
-            text=answer.text,
-            logprobs=answer.logprobs,
-            status=status,
-            reason=reason,
-            retryable=status in RETRYABLE,
+        result = ChatResult.of(
+            exchange.request.key,
+            answer,
+            error,
             input_tokens=read,
             output_tokens=written,
             cost_usd=cost,
             seconds=exchange.seconds,
         )
+        self._check_progress(result.status, exchange)
+        return result
 
     def _check_length(self, request: ChatRequest, answer: Answer) -> None:
         """Warn once where a server read far less than it was sent."""

@@ -150,6 +150,11 @@ class LLMSettings(StrictModel):
         description="Further fields of the request for servers that know more, such as "
         "`chat_template_kwargs` of vLLM.",
     )
+    redact: str | None = Field(
+        None,
+        description="`package.module:function` applied to every text before it is sent, such as "
+        "`relevance_distillery.llm.redaction:contact_details`.",
+    )
 
     @field_validator("extra_body")
     @classmethod

@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from relevance_distillery.judges.settings import TokenEstimates
 from relevance_distillery.llm.prices import Price
-from relevance_distillery.strict import Seed, StrictModel
+from relevance_distillery.strict import Intervals
 
 
-class CostParameters(StrictModel):
+class CostParameters(TokenEstimates):
     """Prices and how speed is measured."""
 
     usd_per_hour: float = Field(
@@ -38,18 +39,6 @@ class CostParameters(StrictModel):
         description="list prices by model or recorded judge, from conf/base/globals.yml; a "
         "recorded judge without one has no cost",
     )
-    prompt_tokens: int = Field(
-        default=300,
-        ge=0,
-        description="tokens of the instructions before query and passage, where labels do not "
-        "say how many were read",
-    )
-    output_tokens: int = Field(
-        default=10, ge=0, description="tokens of an answer, where labels do not say"
-    )
-    characters_per_token: float = Field(
-        default=4.0, gt=0, description="turns the length of query and passage into tokens"
-    )
     throughput_pairs: int = Field(
         default=192, ge=1, description="pairs graded in each timed repetition; more is steadier"
     )
@@ -58,7 +47,7 @@ class CostParameters(StrictModel):
     )
 
 
-class ReportingParameters(StrictModel):
+class ReportingParameters(Intervals):
     """How the labeler is measured and when it may replace the one in use."""
 
     judge: str = Field(
@@ -68,17 +57,6 @@ class ReportingParameters(StrictModel):
         default="bundled", description="the untrained model that the student has to beat"
     )
     language: str = Field(default="english", description="stemmer of the BM25 row")
-    resamples: int = Field(
-        default=1000, ge=100, description="resamples of queries for each interval"
-    )
-    permutations: int = Field(
-        default=2000,
-        ge=100,
-        description="swaps for each p-value; 1 / (permutations + 1) is the smallest possible",
-    )
-    confidence: float = Field(
-        default=0.95, gt=0.5, lt=1.0, description="nominal coverage of the intervals"
-    )
     slice_pairs: int = Field(
         default=50, ge=1, description="a slice with fewer pairs is marked as too small"
     )
@@ -112,4 +90,3 @@ class ReportingParameters(StrictModel):
         description="MLflow keeps the report with the texts of its examples; else without them",
     )
     cost: CostParameters = Field(default_factory=CostParameters, description="see CostParameters")
-    seed: Seed = Field(default=0, description="seed of resamples, swaps and samples")

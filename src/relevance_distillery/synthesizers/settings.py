@@ -82,8 +82,3 @@ class SynthesisLLMSettings(LLMSettings):
         description="Gitignore-style patterns of paths, or ids, of documents that stay here; no "
         "queries are written for them.",
     )
-    redact: str | None = Field(
-        None,
-        description="`package.module:function` applied to every text before it is sent, such as "
-        "`relevance_distillery.llm.redaction:contact_details`.",
-    )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Judge
+from relevance_distillery.judges.ledger_lookup import no_usage
 from relevance_distillery.schemas import Difficulty, JudgeLabels
 
 Floats = NDArray[np.float64]
@@ -158,10 +159,7 @@ def joint_labels(
     summed over the judges.
     """
     labelled = np.flatnonzero(places >= 0)
-    sums = {
-        name: np.zeros(len(keys))
-        for name in ("input_tokens", "output_tokens", "cost_usd", "seconds")
-    }
+    sums = no_usage(len(keys))
     created = pd.Series("", index=range(len(keys)), dtype="str")
     hashes = [[judge.prompt_hash] for _ in range(len(keys))]
     for part in parts:
@@ -185,10 +183,7 @@ def joint_labels(
         request_hash=[joint_hash(hashes[place]) for place in labelled],
         prompt_hash=judge.prompt_hash,
         scale_hash=judge.scale.digest,
-        input_tokens=sums["input_tokens"][labelled].astype(np.int64),
-        output_tokens=sums["output_tokens"][labelled].astype(np.int64),
-        cost_usd=sums["cost_usd"][labelled],
-        seconds=sums["seconds"][labelled],
+        **{name: total[labelled] for name, total in sums.items()},
         created_at=created.iloc[labelled].to_numpy(),
     )
     return table.reset_index(drop=True)

@@ -24,14 +24,13 @@ from relevance_distillery.judges.ledger.ledger import Ledger, utc_now
 from relevance_distillery.llm.batch_api import BatchAPI, BatchLines, BatchResponse, BatchState
 from relevance_distillery.llm.prices import Budget, Price
 from relevance_distillery.llm.requests import (
-    NO_ANSWER,
+    Answer,
     ChatRequest,
     ChatResult,
     ServerCapabilities,
     read_answer,
 )
 from relevance_distillery.llm.retries import (
-    RETRYABLE,
     ErrorResponse,
     RequestError,
     RetryPolicy,
@@ -208,27 +207,13 @@ class BatchRunner(Runner):
                 self._capabilities.reduce(reduced)
                 return None
             error = classify_http_error(refused, self._endpoint.host, str(self._settings.model))
-            return ChatResult(
-                request.key,
-                status=error.status,
-                reason=error.reason,
-                retryable=error.status in RETRYABLE,
-            )
+            return ChatResult.of(request.key, Answer(""), error)
         answer = read_answer(body if isinstance(body, dict) else b"")
         read, written = answer.input_tokens or 0, answer.output_tokens or 0
         cost = self._price.usd(read, written, batch=True)
         self._budget.charge(cost)
-        return ChatResult(
-            request.key,
-            text=answer.text,
-            logprobs=answer.logprobs,
-            status=answer.status,
-            reason=NO_ANSWER.get(answer.status, ""),
-            retryable=answer.status in RETRYABLE,
-            input_tokens=read,
-            output_tokens=written,
-            cost_usd=cost,
-        )
+        used = {"input_tokens": read, "output_tokens": written, "cost_usd": cost}
+        return ChatResult.of(request.key, answer, **used)
 
     def _add_to_upload(
         self, requests: Iterable[ChatRequest], upload: _RequestFile, api: BatchAPI

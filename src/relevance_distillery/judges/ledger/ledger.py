@@ -143,7 +143,7 @@ class Ledger:
                 row = schema.verdict_row(judge, verdict, source, now)
                 (failures if verdict.grade is None else answers).append(row)
                 if 0 < len(verdict.text) <= LONGEST_KEPT:
-                    unread.append(schema.unread_row(judge, verdict, source, now))
+                    unread.append(row | {"prompt_hash": judge.prompt_hash, "text": verdict.text})
         if not answers and not failures:
             return
         with self.transaction() as connection:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -160,7 +160,11 @@ ANSWER_COLUMNS = f"request_hash, grade, probabilities, {_USED}, created_at"
 FAILURE_COLUMNS = f"request_hash, status, reason, retryable, {_USED}, updated_at, attempts"
 COMPLETION_COLUMNS = ", ".join(field.name for field in fields(Completion))
 INSERT_COMPLETION = _insert("completions", _names(COMPLETION_COLUMNS))
-KEEP_UNREAD = _insert("completions", _names(COMPLETION_COLUMNS), "INSERT OR REPLACE")
+KEEP_UNREAD = (  # of a failure, which has what the answer cost
+    f"INSERT OR REPLACE INTO completions ({COMPLETION_COLUMNS}) SELECT request_hash, 'grade',"
+    " model, :prompt_hash, document_id, :text, 0, 0, 0, updated_at FROM failures"
+    " WHERE request_hash = :request_hash"
+)
 INSERT_ANSWER = _insert("verdicts", _names(_SCHEMA["verdicts"])).replace(
     ":cost_usd",
     # What failed attempts had cost would be lost with the failure that the answer replaces.
@@ -190,20 +194,6 @@ def failure_entry(row: Sequence[Any]) -> Entry:
     usage = dict(zip(_USAGE_COLUMNS, used, strict=True))
     verdict = Verdict(request, None, None, status, reason, bool(retryable), **usage)
     return Entry(verdict, updated_at, attempts)
-
-
-def unread_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dict[str, Any]:
-    """Values for `KEEP_UNREAD`; what the answer cost stands with its failure."""
-    kept = Completion(
-        verdict.request_hash,
-        "grade",
-        judge.model,
-        judge.prompt_hash,
-        source.document_id,
-        verdict.text,
-        created_at=now,
-    )
-    return asdict(kept)
 
 
 def verdict_row(judge: Judge, verdict: Verdict, source: Source, now: str) -> dict[str, Any]:

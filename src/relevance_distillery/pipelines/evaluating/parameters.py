@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from relevance_distillery.strict import Seed, StrictModel
+from relevance_distillery.strict import Intervals
 
 
-class EvaluatingParameters(StrictModel):
+class EvaluatingParameters(Intervals):
     """How search engines are evaluated."""
 
     judge: str | None = Field(
@@ -32,13 +32,8 @@ class EvaluatingParameters(StrictModel):
         description="The machine also grades what people graded outside the pool, so that both "
         "know the same relevant documents; off saves an expensive judge's answers.",
     )
-    resamples: int = Field(1000, ge=100, description="Resamples of queries for each interval.")
     permutations: int = Field(
         2000,
         ge=100,
         description="Random swaps for each p-value; more are made where many systems need them.",
     )
-    confidence: float = Field(
-        0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
-    )
-    seed: Seed = Field(0, description="Of resamples and swaps.")
