@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.datasets import BenchmarkDataset
+from relevance_distillery.errors import UserError
 from relevance_distillery.hooks.benchmark_memory import BenchmarkMemoryHooks
 
 
@@ -30,6 +32,12 @@ def test_a_stage_alone_uses_the_benchmark_of_the_documents(tmp_path: Path) -> No
     later = _benchmark(tmp_path, "the/sample")
     _run(later, ["benchmark"], {})
     assert str(later._describe()["filepath"]) == "mine.csv"
+
+
+def test_a_half_written_memory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "benchmark_source.json").write_text('{"filepath": "mi')
+    with pytest.raises(UserError, match=r"benchmark_source\.json: half written or damaged; run"):
+        _run(_benchmark(tmp_path, "the/sample"), ["benchmark"], {})
 
 
 def test_a_named_benchmark_is_not_replaced(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +116,10 @@ class DocumentSource:
                 limits = (max_document_mb, max_unpacked_mb)
                 found = _table_rows(table, skipped, *limits, limit=limit, seed=seed)
             rows += [{**row, "document_id": prefix + row["document_id"]} for row in found]
+        left_out = pd.DataFrame(skipped, columns=["path", "where", "reason"]).astype(str)
         if not rows:
-            places = "; ".join(str(location) for location in self.locations)
-            reasons = "; ".join(named_reasons(skipped)) or "nothing is there"
+            places = "; ".join(map(str, self.locations))
+            reasons = "; ".join(named_reasons(left_out)) or "nothing is there"
             raise UserError(
                 f"{places}: no readable document found ({reasons}); "
                 "check the path and the patterns of `synthesis.reading`"
@@ -126,22 +127,17 @@ class DocumentSource:
         documents = _documents(rows)
         if limit is not None and len(documents) > limit:
             documents = documents.sample(limit, random_state=seed).sort_index(ignore_index=True)
-        columns = ["path", "where", "reason"]
-        return Reading(documents, pd.DataFrame(skipped, columns=columns).astype(str))
+        return Reading(documents, left_out)
 
 
 def _documents(rows: list[dict[str, str]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=DOCUMENT_COLUMNS).astype(str)
 
 
-def named_reasons(skipped: Iterable[tuple[str, str, str]]) -> list[str]:
-    """A line for every reason why something was left out, with the first three that it befell.
-
-    Args:
-        skipped: Path, where and reason, as in `Reading.skipped`.
-    """
+def named_reasons(skipped: pd.DataFrame) -> list[str]:
+    """A line for every reason in `Reading.skipped`, with the first three that it befell."""
     places: dict[str, list[str]] = {}
-    for path, where, reason in skipped:
+    for path, where, reason in skipped.itertuples(index=False, name=None):
         copy = where.startswith("copy of")
         place = f"{path} ({where})" if copy else path if where in _WHOLE else f"{path}, {where}"
         places.setdefault(reason, []).append(place)
@@ -229,9 +225,7 @@ class _Folder:
             raise UnreadableError(reason)
         if parsed.note:
             self._skip(name, parsed.note)
-        modified = parsed.modified
-        if not modified and self.file_dates:
-            modified = dt.date.fromtimestamp(path.stat().st_mtime).isoformat()
+        written = dt.date.fromtimestamp(path.stat().st_mtime).isoformat()
         folder, _, file_name = name.rpartition("/")
         stem = file_name.removesuffix(".gz").rsplit(".", 1)[0]
         metadata = {**parsed.metadata, "file_name": file_name, "folder": folder}
@@ -241,7 +235,7 @@ class _Folder:
             "text": text,
             "path": name,
             "author": parsed.author,
-            "modified": modified,
+            "modified": parsed.modified or (written if self.file_dates else ""),
             "metadata": json.dumps(metadata, ensure_ascii=False, sort_keys=True),
         }
 

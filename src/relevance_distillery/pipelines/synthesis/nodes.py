@@ -79,12 +79,12 @@ def read_documents(
         "cleaned": cleaned,
     }
     if documents.empty:
-        left_out = "; ".join(named_reasons(skipped.itertuples(index=False, name=None)))
+        left_out = "; ".join(named_reasons(skipped))
         raise UserError(
             f"no document is left after cleaning ({left_out}); see `synthesis.cleaning`"
         )
     logger.info("%d documents kept, %d skipped or dropped", len(documents), len(skipped))
-    for line in named_reasons(skipped.itertuples(index=False, name=None)):
+    for line in named_reasons(skipped):
         logger.warning("skipped: %s", line)
     return documents, skipped, report
 
