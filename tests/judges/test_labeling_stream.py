@@ -293,13 +293,14 @@ def test_memory_grows_by_the_rows_of_the_tables_and_not_by_the_texts(tmp_path):
     assert peaks[1] - peaks[0] < 50 * 2**20, peaks
 
 
-def test_progress_says_rate_tokens_dollars_spent_and_left(caplog):
+def test_progress_says_rate_tokens_dollars_spent_and_left(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
+    monkeypatch.setattr("relevance_distillery.io.progress._LONGEST", 0.0)
     budget = Budget(5.0)
     budget.settle(0.0, 1.25)
-    with PaidProgress(100, "judge llm", budget, every=0.0) as progress:
+    with PaidProgress(100, "judge llm", budget) as progress:
         progress.pay(10, tokens=12_000, cost_usd=1.25)
-    with Progress(100, "judge embedded", every=0.0) as progress:
+    with Progress(100, "judge embedded") as progress:
         progress.advance(10)
 
     paid, free = (record.getMessage() for record in caplog.records)

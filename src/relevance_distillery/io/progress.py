@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 logger = logging.getLogger(__name__)
 
-_FIRST = 5.0
+_FIRST, _LONGEST = 5.0, 60.0
 
 
 class Progress:
@@ -25,11 +25,9 @@ class Progress:
     _logged: ClassVar[float] = 0.0
     _outermost: ClassVar[Progress | None] = None
 
-    def __init__(
-        self, total: int, doing: str, unit: str = "pair", *, done: int = 0, every: float = 60.0
-    ) -> None:
-        """Start at `done` of `total`, 0 to say nothing; `every` is the longest pause in seconds."""
-        self._total, self._doing, self._unit, self._every = total, doing, unit, every
+    def __init__(self, total: int, doing: str, unit: str = "pair", *, done: int = 0) -> None:
+        """Start at `done` of `total`, 0 to say nothing."""
+        self._total, self._doing, self._unit = total, doing, unit
         self._before = self._done = done
         self._start = self._advanced = time.monotonic()
         self._note = ""
@@ -62,8 +60,8 @@ class Progress:
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(count)
         outer = Progress._outermost or self
-        now, pause = self._advanced, (self._advanced - outer._start) / 2
-        pause = min(outer._every, max(_FIRST, pause))
+        now = self._advanced
+        pause = min(_LONGEST, max(_FIRST, (now - outer._start) / 2))
         if self._terminal or not self._total or now - max(Progress._logged, outer._start) < pause:
             return
         Progress._logged = now

@@ -9,17 +9,9 @@ from relevance_distillery.llm.prices import Budget
 class PaidProgress(Progress):
     """Says tokens, dollars spent and dollars left as well, where there are any."""
 
-    def __init__(
-        self,
-        total: int,
-        doing: str,
-        budget: Budget | None,
-        unit: str = "pair",
-        *,
-        every: float = 60.0,
-    ) -> None:
+    def __init__(self, total: int, doing: str, budget: Budget | None, unit: str = "pair") -> None:
         """Start at 0 of `total`, see `Progress`."""
-        super().__init__(total, doing, unit, every=every)
+        super().__init__(total, doing, unit)
         self._budget = budget
         self._tokens = 0
         self._cost_usd = 0.0

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.composites.answers import Answers, Floats, Mask, Places
@@ -111,11 +112,7 @@ class ProbabilityMap:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The map that wrote `state`."""
-        single, *per_class = (
-            None if function is None else Isotonic(tuple(function["x"]), tuple(function["y"]))
-            for function in (state["single"], *state["per_class"])
-        )
-        return cls(state["kind"], state["size"], single, tuple(per_class))
+        return TypeAdapter(cls).validate_python(state)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ from relevance_distillery.llm.settings import Endpoint, LLMSettings
 from relevance_distillery.llm.tokens import TokenCounter
 
 _DECODING = {"temperature", "seed", "max_output_tokens", "structured", "logprobs", "extra_body"}
+_OF_RESULT = (
+    "status", "reason", "retryable", "asked", "input_tokens", "output_tokens", "cost_usd",
+    "seconds",
+)  # fmt: skip
 
 
 class LLMJudge(RegisteredJudge):
@@ -156,17 +160,7 @@ class LLMJudge(RegisteredJudge):
         )
 
     def _verdict(self, result: ChatResult) -> Verdict:
-        verdict = Verdict(
-            result.key,
-            status=result.status,
-            reason=result.reason,
-            retryable=result.retryable,
-            asked=result.asked,
-            input_tokens=result.input_tokens,
-            output_tokens=result.output_tokens,
-            cost_usd=result.cost_usd,
-            seconds=result.seconds,
-        )
+        verdict = Verdict(result.key, **{name: getattr(result, name) for name in _OF_RESULT})
         if result.status != "ok" or result.text is None:
             return verdict
         answer = parse_answer(result.text, self.scale)
