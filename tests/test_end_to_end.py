@@ -36,7 +36,7 @@ PAIRS = pd.DataFrame(
 )
 
 SMALL = (
-    "limit=20,distillation.training.max_train_pairs=48,distillation.training.max_head_pairs=48,"
+    "distillation.training.max_train_pairs=48,distillation.training.max_head_pairs=48,"
     "distillation.training.max_evaluation_pairs=16,distillation.training.max_calibration_pairs=64,"
     "distillation.training.max_null_pairs=24,distillation.training.evaluations_per_epoch=1,"
     "distillation.training.max_length=128,"
@@ -52,7 +52,7 @@ NOTEBOOK = ROOT / "notebooks" / "explore_labels.ipynb"
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project after `kedro run` on twenty documents."""
     project = make_project(tmp_path_factory.mktemp("trial") / "project", store=False)
-    project.kedro("run", f"--params={SMALL}", fresh=True)
+    project.kedro("run", f"--params=limit=20,{SMALL}", fresh=True)
     return project
 
 

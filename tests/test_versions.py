@@ -16,7 +16,7 @@ from test_end_to_end import PAIRS, SMALL
 def settings(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Equal settings give equal labelers."""
     base = tiny_models.english_encoder(tmp_path_factory.mktemp("base") / "tiny-bert")
-    return f"--params={SMALL},base_model={base}"
+    return f"--params=limit=20,{SMALL},base_model={base}"
 
 
 @pytest.fixture(scope="module")

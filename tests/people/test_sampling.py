@@ -49,7 +49,7 @@ def test_the_stated_probability_is_how_often_a_pair_is_drawn(stored, unit, strat
     size = 60 if unit == "pair" else 12
     plan = Plan(design, unit, size, strata, "square_root", seed=0)
     frame, drawn, stated = frame_of(stored), Counter(), {}
-    repeats, weights = 250, []
+    repeats, weights = 150, []
     for seed in range(repeats):
         rows = draw(frame, replace(plan, seed=seed))
         keys = list(zip(rows["query_id"], rows["passage_id"], strict=True))
