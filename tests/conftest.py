@@ -10,13 +10,21 @@ import pytest
 
 from checkout import Project, make_project
 
-_LONGEST = ("test_end_to_end.py", "test_llm_run.py", "test_cascading.py", "test_versions.py")
+_LONGEST = (
+    "test_end_to_end.py",
+    "test_cascading.py",
+    "test_cli.py",
+    "test_versions.py",
+    "test_llm_run.py",
+    "test_any_judge.py",
+)
 """Files of minutes, which begin first: a worker that got one of them last would work alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest files first and leaves the order within files as it is."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.fixture

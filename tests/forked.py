@@ -10,6 +10,7 @@ forks.
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 import os
 import runpy
@@ -139,6 +140,8 @@ class _Command(socketserver.StreamRequestHandler):
 def _serve() -> None:
     import importlib
 
+    import mlflow.utils.requirements_utils
+
     for name in _LIBRARIES:
         importlib.import_module(name)
     from relevance_distillery.pipeline_registry import register_pipelines
@@ -147,6 +150,9 @@ def _serve() -> None:
     assert all(register_pipelines().values())
     for name in templates().list_templates(["jinja2"]):
         templates().get_template(name)
+    # What a run looks up in everything that is installed and imported.
+    mlflow.utils.requirements_utils._init_packages_to_modules_map()
+    inspect.stack()
     gc.collect()
     gc.freeze()  # Children need not walk through what they share.
     with _Server(sys.argv[1], _Command) as server:

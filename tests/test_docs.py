@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from checkout import start_script
 from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.judges.base import KINDS
 from relevance_distillery.pipeline_registry import PIPELINES
@@ -104,13 +105,8 @@ def test_every_fence_is_closed() -> None:
 
 
 def test_the_parameter_reference_is_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, str(DOCS / "tools" / "parameters.py"), "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    status, said = start_script(DOCS / "tools" / "parameters.py", "--check").wait()
+    assert status == 0, said
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

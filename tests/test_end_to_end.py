@@ -39,7 +39,7 @@ SMALL = (
     "distillation.training.max_train_pairs=48,distillation.training.max_head_pairs=48,"
     "distillation.training.max_evaluation_pairs=16,distillation.training.max_calibration_pairs=64,"
     "distillation.training.max_null_pairs=24,distillation.training.evaluations_per_epoch=1,"
-    "distillation.training.max_length=128,"
+    "distillation.training.max_length=64,"
     "reporting.calibration_pairs=40,reporting.resamples=200,reporting.permutations=200,"
     "reporting.cost.throughput_pairs=16"
 )
