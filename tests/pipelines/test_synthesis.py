@@ -110,8 +110,8 @@ def test_rows_in_another_encoding_are_named_in_the_log(tmp_path, caplog):
     gone = ForgottenDocuments(tmp_path / "forgotten.json")
     documents, _, _ = read_documents(DocumentSource.parse(table), NOTHING, gone, parameters)
     assert documents["document_id"].tolist() == ["p6"]
-    rows = ", ".join(f"{table}, row {n}" for n in (2, 3, 4))
-    said = f"skipped: {rows} and 3 more: is not valid UTF-8: save the file as UTF-8"
+    rows = "row 2, row 3, row 4 and 3 more"
+    said = f"skipped: {table}, {rows}: is not valid UTF-8: save the file as UTF-8"
     assert said in caplog.messages
 
 

@@ -140,7 +140,8 @@ def named_reasons(skipped: pd.DataFrame) -> list[str]:
     for path, where, reason in skipped.itertuples(index=False, name=None):
         copy = where.startswith("copy of")
         place = f"{path} ({where})" if copy else path if where in _WHOLE else f"{path}, {where}"
-        places.setdefault(reason, []).append(place)
+        found = places.setdefault(reason, [])
+        found.append(where if found and found[0].startswith(f"{path}, ") else place)
     lines: list[str] = []
     for reason, found in places.items():
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
