@@ -80,6 +80,22 @@ def test_tokens_are_counted_without_special_ones() -> None:
     assert count("word " * 600) == 600
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_damaged_file_of_a_base_model_is_named_wherever_it_is_read(
+    tiny_encoder: Path, tmp_path: Path, name: str
+) -> None:
+    copy = str(shutil.copytree(tiny_encoder, tmp_path / "copy"))
+    (tmp_path / "copy" / name).write_text("{")
+    tokens = (base.load_tokenizer, base.load_encoder, load_token_counter)
+    for read in tokens if name == "tokenizer.json" else (base.load_encoder, _backbone):
+        with pytest.raises(UserError) as raised:
+            read(copy)
+        said = str(raised.value)
+        assert said == (
+            f"base model {copy} cannot be read: {name} is damaged; copy or download it again"
+        )
+
+
 def test_inputs_are_cut_to_what_a_model_reads(tiny_encoder: Path, tmp_path: Path) -> None:
     config = AutoConfig.from_pretrained(tiny_encoder)
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
