@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from relevance_distillery.datasets import FigureDataset, TextFileDataset
 from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.hooks.closing import ClosingLinesHooks
 from relevance_distillery.hooks.headlines import MOST, flat_numbers, headlines, training_curve
+from relevance_distillery.hooks.stopping import end_tracking
 from relevance_distillery.hooks.tracking import (
     MlflowHook,
     TrackingHooks,
@@ -261,3 +263,20 @@ def test_a_run_in_mlflow(
     page = next((tmp_path / "artifacts").rglob("figures.html")).read_text()
     assert "Agreement against price" in page
     assert "src=" not in page.replace('src="data:', "").split("<script", 1)[0]
+
+
+def test_a_run_that_is_stopped_while_it_writes_ends_as_killed(
+    server: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    run = tracked(server).info.run_id
+
+    def write() -> None:
+        connection = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        raise KeyboardInterrupt
+
+    try:
+        write()
+    except KeyboardInterrupt as stopped:
+        end_tracking(stopped)
+    assert server.get_run(run).info.status == "KILLED"
