@@ -4,8 +4,10 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import click
 import mlflow
 import pandas as pd
 import pytest
@@ -13,11 +15,11 @@ from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
+from relevance_distillery import cli
 from relevance_distillery.datasets import FigureDataset, TextFileDataset
 from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.hooks.closing import ClosingLinesHooks
 from relevance_distillery.hooks.headlines import MOST, flat_numbers, headlines, training_curve
-from relevance_distillery.hooks.stopping import end_tracking
 from relevance_distillery.hooks.tracking import (
     MlflowHook,
     TrackingHooks,
@@ -266,17 +268,17 @@ def test_a_run_in_mlflow(
 
 
 def test_a_run_that_is_stopped_while_it_writes_ends_as_killed(
-    server: mlflow.MlflowClient, tmp_path: Path
+    server: mlflow.MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tracked(server).info.run_id
 
-    def write() -> None:
+    def write(**_: Any) -> None:
         connection = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")
         raise KeyboardInterrupt
 
-    try:
-        write()
-    except KeyboardInterrupt as stopped:
-        end_tracking(stopped)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "kedro_run", SimpleNamespace(callback=write))
+    with pytest.raises(click.ClickException, match="stopped; finished tables"):
+        cli._run()
     assert server.get_run(run).info.status == "KILLED"

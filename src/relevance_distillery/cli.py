@@ -175,17 +175,20 @@ def _run(**options: Any) -> Any:
     except click.exceptions.ClickException:
         raise
     except KeyboardInterrupt as stopped:
-        end_tracking(stopped)
-        raise click.ClickException(
-            f"stopped{' by SIGTERM' if isinstance(stopped, Terminated) else ''}; finished tables, "
-            "answers of judges and graded parts are kept: run the same command again to go on"
-        ) from None
+        how = " by SIGTERM" if isinstance(stopped, Terminated) else ""
     except Exception as error:
         message = one_line(error)
         if message is None:
             raise
         # What a user typed was relative to this folder, and so is what they read.
         raise click.ClickException(message.replace(f"{Path.cwd()}/", "")) from None
+    # Only now is the stack gone, and with it a transaction that was interrupted: it would keep
+    # MLflow's database locked.
+    end_tracking()
+    raise click.ClickException(
+        f"stopped{how}; finished tables, answers of judges and graded parts are kept: run the same "
+        "command again to go on"
+    )
 
 
 def _read_params(_: click.Context, __: click.Parameter, value: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,10 +43,9 @@ def terminated_like_interrupted() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def end_tracking(stopped: BaseException) -> None:
+def end_tracking() -> None:
     """End the MLflow run, if there is one, as killed."""
-    # A transaction that was interrupted holds the database for as long as its frame lives.
-    traceback.clear_frames(stopped.__traceback__)
+    gc.collect()
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     mlflow = sys.modules.get("mlflow")
     if mlflow is not None:
