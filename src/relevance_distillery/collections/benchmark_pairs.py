@@ -100,7 +100,7 @@ def pairs_digest(pairs: pd.DataFrame) -> str:
 def _judged(
     benchmark: Benchmark, passages: pd.DataFrame, split: Split, limit: int | None
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    grades = benchmark.judgments[benchmark.judgments["annotator"] == ""]
+    grades = benchmark.judgments
     skipped: dict[str, list[str]] = {}
     if benchmark.documents is not None:
         judged = benchmark.documents["document_id"].isin(grades["document_id"])

@@ -10,8 +10,6 @@ and is the row `base`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -244,9 +242,3 @@ def assemble(documents: pd.DataFrame, parts: Sequence[pd.DataFrame | None]) -> p
         if part is not None:
             table = table.merge(part, on=KEY, how="left", validate="one_to_one")
     return table.astype({name: "Int64" for name in table if str(name).endswith("_grade")})
-
-
-def failure_counts(failures: pd.DataFrame) -> dict[str, Any]:
-    """How many pairs a judge could not grade, by reason."""
-    counts = failures["reason"].value_counts().sort_index()
-    return {str(reason): int(count) for reason, count in counts.items()}

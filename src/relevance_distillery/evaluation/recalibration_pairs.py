@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
-from relevance_distillery.collections.benchmark_pairs import select_pairs
+from relevance_distillery.collections.benchmark_pairs import Split, select_pairs
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.text_sources import Split, TextSources
+from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import read_profile
 from relevance_distillery.schemas import Passages, Queries, empty

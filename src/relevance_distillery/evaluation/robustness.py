@@ -21,7 +21,7 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
     interval,
     mean_of_pairs,
 )
-from relevance_distillery.evaluation.statistics.numbers import interval_json
+from relevance_distillery.evaluation.statistics.numbers import counts, interval_json
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.io.progress import Progress
@@ -218,7 +218,6 @@ def probe(
     if hostile.any() and harmless.any():
         sides = (measure.mean(graded[some], "raised") for some in (hostile, harmless))
         overall["raised_above_control"] = measure.interval(difference(*sides))
-    failures = graded.loc[graded["grade"].isna(), "failure"].value_counts().sort_index()
     return result | {
         "overall": overall,
         "kinds": {
@@ -233,7 +232,7 @@ def probe(
             | measure.figures(rows)
             for name, rows in graded.groupby("attack", sort=False)
         },
-        "failures": {str(reason): int(count) for reason, count in failures.items()},
+        "failures": counts(graded.loc[graded["grade"].isna(), "failure"]),
     }
 
 

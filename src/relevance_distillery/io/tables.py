@@ -29,22 +29,19 @@ Aliases = Mapping[str, tuple[str, ...]]
 _ROW_ID = ("_id", "id")
 """Names of a row's own id, as BEIR's layout has them."""
 
+_AS_WRITTEN = (
+    *("style", "passage_id", "design", "unit", "inclusion_probability", "text_digest"),
+    *("probabilities", "confidence", "cost_usd", "seconds"),
+)
+"""Columns of grades that have one name alone."""
+
 GRADES: Aliases = {
     "query_id": ("query_id", "query-id", "qid", "topic"),
     "document_id": ("document_id", "corpus-id", "doc_id", "docid", "docno"),
     "grade": ("grade", "rating", "score", "relevance", "rel", "label"),
     "annotator": ("annotator", "rater", "assessor"),
     "query": ("query", "query_text", "text"),
-    "style": ("style",),
-    "passage_id": ("passage_id",),
-    "design": ("design",),
-    "unit": ("unit",),
-    "inclusion_probability": ("inclusion_probability",),
-    "text_digest": ("text_digest",),
-    "probabilities": ("probabilities",),
-    "confidence": ("confidence",),
-    "cost_usd": ("cost_usd",),
-    "seconds": ("seconds",),
+    **{name: (name,) for name in _AS_WRITTEN},
 }
 RUNS: Aliases = {
     "query_id": (*GRADES["query_id"], "query", "query_text"),

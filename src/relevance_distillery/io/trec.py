@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.delimited import Rows
 from relevance_distillery.io.tables import (
     DOCUMENTS,
     GRADES,
@@ -26,9 +27,6 @@ from relevance_distillery.io.tables import (
 )
 
 logger = logging.getLogger(__name__)
-
-Rows = Iterator[tuple[int, dict[str, Any]]]
-"""Row number and cells by column."""
 
 Columns = Mapping[str, str]
 """What a column means (a key of `tables.GRADES`) and what a file calls it."""

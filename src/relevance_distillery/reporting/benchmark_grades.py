@@ -12,6 +12,7 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.benchmark_pairs import benchmark_documents
 from relevance_distillery.evaluation import graders
 from relevance_distillery.evaluation.graders import UntrainedEncoder
+from relevance_distillery.evaluation.statistics.numbers import counts
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import restore_judge, state_name
 from relevance_distillery.labeler.inference import Labeler
@@ -79,9 +80,7 @@ def grade_benchmark(
         )
         tables.append(grades)
         lost.append(failures)
-        taught.append(
-            {"name": name, "left_out": reason, "failures": graders.failure_counts(failures)}
-        )
+        taught.append({"name": name, "left_out": reason, "failures": counts(failures["reason"])})
         if len(failures):
             logger.warning("teacher %s gave no grade for %d pairs", name, len(failures))
     facts = {
@@ -131,8 +130,8 @@ def teacher_grades(
     teacher, failures = graders.grade_with_teacher(judge, ledger, pairs)
     if teacher["teacher_grade"].isna().all():
         if not by_id:
-            counts = failures["status"].value_counts().sort_index().items()
-            listed = ", ".join(f"{count} {status}" for status, count in counts)
+            by_status = counts(failures["status"]).items()
+            listed = ", ".join(f"{count} {status}" for status, count in by_status)
             return None, failures, f"it gave no grade ({listed})"
         # A recorded judge that never saw this benchmark failed at nothing.
         return None, nothing, unknown

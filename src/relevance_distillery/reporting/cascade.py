@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relevance_distillery.evaluation.agreement.metrics import METRICS
 from relevance_distillery.reporting.charts import (
     Axis,
     linear_axis,
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _CASCADE, _OTHERS, _TRAIN_SET = "#0b6e6e", "#8a5a00", "#7a7f87"
-_MEASURES = {
-    "quadratic_kappa": "quadratic κ",
-    "kappa": "κ",
-    "binary_kappa": "binary κ",
-    "accuracy": "accuracy",
-    "bias": "bias",
-}
+_MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 
 
 def draw_frontier(report: dict[str, Any]) -> go.Figure:
@@ -71,7 +66,8 @@ def _frontier(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def fill_page(report: dict[str, Any]) -> str:
     """The page; names in the report may be hostile, they are escaped."""
-    return fill("cascade.html.jinja2", report=report, measures=_MEASURES, drawing=_drawing(report))
+    measures = {name: METRICS[name].title for name in _MEASURES}
+    return fill("cascade.html.jinja2", report=report, measures=measures, drawing=_drawing(report))
 
 
 def _drawing(report: dict[str, Any]) -> dict[str, Any]:

@@ -43,21 +43,18 @@ def differences(agreement: Mapping[str, Any], first: str, second: str) -> dict[s
 
 
 def _reversed(name: str, row: Mapping[str, Any], margin: float) -> dict[str, Any]:
-    def negative(value: float | None) -> float | None:
-        return None if value is None else -value + 0.0
-
-    low, high, better = negative(row["high"]), negative(row["low"]), METRICS[name].better
-    conclusion = None
-    if low is not None and high is not None and better != "zero":
-        conclusion = conclude(Interval(0.0, low, high), margin, better)
     # The test of non-inferiority looks at the other end of the interval.
-    return dict(row) | {
-        "estimate": negative(row["estimate"]),
-        "low": low,
-        "high": high,
-        "p_non_inferior": None,
-        "conclusion": conclusion,
-    }
+    found = turned(row) | {"p_non_inferior": None, "conclusion": None}
+    better = METRICS[name].better
+    if found["low"] is not None and found["high"] is not None and better != "zero":
+        found["conclusion"] = conclude(Interval(0.0, found["low"], found["high"]), margin, better)
+    return found
+
+
+def turned(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A difference the other way round: estimate, low and high with their signs changed."""
+    ends = {"estimate": row["estimate"], "low": row["high"], "high": row["low"]}
+    return {**row, **{name: None if end is None else -end + 0.0 for name, end in ends.items()}}
 
 
 def comparison_tables(agreement: Mapping[str, Any], judges: Judges) -> dict[str, Any] | None:

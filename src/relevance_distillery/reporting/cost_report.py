@@ -192,7 +192,7 @@ def measure_cost(
         "speed_ratio": ratio(student.speed, teacher.speed),
         "cost_ratio": ratio(teacher.usd_per_1000, student.usd_per_1000),
         "break_even": break_even(student, teacher, len(labels), seconds, cost.usd_per_hour),
-        "assumptions": _assumptions(student, teacher, labels, seconds, cost, listed),
+        "assumptions": _assumptions(speed.pairs, teacher, labels, seconds, cost, listed),
     }
 
 
@@ -211,7 +211,7 @@ def teacher_price(
     of every label; other judges in this process are timed.
     """
     kind, price = state.get("judge"), listed_price(asked, state, cost)
-    listed = None if price is None else _usd_by_tokens(price, *_tokens(pairs, labels, cost))
+    listed = None if price is None else 1000.0 * price.usd(*_tokens(pairs, labels, cost))
     of_model = kind in ("llm", "transformers")
     own = labels[labels["model"] == state["model"]] if of_model else labels
     paid, speed = float(own["cost_usd"].sum()), None
@@ -249,11 +249,6 @@ def _teacher_usd_per_hour(cost: CostParameters) -> float:
     return cost.usd_per_hour if stated is None else stated
 
 
-def _usd_by_tokens(price: Price, read: float, written: float) -> float:
-    """Dollars for 1,000 labels from the tokens of one pair."""
-    return (read * price.usd_per_million_input + written * price.usd_per_million_output) / 1000.0
-
-
 def prices_of_files(
     grading_facts: dict[str, Any], texts: pd.DataFrame, parameters: ReportingParameters
 ) -> dict[str, Any]:
@@ -275,7 +270,7 @@ def prices_of_files(
         listed = None
         if price is not None and (texts["text"] != "").any():
             read = _estimated_tokens(texts, cost)
-            listed = _usd_by_tokens(price, read, cost.output_tokens)
+            listed = 1000.0 * price.usd(read, cost.output_tokens)
             assumptions += _list_price(name, price)
         paid, seconds = judge["usd_per_label"], judge["seconds_per_label"]
         known = LabelPrice(
@@ -304,14 +299,12 @@ def _tokens(pairs: pd.DataFrame, labels: pd.DataFrame, cost: CostParameters) -> 
 
 def _estimated_tokens(pairs: pd.DataFrame, cost: CostParameters) -> float:
     """Tokens read for one pair, by the length of its texts."""
-    characters = (
-        pairs["query"].str.len() + pairs["title"].str.len() + pairs["text"].str.len()
-    ).mean()
+    characters = pairs[["query", "title", "text"]].map(len).sum(axis=1).mean()
     return cost.prompt_tokens + float(characters) / cost.characters_per_token
 
 
 def _assumptions(
-    student: LabelPrice,
+    pairs_a_run: int,
     teacher: LabelPrice,
     labels: pd.DataFrame,
     seconds: float,
@@ -335,10 +328,7 @@ def _assumptions(
         source = "stated" if stated else "the student's machine"
         usd = _teacher_usd_per_hour(cost)
         found.append(_one("machine of the teacher", usd, "USD an hour", source))
-    if student.throughput is not None:
-        found.append(
-            _one("pairs in each timed repetition", student.throughput.pairs, "pairs", "counted")
-        )
+    found.append(_one("pairs in each timed repetition", pairs_a_run, "pairs", "counted"))
     return found
 
 

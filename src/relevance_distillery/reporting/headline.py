@@ -22,17 +22,14 @@ def student_figures(agreement: Mapping[str, Any], cost: Mapping[str, Any]) -> li
     agreed = _interval(student)
     if teacher.get("estimate") is not None:
         agreed += f"; teacher {figure(teacher['estimate'], 2)}"
-    speed = theirs.get("pairs_per_second")
-    compared = "the teacher's is not known" if speed is None else f"teacher {rate(speed)}"
+    other = theirs.get("pairs_per_second")
+    compared = "the teacher's is not known" if other is None else f"teacher {rate(other)}"
+    speed = f"measured on this machine; {compared}"
     price = dollars_for_a_million(own.get("usd_per_1000_labels"))
     return [
-        _figure("agreement, quadratic κ", figure(student.get("estimate"), 2), agreed),
-        _figure("for a million labels", price, _teacher_price(cost)),
-        _figure(
-            "pairs a second",
-            rate(own.get("pairs_per_second")),
-            f"measured on this machine; {compared}",
-        ),
+        titled("agreement, quadratic κ", figure(student.get("estimate"), 2), agreed),
+        titled("for a million labels", price, _teacher_price(cost)),
+        titled("pairs a second", rate(own.get("pairs_per_second")), speed),
     ]
 
 
@@ -45,24 +42,20 @@ def best_judge_figures(
     best = judges.first
     row = _primary(agreement, best)
     found = [
-        _figure("agreement, quadratic κ", figure(row["estimate"], 2), f"{best}; {_interval(row)}")
+        titled("agreement, quadratic κ", figure(row["estimate"], 2), f"{best}; {_interval(row)}")
     ]
     if len(judges.main) > 1:
         other = judges.main[1]
         lead = differences(agreement, best, other).get(PRIMARY) or {}
-        found.append(
-            _figure(
-                "ahead of the next, quadratic κ",
-                figure(lead.get("estimate"), 2, True),
-                f"{other}; {_interval(lead, signed=True)}",
-            )
-        )
+        note = f"{other}; {_interval(lead, signed=True)}"
+        ahead = figure(lead.get("estimate"), 2, True)
+        found.append(titled("ahead of the next, quadratic κ", ahead, note))
     else:
         exact = agreement["judges"][best]["accuracy"]
         limits = f"{percent(exact['low'])} to {percent(exact['high'])}"
         truth = truth_of(agreement["benchmark"]).of
         note = "no interval" if exact["low"] is None else f"95 % interval {limits}"
-        found.append(_figure(f"exactly {truth} grade", percent(exact["estimate"]), note))
+        found.append(titled(f"exactly {truth} grade", percent(exact["estimate"]), note))
     facts = cost["judges"].get(best, {})
     price = facts.get("usd_per_1000_labels")
     if price is None:
@@ -73,11 +66,11 @@ def best_judge_figures(
         elif bias["high"] is not None and bias["high"] < 0:
             side = "too strict; "
         value = figure(bias["estimate"], 2, True)
-        found.append(_figure("bias, in grades", value, side + _interval(bias, signed=True)))
+        found.append(titled("bias, in grades", value, side + _interval(bias, signed=True)))
     else:
         basis = facts["usd_basis"]
         note = "list price, not measured" if basis == "list price" else str(basis)
-        found.append(_figure("for a million labels", dollars_for_a_million(price), note))
+        found.append(titled("for a million labels", dollars_for_a_million(price), note))
     return found
 
 
@@ -121,7 +114,8 @@ def dollars_for_a_million(usd_per_1000: float | None) -> str:
     return dollars(None if usd_per_1000 is None else 1000.0 * usd_per_1000)
 
 
-def _figure(title: str, value: str, note: str) -> dict[str, str]:
+def titled(title: str, value: str, note: str) -> dict[str, str]:
+    """One figure of a first screen."""
     return {"title": title, "value": value, "note": note}
 
 

@@ -19,13 +19,9 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation import graders
 from relevance_distillery.evaluation.agreement.estimates import Difference, Options, compare
-from relevance_distillery.evaluation.agreement.graded_pairs import (
-    GradedPairs,
-    query_numbers,
-    weights_of,
-)
+from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs, pairs_of
 from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
-from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY, primary
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
@@ -70,15 +66,9 @@ def compare_kappa(
     Raises:
         ValueError: The two do not hold the same pairs.
     """
-    same = np.array_equal(candidate.query, rival.query) and np.array_equal(
-        candidate.human, rival.human
-    )
-    if not same:
+    if not candidate.same_pairs(rival):
         raise ValueError("candidate and rival must have graded the same pairs in the same order")
-    both = [
-        {PRIMARY: pooled(PRIMARY, counts_by_query(side, scale), scale)}
-        for side in (candidate, rival)
-    ]
+    both = [{PRIMARY: primary(side, scale)} for side in (candidate, rival)]
     # The decision is at 95 %, whatever the level of the report's intervals.
     return compare(both[0], both[1], replace(options or Options(), level=0.95))[PRIMARY]
 
@@ -183,8 +173,8 @@ def promote(
         comparison = None
         if earlier is not None:
             comparison = compare_kappa(
-                _graded(grades, grades["student_grade"]),
-                _graded(grades, earlier),
+                pairs_of(grades, "student"),
+                pairs_of(grades.assign(student_grade=earlier), "student"),
                 benchmark.scale,
                 options_of(parameters),
             )
@@ -261,38 +251,20 @@ def _grades_of(
     return documents[KEY].merge(graded, on=KEY, how="left", validate="one_to_one")["student_grade"]
 
 
-def _graded(grades: pd.DataFrame, judge: pd.Series) -> GradedPairs:
-    query, queries = query_numbers(grades)
-    return GradedPairs(
-        human=grades["human"].to_numpy(dtype=np.int64),
-        judge=judge.to_numpy(dtype=np.float64),
-        query=query,
-        queries=queries,
-        weight=weights_of(grades, np.ones(len(grades), dtype=bool)),
-    )
-
-
 def _tags(
     result: dict[str, Any], agreement: dict[str, Any], cost: dict[str, Any]
 ) -> dict[str, str]:
-    student = agreement["judges"].get("student", {})
+    own = agreement["judges"].get("student", {}).get(PRIMARY, {})
+    decision = ("reason", "rival", "difference", "low", "high", "margin", "conclusion")
     tags = {
         "benchmark": agreement["benchmark"]["name"],
         "benchmark_digest": result["benchmark_digest"],
         "benchmark_human": agreement["benchmark"]["human"],
-        PRIMARY: student.get(PRIMARY, {}).get("estimate"),
-        f"{PRIMARY}_low": student.get(PRIMARY, {}).get("low"),
-        f"{PRIMARY}_high": student.get(PRIMARY, {}).get("high"),
+        PRIMARY: own.get("estimate"),
+        f"{PRIMARY}_low": own.get("low"),
+        f"{PRIMARY}_high": own.get("high"),
         "pairs_per_second": cost["judges"]["student"]["pairs_per_second"],
         "promotion": "promoted" if result["promoted"] else "not promoted",
-        "promotion_reason": result["reason"],
-        "promotion_rival": result["rival"],
-        "promotion_difference": result["difference"],
-        "promotion_low": result["low"],
-        "promotion_high": result["high"],
-        "promotion_margin": result["margin"],
-        "promotion_conclusion": result["conclusion"],
-        "promotion_p_non_inferior": result["p_non_inferior"],
-        "promotion_p": result["p"],
+        **{f"promotion_{name}": result[name] for name in (*decision, "p_non_inferior", "p")},
     }
     return {key: str(value) for key, value in tags.items() if value not in (None, "")}

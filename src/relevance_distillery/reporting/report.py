@@ -22,14 +22,10 @@ _IDS = 5
 
 
 def labeler_report(**results: Any) -> tuple[str, str]:
-    """The page of a trained labeler, self-contained HTML.
+    """The page of a trained labeler, and the same without any text of documents or queries.
 
-    Args:
-        **results: agreement, cost, benchmark, grading, disagreements, promotion, labeling,
-            exclusions and training, as the catalog holds them.
-
-    Returns:
-        The page; and the same without any text of documents or queries.
+    `results` are agreement, cost, benchmark, grading, disagreements, promotion, labeling,
+    exclusions and training, as the catalog holds them.
     """
     agreement, cost, promotion = results["agreement"], results["cost"], results["promotion"]
     teacher_name = str(results["grading"]["teacher"]["name"])
@@ -48,14 +44,7 @@ def labeler_report(**results: Any) -> tuple[str, str]:
 
 
 def grades_report(**results: Any) -> tuple[str, str]:
-    """The page of files of grades, self-contained HTML.
-
-    Args:
-        **results: agreement, cost, benchmark and disagreements.
-
-    Returns:
-        The page; and the same without any text of documents or queries.
-    """
+    """As `labeler_report` of files of grades: agreement, cost, benchmark and disagreements."""
     agreement = results["agreement"]
     judges = judges_of(agreement)
     verdict = decide_best(agreement)
@@ -169,30 +158,26 @@ def _slices(agreement: Mapping[str, Any], judges: Judges) -> list[dict[str, Any]
 
 def _left_out(results: Mapping[str, Any]) -> list[dict[str, str]]:
     """What was excluded or failed, from every stage that the report knows of."""
-    rows = []
-    for facts in _benchmarks(results):
-        for reason, ids in facts["skipped"].items():
-            rows.append({"where": f"benchmark {facts['name']}", **_skipped(reason, list(ids))})
-    for reason, number in results["agreement"]["excluded"].items():
-        rows.append({"where": "metrics", "what": reason, "count": count(number)})
-    teacher = results.get("grading", {}).get("teacher", {})
-    for reason, number in teacher.get("failures", {}).items():
-        rows.append({"where": "teacher on the benchmark", "what": reason, "count": count(number)})
-    for reason, number in results.get("labeling", {}).get("failures", {}).items():
-        rows.append({"where": "labeling", "what": str(reason), "count": count(number)})
+    rows = [
+        (f"benchmark {facts['name']}", *_skipped(reason, list(ids)))
+        for facts in _benchmarks(results)
+        for reason, ids in facts["skipped"].items()
+    ]
+    counted = {
+        "metrics": results["agreement"]["excluded"],
+        "teacher on the benchmark": results.get("grading", {}).get("teacher", {}).get("failures"),
+        "labeling": results.get("labeling", {}).get("failures"),
+    }
+    for where, reasons in counted.items():
+        rows += [(where, str(what), count(number)) for what, number in (reasons or {}).items()]
     for reason, numbers in results.get("exclusions", {}).get("reasons", {}).items():
         if numbers["pairs"]:
-            rows.append(
-                {
-                    "where": "kept out of training",
-                    "what": str(reason).replace("_", " "),
-                    "count": f"{numbers['pairs']:,} pairs, {numbers['queries']:,} queries",
-                }
-            )
-    return rows
+            number = f"{numbers['pairs']:,} pairs, {numbers['queries']:,} queries"
+            rows.append(("kept out of training", str(reason).replace("_", " "), number))
+    return [dict(zip(("where", "what", "count"), row, strict=True)) for row in rows]
 
 
-def _skipped(reason: str, ids: list[str]) -> dict[str, str]:
+def _skipped(reason: str, ids: list[str]) -> tuple[str, str]:
     """A reason with the first ids, and how many there are; a long list ends in `and 12 more`."""
     more = re.fullmatch(r"and (\d+) more", str(ids[-1])) if ids else None
     number = len(ids) - 1 + int(more[1]) if more else len(ids)
@@ -202,7 +187,7 @@ def _skipped(reason: str, ids: list[str]) -> dict[str, str]:
     else:
         what = reason
     shown = ", ".join(str(one) for one in ids[:_IDS]) + (", …" if len(ids) > _IDS else "")
-    return {"what": f"{what}: {shown}" if shown else what, "count": count(number)}
+    return f"{what}: {shown}" if shown else what, count(number)
 
 
 def _not_defined(agreement: Mapping[str, Any]) -> list[dict[str, str]]:

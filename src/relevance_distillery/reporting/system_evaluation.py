@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from relevance_distillery.reporting.charts import dots
+from relevance_distillery.reporting.comparisons import turned
 from relevance_distillery.reporting.formats import figure, p_value
+from relevance_distillery.reporting.headline import titled
 from relevance_distillery.reporting.pages import fill
 
 _BASES = {
@@ -74,16 +76,7 @@ def _better_first(pair: dict[str, Any]) -> dict[str, Any]:
 
 
 def _turned(pair: dict[str, Any]) -> dict[str, Any]:
-    def minus(value: float | None) -> float | None:
-        return None if value is None else -value
-
-    return pair | {
-        "first": pair["second"],
-        "second": pair["first"],
-        "estimate": minus(pair["estimate"]),
-        "low": minus(pair["high"]),
-        "high": minus(pair["low"]),
-    }
+    return turned(pair) | {"first": pair["second"], "second": pair["first"]}
 
 
 def _first_line(found: dict[str, Any]) -> str:
@@ -157,22 +150,12 @@ def _figures(found: dict[str, Any], best: dict[str, Any]) -> list[dict[str, str]
     shown = []
     if best["best"]:
         row = _deciding(found, best["best"][0], primary)
-        shown.append(
-            {
-                "title": f"{primary} of {best['best'][0]}",
-                "value": figure(row["estimate"]),
-                "note": f"{_span(row)}; 1 is perfect",
-            }
-        )
-    shown.append(
-        {
-            "title": "queries with people's grades",
-            "value": f"{queries['human']} of {queries['all']}",
-            "note": f"all of the first {found['pool']['depth']} documents of every system graded",
-        }
-    )
-    judge = next(iter(found["judges"]), "")
-    if judge:
+        note = f"{_span(row)}; 1 is perfect"
+        shown.append(titled(f"{primary} of {best['best'][0]}", figure(row["estimate"]), note))
+    note = f"all of the first {found['pool']['depth']} documents of every system graded"
+    graded = f"{queries['human']} of {queries['all']}"
+    shown.append(titled("queries with people's grades", graded, note))
+    if judge := next(iter(found["judges"]), ""):
         like = found["judges"][judge][primary]
         row, conclusions = like["kendall_tau"], like.get("conclusions")
         note = _span(row) + "; 1 is the same order of systems"
@@ -181,34 +164,18 @@ def _figures(found: dict[str, Any], best: dict[str, Any]) -> list[dict[str, str]
                 f"; {conclusions['survive']} of {conclusions['people']} significant differences "
                 "survive"
             )
-        shown.append(
-            {
-                "title": f"{judge} ranks as people do (τ)",
-                "value": figure(row["estimate"]),
-                "note": note,
-            }
-        )
+        shown.append(titled(f"{judge} ranks as people do (τ)", figure(row["estimate"]), note))
     else:
-        shown.append(
-            {
-                "title": "machine against people",
-                "value": "–",
-                "note": "not known: people graded no query completely",
-            }
-        )
+        note = "not known: people graded no query completely"
+        shown.append(titled("machine against people", "–", note))
     return shown
 
 
 def _deciding(found: dict[str, Any], system: str, measure: str) -> dict[str, Any]:
     """A system's figure by the grades that decide: estimate, low, high."""
     apart, figures = found["differences"], found["systems"][system]["measures"][measure]
-    if apart["basis"] == "people":
-        row: dict[str, Any] = figures["people"]
-    elif apart["basis"] == "machine":
-        row = figures["machine"][apart["judge"]]
-    else:
-        row = figures["prediction_powered"][apart["judge"]]
-    return row
+    row: dict[str, Any] = figures[apart["basis"]]
+    return row if apart["basis"] == "people" else row[apart["judge"]]
 
 
 def _span(row: dict[str, Any]) -> str:

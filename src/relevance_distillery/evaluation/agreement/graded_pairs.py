@@ -49,6 +49,10 @@ class GradedPairs:
     graded: bool = True
     weight: NDArray[np.float64] | None = None
 
+    def same_pairs(self, other: GradedPairs) -> bool:
+        """Whether another judge graded the same pairs in the same order."""
+        return np.array_equal(self.query, other.query) and np.array_equal(self.human, other.human)
+
 
 def query_numbers(grades: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
     """Number of each row's query in order of appearance, and how many queries there are."""
@@ -96,7 +100,7 @@ def pairs_of(
         query=query[kept],
         queries=queries,
         graded=column is None or _names(column, grades)[1],
-        weight=weights_of(grades, kept),
+        weight=grades["weight"].to_numpy(dtype=np.float64)[kept] if "weight" in grades else None,
     )
 
 
@@ -123,13 +127,6 @@ def probabilities_of(grades: pd.DataFrame, judge: str) -> Floats | None:
     found = np.full((len(grades), lengths.pop()), np.nan)
     found[there] = np.array(lists, dtype=np.float64)
     return found
-
-
-def weights_of(grades: pd.DataFrame, rows: NDArray[np.bool_]) -> Floats | None:
-    """How many pairs each of some rows stands for, shape (rows,); None where all count alike."""
-    if "weight" not in grades:
-        return None
-    return grades["weight"].to_numpy(dtype=np.float64)[rows]
 
 
 def _columns(grades: pd.DataFrame) -> dict[str, tuple[str, bool]]:

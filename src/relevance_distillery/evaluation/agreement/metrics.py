@@ -29,7 +29,7 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: Key in agreement.json.
+        name: Key in agreement.json; of a pooled metric also its function in `confusion`.
         title: What the report prints.
         meaning: One sentence for the glossary.
         better: Whether more is better, less is better, or the best value is 0.
@@ -130,18 +130,6 @@ METRICS: dict[str, Metric] = {
     )
 }
 
-_POOLED: dict[str, Callable[[Floats], Floats]] = {
-    "kappa": confusion.kappa,
-    "quadratic_kappa": confusion.quadratic_kappa,
-    "krippendorff_alpha": confusion.krippendorff_alpha,
-    "gwet_ac2": confusion.gwet_ac2,
-    "accuracy": confusion.accuracy,
-    "within_one": confusion.within_one,
-    "mean_absolute_error": confusion.mean_absolute_error,
-    "bias": confusion.bias,
-    "spearman": confusion.spearman,
-}
-
 
 def statistics(pairs: GradedPairs, scale: GradeScale) -> dict[str, Statistic]:
     """Every metric that these pairs have, in the order of `METRICS`.
@@ -173,6 +161,11 @@ def counts_by_query(pairs: GradedPairs, scale: GradeScale) -> Floats:
     )
 
 
+def primary(pairs: GradedPairs, scale: GradeScale) -> SumStatistic:
+    """The primary metric of a judge that gives grades."""
+    return pooled(PRIMARY, counts_by_query(pairs, scale), scale)
+
+
 def pooled(name: str, counts: Floats, scale: GradeScale) -> SumStatistic:
     """A metric of the pooled matrix; `counts` has the shape (queries, grades, grades)."""
     size = scale.size
@@ -182,7 +175,8 @@ def pooled(name: str, counts: Floats, scale: GradeScale) -> SumStatistic:
         matrices = sums.reshape(-1, size, size)
         if name == "binary_kappa":
             return confusion.binary_kappa(matrices, threshold)
-        return _POOLED[name](matrices)
+        measure: Callable[[Floats], Floats] = getattr(confusion, name)
+        return measure(matrices)
 
     bounds = {
         "accuracy": (0.0, 1.0),

@@ -18,7 +18,7 @@ from scipy.stats import t as student_t
 
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
-from relevance_distillery.evaluation.agreement.metrics import PRIMARY, counts_by_query, pooled
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY, primary
 from relevance_distillery.evaluation.statistics.bootstrap import (
     SumStatistic,
     difference,
@@ -68,7 +68,7 @@ def sample_size(
         (see `_power`). Pairs are means over queries times queries.
     """
     found: dict[str, Any] = {"metric": PRIMARY, "judge": names[0]}
-    level, statistic = options.level, _primary(judge_pairs, scale)
+    level, statistic = options.level, primary(judge_pairs, scale)
     graded = np.unique(judge_pairs.query)
     if graded.size < FEWEST_QUERIES:
         reason = f"fewer than {FEWEST_QUERIES} queries: too few to tell how much queries differ"
@@ -113,10 +113,6 @@ def sample_size(
         found["queries_for"].append({"half_width": wanted, "queries": needed, "pairs": pairs})
     found["power"] = _power(judge_pairs, rival_pairs, scale, options, names)
     return found
-
-
-def _primary(pairs: GradedPairs, scale: GradeScale) -> SumStatistic:
-    return pooled(PRIMARY, counts_by_query(pairs, scale), scale)
 
 
 def _half_width(error: float, queries: int, level: float) -> float:
@@ -165,7 +161,7 @@ def _by_pairs(
                 query=query[kept],
                 weight=(weight * scale_up)[kept],
             )
-            error = standard_error(_primary(part, scale))
+            error = standard_error(primary(part, scale))
             widths[most].append(_half_width(error, queries, level))
     return [
         {
@@ -195,9 +191,9 @@ def _power(
     found: dict[str, Any] = {"first": names[0], "second": names[1], "margin": options.margin}
     if rival is None:
         return found | {"reason": "there is no second judge to compare with"}
-    if not np.array_equal(judge.query, rival.query) or not np.array_equal(judge.human, rival.human):
+    if not judge.same_pairs(rival):
         return found | {"reason": "the two judges did not grade the same pairs"}
-    apart = difference(_primary(judge, scale), _primary(rival, scale))
+    apart = difference(primary(judge, scale), primary(rival, scale))
     graded = np.unique(judge.query)
     apart = SumStatistic(apart.sums[graded], apart.finish)
     spread = standard_error(apart) * graded.size**0.5

@@ -16,6 +16,7 @@ from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.cascades.fitting import GradedSet, check_calibration_set
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.files import parts_of
 from relevance_distillery.judges.base import JUDGES, KINDS, Judge, parse_judge
 from relevance_distillery.judges.composites.answers import Answers, numbered
 from relevance_distillery.judges.composites.panel import distinct_names
@@ -137,9 +138,8 @@ def graded_pairs(benchmark: Benchmark) -> pd.DataFrame:
     Returns:
         Columns `PAIR_COLUMNS` and human, its texts empty where the set brings no documents.
     """
-    grades = benchmark.judgments[benchmark.judgments["annotator"] == ""]
     queries = benchmark.queries.rename(columns={"text": "query"})[["query_id", "query"]]
-    pairs = grades.rename(columns={"grade": "human"}).merge(queries, on="query_id")
+    pairs = benchmark.judgments.rename(columns={"grade": "human"}).merge(queries, on="query_id")
     if benchmark.documents is not None:
         texts = benchmark.documents[["document_id", "title", "text", "path", "author", "modified"]]
         pairs = pairs.merge(texts, on="document_id", how="inner")
@@ -208,9 +208,7 @@ class CallPrice:
 def _given_prices(text: str | None) -> dict[str, float]:
     """`NAME:USD;NAME:USD` as a mapping; names may hold colons."""
     found: dict[str, float] = {}
-    for part in (part.strip() for part in str(text or "").split(";")):
-        if not part:
-            continue
+    for part in parts_of(text):
         name, _, usd = part.rpartition(":")
         try:
             price = float(usd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.calibration import expected_calibration_error
-from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, differences
+from relevance_distillery.evaluation.agreement.estimates import Options, differences, estimates
 from relevance_distillery.evaluation.agreement.measurement import FEW_QUERIES
-from relevance_distillery.evaluation.agreement.metrics import METRICS, pooled
+from relevance_distillery.evaluation.agreement.metrics import pooled
 from relevance_distillery.evaluation.cascades.asking import (
     BENCHMARK,
     TRAIN,
@@ -22,8 +22,8 @@ from relevance_distillery.evaluation.cascades.asking import (
     in_last_judges_calls,
 )
 from relevance_distillery.evaluation.cascades.fitting import Fitted, GradedSet, confusion_of
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval
-from relevance_distillery.evaluation.statistics.numbers import interval_json, number
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
+from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.composites.answers import Mask, Places, majority
 from relevance_distillery.judges.composites.cascade import CascadeFit, grade_and_confidence
@@ -79,6 +79,11 @@ class Measurement:
         known = [price.usd_per_1000 for price in self.prices if price.usd_per_1000 is not None]
         return tuple(known) if len(known) == len(self.prices) else None
 
+    @property
+    def drawing(self) -> Options:
+        """Of differences; intervals of single figures have the level that was asked for."""
+        return Options(self.options.resamples, self.options.permutations, self.options.seed)
+
     def systems(self, fit: CascadeFit, others: Mapping[str, CascadeFit]) -> dict[str, System]:
         """The cascade, and everything simpler that it has to beat, by name.
 
@@ -113,16 +118,14 @@ class Measurement:
             of every measure on the pairs that both graded.
         """
         cascade = found["cascade"]
-        options = Options(self.options.resamples, self.options.permutations, self.options.seed)
         rows, minus = {}, {}
         for name, system in found.items():
             graded = system.places >= 0
             rows[name] = {"graded": int(graded.sum()), **self._figures(system)}
             if name != "cascade":
                 both = graded & (cascade.places >= 0)
-                compared = differences(
-                    self._statistics(cascade, both), self._statistics(system, both), options
-                )
+                ours, theirs = (self._statistics(one, both) for one in (cascade, system))
+                compared = differences(ours, theirs, self.drawing)
                 minus[name] = {
                     measure: {key: row[key] for key in row if key in _COMPARED}
                     for measure, row in compared.items()
@@ -225,17 +228,10 @@ class Measurement:
         """Measures with their intervals, calls and cost."""
         shares = system.asked.mean(axis=1)
         usd = None if self.usd_per_1000 is None else float(np.dot(self.usd_per_1000, shares))
-        options = self.options
-        intervals = {
-            measure: interval_json(
-                interval(value, options.resamples, options.seed, options.confidence),
-                METRICS[measure].undefined,
-                NO_INTERVAL,
-            )
-            for measure, value in self._statistics(system, system.places >= 0).items()
-        }
+        measures = {"": self._statistics(system, system.places >= 0)}
+        options = replace(self.drawing, level=self.options.confidence)
         return {
-            **intervals,
+            **estimates(measures, options)[""],
             "calls": {
                 name: number(float(share)) for name, share in zip(self.names, shares, strict=True)
             },

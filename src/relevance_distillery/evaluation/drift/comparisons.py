@@ -134,9 +134,7 @@ class Comparison:
 
 def shares(counts: Array) -> Array:
     """Counts over their sum, shape (..., bins); nan where the sum is 0."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: Array = counts / counts.sum(axis=-1, keepdims=True)
-    return result
+    return ratio(counts, counts.sum(axis=-1, keepdims=True))
 
 
 def stability_index(batch: Array, reference: Array) -> Array:
@@ -148,8 +146,7 @@ def stability_index(batch: Array, reference: Array) -> Array:
     empty.
     """
     b, r = np.maximum(shares(batch), FLOOR), np.maximum(shares(reference), FLOOR)
-    result: Array = ((b - r) * np.log(b / r)).sum(axis=-1)
-    return result
+    return np.asarray(((b - r) * np.log(b / r)).sum(axis=-1))
 
 
 def jensen_shannon(batch: Array, reference: Array) -> Array:
@@ -161,15 +158,13 @@ def jensen_shannon(batch: Array, reference: Array) -> Array:
 
     b, r = shares(batch), shares(reference)
     middle = (b + r) / 2
-    result: Array = (rel_entr(b, middle) + rel_entr(r, middle)).sum(axis=-1) / (2 * np.log(2))
-    return result
+    return (rel_entr(b, middle) + rel_entr(r, middle)).sum(axis=-1) / (2 * np.log(2))
 
 
 def ratio(part: Array, whole: Array) -> Array:
     """The share of `part` in `whole`, shape (...); nan where `whole` is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Array = np.where(whole == 0, np.nan, part / whole)
-    return result
+        return np.where(whole == 0, np.nan, part / whole)
 
 
 def share_of(name: str, part: int, whole: str) -> Figure:

@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 
 DIGITS = 6
@@ -17,6 +19,11 @@ def number(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), DIGITS) + 0.0
+
+
+def counts(values: pd.Series) -> dict[str, int]:
+    """How often each value occurs, in alphabetical order."""
+    return {str(name): int(n) for name, n in values.value_counts().sort_index().items()}
 
 
 def interval_json(interval: Interval, undefined: str, no_interval: str) -> dict[str, Any]:

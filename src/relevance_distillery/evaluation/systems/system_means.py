@@ -83,9 +83,7 @@ def mean_json(values: Floats, options: Options) -> dict[str, Any]:
         Keys estimate, low, high, queries, and `reason` where one is null.
     """
     kept = values[np.isfinite(values)]
-    if kept.size == 0:
-        return {"estimate": None, "low": None, "high": None, "queries": 0, "reason": _NONE}
-    bounds = (0.0, 1.0) if kept.min() >= 0.0 and kept.max() <= 1.0 else UNBOUNDED
+    bounds = (0.0, 1.0) if ((kept >= 0.0) & (kept <= 1.0)).all() else UNBOUNDED
     statistic = mean_of_pairs(kept, np.arange(kept.size), kept.size, bounds=bounds)
     found = interval(statistic, options.resamples, options.seed, options.level)
     return interval_json(found, _NONE, "one query only") | {"queries": int(kept.size)}

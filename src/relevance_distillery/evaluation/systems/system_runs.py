@@ -189,9 +189,7 @@ def with_people(pool: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
         Columns query_id, document_id, pooled, best_rank and systems (missing outside the pool),
         human (missing where there is none).
     """
-    graded = benchmark.judgments[benchmark.judgments["annotator"] == ""]
-    if not benchmark.human:
-        graded = graded.iloc[:0]
+    graded = benchmark.judgments if benchmark.human else benchmark.judgments.iloc[:0]
     graded = graded[graded["query_id"].isin(set(pool["query_id"]))]
     graded = graded[[*KEY, "grade"]].rename(columns={"grade": "human"})
     table = pool.assign(pooled=True).merge(graded, on=KEY, how="outer", sort=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.collections.benchmark_pairs import Split
 from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.collections.queries import read_queries
 from relevance_distillery.documents.source import DocumentSource, read_wanted, table_at
 from relevance_distillery.io.files import named_paths
-
-Split = Callable[[pd.DataFrame], pd.DataFrame]
-"""Documents table in, passages table out."""
 
 
 @dataclass(frozen=True)

@@ -27,24 +27,11 @@ def ask_judges(
     parameters: LabelingParameters,
     scale: GradeScale,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Ask every judge about every graded pair of both sets, through the ledger.
-
-    Args:
-        train_set: Graded pairs that the cascade is fitted on.
-        benchmark: Graded pairs that it is measured on.
-        prompt: The grading prompt, for judges that read instructions.
-        ledger: Where answers are kept.
-        parameters: `cascade.judges`, and the settings of all kinds of judge.
-        scale: The grades.
+    """Ask the judges of `parameters.cascade` about every graded pair of both sets.
 
     Returns:
-        cascade_pairs (set, query_id, passage_id, human, characters), cascade_labels (set and
-        the columns of `Labels`, `judge` being the judge's name in the cascade) and
-        cascade_judges (who they are; failures by set and judge).
-
-    Raises:
-        UserError: A set or a judge is missing, or the train set lacks a grade or has too few
-            queries; all of it before a judge is asked.
+        cascade_pairs, cascade_labels and cascade_judges, see `evaluation.cascades.asking`, as are
+        the errors.
     """
     from relevance_distillery.evaluation.cascades import asking
     from relevance_distillery.judges.registry import JudgeSources

@@ -12,6 +12,7 @@ from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.io.files import parts_of
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.people.import_sheets import import_sheets
 from relevance_distillery.people.sampling import (
@@ -58,7 +59,7 @@ def draw_sheet(
     frame = sampling_frame(candidates, queries, labels)
     if parameters.design == "active" and parameters.doubters:
         pairs = build_pairs(frame, queries, passages)
-        names = [part.strip() for part in parameters.doubters.split(";") if part.strip()]
+        names = parts_of(parameters.doubters)
         # All judges are found before the first one is asked, which may cost money.
         chosen = [
             choose_grader(graders.find(name), recorded, prompt, labeling, scale) for name in names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from relevance_distillery.io.files import parts_of
 from relevance_distillery.strict import Seed, StrictModel
 
 
@@ -27,14 +28,8 @@ class ProbingParameters(StrictModel):
     seed: Seed = Field(default=0, description="of the choice of pairs and the resamples")
 
     def judges(self, teacher: str) -> list[str]:
-        """Names of those to probe.
-
-        Args:
-            teacher: The judge that `labeling` names.
-        """
+        """Names of those to probe where `teacher` is the judge that `labeling` names."""
         if self.judge:
-            return list(
-                dict.fromkeys(part.strip() for part in self.judge.split(";") if part.strip())
-            )
+            return list(dict.fromkeys(parts_of(self.judge)))
         also = [teacher] if teacher.partition(":")[0] == "llm" else []
         return ["champion", *also]

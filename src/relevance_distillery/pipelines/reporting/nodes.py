@@ -85,29 +85,20 @@ def choose_teacher(
 
 
 def pick_disagreements(
-    grades: pd.DataFrame,
-    pairs: pd.DataFrame,
-    benchmark: Benchmark,
-    parameters: ReportingParameters,
+    grades: pd.DataFrame, pairs: pd.DataFrame, benchmark: Benchmark, parameters: ReportingParameters
 ) -> list[dict[str, Any]]:
     """The student's worst disagreements with people, see `evaluation.disagreements.pick`."""
-    return _disagreements(grades, pairs, benchmark, parameters, ["student"])
+    return pick_examples(grades, pairs, benchmark, parameters, ["student"])
 
 
 def pick_examples(
-    grades: pd.DataFrame, texts: pd.DataFrame, benchmark: Benchmark, parameters: ReportingParameters
-) -> list[dict[str, Any]]:
-    """Every judge's worst disagreements with people, see `evaluation.disagreements.pick`."""
-    return _disagreements(grades, texts, benchmark, parameters, None)
-
-
-def _disagreements(
     grades: pd.DataFrame,
     texts: pd.DataFrame,
     benchmark: Benchmark,
     parameters: ReportingParameters,
-    judges: list[str] | None,
+    judges: list[str] | None = None,
 ) -> list[dict[str, Any]]:
+    """The same of some judges, of all when None."""
     own = of_benchmark(grades, benchmark)
     return pick(
         own,
