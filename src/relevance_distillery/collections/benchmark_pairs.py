@@ -41,14 +41,8 @@ def select_pairs(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Every passage of every graded document, with its query and the grade to reach.
 
-    Args:
-        benchmark: What was graded.
-        passages: Schema `Passages`, of the run.
-        queries: Schema `Queries`, of the run.
-        labels: The teacher's, schema `Labels`.
-        splits: Columns query_id, passage_id, split.
-        split: Splits the documents that a benchmark brings.
-        limit: How many documents a trial read, for the reason why others are left out.
+    Passages, queries, the teacher's labels and splits are the run's; `split` is for documents that
+    a benchmark brings; a trial that read `limit` documents leaves others out for that reason.
 
     Returns:
         Columns `PAIR_COLUMNS` and human (grade of the document), style, query_words, seen

@@ -34,10 +34,8 @@ def read_catalog(
 ) -> tuple[GradeFile, pd.DataFrame, pd.DataFrame | None, str]:
     """Read a data set of the catalog, which may download it.
 
-    Args:
-        name: Such as `msmarco-passage/trec-dl-2019/judged`.
-        scale: The grades that are allowed; grades below 0 are the lowest.
-        texts_needed: Queries and documents must be there; otherwise grades are enough.
+    The name is such as `msmarco-passage/trec-dl-2019/judged`; grades below 0 are the lowest; unless
+    queries and documents must be there (`texts_needed`), grades are enough.
 
     Returns:
         Grades; queries (columns query_id, text, style); the judged documents, of which no others

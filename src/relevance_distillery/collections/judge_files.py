@@ -215,10 +215,8 @@ def _matched(
 
 def _nothing(path: Path, rows: pd.DataFrame, benchmark: Benchmark) -> str:
     """One line on what is known of a file that has no pair in common with the benchmark."""
-    judged = benchmark.judgments
-    queries, documents = (
-        int(rows[name].isin(judged[name]).sum()) if name in rows else 0 for name in KEY
-    )
+    judged, empty = benchmark.judgments, pd.Series(dtype=str)
+    queries, documents = (rows.get(name, empty).isin(judged[name]).sum() for name in KEY)
     return (
         f"{path}: none of its {len(rows)} rows speaks of one of the {len(judged)} judged pairs "
         f"of benchmark {benchmark.name} ({queries} rows name a known query, {documents} a known "

@@ -116,15 +116,10 @@ def read_grades(
 ) -> GradeFile:
     """Read a file of people's grades.
 
-    Args:
-        path: TREC qrels (query, iteration, document, grade, no header), or a `.tsv`, `.csv`,
-            `.jsonl` (each also `.gz`) or `.parquet` table with the columns of `tables.GRADES`;
-            query_id may be absent where the query's text is given.
-        scale: The grades that are allowed, as numbers or by their names. TREC marks junk by
-            -1 and -2: in qrels these are the lowest grade, unless the scale has them. None for
-            any whole number.
-        columns: What the file calls its columns.
-        contradictions: What happens to a pair with two different grades by the same person.
+    Path and columns are as in `trec.grade_rows`; query_id may be absent where a query's text is.
+    Grades are numbers of the scale or their names, any whole number without one. TREC marks junk by
+    -1 and -2: in qrels these are the lowest grade, unless the scale has them. `contradictions` says
+    what happens to a pair with two different grades by the same person.
 
     Raises:
         UserError: No such file, a column is missing, an id is empty, a grade is not on the

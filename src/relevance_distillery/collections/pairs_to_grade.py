@@ -31,13 +31,7 @@ class Pairs:
     def __init__(
         self, candidates: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame
     ) -> None:
-        """Find every candidate's query and passage.
-
-        Args:
-            candidates: Columns query_id, passage_id; further ones are ignored, and of pairs
-                that several channels found the first counts.
-            queries: Columns query_id, text and, where queries have seeds, passage_id.
-            passages: Schema `Passages`.
+        """Find every candidate's query and passage; queries have passage_id where they have seeds.
 
         Raises:
             ValueError: A candidate has a query or passage that is not there.
@@ -64,8 +58,7 @@ class Pairs:
     def shards(self, wanted: np.ndarray | None = None) -> Iterator[pd.DataFrame]:
         """Tables of at most `SHARD` pairs, in order, joined as they are asked for.
 
-        Args:
-            wanted: True for the pairs to read, shape (pairs,); all of them when None.
+        `wanted` is true for the pairs to read, shape (pairs,); all of them when None.
 
         Returns:
             Columns `PAIR_COLUMNS`; the index is the pair's place in `keys`. `is_seed` is

@@ -12,11 +12,7 @@ from relevance_distillery.io.trec import has_header, iter_topics
 
 
 def read_queries(path: Path) -> pd.DataFrame:
-    """The queries of a file.
-
-    Args:
-        path: `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet` with ids and texts, or
-            TREC topics: id and text, a tab between, no header.
+    """The queries of a table with ids and texts, or of TREC topics (id, tab, text; no header).
 
     Returns:
         Columns query_id, text, style (empty where not stated).

@@ -40,11 +40,9 @@ def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGr
     """Grades from files or BEIR folders.
 
     Args:
-        locations: Paths separated by `;`. In a folder the judge's file is
-            `judges/NAME.tsv` (or another kind of table), and `qrels/human.tsv` for the judge
-            `human`. Ids of several
-            folders get the folder's name and a slash in front, as their documents do. None
-            for no recorded judge.
+        locations: Paths separated by `;`, None for no recorded judge. In a folder the judge's
+            file is `judges/NAME.tsv` (or another kind of table), and `qrels/human.tsv` for the
+            judge `human`. Ids of several folders are prefixed as their documents' are.
         judge: NAME; needed for folders only.
 
     Returns:

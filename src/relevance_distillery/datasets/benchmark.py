@@ -19,15 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
-    """A folder or file of graded pairs; without one, held-out queries take its place.
-
-    Example:
-        ```yaml
-        benchmark:
-          type: relevance_distillery.datasets.BenchmarkDataset
-          filepath: data/01_raw/sample/judgments
-        ```
-    """
+    """A folder or file of graded pairs; without one, held-out queries take its place."""
 
     def __init__(
         self,
@@ -89,10 +81,7 @@ class BenchmarkDataset(AbstractDataset[None, "Benchmark"]):
     def load(self) -> Benchmark:
         """Read the grades, the queries and, where there are any, the documents.
 
-        They are kept for the other nodes of the run.
-
-        Raises:
-            UserError: As `collections.benchmark.load_benchmark`.
+        They are kept for the other nodes of the run. Errors are those of `load_benchmark`.
         """
         from relevance_distillery.collections.benchmark import load_benchmark
 

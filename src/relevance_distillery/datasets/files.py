@@ -119,15 +119,7 @@ class FigureDataset(JSONDataset):
 
 
 class SheetDataset(AbstractDataset[dict[str, str], None]):
-    """A sheet for graders; key and instructions beside it take its name without the ending.
-
-    Example:
-        ```yaml
-        grading_sheet:
-          type: relevance_distillery.datasets.SheetDataset
-          filepath: data/08_reporting/grading_sheet.csv
-        ```
-    """
+    """A sheet for graders; key and instructions beside it take its name without the ending."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(str(filepath)).expanduser()
@@ -138,11 +130,7 @@ class SheetDataset(AbstractDataset[dict[str, str], None]):
         raise DatasetError("sheets are read by the entry returned_sheets")
 
     def save(self, data: dict[str, str]) -> None:
-        """Write all files, unless another sheet is there that somebody may be filling in.
-
-        Raises:
-            UserError: Another sheet has that name.
-        """
+        """Write all files; UserError where another sheet is there that somebody may fill in."""
         content = data[""].encode("utf-8")
         if self._filepath.exists() and self._filepath.read_bytes() != content:
             raise UserError(

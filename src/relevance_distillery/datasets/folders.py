@@ -21,14 +21,6 @@ class LabelerDataset(AbstractVersionedDataset[Path, Path]):
 
     Saving takes a folder over: its files are hard-linked where that is possible and copied where
     it is not, so that the source stays whole until the target is complete.
-
-    Example:
-        ```yaml
-        labeler:
-          type: relevance_distillery.datasets.LabelerDataset
-          filepath: data/06_models/labeler
-          versioned: true
-        ```
     """
 
     def __init__(
@@ -65,15 +57,7 @@ class LabelerDataset(AbstractVersionedDataset[Path, Path]):
 
 
 class BM25IndexDataset(AbstractDataset["BM25Channel", "BM25Channel"]):
-    """Saves and memory-maps a `BM25Channel`; an index of the same fingerprint is left as it is.
-
-    Example:
-        ```yaml
-        bm25_index:
-          type: relevance_distillery.datasets.BM25IndexDataset
-          filepath: data/04_feature/bm25_index
-        ```
-    """
+    """Saves and memory-maps a `BM25Channel`; an index of the same fingerprint is left as it is."""
 
     def __init__(
         self, *, filepath: str | os.PathLike, metadata: dict[str, Any] | None = None

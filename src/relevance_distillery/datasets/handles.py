@@ -14,14 +14,6 @@ class HandleDataset(AbstractDataset[None, Any]):
 
     It is imported when a node asks for the entry. The entry always counts as existing: what is
     missing is reported by the handle itself, which knows what to do about it.
-
-    Example:
-        ```yaml
-        label_ledger:
-          type: relevance_distillery.datasets.HandleDataset
-          handle: relevance_distillery.judges.ledger.ledger.Ledger
-          path: data/05_model_input/label_ledger.sqlite
-        ```
     """
 
     def __init__(
@@ -31,13 +23,9 @@ class HandleDataset(AbstractDataset[None, Any]):
         metadata: dict[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
-        """Remember what to make.
+        """Remember what to make: a class, function or class method, or its dotted name.
 
-        Args:
-            handle: A class, function or class method, or its dotted name.
-            metadata: For Kedro-Viz.
-            arguments: Keyword arguments. Kedro takes a relative `path` or `filepath` as relative
-                to the project's folder.
+        Kedro takes a relative `path` or `filepath` as relative to the project's folder.
         """
         self._handle, self._arguments = handle, arguments
         self.metadata = metadata

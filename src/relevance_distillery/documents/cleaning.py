@@ -54,11 +54,8 @@ def find_boilerplate(texts: pd.Series[str], share: float) -> frozenset[str]:
 
     Only the first and last five non-blank lines of a document are looked at, headings and
     table rows never count, and a line needs three words and ten documents, so that a short
-    answer which happens to recur is not taken for a footer.
-
-    Args:
-        texts: One text a document.
-        share: A line is boilerplate from this share of the documents on.
+    answer which happens to recur is not taken for a footer. A line counts from this share of the
+    documents on.
     """
     counts: Counter[str] = Counter()
     for text in texts:
@@ -119,11 +116,9 @@ def deduplicate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop copies; the newest of a group stays, among equals the first path.
 
-    Args:
-        documents: The `documents` table.
-        near: Jaccard similarity of word trigrams of title and text from which two documents
-            with the same numbers are copies; None drops exact copies only.
-        keep: Ids that are never dropped, since a benchmark judges them.
+    `near` is the Jaccard similarity of word trigrams of title and text from which two documents
+    with the same numbers are copies; None drops exact copies only. Ids in `keep` are never dropped,
+    since a benchmark judges them.
 
     Returns:
         The remaining documents in their old order, and the dropped: columns path (or id),

@@ -52,11 +52,7 @@ class ForgottenDocuments:
     path: str | Path
 
     def ids(self) -> frozenset[str]:
-        """The ids, their letters composed and decomposed; none without the file.
-
-        Raises:
-            UserError: It is not a list of ids.
-        """
+        """Composed and decomposed, none without the file; UserError where it is no list of ids."""
         return frozenset(normalize(form, one) for one in self._listed() for form in ("NFC", "NFD"))
 
     def _listed(self) -> list[str]:

@@ -61,11 +61,7 @@ class Parsed:
 
 
 def decode(content: bytes) -> str:
-    """Text of a file in UTF-8, or in UTF-16 with a byte order mark.
-
-    Raises:
-        UnreadableError: The content is binary or in another encoding.
-    """
+    """Text of a file in UTF-8, or UTF-16 with a byte order mark; UnreadableError for any other."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return content.decode("utf-16")

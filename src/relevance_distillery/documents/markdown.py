@@ -40,12 +40,7 @@ class Section:
 def sections(text: str, empty: bool = False) -> list[Section]:
     """Split Markdown at its headings, `#` or underlined, code blocks left whole.
 
-    Args:
-        text: Markdown.
-        empty: With the sections without text too.
-
-    Returns:
-        Sections in order.
+    Sections without text are left out unless `empty`.
     """
     found: list[Section] = []
     path: list[tuple[int, str]] = []

@@ -115,12 +115,8 @@ def split_documents(
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
     """Split every document that changed since the last time; the others keep their passages.
 
-    Args:
-        documents: The `documents` table.
-        splitter: How to split.
-        previous: Passages of the last run.
-        origins: What those were made from: columns document_id, digest (of the document
-            and the settings), passages_digest.
+    `previous` are the passages of the last run, `origins` what they were made from: columns
+    document_id, digest (of the document and the settings), passages_digest.
 
     Returns:
         The `passages` table in the order of the documents, the new origins, and counts:

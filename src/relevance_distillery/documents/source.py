@@ -66,11 +66,7 @@ class DocumentSource:
 
     @classmethod
     def parse(cls, filepath: str | Path | None) -> DocumentSource:
-        """From one path, or several separated by `;`; None for a path that was not given.
-
-        Raises:
-            UserError: No path was given.
-        """
+        """From one path, or several separated by `;`; UserError where none was given."""
         paths = named_paths(filepath)
         if not paths:
             raise UserError(
@@ -90,16 +86,11 @@ class DocumentSource:
         limit: int | None = None,
         seed: int = 0,
     ) -> Reading:
-        """Read everything.
+        """Read everything, or at most `limit` documents, sampled at random.
 
-        Args:
-            include: gitignore-style patterns of the files to read in a folder; all when empty.
-            exclude: gitignore-style patterns of the files not to read.
-            max_document_mb: Longest document; a longer one is skipped and listed.
-            max_unpacked_mb: Largest table after unpacking.
-            file_dates: Use file times where a document of a folder names no date.
-            limit: At most so many documents, sampled at random.
-            seed: Seed of the sample.
+        Patterns are gitignore's, `include` for all when empty; a document longer than
+        `max_document_mb` is skipped and listed, a table larger than `max_unpacked_mb` once
+        unpacked refused; `file_dates` are for documents of a folder that name no date.
 
         Raises:
             UserError: A location is missing or of an unknown kind, ids are empty or given
@@ -150,10 +141,9 @@ def named_reasons(skipped: pd.DataFrame) -> list[str]:
 
 
 def read_wanted(table: Path, wanted: Set[str]) -> pd.DataFrame:
-    """The documents of a table whose ids are wanted; all of it may not fit in memory.
+    """The documents of a table whose ids are wanted, perhaps none; it may not fit in memory.
 
-    Raises:
-        UserError: As `DocumentSource.read`, of a table; none found is no error.
+    Errors are those of `DocumentSource.read`.
     """
     # Letters may be composed here and decomposed there.
     spelt = {normalize(form, name) for form in ("NFC", "NFD") for name in wanted}
@@ -355,11 +345,7 @@ def _kind(name: str) -> str:
 
 
 def set_prefixes(locations: Sequence[Path]) -> list[str]:
-    """`NAME/` for each of several locations, an empty prefix for a single one.
-
-    Raises:
-        UserError: Two locations have the same name.
-    """
+    """`NAME/` for each of several locations, empty for one; UserError where two names are alike."""
     if len(locations) == 1:
         return [""]
     named = [location.name for location in locations]

@@ -44,12 +44,9 @@ class UntrainedEncoder:
     def __init__(
         self, base_model: str, template: InputTemplate | None = None, precision: str = "fp32"
     ) -> None:
-        """Load the model: `bundled`, a folder or a hub id.
+        """Load the model: `bundled`, a folder or a hub id; UserError where there is none.
 
         A labeler's own template and precision make the comparison with it fair.
-
-        Raises:
-            UserError: There is no such model.
         """
         network, tokenizer = load_encoder(base_model)
         wanted = template or InputTemplate()
@@ -162,14 +159,6 @@ def grade_with_teacher(
     columns = ["grade", "expected", "probabilities"] if given.any() else ["grade"]
     names = {name: f"teacher_{name}" for name in columns}
     return documents[[*KEY, *columns]].rename(columns=names), labeling.failures
-
-
-def recorded_teacher(benchmark: Benchmark, name: str) -> pd.DataFrame | None:
-    """Grades from the benchmark's file of a recorded judge, None where there is none."""
-    grades = benchmark.judge(name)
-    if grades is None:
-        return None
-    return grades.rename(columns={"grade": "teacher_grade"}).astype({"teacher_grade": "Int64"})
 
 
 def grade_with_base(

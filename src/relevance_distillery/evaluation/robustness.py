@@ -224,11 +224,7 @@ def probe(
             str(kind): measure.figures(rows) for kind, rows in graded.groupby("kind", sort=False)
         },
         "attacks": {
-            str(name): {
-                "kind": rows["kind"].iloc[0],
-                "language": rows["language"].iloc[0],
-                "place": rows["place"].iloc[0],
-            }
+            str(name): {key: rows[key].iloc[0] for key in ("kind", "language", "place")}
             | measure.figures(rows)
             for name, rows in graded.groupby("attack", sort=False)
         },
@@ -246,8 +242,8 @@ def _graded(grader: Grader, pairs: pd.DataFrame) -> pd.DataFrame:
             parts.append(found[["grade", "expected_grade"]].assign(failure=reasons))
             progress.advance(len(found))
     table = pd.concat(parts, ignore_index=True)
-    for column in ("grade", "expected_grade"):
-        table[column] = pd.to_numeric(table[column]).astype("float64")
+    numbers = ["grade", "expected_grade"]
+    table[numbers] = table[numbers].apply(pd.to_numeric).astype("float64")
     return table
 
 

@@ -26,10 +26,8 @@ def replacing(path: Path) -> Generator[Path]:
     """Gives a path beside `path` to write a file or folder at, which is then renamed to `path`.
 
     Whatever is killed or fails in between leaves what was at `path` before; only where a
-    folder replaces a folder there is a moment between two renames in which neither is there.
-
-    Args:
-        path: Where the file or folder is wanted; its parent folder is made.
+    folder replaces a folder there is a moment between two renames in which neither is there. Its
+    parent folder is made.
 
     Yields:
         The path to write at; nothing is there yet. Writing nothing leaves `path` as it is.
@@ -100,11 +98,7 @@ def _runs_elsewhere(process: int) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all; line ends stay as they are.
-
-    Raises:
-        OSError: It cannot be written.
-    """
+    """Write a text file in UTF-8 as `replacing` does; line ends stay as they are."""
     with replacing(path) as partial:
         partial.write_bytes(text.encode("utf-8"))
 
@@ -138,10 +132,9 @@ def newest_version(path: Path) -> Path:
 
 
 def newest_table(path: Path) -> Path:
-    """The newest version of a versioned table, which is a folder; any other path as it is.
+    """The newest version of a versioned table, which is a folder, UserError where it has none.
 
-    Raises:
-        UserError: The folder holds no version.
+    Any other path is given back as it is.
     """
     if not (path.is_dir() and path.suffix == ".parquet"):
         return path

@@ -242,10 +242,8 @@ def iter_topics(path: Path) -> Rows:
 def read_run(path: Path) -> pd.DataFrame:
     """Read one run.
 
-    Args:
-        path: TREC's lines, or lines of `query document rank`; or a `.csv`, `.tsv`, `.jsonl` (each
-            also `.gz`) or `.parquet` table with a header. Where there is a score, a rank says
-            nothing.
+    It has TREC's lines, or lines of `query document rank`; or is a table as of `iter_records`, with
+    a header. Where there is a score, a rank says nothing.
 
     Returns:
         Columns query_id, document_id, score (higher is better; minus the rank in a file that has

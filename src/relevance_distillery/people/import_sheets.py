@@ -30,11 +30,7 @@ GRADE_COLUMNS = (
 
 
 def returned_files(filepath: str) -> list[Path]:
-    """The files of sheets that came back, separated by `;`, in the order given, each once.
-
-    Raises:
-        UserError: None was given.
-    """
+    """Sheets that came back, separated by `;`, each once; UserError where none was given."""
     files = named_paths(filepath)
     if not files:
         raise UserError('no sheet was given; name it with --params="sheet=FILE"')

@@ -140,8 +140,7 @@ def draw_sample(
         graders read, columns row_id, query, title, heading, text, path, author, modified.
 
     Raises:
-        UserError: Nothing to draw from, fewer places than strata, or nothing measures
-            uncertainty.
+        UserError: As `uncertainties`, for the active design, and `draw`.
     """
     if plan.design == "active":
         frame = frame.merge(uncertainties(labels, scale, measure), on=KEY)

@@ -45,12 +45,7 @@ def agreement_with(
 ) -> dict[str, Any]:
     """The content of agreement.json for one benchmark, what was left out of it among the notes.
 
-    Args:
-        benchmark: The benchmark.
-        grades: benchmark_grades, rows of all benchmarks.
-        facts: Of benchmark_facts: name, human, kind, digest, skipped, perhaps whole_queries.
-        parameters: How the figures are computed.
-        roles: Which judge is the student, the teacher and the base; by their names when None.
+    `grades` are those of all benchmarks, `facts` those of this one, `roles` as in `measure`.
     """
     named = {name: facts[name] for name in _FACTS if facts.get(name) is not None}
     own = of_benchmark(grades, benchmark)
@@ -68,11 +63,7 @@ def agreement_of_labeler(
     grading_facts: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
-
-    Returns:
-        Of the benchmark that decides; of each other one the same in `other_benchmarks`.
-    """
+    """agreement.json of the benchmark that decides; in `other_benchmarks` that of each other."""
     facts = [benchmark_facts, *benchmark_facts["others"]]
     teachers = [grading_facts["teacher"], *grading_facts["other_teachers"]]
     measured = []

@@ -118,9 +118,10 @@ def teacher_grades(
         return None, nothing, "the benchmark is made of its own grades"
     if name == "human":
         return None, nothing, "people were the teacher"
-    recorded = graders.recorded_teacher(benchmark, name.removeprefix("recorded:"))
+    recorded = benchmark.judge(name.removeprefix("recorded:"))
     if recorded is not None:
-        return recorded, nothing, ""
+        own = recorded.astype({"grade": "Int64"}).rename(columns={"grade": "teacher_grade"})
+        return own, nothing, ""
     by_id = judge_state.get("judge") == "recorded"
     unknown = f"there are no grades by {name} for this benchmark"
     if by_id and benchmark.kind == "own_corpus":

@@ -21,14 +21,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Axis:
-    """A scale from values to places.
+    """A scale from values, `low` at the place `start` and `high`, which is above, at `end`.
 
-    Attributes:
-        low: Value at `start`.
-        high: Value at `end`; above `low`.
-        start: Place of `low`.
-        end: Place of `high`.
-        logarithmic: Equal ratios have equal lengths; values are then above 0.
+    On a logarithmic one equal ratios have equal lengths; values are then above 0.
     """
 
     low: float
@@ -109,11 +104,9 @@ def path(points: Iterable[tuple[float, float]]) -> str:
 
 
 def place_labels(marks: list[dict[str, Any]], limits: tuple[float, float]) -> None:
-    """Put each label beside its own mark, clear of the other marks and labels.
+    """Put each label beside its own mark, clear of the other marks and labels, within the limits.
 
-    Args:
-        marks: Each with `x`, `y` and `name`; gets `label_x`, `label_y` and `anchor`.
-        limits: First and last place that a label may reach.
+    A mark has `x`, `y` and `name`, and gets `label_x`, `label_y` and `anchor`.
     """
     reach = _MARK + _LINE
     boxes: list[tuple[float, float, float, float]] = []
@@ -153,9 +146,7 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 def dots(rows: Iterable[tuple[str, str, str, Row]], digits: int = 2) -> dict[str, Any] | None:
     """Dots with intervals, places in percent of the axis, which ends at 1 or beyond.
 
-    Args:
-        rows: CSS class, label, small print and figure of each; undefined ones are left out.
-        digits: Decimals of the estimates.
+    Rows have a CSS class, label, small print and figure; undefined ones are left out.
 
     Returns:
         `ticks` and `rows`; None where nothing is defined.
@@ -163,12 +154,7 @@ def dots(rows: Iterable[tuple[str, str, str, Row]], digits: int = 2) -> dict[str
     known = [row for row in rows if row[3].get("estimate") is not None]
     if not known:
         return None
-    ends = [
-        row[side]
-        for *_, row in known
-        for side in ("estimate", "low", "high")
-        if row.get(side) is not None
-    ]
+    ends = ends_of(row for *_, row in known)
     if max(ends) <= 1.0:
         start = 0.0 if min(ends) >= 0 else -0.2 * (1 + int(-min(ends) / 0.2))
         axis = Axis(start, 1.0, 0.0, 100.0)
@@ -190,6 +176,12 @@ def dots(rows: Iterable[tuple[str, str, str, Row]], digits: int = 2) -> dict[str
             for kind, label, sub, row in known
         ],
     }
+
+
+def ends_of(rows: Iterable[Row]) -> list[float]:
+    """All values that an axis has to hold: estimates and limits, those that are defined."""
+    sides = ("estimate", "low", "high")
+    return [row[side] for row in rows for side in sides if row.get(side) is not None]
 
 
 def bar(row: Row | None) -> dict[str, float] | None:

@@ -32,12 +32,7 @@ Basis = Literal["measured", "list price", "not known"]
 
 @dataclass(frozen=True)
 class Throughput:
-    """Pairs graded a second.
-
-    Attributes:
-        runs: One value a repetition, pairs/s.
-        pairs: Pairs in each repetition.
-    """
+    """Pairs graded a second: one value a repetition, of so many pairs each."""
 
     runs: tuple[float, ...]
     pairs: int
@@ -254,12 +249,8 @@ def prices_of_files(
 ) -> dict[str, Any]:
     """The content of cost.json where judges are files of grades.
 
-    Args:
-        grading_facts: `judges`, by name usd_per_label, seconds_per_label (None where the file
-            does not say) and over how many labels.
-        texts: Of the judged pairs, columns query, title, text; empty where they are not known:
-            then tokens, and with them a list price, are not known either.
-        parameters: Prices and assumptions.
+    `grading_facts` and `texts` are from `judge_files.collect_grades`; where the texts are not known
+    tokens, and with them a list price, are not known either.
 
     Returns:
         judges (each with measured and list price, apart) and assumptions.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
 from relevance_distillery.reporting.charts import (
     Axis,
+    ends_of,
     linear_axis,
     linear_ticks,
     log_axis,
@@ -131,13 +132,7 @@ def agreement_against_price(
         return None
     size = _PRICE
     x = log_axis((price for _, price, _, _ in points), size["left"], size["right"])
-    limits = [
-        row[side]
-        for *_, row in points
-        for side in ("estimate", "low", "high")
-        if row.get(side) is not None
-    ]
-    y = linear_axis(limits, size["bottom"], size["top"], ticks=4)
+    y = linear_axis(ends_of(row for *_, row in points), size["bottom"], size["top"], ticks=4)
     marks: list[dict[str, Any]] = [
         {
             "x": x.at(price),
@@ -196,14 +191,8 @@ def interval_widths(sample_size: Mapping[str, Any]) -> dict[str, Any] | None:
 _ROLES = {"student": "#0b6e6e", "teacher": "#8a5a00", "base": "#7a7f87"}
 _PEOPLE = "#2b3a55"
 _TONES = (
-    "#0b6e6e",
-    "#a06800",
-    "#7a3e9d",
-    "#1f5fa8",
-    "#b23a48",
-    "#4f7a28",
-    "#8c564b",
-    "#52606d",
+    *("#0b6e6e", "#a06800", "#7a3e9d", "#1f5fa8"),
+    *("#b23a48", "#4f7a28", "#8c564b", "#52606d"),
 )
 _SHOWN = ("quadratic_kappa", "kappa", "binary_kappa", "pairwise_accuracy", "ndcg_at_10")
 

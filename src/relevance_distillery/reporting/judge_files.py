@@ -84,12 +84,7 @@ def agreement_of_files(
     grading_facts: dict[str, Any],
     parameters: ReportingParameters,
 ) -> dict[str, Any]:
-    """The content of agreement.json, see `evaluation.agreement.measurement.measure`.
-
-    Returns:
-        Judges by the names of their files and `sources`, what each file held, for the benchmark
-        that decides; of each other benchmark the same in `other_benchmarks`.
-    """
+    """As `agreement_of_labeler`: judges by the names of their files; `sources`, what each held."""
     measured = []
     facts = [benchmark_facts, *benchmark_facts["others"]]
     for one, own in zip(benchmark.everything, facts, strict=True):

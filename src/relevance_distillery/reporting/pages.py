@@ -27,12 +27,9 @@ _FILTERS = (
 
 
 def fill(template: str, **values: Any) -> str:
-    """Fill a template.
+    """Fill a template of `templates/`; texts in the values may be hostile, they are escaped.
 
-    Args:
-        template: Its file name in `templates/`. It may use the report's style as `css`, and the
-            functions of `formats` as filters.
-        values: What it shows; texts in it may be hostile, they are escaped.
+    It may use the report's style as `css`, and the functions of `formats` as filters.
     """
     css = files("relevance_distillery.reporting") / "templates" / "report.css"
     return templates().get_template(template).render(css=css.read_text("utf-8"), **values)

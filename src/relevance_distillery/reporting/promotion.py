@@ -81,19 +81,10 @@ def decide(
     margin: float = 0.03,
     reservation: str = "",
 ) -> Decision:
-    """Decide whether a version becomes the champion.
+    """Decide whether a version becomes the champion; the reason states the figures.
 
-    Args:
-        mode: `manual` leaves every promotion to a person.
-        has_champion: Some version is the champion already.
-        comparison: Candidate minus the best version so far in quadratic kappa, tested at this
-            margin; None when no version could be compared.
-        rival: Name of that version.
-        margin: The largest loss in quadratic kappa that does not matter.
-        reservation: Why a champion is not replaced without a person; empty for no reason.
-
-    Returns:
-        The decision; its reason states the figures that it rests on.
+    `comparison` is with the best version so far, the `rival`, at this margin, None when none could
+    be compared; `reservation` says why a champion is not replaced without a person, if so.
     """
     if comparison is None:
         known = Decision(False, "the champion could not be compared with it", rival)
@@ -180,7 +171,7 @@ def promote(
             )
         reservation = _reservation(name, champion, agreement["benchmark"])
         decision = decide(mode, champion is not None, comparison, rival or "", margin, reservation)
-    promoted, reason = decision.promote, decision.reason
+    promoted = decision.promote
     if promoted:
         flavor.set_alias(name, CHAMPION, version)
     against = decision.comparison or Difference(Interval(np.nan), np.nan, np.nan)
@@ -189,7 +180,7 @@ def promote(
         "version": version,
         "promoted": promoted,
         "champion": version if promoted else (champion or ""),
-        "reason": reason,
+        "reason": decision.reason,
         "mode": mode,
         "margin": margin,
         "rival": decision.rival,
@@ -202,7 +193,7 @@ def promote(
         "benchmark_digest": digest,
     }
     flavor.set_version_tags(name, version, _tags(result, agreement, cost))
-    logger.info("version %s of %s: %s", version, name, reason)
+    logger.info("version %s of %s: %s", version, name, decision.reason)
     return result
 
 

@@ -21,14 +21,10 @@ Floats = NDArray[np.float64]
 def confusion(
     human: ArrayLike, judge: ArrayLike, scale: GradeScale, weight: ArrayLike | None = None
 ) -> Floats:
-    """How often each grade of people met each grade of the judge.
+    """How often each grade of people met each grade of the judge, values of `scale`.
 
-    Args:
-        human: Grades given by people, shape (pairs,), values of `scale`.
-        judge: Grades of the judge for the same pairs, shape (pairs,).
-        scale: The grades and their order; grades that nobody used still count.
-        weight: How many pairs each pair stands for, shape (pairs,): 1 / its inclusion
-            probability in a sample (Horvitz and Thompson, 1952); 1 each when None.
+    `weight` says how many pairs each pair stands for: 1 / its inclusion probability in a sample
+    (Horvitz and Thompson, 1952); 1 each when None. All have the shape (pairs,).
 
     Returns:
         Counts, shape (grades, grades), people in rows.

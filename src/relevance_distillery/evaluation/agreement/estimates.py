@@ -32,16 +32,10 @@ NO_INTERVAL = "too few queries for an interval"
 
 @dataclass(frozen=True)
 class Options:
-    """How the figures are computed.
+    """How the figures are computed, as `strict.Intervals` says of the first four.
 
-    Attributes:
-        resamples: Resamples of queries for each interval.
-        permutations: Swaps for each p-value.
-        seed: Seed of both.
-        level: Nominal coverage of the intervals.
-        slice_pairs: A slice with fewer pairs is marked as too small.
-        margin: Non-inferiority margin: the loss of one judge against another that does not
-            matter.
+    A slice with fewer pairs than `slice_pairs` is marked as too small; `margin` is that of
+    non-inferiority, the loss of one judge against another that does not matter.
     """
 
     resamples: int = 1000

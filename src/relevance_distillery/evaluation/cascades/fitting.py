@@ -115,8 +115,7 @@ def fit_cascade(
     `prices` are those of a call of each judge, in units of the last judge's.
 
     Raises:
-        UserError: There is one judge only, the set lacks a grade or has too few queries, or a
-            judge answered nothing.
+        UserError: As `check_calibration_set`; or there is one judge, or one that answered nothing.
     """
     if len(judges) < 2:
         raise UserError("a cascade needs at least two judges: judges=FIRST;…;LAST")

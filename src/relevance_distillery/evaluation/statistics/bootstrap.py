@@ -79,7 +79,7 @@ class SumStatistic:
         return (self.sums.__array_interface__["data"][0], *self.sums.shape)
 
     def __call__(self, weights: Floats) -> Floats:
-        """Values for weights of the queries."""
+        """As `Statistic`."""
         return self.finish(weights @ self.sums)
 
     def slopes(self, totals: Floats) -> tuple[Floats, Floats]:
@@ -168,10 +168,7 @@ def interval(
 
 
 def intervals(
-    statistics: Mapping[str, Statistic],
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    statistics: Mapping[str, Statistic], resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[str, Interval]:
     """Estimates and intervals of figures over the same queries, drawn once for all.
 

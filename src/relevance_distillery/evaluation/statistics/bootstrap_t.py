@@ -32,12 +32,7 @@ resamples have next to no spread, and would set the quantile alone."""
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its limits; nan where it is not defined.
-
-    Attributes:
-        estimate: The figure over all queries.
-        low, high: Limits of the interval.
-    """
+    """A figure over all queries with its limits; nan where it is not defined."""
 
     estimate: float
     low: float = float("nan")

@@ -147,7 +147,7 @@ def judged_like_people(values: Values, judge: str, options: Options) -> dict[str
     found: dict[str, Any] = {"queries": int(both.sum())}
     if not both.any() or len(people) < 2:
         reason = _NO_QUERY if not both.any() else _ONE_SYSTEM
-        nothing = {"estimate": None, "low": None, "high": None, "reason": reason}
+        nothing = interval_json(Interval(np.nan), reason, reason)
         return found | dict.fromkeys(CORRELATIONS, nothing) | {"reason": reason}
     found["mean_difference"] = number(float((machine - people).mean()))
     limits = correlations(people, machine, options.resamples, options.seed, options.level)

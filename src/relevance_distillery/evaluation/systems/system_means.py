@@ -24,15 +24,7 @@ _NONE = "no query has a value"
 
 @dataclass(frozen=True)
 class Options:
-    """How figures are computed.
-
-    Attributes:
-        depth: Documents of each ranking that are pooled and have to be graded.
-        resamples: Resamples of queries for bootstrap intervals.
-        permutations: Random swaps for p-values.
-        level: Nominal coverage.
-        seed: Of both.
-    """
+    """As of agreement; `depth` documents of each ranking are pooled and have to be graded."""
 
     depth: int = 10
     resamples: int = 1000

@@ -42,15 +42,11 @@ def measure_systems(
 ) -> dict[str, Any]:
     """Everything about systems that follows from their runs and a table of grades.
 
-    Args:
-        runs: Rankings for the queries that count.
-        grades: Columns query_id, document_id, pooled (a system has it among its first `depth`),
-            human (people's grade, missing where there is none) and JUDGE_grade for each judge.
-        judges: Machine judges; the first one decides and grades what people did not.
-        measures: The first one decides.
-        learned: By judge the queries that it learned from people's grades: they never correct it.
-        options: How figures are computed.
-        weight: How many queries each one stands for, where queries were drawn.
+    `grades` has the columns query_id, document_id, pooled (a system has it among its first
+    `depth`), human (people's grade, missing where there is none) and JUDGE_grade for each judge. Of
+    judges and measures the first one decides, and the first judge grades what people did not.
+    `learned` has by judge the queries that it learned from people's grades: they never correct it.
+    `weight` says how many queries each one stands for, where queries were drawn.
 
     Returns:
         Keys queries, systems, differences, judges, measures, warnings; see

@@ -44,10 +44,8 @@ class SystemRuns:
 def read_runs(locations: str | Path | None) -> SystemRuns:
     """Read the runs of one or several systems.
 
-    Args:
-        locations: Folders and files, several separated by `;`. Every file of a folder is the run
-            of one system, named after the file: TREC runs, or tables (CSV, TSV, JSONL, Parquet)
-            with query_id, document_id and score or rank, each but Parquet also `.gz`.
+    Locations are folders and files, separated by `;`. Every file of a folder is the run of one
+    system, named after the file; `trec.read_run` says what it may hold.
 
     Raises:
         UserError: None was given, nothing is there, a file cannot be understood (the message names
@@ -76,13 +74,10 @@ def read_runs(locations: str | Path | None) -> SystemRuns:
 def ranking(rows: pd.DataFrame) -> pd.DataFrame:
     """Documents of each query in the order in which trec_eval reads a run.
 
+    Of several rows (query_id, document_id, score) of one query and document the first counts.
     Neither the order of the lines nor a column of ranks counts where there are scores: scores
     descend, and of equal ones the document whose id is larger as text stands first. trec_eval
     keeps scores as 32-bit numbers, and so they are compared here.
-
-    Args:
-        rows: Columns query_id, document_id, score. A row that names a document again that an
-            earlier row named for the same query counts as not there.
 
     Returns:
         Columns query_id, document_id, rank, level.

@@ -34,10 +34,7 @@ class TextSources:
         """Text by query id.
 
         The named file counts most, then the benchmark; the last run's stored queries only where
-        neither was named, since their ids may mean other queries.
-
-        Raises:
-            UserError: The file cannot be read.
+        neither was named, since their ids may mean other queries. Errors as `read_queries`.
         """
         inside = _inside(self.benchmark, "queries")
         tables = [benchmark.queries if inside is None else read_queries(inside)]
@@ -67,10 +64,7 @@ class TextSources:
 
         The benchmark's documents are taken where none are named, the last run's stored passages
         where it brings none either, under the ids that are wanted. `reading` has the options of
-        `DocumentSource.read`.
-
-        Raises:
-            UserError: The documents cannot be read.
+        `DocumentSource.read`, and errors are as there.
         """
         documents, inside = benchmark.documents, _inside(self.benchmark, "corpus")
         if self.documents:

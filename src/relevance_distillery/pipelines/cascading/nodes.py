@@ -63,10 +63,7 @@ def fit(
     """Fit the cascade on the train set, measure it on the benchmark.
 
     Returns:
-        cascade, the state that judge=cascade uses, and cascade_report.
-
-    Raises:
-        UserError: The train set lacks a grade or has too few queries, or a judge graded none.
+        cascade, the state that judge=cascade uses, and cascade_report. Errors as `fit_cascade`.
     """
     from relevance_distillery.evaluation.cascades.asking import (
         BENCHMARK,

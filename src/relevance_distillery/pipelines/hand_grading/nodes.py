@@ -50,11 +50,7 @@ def draw_sheet(
 
     Returns:
         The sheet, everything that was ever handed out (schema `GradingSamples`), and how the
-        sample was drawn.
-
-    Raises:
-        UserError: Nothing to draw from, fewer places than strata, or nothing measures
-            uncertainty.
+        sample was drawn. Errors are those of `people.sampling.draw_sample`.
     """
     frame = sampling_frame(candidates, queries, labels)
     if parameters.design == "active" and parameters.doubters:
@@ -105,14 +101,7 @@ def draw_sheet(
 def read_sheets(
     files: list[Path], samples: pd.DataFrame, scale: GradeScale
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Grades of sheets that came back.
-
-    Returns:
-        Schema `HumanGrades`, and counts.
-
-    Raises:
-        UserError: Nothing was handed out, or as `people.import_sheets.import_sheets`.
-    """
+    """As `people.import_sheets.import_sheets`; UserError also where nothing was handed out."""
     if samples.empty:
         raise UserError(
             "no sheet was handed out from here: run `kedro run --pipeline=export_sheet` first"
