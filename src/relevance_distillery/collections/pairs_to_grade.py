@@ -99,11 +99,7 @@ class _Joined(Pairs):
 def build_pairs(
     candidates: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row for each (query, passage) among the candidates, as `Pairs` but all joined at once.
-
-    Returns:
-        Columns `PAIR_COLUMNS`, in the order in which the pairs first occur.
-    """
+    """As `Pairs`, all joined at once: `PAIR_COLUMNS`, in the order in which pairs first occur."""
     pairs = Pairs(candidates, queries, passages)
     return pairs._join(np.arange(len(pairs)))
 

@@ -80,11 +80,7 @@ def _votes(path: Path, scale: GradeScale | None) -> GradeFile:
 
 
 def check_scale(recorded: RecordedGrades, scale: GradeScale) -> None:
-    """Refuse grades that the scale does not have.
-
-    Raises:
-        UserError: Names the rows of the file, or a pair where the grades are of no file.
-    """
+    """Refuse grades off the scale: the UserError names rows of the file, or a pair of no file."""
     off_scale = ~recorded.grades["grade"].isin(scale.values.tolist())
     if off_scale.any():
         for file in recorded.files:

@@ -212,11 +212,7 @@ def _densest(
 
 
 def segments(text: str, terms: Iterable[str], words: Analyzer) -> Segments:
-    """A text in pieces of which every other one matches a term.
-
-    Returns:
-        [text, matched]; joined they are `text`.
-    """
+    """A text in pieces, joined they are `text`, by whether they match a term."""
     wanted = set(terms)
     found: Segments = []
     at = 0

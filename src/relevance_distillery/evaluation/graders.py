@@ -184,11 +184,7 @@ def grade_with_base(
 def score_with_bm25(
     benchmark: Benchmark, pairs: pd.DataFrame, passages: pd.DataFrame, language: str
 ) -> pd.DataFrame:
-    """BM25 over the whole corpus of the benchmark, a document by its best passage.
-
-    Returns:
-        Columns query_id, document_id, bm25.
-    """
+    """BM25 over the benchmark's corpus, by the best passage: query_id, document_id, bm25."""
     corpus = passages
     rows = pairs[[*KEY, "query", "passage_id"]]
     if benchmark.documents is not None:
@@ -212,11 +208,7 @@ def calibration_pairs(
     most: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Pairs of the calibration split with the teacher's grade, a sample of them.
-
-    Returns:
-        Columns of `build_pairs` and grade, at most `most` rows.
-    """
+    """At most `most` of the calibration split's pairs: `build_pairs` and the teacher's grade."""
     key = ["query_id", "passage_id"]
     chosen = splits.loc[splits["split"] == "calibration", key]
     chosen = chosen.merge(labels[[*key, "grade"]], on=key)

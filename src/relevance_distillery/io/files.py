@@ -60,11 +60,7 @@ def replacing(path: Path) -> Generator[Path]:
 
 @contextmanager
 def undamaged(path: Path, remedy: Callable[[], str]) -> Generator[None]:
-    """Names the stored file that is read inside, and the remedy, where it is not whole.
-
-    Raises:
-        UserError: The file is half written or damaged.
-    """
+    """A UserError with the remedy where the stored file that is read inside is not whole."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:

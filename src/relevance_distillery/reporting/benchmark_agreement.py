@@ -15,11 +15,7 @@ _FACTS = ("name", "human", "kind", "digest", "whole_queries")
 
 
 def of_benchmark(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
-    """The rows of one benchmark: ids of two benchmarks may be the same.
-
-    Returns:
-        Its rows without that column, numbered from 0.
-    """
+    """The rows of one benchmark, numbered from 0: ids of two benchmarks may be the same."""
     rows = table[table["benchmark"] == benchmark.name]
     return rows.drop(columns="benchmark").reset_index(drop=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relevance_distillery.evaluation.agreement.metrics import METRICS
 from relevance_distillery.reporting.charts import (
     Axis,
     linear_axis,
@@ -66,6 +65,8 @@ def _frontier(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def fill_page(report: dict[str, Any]) -> str:
     """The page; names in the report may be hostile, they are escaped."""
+    from relevance_distillery.evaluation.agreement.metrics import METRICS
+
     measures = {name: METRICS[name].title for name in _MEASURES}
     return fill("cascade.html.jinja2", report=report, measures=measures, drawing=_drawing(report))
 

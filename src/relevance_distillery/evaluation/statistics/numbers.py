@@ -27,11 +27,7 @@ def counts(values: pd.Series) -> dict[str, int]:
 
 
 def interval_json(interval: Interval, undefined: str, no_interval: str) -> dict[str, Any]:
-    """An estimate with its limits.
-
-    Returns:
-        Keys estimate, low, high, and `reason` where one of them is null.
-    """
+    """The keys estimate, low, high, and `reason` where one of them is null."""
     found: dict[str, Any] = {
         "estimate": number(interval.estimate),
         "low": number(interval.low),

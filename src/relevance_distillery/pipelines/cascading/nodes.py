@@ -60,10 +60,10 @@ def fit(
     parameters: CascadingParameters,
     scale: GradeScale,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fit the cascade on the train set, measure it on the benchmark.
+    """Fit the cascade on the train set, measure it on the benchmark; errors are `fit_cascade`'s.
 
     Returns:
-        cascade, the state that judge=cascade uses, and cascade_report. Errors as `fit_cascade`.
+        cascade, the state that judge=cascade uses, and cascade_report.
     """
     from relevance_distillery.evaluation.cascades.asking import (
         BENCHMARK,

@@ -13,12 +13,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 func=forget_document,
-                inputs=[
-                    "stored_files",
-                    "label_ledger",
-                    "forgotten_documents",
-                    "params:forgetting",
-                ],
+                inputs=["stored_files", "label_ledger", "forgotten_documents", "params:forgetting"],
                 outputs=None,
                 name="forget_document",
             )

@@ -64,11 +64,7 @@ def choose_teacher(
     parameters: ReportingParameters,
     scale: GradeScale,
 ) -> dict[str, Any]:
-    """The state of the judge that the report compares the student with.
-
-    Returns:
-        `judge_state`, unless another judge is asked for by its kind, which is then prepared.
-    """
+    """`judge_state`, unless the report asks for another teacher by its kind, then prepared."""
     if parameters.judge.partition(":")[0] not in KINDS:
         return judge_state  # a recorded judge goes by the name of its file
     asked = parse_judge(parameters.judge)

@@ -176,12 +176,7 @@ def create_grades_pipeline(**kwargs: Any) -> Pipeline:
             ),
             Node(
                 func=nodes.pick_examples,
-                inputs=[
-                    "benchmark_grades",
-                    "judged_texts",
-                    "judged_benchmark",
-                    "params:reporting",
-                ],
+                inputs=["benchmark_grades", "judged_texts", "judged_benchmark", "params:reporting"],
                 outputs="disagreements",
                 name="pick_examples",
             ),
