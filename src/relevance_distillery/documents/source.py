@@ -141,7 +141,7 @@ def named_reasons(skipped: pd.DataFrame) -> list[str]:
 
 
 def read_wanted(table: Path, wanted: Set[str]) -> pd.DataFrame:
-    """The documents of a table whose ids are wanted, perhaps none; it may not fit in memory.
+    """Those documents of a table, perhaps none, that are wanted; all may not fit in memory.
 
     Errors are those of `DocumentSource.read`.
     """

@@ -26,8 +26,8 @@ def replacing(path: Path) -> Generator[Path]:
     """Gives a path beside `path` to write a file or folder at, which is then renamed to `path`.
 
     Whatever is killed or fails in between leaves what was at `path` before; only where a
-    folder replaces a folder there is a moment between two renames in which neither is there. Its
-    parent folder is made.
+    folder replaces a folder there is a moment between two renames in which neither is there. The
+    folder of `path` is made.
 
     Yields:
         The path to write at; nothing is there yet. Writing nothing leaves `path` as it is.
