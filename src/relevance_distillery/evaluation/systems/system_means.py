@@ -24,7 +24,7 @@ _NONE = "no query has a value"
 
 @dataclass(frozen=True)
 class Options:
-    """As of agreement; `depth` documents of each ranking are pooled and have to be graded."""
+    """As those of agreement; so many documents of each ranking are pooled and must be graded."""
 
     depth: int = 10
     resamples: int = 1000
