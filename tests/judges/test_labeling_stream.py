@@ -299,7 +299,7 @@ def test_progress_says_rate_tokens_dollars_spent_and_left(caplog, monkeypatch):
     budget = Budget(5.0)
     budget.settle(0.0, 1.25)
     with PaidProgress(100, "judge llm", budget) as progress:
-        progress.pay(10, tokens=12_000, cost_usd=1.25)
+        progress.pay([Verdict("r", input_tokens=1_000, output_tokens=200, cost_usd=0.125)] * 10)
     with Progress(100, "judge embedded") as progress:
         progress.advance(10)
 

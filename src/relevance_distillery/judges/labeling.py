@@ -236,11 +236,7 @@ class _Run:
         ):
             for verdicts in answers:
                 self._commit(verdicts)
-                progress.pay(
-                    len(verdicts),
-                    tokens=sum(v.input_tokens + v.output_tokens for v in verdicts),
-                    cost_usd=sum(v.cost_usd for v in verdicts),
-                )
+                progress.pay(verdicts)
         self._close()
 
     def _feed(self) -> Iterator[pd.DataFrame]:

@@ -1,12 +1,12 @@
 """What the ledger knows about pairs: their requests, and labels and failures as tables.
 
-The tables are built column by column: a list of dictionaries for hundreds of thousands of
-pairs would need many times the memory of the table itself.
+The tables are built page by page: a list of dictionaries for hundreds of thousands of pairs
+would need many times the memory of the table itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,14 @@ from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.ledger.ledger import Ledger
 
 PAGE = 4096  # requests that are looked up in the ledger at a time
+USAGE = {
+    "input_tokens": "int64",
+    "output_tokens": "int64",
+    "cost_usd": "float64",
+    "seconds": "float64",
+}
+"""The columns of labels that say what an answer took, and their types."""
+Rows = Iterator[tuple[int, tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -76,14 +84,6 @@ class Requests:
         return found
 
 
-def no_usage(rows: int) -> dict[str, np.ndarray]:
-    """Tokens, cost and seconds of so many labels, all 0, by column."""
-    tokens, rest = ("input_tokens", "output_tokens"), ("cost_usd", "seconds")
-    return {name: np.zeros(rows, np.int64) for name in tokens} | {
-        name: np.zeros(rows) for name in rest
-    }
-
-
 def labels_table(
     keys: pd.DataFrame, requests: Requests, ledger: Ledger, judge: Judge
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -94,41 +94,42 @@ def labels_table(
         shape (requests,). Pairs that read the same share one answer: only the first of them
         carries its tokens, cost and seconds, so that sums over the table are what was spent.
     """
-    total = len(requests)
-    answered = np.zeros(total, dtype=bool)
-    grades = np.zeros(total, dtype=np.int64)
-    usage = no_usage(total)
-    chances = np.full((total, judge.scale.size), np.nan)
-    created: list[pd.Series] = []
-    for start, page in requests.pages():
+
+    def rows(start: int, page: list[str]) -> Rows:
         found = ledger.lookup(page)
-        times = [""] * len(page)
-        for offset, request in enumerate(page):
-            entry = found.get(request)
-            if entry is None or entry.verdict.grade is None:
-                continue
-            place, verdict = start + offset, entry.verdict
-            answered[place], grades[place] = True, entry.verdict.grade
-            for name, column in usage.items():
-                column[place] = getattr(verdict, name)
-            times[offset] = entry.created_at
-            if verdict.probabilities is not None:
-                chances[place] = verdict.probabilities
-        created.append(pd.Series(times, dtype="str"))
+        for place, request in enumerate(page, start):
+            if request in found:
+                verdict = found[request].verdict
+                shares = None if verdict.probabilities is None else np.array(verdict.probabilities)
+                usage = (getattr(verdict, name) for name in USAGE)
+                yield place, (verdict.grade, shares, *usage, found[request].created_at)
+
+    types = {"grade": "int64", "probabilities": "object", **USAGE, "created_at": "str"}
+    answers = _by_place(requests, types, rows)
+    answered = np.zeros(len(requests), dtype=bool)
+    answered[answers.index] = True
     labelled = np.flatnonzero(answered[requests.of_pair])
     of_label = requests.of_pair[labelled]
+    found = answers.loc[of_label].reset_index(drop=True)
+    found["request_hash"] = requests.hashes.iloc[of_label].array
     pays = requests.first_pair[of_label] == labelled
-    columns: dict[str, Any] = _ids(keys, labelled)
-    columns["grade"] = grades[of_label]
-    columns["probabilities"] = _cells(chances[of_label])
-    columns["judge"] = _same(judge.name, len(labelled))
-    columns["model"] = _same(judge.model, len(labelled))
-    columns["request_hash"] = requests.hashes.iloc[of_label].array
-    columns["prompt_hash"] = _same(judge.prompt_hash, len(labelled))
-    columns["scale_hash"] = _same(judge.scale.digest, len(labelled))
-    columns |= {name: column[of_label] * pays for name, column in usage.items()}
-    columns["created_at"] = _joined(created).iloc[of_label].array
-    return pd.DataFrame(columns), answered
+    for name in USAGE:
+        found[name] *= pays
+    return label_columns(_ids(keys, labelled), found, judge), answered
+
+
+def label_columns(ids: pd.DataFrame, found: pd.DataFrame, judge: Judge) -> pd.DataFrame:
+    """Labels by a judge, schema `Labels`, from the pairs' ids and what was found for them."""
+    return ids.assign(
+        grade=found["grade"],
+        probabilities=found["probabilities"],
+        judge=judge.name,
+        model=judge.model,
+        request_hash=found["request_hash"],
+        prompt_hash=judge.prompt_hash,
+        scale_hash=judge.scale.digest,
+        **{name: found[name] for name in (*USAGE, "created_at")},
+    )
 
 
 def failures_table(
@@ -145,51 +146,36 @@ def failures_table(
     were never sent and else None, both of shape (requests,); `attempts` of the unasked counts
     those of other runs.
     """
-    statuses: list[pd.Series] = []
-    reasons: list[pd.Series] = []
-    attempts = np.zeros(len(requests), dtype=np.int64)
-    for start, page in requests.pages():
+
+    def rows(start: int, page: list[str]) -> Rows:
         found = ledger.failures(page)
-        rows = []
-        for offset, request in enumerate(page):
-            place = start + offset
-            if answered[place]:
-                rows.append(("", ""))
-                continue
-            entry = found.get(request)
-            attempts[place] = entry.attempts if entry else 0
-            why = unasked[place]
-            if why is None and entry is not None:
-                why = (entry.verdict.status, entry.verdict.reason)
-            rows.append(why or ("unanswered", "the judge gave no answer"))
-        statuses.append(pd.Series([status for status, _ in rows], dtype="str"))
-        reasons.append(pd.Series([reason for _, reason in rows], dtype="str"))
+        for place, request in enumerate(page, start):
+            if not answered[place]:
+                why, attempts = ("unanswered", "the judge gave no answer"), 0
+                if request in found:
+                    entry = found[request]
+                    why, attempts = (entry.verdict.status, entry.verdict.reason), entry.attempts
+                yield place, (*(unasked[place] or why), attempts)
+
+    types = {"status": "str", "reason": "str", "attempts": "int64"}
+    failures = _by_place(requests, types, rows)
     failed = np.flatnonzero(~answered[requests.of_pair])
-    of_failure = requests.of_pair[failed]
-    columns: dict[str, Any] = _ids(keys, failed)
-    columns["judge"] = _same(judge.name, len(failed))
-    columns["status"] = _joined(statuses).iloc[of_failure].array
-    columns["reason"] = _joined(reasons).iloc[of_failure].array
-    columns["attempts"] = attempts[of_failure]
-    return pd.DataFrame(columns)
+    found = failures.loc[requests.of_pair[failed]].reset_index(drop=True)
+    return _ids(keys, failed).assign(judge=judge.name).join(found)
 
 
-def _ids(keys: pd.DataFrame, places: np.ndarray) -> dict[str, Any]:
-    chosen = keys.iloc[places]
-    return {name: chosen[name].astype("str").array for name in ("query_id", "passage_id")}
+def _ids(keys: pd.DataFrame, places: np.ndarray) -> pd.DataFrame:
+    return keys.iloc[places][["query_id", "passage_id"]].astype("str").reset_index(drop=True)
 
 
-def _same(text: str, rows: int) -> Any:
-    return pd.Series([text], dtype="str").repeat(rows).array
+def _by_place(
+    requests: Requests, types: dict[str, str], rows: Callable[[int, list[str]], Rows]
+) -> pd.DataFrame:
+    """What `rows` finds page by page, as columns of these types, by the request's place."""
 
+    def table(found: dict[int, tuple[Any, ...]]) -> pd.DataFrame:
+        index = np.array(list(found), dtype=np.int64)
+        return pd.DataFrame(list(found.values()), index, list(types)).astype(types)
 
-def _joined(parts: Sequence[pd.Series]) -> pd.Series:
-    return pd.concat(parts, ignore_index=True) if parts else pd.Series([], dtype="str")
-
-
-def _cells(chances: np.ndarray) -> np.ndarray:
-    """A cell a row: a view of the row, or None where it holds no numbers."""
-    cells = np.empty(len(chances), dtype=object)
-    for place, row in enumerate(chances):
-        cells[place] = None if np.isnan(row[0]) else row
-    return cells
+    pages = (table(dict(rows(start, page))) for start, page in requests.pages())
+    return pd.concat([table({}), *pages])

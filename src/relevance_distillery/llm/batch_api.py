@@ -14,12 +14,11 @@ import openai
 from tenacity import Retrying
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.llm.client import client_timeout
+from relevance_distillery.llm.client import classify_connection_error, client_timeout
 from relevance_distillery.llm.retries import (
     ErrorResponse,
     RequestError,
     RetryPolicy,
-    classify_connection_error,
     classify_http_error,
 )
 from relevance_distillery.llm.settings import Endpoint

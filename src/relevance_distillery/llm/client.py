@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import aiohttp
 import httpx2
@@ -27,7 +28,6 @@ from relevance_distillery.llm.retries import (
     ErrorResponse,
     RequestError,
     RetryPolicy,
-    classify_connection_error,
     classify_http_error,
 )
 from relevance_distillery.llm.settings import Endpoint, LLMSettings
@@ -85,6 +85,31 @@ async def _read_bounded(response: httpx2.Response) -> None:
             )
     # What the response itself would keep, had it read without a bound.
     response._content = b"".join(parts)
+
+
+def classify_connection_error(error: Exception) -> RequestError:
+    """What went wrong when no HTTP status came back.
+
+    The SDK's transport over aiohttp reports a dropped connection as a timeout and passes some
+    errors of aiohttp on, so the causes decide, not the SDK's type.
+    """
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    own = next((cause for cause in causes if isinstance(cause, RequestError)), None)
+    if own is not None:
+        return own
+    connecting = (httpx2.ConnectError, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+    unreachable = any(isinstance(cause, connecting) for cause in causes)
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        reason = "no connection in time" if unreachable else "no answer in time"
+        return RequestError("timeout", reason, again=True, unreachable=unreachable)
+    if isinstance(error, openai.APIConnectionError | httpx2.TransportError | OSError):
+        reason = "the server could not be reached" if unreachable else "the connection broke"
+        return RequestError("connection", reason, again=True, unreachable=unreachable)
+    return RequestError("bad_response", "the answer was not understandable HTTP", again=True)
 
 
 class RateLimits:
@@ -199,8 +224,11 @@ class ChatClient:
 
     async def _carry_out(self, exchange: Exchange) -> None:
         start = time.monotonic()
+        options = self._policy.tenacity_options(self._settings.max_tries)
         try:
-            exchange.answer = await self._with_retries(exchange)
+            exchange.answer = await AsyncRetrying(**options, sleep=self._sleep)(
+                self._attempt, exchange
+            )
             exchange.error = None
         except RequestError:
             pass  # It is in `exchange.error`.
@@ -210,27 +238,21 @@ class ChatClient:
         exchange.seconds = time.monotonic() - start
         self._done.put(exchange)
 
-    async def _with_retries(self, exchange: Exchange) -> Answer:
-        async for attempt in AsyncRetrying(
-            **self._policy.tenacity_options(self._settings.max_tries), sleep=self._sleep
-        ):
-            with attempt:
-                if exchange.error is not None and self._ending.is_set():
-                    # Not `RequestError.again`, so that tenacity waits no more.
-                    exchange.error.again = False
-                    raise exchange.error
-                try:
-                    return await self._try(exchange)
-                except RequestError as error:
-                    exchange.error = error
-                    raise
-        raise AssertionError("tenacity ended without an outcome")
+    async def _attempt(self, exchange: Exchange) -> Answer:
+        """One try, unless the run is ending; its error is kept in the exchange."""
+        if exchange.error is not None and self._ending.is_set():
+            # Not `RequestError.again`, so that tenacity waits no more.
+            exchange.error.again = False
+            raise exchange.error
+        try:
+            return await self._try(exchange)
+        except RequestError as error:
+            exchange.error = error
+            raise
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def _try(self, exchange: Exchange) -> Answer:
         request, model = exchange.request, str(self._settings.model)

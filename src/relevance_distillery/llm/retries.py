@@ -144,31 +144,6 @@ def classify_http_error(response: ErrorResponse, host: str, model: str) -> Reque
     return RequestError("rejected", f"the server rejected the request (HTTP {code})")
 
 
-def classify_connection_error(error: Exception) -> RequestError:
-    """What went wrong when no HTTP status came back.
-
-    The SDK's transport over aiohttp reports a dropped connection as a timeout and passes some
-    errors of aiohttp on, so the causes decide, not the SDK's type.
-    """
-    import aiohttp
-    import httpx2
-    import openai
-
-    causes = list(_causes(error))
-    own = next((cause for cause in causes if isinstance(cause, RequestError)), None)
-    if own is not None:
-        return own
-    connecting = (httpx2.ConnectError, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-    unreachable = any(isinstance(cause, connecting) for cause in causes)
-    if any(isinstance(cause, TimeoutError) for cause in causes):
-        reason = "no connection in time" if unreachable else "no answer in time"
-        return RequestError("timeout", reason, again=True, unreachable=unreachable)
-    if isinstance(error, openai.APIConnectionError | httpx2.TransportError | OSError):
-        reason = "the server could not be reached" if unreachable else "the connection broke"
-        return RequestError("connection", reason, again=True, unreachable=unreachable)
-    return RequestError("bad_response", "the answer was not understandable HTTP", again=True)
-
-
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a server asks to wait: `Retry-After-Ms`, seconds, or an HTTP date.
 
@@ -262,9 +237,3 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
     else:
         yield str(value)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

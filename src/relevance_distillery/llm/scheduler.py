@@ -7,7 +7,6 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,8 @@ _LONG, _CUT_FACTOR = 400, 4
 """Estimates of tokens are rough; fewer than a quarter of a long request is no estimate's error."""
 
 HOPELESS_START = 20  # so many first answers that all say the same permanent failure end a run
-_PAGE = 1024
-_BUDGET = "not sent: the budget (max_cost_usd) is used up"
+PAGE = 1024
+NO_BUDGET = ("budget", "not sent: the budget (max_cost_usd) is used up")
 _NO_TEXT = (
     "The first {count} answers of {model} hold no text, and each is billed: where it thinks before "
     "it answers, switch that off (extra_body) or raise max_output_tokens; see its documentation."
@@ -60,15 +59,6 @@ _HOPELESS = {
 }
 
 
-@dataclass(frozen=True)
-class _Stop:
-    """Why nothing more is sent: a status for the rest, or a message that ends the run."""
-
-    status: str = ""
-    reason: str = ""
-    fatal: str = ""
-
-
 class Runner(ABC):
     """Asks a model on an OpenAI-compatible server, for as much money as there is."""
 
@@ -89,70 +79,81 @@ class Runner(ABC):
         self._price, self._budget, self._policy = price or FREE, budget, policy or RetryPolicy()
         self._capabilities = CapabilityTracker(settings, endpoint.host)
 
-    @abstractmethod
     def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
-        """Results of requests, which are read lazily and have unique keys, each once."""
+        """Results of requests, which are read lazily and have unique keys, each once.
+
+        Raises:
+            UserError: No key or no model; key, address, model, account or quota are refused.
+                Whatever was answered before is yielded first.
+        """
+        waiting = iter(requests)
+        first = next(waiting, None)
+        if first is None:
+            return
+        if not self._settings.model:
+            raise UserError('No model is named: add --params="model=NAME".')
+        yield from self._run(chain([first], waiting))
+
+    @abstractmethod
+    def _run(self, requests: Iterator[ChatRequest]) -> Iterator[list[ChatResult]]:
+        """Results of at least one request."""
 
 
 class ChatRunner(Runner):
     """Sends requests one by one with a bounded number in flight.
 
-    The first request goes out alone, so that a wrong key costs one request. A slot is free
-    again once the list that holds its result was taken, so that what is not committed
-    never exceeds the slots.
+    The first request goes out alone, so that a wrong key costs one request. Requests are made in
+    the caller's thread, at most `settings.concurrency` ahead of those in flight. A list of results
+    counts as committed when the next one is asked for, and only then do its slots take new
+    requests. Closing the iterator cancels what is in flight. A `UserError` also ends a run whose
+    first requests all fail alike for good.
     """
 
-    def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
-        """Results as they come, in the order of completion.
+    def _run(self, requests: Iterator[ChatRequest]) -> Iterator[list[ChatResult]]:
+        # Imported here: SDK and HTTP client take half a second that look-ups need not pay.
+        from relevance_distillery.llm.client import ChatClient
 
-        Requests are made in the caller's thread, at most `settings.concurrency` ahead of
-        those in flight. A list counts as committed when the next one is asked for, and only
-        then do its slots take new requests. Closing the iterator cancels what is in flight.
-
-        Raises:
-            UserError: No key or no model; key, address, model or quota are refused; the first
-                requests are all too long. Whatever was answered before is yielded first.
-        """
         self._slots, self._in_flight, self._held = 1, 0, 0.0
-        self._stop: _Stop | None = None
+        # Why nothing more is sent: the end of the run, or status and reason of what is left.
+        self._fatal = ""
+        self._rest: tuple[str, str] | None = None
         self._finished = self._hopeless = self._failing = 0
         self._warned = False
         # Requests that were made while others were in flight, a few only, and all further ones.
         self._ahead: deque[ChatRequest] = deque()
-        self._further = iter(requests)
-        if not self._make_one():
-            return
-        if not self._settings.model:
-            raise UserError('No model is named: add --params="model=NAME".')
-        # Imported here: SDK and HTTP client take half a second that look-ups need not pay.
-        from relevance_distillery.llm.client import ChatClient
-
+        self._further = requests
         with ChatClient(self._endpoint, self._settings, self._capabilities, self._policy) as client:
             try:
-                yield from self._run(client)
+                yield from self._results_of(client)
             finally:
                 self._budget.settle(self._held, 0.0)
 
-    def _run(self, client: ChatClient) -> Iterator[list[ChatResult]]:
+    def _results_of(self, client: ChatClient) -> Iterator[list[ChatResult]]:
         """Results as they come; a `UserError` that ends the run comes last."""
-        while self._stop is None:
+        while not (self._fatal or self._rest):
             client.send(self._next())
             if not self._in_flight:
                 break
             while len(self._ahead) < self._settings.concurrency and client.idle:
                 if not self._make_one():
                     break
-            results = self._results(client.collect())
-            if results:
+            if results := self._results(client.collect()):
                 yield results
-        yield from self._last_results(client)
-        if self._stop is not None and self._stop.fatal:
-            raise UserError(self._stop.fatal)
-        if self._stop is not None:
-            status, reason = self._stop.status, self._stop.reason
+        client.end_tries()
+        deadline = time.monotonic() + self._policy.grace
+        while self._in_flight:
+            left = max(0.0, deadline - time.monotonic()) if self._fatal else None
+            exchanges = client.collect(left)
+            if not exchanges:
+                break
+            if results := self._results(exchanges):
+                yield results
+        if self._fatal:
+            raise UserError(self._fatal)
+        if self._rest:
             left = chain(self._ahead, self._further)
-            rest = (ChatResult.not_sent(request.key, status, reason) for request in left)
-            while page := list(islice(rest, _PAGE)):
+            rest = (ChatResult.not_sent(request.key, *self._rest) for request in left)
+            while page := list(islice(rest, PAGE)):
                 yield page
 
     def _make_one(self) -> bool:
@@ -170,7 +171,7 @@ class ChatRunner(Runner):
             if not self._budget.reserve(most):
                 # What is in flight mostly costs less than was set aside for it: wait for it.
                 if not self._in_flight:
-                    self._stop = _Stop("budget", _BUDGET)
+                    self._rest = NO_BUDGET
                 break
             self._in_flight += 1
             self._held += most
@@ -178,25 +179,9 @@ class ChatRunner(Runner):
             self._ahead.popleft()
         return chosen
 
-    def _last_results(self, client: ChatClient) -> Iterator[list[ChatResult]]:
-        """What is still in flight when nothing more is sent."""
-        if not self._in_flight:
-            return
-        client.end_tries()
-        fatal = self._stop is not None and self._stop.fatal
-        deadline = time.monotonic() + self._policy.grace
-        while self._in_flight:
-            left = max(0.0, deadline - time.monotonic()) if fatal else None
-            exchanges = client.collect(left)
-            if not exchanges:
-                return
-            results = self._results(exchanges)
-            if results:
-                yield results
-
     def _results(self, exchanges: list[Exchange]) -> list[ChatResult]:
         results = [self._result(exchange) for exchange in exchanges]
-        if self._stop is None or not self._stop.fatal:
+        if not self._fatal:
             return results
         # What ended the run is reported once, and is no failure of the requests that met it.
         return [
@@ -248,26 +233,22 @@ class ChatRunner(Runner):
         self._slots = self._settings.concurrency
         self._hopeless += status in _HOPELESS
         self._failing = self._failing + 1 if status in RETRYABLE else 0
-        if self._stop is not None:
+        if self._fatal or self._rest:
             return
         error = exchange.error
         if error is not None and error.fatal:
-            self._stop = _Stop(fatal=error.fatal)
+            self._fatal = error.fatal
         elif error is not None and error.unreachable and self._finished == 1:
-            self._stop = _Stop(
-                fatal=f"{self._endpoint.host} cannot be reached ({error.reason}): check "
+            self._fatal = (
+                f"{self._endpoint.host} cannot be reached ({error.reason}): check "
                 "OPENAI_BASE_URL and that the server runs."
             )
         elif self._finished == HOPELESS_START == self._hopeless and status in _HOPELESS:
-            self._stop = _Stop(
-                fatal=_HOPELESS[status].format(
-                    count=HOPELESS_START, host=self._endpoint.host, model=self._settings.model
-                )
+            self._fatal = _HOPELESS[status].format(
+                count=HOPELESS_START, host=self._endpoint.host, model=self._settings.model
             )
         elif self._failing >= max(3 * self._settings.concurrency, 10):
             # A status of its own: a cascade asks its more expensive judge after `server_error`,
             # not after a request that was never sent.
-            self._stop = _Stop(
-                "unanswered",
-                f"not sent: {self._failing} requests in a row had failed at the server",
-            )
+            reason = f"not sent: {self._failing} requests in a row had failed at the server"
+            self._rest = ("unanswered", reason)

@@ -21,7 +21,7 @@ from relevance_distillery.judges.ledger.schema import Completion
 from relevance_distillery.judges.progress import PaidProgress
 from relevance_distillery.judges.prompted.llm import chat_runner, public_model
 from relevance_distillery.llm.prices import Budget, Price
-from relevance_distillery.llm.requests import ChatRequest, ChatResult
+from relevance_distillery.llm.requests import ChatRequest
 from relevance_distillery.llm.settings import Endpoint
 from relevance_distillery.synthesizers.base import digest, hashed, misspell, query_table
 from relevance_distillery.synthesizers.llm_requests import QueryRequests, QueryTask, parse_answer
@@ -77,15 +77,16 @@ class LLMSynthesizer:
             for place, key in enumerate(keys):
                 if key not in known:
                     first.setdefault(key, place)
-            misses = seeds.iloc[list(first.values())]
-            unstored = self._ask(misses, per_passage, seed, budget)
+            documents = {key: tasks[place].row["document_id"] for key, place in first.items()}
+            requests = self.requests.requests(seeds.iloc[list(first.values())], per_passage, seed)
+            unstored = self._ask(requests, documents, budget) if first else {}
         answers = self._ledger.completions(keys)
         table, failed, dropped = self._queries(tasks, keys, answers, unstored, seed)
         self.report = {
             "model": self.name.partition(":")[2],
             "passages": len(seeds),
             "from_ledger": sum(key in known for key in keys),
-            "newly_asked": len(misses),
+            "newly_asked": len(first),
             "failed": dict(sorted(failed.items())),
             "dropped": dict(sorted(dropped.items())),
             "queries": len(table),
@@ -97,10 +98,9 @@ class LLMSynthesizer:
         }
         listed = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()))
         if failed and table.empty:
-            waits = set(failed) == {"pending"}
-            advice = (
-                "run again to collect the batch" if waits else "see docs/pipelines/synthesis.md"
-            )
+            advice = "see docs/pipelines/synthesis.md"
+            if set(failed) == {"pending"}:
+                advice = "run again to collect the batch"
             raise UserError(f"{self.name} wrote no query ({listed}); {advice}")
         if failed:
             logger.warning(
@@ -109,52 +109,41 @@ class LLMSynthesizer:
         return table
 
     def _ask(
-        self, seeds: pd.DataFrame, per_passage: int, seed: int, budget: Budget
+        self, requests: Iterator[ChatRequest], documents: Mapping[str, str], budget: Budget
     ) -> dict[str, str]:
-        """Send what has no answer and commit what comes; statuses of what may be asked again."""
+        """Send requests and commit what comes; statuses of what may be asked again.
+
+        `documents` has the document of each by its key.
+        """
         unstored: dict[str, str] = {}
-        if seeds.empty:
-            return unstored
-        documents: dict[str, str] = {}
-
-        def to_send() -> Iterator[ChatRequest]:
-            document_ids = iter(seeds["document_id"])
-            for request in self.requests.requests(seeds, per_passage, seed):
-                documents[request.key] = str(next(document_ids))
-                yield request
-
         asker = (f"queries by {self.name}", self.prompt_hash, self._ledger)
         runner = chat_runner(asker, self.settings, self.price, budget, self._endpoint)
-        with PaidProgress(len(seeds), f"synthesizer {self.name}", budget, "passage") as progress:
-            for results in runner.run(to_send()):
-                owners = {result.key: documents.pop(result.key) for result in results}
-                # Asking again would not change these: they are kept with what they cost.
-                final = [result for result in results if result.asked and not result.retryable]
-                self._ledger.record_completions(
-                    [self._completion(result, owners[result.key]) for result in final]
-                )
-                done = {result.key for result in final}
-                unstored.update({r.key: r.status for r in results if r.key not in done})
-                progress.pay(
-                    len(results),
-                    tokens=sum(result.input_tokens + result.output_tokens for result in results),
-                    cost_usd=sum(result.cost_usd for result in results),
-                )
+        total, doing = len(documents), f"synthesizer {self.name}"
+        with PaidProgress(total, doing, budget, "passage") as progress:
+            for results in runner.run(requests):
+                completions = []
+                for result in results:
+                    if result.retryable or not result.asked:
+                        unstored[result.key] = result.status
+                        continue
+                    # Asking again would not change these: they are kept with what they cost.
+                    good = result.status == "ok" and result.text is not None
+                    completions.append(
+                        Completion(
+                            request_hash=result.key,
+                            kind=COMPLETION_KIND if good else f"{COMPLETION_KIND}:{result.status}",
+                            model=self.model,
+                            prompt_hash=self.prompt_hash,
+                            document_id=documents[result.key],
+                            text=result.text or "",
+                            input_tokens=result.input_tokens,
+                            output_tokens=result.output_tokens,
+                            cost_usd=result.cost_usd,
+                        )
+                    )
+                self._ledger.record_completions(completions)
+                progress.pay(results)
         return unstored
-
-    def _completion(self, result: ChatResult, document_id: str) -> Completion:
-        good = result.status == "ok" and result.text is not None
-        return Completion(
-            request_hash=result.key,
-            kind=COMPLETION_KIND if good else f"{COMPLETION_KIND}:{result.status}",
-            model=self.model,
-            prompt_hash=self.prompt_hash,
-            document_id=document_id,
-            text=result.text or "",
-            input_tokens=result.input_tokens,
-            output_tokens=result.output_tokens,
-            cost_usd=result.cost_usd,
-        )
 
     def _queries(
         self,
@@ -187,5 +176,4 @@ class LLMSynthesizer:
                 if rng.random() < self._typo_share:
                     text = misspell(text, rng)
                 rows.append((query_id, text, passage_id, 1, style, self.name, self.prompt_hash))
-        table = query_table(rows)
-        return table, failed, dropped
+        return query_table(rows), failed, dropped

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Judge
-from relevance_distillery.judges.ledger_lookup import no_usage
+from relevance_distillery.judges.ledger_lookup import USAGE, label_columns
 from relevance_distillery.schemas import Difficulty, JudgeLabels
 
 Floats = NDArray[np.float64]
@@ -159,7 +159,7 @@ def joint_labels(
     summed over the judges.
     """
     labelled = np.flatnonzero(places >= 0)
-    sums = no_usage(len(keys))
+    sums = {name: np.zeros(len(keys), kind) for name, kind in USAGE.items()}
     created = pd.Series("", index=range(len(keys)), dtype="str")
     hashes = [[judge.prompt_hash] for _ in range(len(keys))]
     for part in parts:
@@ -171,22 +171,13 @@ def joint_labels(
         for place, request in zip(at, part.labels["request_hash"], strict=True):
             hashes[place].append(request)
     known = np.asarray(np.isfinite(probabilities).all(axis=1))
-    cells = np.empty(len(keys), dtype=object)
-    for place in labelled:
-        cells[place] = probabilities[place] if known[place] else None
-    table = keys[KEY].reset_index(drop=True).astype(str).iloc[labelled]
-    table = table.assign(
-        grade=judge.scale.values[places[labelled]],
-        probabilities=cells[labelled],
-        judge=judge.name,
-        model=judge.model,
-        request_hash=[joint_hash(hashes[place]) for place in labelled],
-        prompt_hash=judge.prompt_hash,
-        scale_hash=judge.scale.digest,
-        **{name: total[labelled] for name, total in sums.items()},
-        created_at=created.iloc[labelled].to_numpy(),
-    )
-    return table.reset_index(drop=True)
+    found = pd.DataFrame({**sums, "created_at": created}).iloc[labelled].reset_index(drop=True)
+    found["grade"] = judge.scale.values[places[labelled]]
+    shares = [probabilities[place] if known[place] else None for place in labelled]
+    found["probabilities"] = pd.Series(shares, dtype=object)
+    found["request_hash"] = [joint_hash(hashes[place]) for place in labelled]
+    ids = keys[KEY].iloc[labelled].astype(str).reset_index(drop=True)
+    return label_columns(ids, found, judge)
 
 
 def joint_failures(

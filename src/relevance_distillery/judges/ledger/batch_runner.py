@@ -16,8 +16,8 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from itertools import islice
-from typing import IO
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.judges.ledger.ledger import Ledger, utc_now
@@ -36,14 +36,13 @@ from relevance_distillery.llm.retries import (
     RetryPolicy,
     classify_http_error,
 )
-from relevance_distillery.llm.scheduler import Runner
+from relevance_distillery.llm.scheduler import NO_BUDGET, PAGE, Runner
 from relevance_distillery.llm.settings import Endpoint, LLMSettings
 
 logger = logging.getLogger(__name__)
 
 MAX_REQUESTS = 50_000  # requests a batch, the API's limit
 MAX_BYTES = 190_000_000  # bytes a batch; the API's limit is 200 MB
-_PAGE = 1024
 _QUEUE_FULL = frozenset({"token_limit_exceeded", "request_limit_exceeded"})
 
 
@@ -107,7 +106,12 @@ class LedgerBatchStore:
 
 
 class BatchRunner(Runner):
-    """Sends requests in batches, the price's batch share applied."""
+    """Sends requests in batches, the price's batch share applied.
+
+    What finished batches answered is yielded, and `pending` for everything else. Besides what
+    `Runner.run` says, a run ends with a `UserError` where the server has no Batch API, gives no
+    status of former batches, or did not accept one.
+    """
 
     def __init__(
         self,
@@ -124,38 +128,23 @@ class BatchRunner(Runner):
         super().__init__(endpoint, settings, price, budget, policy=policy)
         self._store, self._max_requests = store, max_requests
 
-    def run(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
-        """Results of finished batches, and `pending` for everything else.
-
-        Requests that no batch holds yet are kept on disk until there are enough for one.
-
-        Raises:
-            UserError: No key or model, no Batch API, refused key or account, a server that
-                does not give the status of former batches, or a batch that it did not accept.
-                Results before that were yielded.
-        """
-        waiting = iter(requests)
-        first = list(islice(waiting, 1))
-        if not first:
-            return
-        if not self._settings.model:
-            raise UserError('No model is named: add --params="model=NAME".')
-        with ExitStack() as stack:
-            api = BatchAPI(
+    def _run(self, requests: Iterator[ChatRequest]) -> Iterator[list[ChatResult]]:
+        with ExitStack() as self._files:
+            self._api = BatchAPI(
                 self._endpoint,
-                model=self._settings.model,
+                model=str(self._settings.model),
                 max_tries=self._settings.max_tries,
                 policy=self._policy,
             )
-            stack.callback(api.close)
-            collector = _Collector(
-                api, self._store, self._endpoint.host, stack, self._settings.resend_lost_batches
-            )
-            upload = _RequestFile(stack.enter_context(tempfile.TemporaryFile()))
-            page = first + list(islice(waiting, _PAGE - 1))
-            while page:
+            self._files.callback(self._api.close)
+            # The server is asked once for each batch of former runs.
+            self._state, self._lines = cache(self._ask_state), cache(self._download)
+            # The next batch: its lines, on disk until there are enough, and its keys.
+            self._upload = self._files.enter_context(tempfile.TemporaryFile())
+            self._keys: list[str] = []
+            while page := list(islice(requests, PAGE)):
                 try:
-                    results, fresh = self._collect(page, collector)
+                    results, fresh = self._collect(page)
                 except RequestError as error:
                     # Whether a batch still runs is not known: its requests are not sent again.
                     raise UserError(
@@ -166,20 +155,17 @@ class BatchRunner(Runner):
                 if results:
                     yield results
                     self._store.done([result.key for result in results if result.asked])
-                yield from self._add_to_upload(fresh, upload, api)
-                page = list(islice(waiting, _PAGE))
-            yield from self._submit(upload, api)
+                yield from self._add_to_batch(fresh)
+            yield from self._submit()
 
-    def _collect(
-        self, page: Sequence[ChatRequest], collector: _Collector
-    ) -> tuple[list[ChatResult], list[ChatRequest]]:
+    def _collect(self, page: Sequence[ChatRequest]) -> tuple[list[ChatResult], list[ChatRequest]]:
         """What is known of requests, and those that have to be submitted."""
         results, fresh = [], []
         tokens = self._store.waiting([request.key for request in page])
         for request in page:
             token = tokens.get(request.key)
-            state = collector.state(token) if token else None
-            if token is None or state is None:
+            state = self._state(token) if token else None
+            if state is None:
                 fresh.append(request)
             elif state.is_running:
                 # Money that is committed: nothing else may be bought with it.
@@ -189,13 +175,49 @@ class BatchRunner(Runner):
                 reason = f"{self._endpoint.host} has too many requests queued for this account"
                 results.append(ChatResult.not_sent(request.key, "unanswered", reason))
             else:
-                found = collector.lines(token, state).response(request.key)
+                found = self._lines(state).response(request.key)
                 result = None if found is None else self._result(request, found)
                 if result is None:
                     fresh.append(request)
                 else:
                     results.append(result)
         return results, fresh
+
+    def _ask_state(self, token: str) -> BatchState | None:
+        """None where a batch is lost; `failed` only where the account's queue was full."""
+        host, batch_id = self._endpoint.host, self._store.batch_id(token)
+        if batch_id is None:
+            found = self._api.find(token)
+            if found is None:
+                logger.info("a batch was never submitted: its requests are sent again")
+                return None
+            batch_id = found.batch_id
+            self._store.confirm(token, batch_id)
+        state = self._api.retrieve(batch_id)
+        if state is None:
+            if not self._settings.resend_lost_batches:
+                raise UserError(
+                    f"{host} does not know batch {batch_id}: run with the key and address "
+                    "that submitted it, where it may still run; or set resend_lost_batches=true "
+                    "beside batch=true to submit its requests again"
+                )
+            logger.warning("%s lost batch %s: its requests are sent again", host, batch_id)
+        elif state.status == "failed":
+            self._store.release(token)
+            if state.code not in _QUEUE_FULL:
+                raise UserError(
+                    f"{host} did not accept batch {batch_id}: see its errors there; most "
+                    "often the model has no batch endpoint or the account no quota. Running again "
+                    "submits its requests anew."
+                )
+        return state
+
+    def _download(self, state: BatchState) -> BatchLines:
+        """What a finished batch answered."""
+        file = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        for file_id in state.files:
+            self._api.download(file_id, file)
+        return BatchLines(file)
 
     def _result(self, request: ChatRequest, response: BatchResponse) -> ChatResult | None:
         """The result in a line of a finished batch; None where it has to be sent differently."""
@@ -215,14 +237,12 @@ class BatchRunner(Runner):
         used = {"input_tokens": read, "output_tokens": written, "cost_usd": cost}
         return ChatResult.of(request.key, answer, **used)
 
-    def _add_to_upload(
-        self, requests: Iterable[ChatRequest], upload: _RequestFile, api: BatchAPI
-    ) -> Iterator[list[ChatResult]]:
+    def _add_to_batch(self, requests: Iterable[ChatRequest]) -> Iterator[list[ChatResult]]:
+        """Add requests as far as the money reaches; what is full is submitted."""
         unpaid = []
         for request in requests:
             if not self._budget.reserve(self._most(request)):
-                reason = "not sent: the budget (max_cost_usd) is used up"
-                unpaid.append(ChatResult.not_sent(request.key, "budget", reason))
+                unpaid.append(ChatResult.not_sent(request.key, *NO_BUDGET))
                 continue
             capabilities = self._capabilities.current
             fields = {
@@ -232,116 +252,42 @@ class BatchRunner(Runner):
                 "body": capabilities.body(request, self._settings),
             }
             line = json.dumps(fields).encode() + b"\n"
-            if upload.is_full(len(line), self._max_requests):
-                yield from self._submit(upload, api)
-            upload.add(request.key, line)
+            too_long = self._upload.tell() + len(line) > MAX_BYTES
+            if too_long or len(self._keys) >= self._max_requests:
+                yield from self._submit()
+            self._upload.write(line)
+            self._keys.append(request.key)
         if unpaid:
             yield unpaid
 
-    def _submit(self, upload: _RequestFile, api: BatchAPI) -> Iterator[list[ChatResult]]:
+    def _submit(self) -> Iterator[list[ChatResult]]:
         """Make a batch of the collected requests; they are pending then."""
-        if not upload.keys:
+        if not self._keys:
             return
-        token = uuid.uuid4().hex
+        token, keys = uuid.uuid4().hex, self._keys
         try:
-            file_id = api.upload(token, upload.file)
-            self._store.reserve(token, upload.keys)
-            state = api.submit(token, file_id)
+            file_id = self._api.upload(token, self._upload)
+            self._store.reserve(token, keys)
+            state = self._api.submit(token, file_id)
         except RequestError as error:
-            results = [ChatResult.not_sent(key, "unanswered", error.reason) for key in upload.keys]
+            results = [ChatResult.not_sent(key, "unanswered", error.reason) for key in keys]
         else:
             self._store.confirm(token, state.batch_id)
             logger.info(
                 "batch %s with %d requests is submitted to %s: run again to collect the answers",
                 state.batch_id,
-                len(upload.keys),
+                len(keys),
                 self._endpoint.host,
             )
-            results = [_pending(key) for key in upload.keys]
-        upload.clear()
-        for start in range(0, len(results), _PAGE):
-            yield results[start : start + _PAGE]
+            results = [_pending(key) for key in keys]
+        self._keys = []
+        self._upload.seek(0)
+        self._upload.truncate()
+        for start in range(0, len(results), PAGE):
+            yield results[start : start + PAGE]
 
     def _most(self, request: ChatRequest) -> float:
         return self._price.usd(request.n_input_tokens, request.max_output_tokens, batch=True)
-
-
-class _Collector:
-    """Batches of former runs, each asked after once."""
-
-    def __init__(
-        self, api: BatchAPI, store: LedgerBatchStore, host: str, stack: ExitStack, resend_lost: bool
-    ) -> None:
-        self._api, self._store, self._host, self._stack = api, store, host, stack
-        self._resend_lost = resend_lost
-        self._states: dict[str, BatchState | None] = {}
-        self._lines: dict[str, BatchLines] = {}
-
-    def lines(self, token: str, state: BatchState) -> BatchLines:
-        """What a finished batch answered."""
-        if token not in self._lines:
-            file = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-            for file_id in state.files:
-                self._api.download(file_id, file)
-            self._lines[token] = BatchLines(file)
-        return self._lines[token]
-
-    def state(self, token: str) -> BatchState | None:
-        """None where a batch is lost; `failed` only where the account's queue was full."""
-        if token not in self._states:
-            self._states[token] = self._ask(token)
-        return self._states[token]
-
-    def _ask(self, token: str) -> BatchState | None:
-        batch_id = self._store.batch_id(token)
-        if batch_id is None:
-            found = self._api.find(token)
-            if found is None:
-                logger.info("a batch was never submitted: its requests are sent again")
-                return None
-            self._store.confirm(token, found.batch_id)
-            batch_id = found.batch_id
-        state = self._api.retrieve(batch_id)
-        if state is None:
-            if not self._resend_lost:
-                raise UserError(
-                    f"{self._host} does not know batch {batch_id}: run with the key and address "
-                    "that submitted it, where it may still run; or set resend_lost_batches=true "
-                    "beside batch=true to submit its requests again"
-                )
-            logger.warning("%s lost batch %s: its requests are sent again", self._host, batch_id)
-            return None
-        if state.status == "failed":
-            self._store.release(token)
-            if state.code not in _QUEUE_FULL:
-                raise UserError(
-                    f"{self._host} did not accept batch {batch_id}: see its errors there; most "
-                    "often the model has no batch endpoint or the account no quota. Running again "
-                    "submits its requests anew."
-                )
-        return state
-
-
-class _RequestFile:
-    """Lines for the next batch, on disk, with their keys."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        self.keys: list[str] = []
-
-    def is_full(self, more: int, max_requests: int) -> bool:
-        return bool(self.keys) and (
-            len(self.keys) >= max_requests or self.file.tell() + more > MAX_BYTES
-        )
-
-    def add(self, key: str, line: bytes) -> None:
-        self.file.write(line)
-        self.keys.append(key)
-
-    def clear(self) -> None:
-        self.keys = []
-        self.file.seek(0)
-        self.file.truncate()
 
 
 def _pending(key: str) -> ChatResult:
