@@ -12,12 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Grade(BaseModel):
-    """One grade of a scale.
+    """One grade of a scale, by the number in qrels files and the name that people use.
 
-    Attributes:
-        value: The number written in qrels files.
-        name: What people call it.
-        definition: When it is given; judges and annotators read this sentence.
+    Judges and annotators read the `definition`, which says when it is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,12 +25,7 @@ class Grade(BaseModel):
 
 
 class GradeScale(BaseModel):
-    """Ordered relevance grades.
-
-    Attributes:
-        grades: The grades, lowest first, values strictly increasing.
-        relevant_from: A document counts as relevant from this grade on.
-    """
+    """Relevance grades, lowest first; a document counts as relevant from `relevant_from` on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,16 +61,10 @@ class GradeScale(BaseModel):
         return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
 
     def positions(self, grades: Any) -> np.ndarray:
-        """The position of each grade on the scale, 0 for the lowest.
+        """The position of each grade on the scale, 0 for the lowest; int64.
 
-        Args:
-            grades: Grade values, shape (n,).
-
-        Returns:
-            Positions, shape (n,), dtype int64.
-
-        Raises:
-            ValueError: A grade is not on the scale; the message lists them.
+        `grades` are values, and have shape (n,) as the result; ValueError lists those that are
+        not on the scale.
         """
         array = np.asarray(grades)
         if array.size == 0:

@@ -70,7 +70,6 @@ class Judge(Protocol):
     @property
     def budget(self) -> Budget | None:
         """What the judge may spend; None where it costs nothing."""
-        ...
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """One key in the ledger for each pair: a hash of everything that the judge sees and is."""
@@ -126,25 +125,22 @@ JUDGES = tuple(KINDS)  # the kinds of judge, as in `judge=KIND` and `judge=KIND:
 
 @dataclass(frozen=True)
 class JudgeName:
-    """A judge as people name it, `KIND` or `KIND:MODEL`.
+    """A judge as people name it, `KIND` or `KIND:MODEL`; the model is empty for the kind's default.
 
-    The model may be a labeler's alias, version or folder, or a recorded judge's name; it is empty
-    for the kind's default.
+    It may be a labeler's alias, version or folder, or a recorded judge's name.
     """
 
     kind: str
     model: str = ""
 
     def __str__(self) -> str:
-        """`KIND` or `KIND:MODEL`."""
         return f"{self.kind}:{self.model}" if self.model else self.kind
 
 
 def parse_judge(name: str) -> JudgeName:
     """Split `KIND` or `KIND:MODEL`; the model may hold colons, as Ollama's do.
 
-    Raises:
-        UserError: There is no such kind, or it takes no model; the message lists the kinds.
+    UserError where there is no such kind, which the message lists, or it takes no model.
     """
     kind, colon, model = str(name).partition(":")
     if kind not in KINDS:
@@ -162,8 +158,7 @@ def parse_judge(name: str) -> JudgeName:
 def inner_judge(name: str, outer: str) -> JudgeName:
     """A judge named as part of `outer`; a bare name that is no kind is a recorded judge's.
 
-    Raises:
-        UserError: It is itself made of judges, or no judge.
+    UserError where it is itself made of judges, or no judge.
     """
     if name.partition(":")[0] not in KINDS:
         return JudgeName("recorded", name)

@@ -24,8 +24,7 @@ class LabelerJudge(RegisteredJudge):
     def __init__(self, folder: Path, which: str, scale: GradeScale) -> None:
         """Read the folder; `which` is how it was asked for: an alias, a version or a folder.
 
-        Raises:
-            UserError: The folder is no labeler, is damaged, or has another scale.
+        UserError where the folder is no labeler, is damaged, or has another scale.
         """
         # Imported here, since it loads torch and every command reads the names of judges.
         from relevance_distillery.labeler.inference import Labeler
@@ -58,17 +57,10 @@ class LabelerJudge(RegisteredJudge):
             began = time.monotonic()
             graded = self._labeler.grade(pairs)
             seconds = (time.monotonic() - began) / len(pairs)
-            rows = zip(
-                self.request_hashes(pairs), graded["grade"], graded["probabilities"], strict=True
-            )
+            hashes, shares = self.request_hashes(pairs), map(np.asarray, graded["probabilities"])
             yield [
-                Verdict(
-                    request,
-                    grade=int(grade),
-                    probabilities=tuple(float(share) for share in np.asarray(shares)),
-                    seconds=seconds,
-                )
-                for request, grade, shares in rows
+                Verdict(request, int(grade), tuple(chances.tolist()), seconds=seconds)
+                for request, grade, chances in zip(hashes, graded["grade"], shares, strict=True)
             ]
 
     @classmethod
@@ -100,11 +92,7 @@ class LabelerJudge(RegisteredJudge):
 
     @classmethod
     def restore(cls, state: State, sources: JudgeSources) -> Self:
-        """The judge that wrote `state`.
-
-        Raises:
-            UserError: The folder is gone, or holds another labeler now.
-        """
+        """The judge that wrote `state`; UserError where its folder is gone or holds another."""
         folder, which = Path(state["folder"]), state["asked"]
         if not (folder / "labeler.json").is_file():
             raise UserError(

@@ -74,21 +74,18 @@ def run_labeling(
     max_attempts: int = MAX_ATTEMPTS,
     quiet: bool = False,
 ) -> Labeling:
-    """Label pairs through the ledger.
+    """Label pairs through the ledger, which is locked against other runs meanwhile.
 
     Args:
         pairs: A table with `PAIR_COLUMNS`, or `Pairs`, which are joined as they
             are read; (query_id, passage_id) is unique.
         judge: Who grades. One that is made of other judges has a method `label`, which calls
             this function for each of them.
-        ledger: Where answers are kept; locked against other runs meanwhile.
+        ledger: Where answers are kept.
         retry_failures: Ask again for every failure, also for those that are final or were
             tried `max_attempts` times.
         max_attempts: How often a failure that may pass is tried, over all runs.
         quiet: Neither progress nor a closing line, for callers that come often with few.
-
-    Returns:
-        Labels and failures, together exactly the pairs.
 
     Raises:
         UserError: The ledger cannot be read or written, or another run uses it.
@@ -152,11 +149,7 @@ def _reread(requests: Requests, judge: Judge, ledger: Ledger) -> None:
 def summarise_labeling(result: Labeling, judge: Judge) -> dict[str, Any]:
     """Counts, costs and the distribution of grades, as plain JSON values.
 
-    Returns:
-        `judge`, `model`, `pairs`, `labelled`, `from_ledger`, `newly_judged` (requests sent
-        by this run), `failed`, `failures` (count by status), `grades` (count by value),
-        `input_tokens`, `output_tokens` and `cost_usd` of the labels, `cost_usd_this_run`,
-        `seconds`.
+    `newly_judged` are requests sent by this run; tokens and `cost_usd` are those of the labels.
     """
     labels, failures = result.labels, result.failures
     counts = labels["grade"].value_counts()
@@ -168,10 +161,7 @@ def summarise_labeling(result: Labeling, judge: Judge) -> dict[str, Any]:
         "from_ledger": result.from_ledger,
         "newly_judged": result.requests,
         "failed": len(failures),
-        "failures": {
-            str(status): int(count)
-            for status, count in sorted(failures["status"].value_counts().items())
-        },
+        "failures": dict(sorted(Counter(failures["status"].tolist()).items())),
         "grades": {str(value): int(counts.get(value, 0)) for value in judge.scale.values.tolist()},
         "input_tokens": int(labels["input_tokens"].sum()),
         "output_tokens": int(labels["output_tokens"].sum()),
@@ -182,11 +172,7 @@ def summarise_labeling(result: Labeling, judge: Judge) -> dict[str, Any]:
 
 
 def refuse_total_failure(judge: str, labels: pd.DataFrame, failures: pd.DataFrame) -> None:
-    """Stop a run of `judge` that has no label at all.
-
-    Raises:
-        UserError: There was no pair, or none of them got a label.
-    """
+    """Stop a run of `judge` that has no label at all with a UserError that says why."""
     if len(labels):
         return
     if failures.empty:

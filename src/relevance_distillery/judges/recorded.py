@@ -25,14 +25,10 @@ from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, 
 def recorded_grades_of(filepath: str | None = None, judge: str | None = None) -> RecordedGrades:
     """The grades that the parameters `grades` (or `train_set`) and `judge` name.
 
-    Args:
-        filepath: Files of grades or BEIR folders, separated by `;`; None for none.
-        judge: Whose grades a folder's are: NAME or `recorded:NAME` for `judges/NAME.tsv`,
-            `human` for people's. Kinds of judge that are not recorded name none; a judge that is
-            made of others names them itself, and each reads its own file.
-
-    Raises:
-        UserError: As `read_recorded_grades`.
+    `filepath` are files of grades or BEIR folders, separated by `;`. `judge` says whose grades a
+    folder's are: NAME or `recorded:NAME` for `judges/NAME.tsv`, `human` for people's. Kinds of
+    judge that are not recorded name none; a judge that is made of others names them itself, and
+    each reads its own file.
     """
     locations = None if filepath is None else str(filepath)
     kind, _, model = str(judge or "").partition(":")
@@ -52,11 +48,7 @@ class RecordedJudge(RegisteredJudge):
     prompt_hash = ""
 
     def __init__(self, recorded: RecordedGrades, scale: GradeScale) -> None:
-        """Check the grades and index them.
-
-        Raises:
-            UserError: There is no grade, or one that the scale does not have.
-        """
+        """UserError where there is no grade, or one that the scale does not have."""
         if recorded.grades.empty:
             raise UserError(
                 'judge=recorded has no grades: pass --params="judge=recorded,grades=FILE", or '
@@ -79,14 +71,11 @@ class RecordedJudge(RegisteredJudge):
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
         """Verdicts shard by shard, in order."""
+        reason = f"{self.name} did not grade this query and document"
         for shard in shards:
             lookups = zip(self.request_hashes(shard), self._lookups(shard), strict=True)
             yield [
-                Verdict(
-                    request,
-                    status="missing",
-                    reason=f"{self.name} did not grade this query and document",
-                )
+                Verdict(request, status="missing", reason=reason)
                 if grade is None
                 else Verdict(request, grade=grade)
                 for request, (_, _, grade) in lookups
@@ -105,11 +94,7 @@ class RecordedJudge(RegisteredJudge):
 
     @classmethod
     def prepare(cls, model: str, sources: JudgeSources) -> Self:
-        """Take the grades of the recorded judge `model`, or of the configured one.
-
-        Raises:
-            UserError: There are no files of grades, or they have no such judge.
-        """
+        """Take the grades of the recorded judge `model`, or of the configured one."""
         found = sources.recorded or read_recorded_grades(None, None)
         if model and model != found.name:
             found = read_recorded_grades(found.locations, model)
@@ -134,10 +119,7 @@ class RecordedJudge(RegisteredJudge):
     @classmethod
     def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`."""
-        rows = [
-            (query_id, document_id, grade)
-            for query_id, documents in state["grades"].items()
-            for document_id, grade in documents.items()
-        ]
+        grades = state["grades"].items()
+        rows = [(query, *graded) for query, documents in grades for graded in documents.items()]
         table = pd.DataFrame(rows, columns=["query_id", "document_id", "grade"])
         return cls(RecordedGrades(state["name"], table), sources.scale)

@@ -52,11 +52,7 @@ class JudgeSources:
     ledger: Ledger | None = None
 
     def pair_prompt(self, *, redact: str | None = None) -> PairPrompt:
-        """The grading prompt with scale, examples and redaction.
-
-        Raises:
-            UserError: The prompt or an example is wrong, or an example is the benchmark's.
-        """
+        """The grading prompt with scale, examples and redaction; UserError if one is wrong."""
         assert self.prompt is not None, "judges that read instructions need the grading prompt"
         examples = []
         if self.settings.llm.examples:
@@ -73,21 +69,17 @@ class RegisteredJudge(Judge, ABC):
     @classmethod
     @abstractmethod
     def prepare(cls, model: str, sources: JudgeSources) -> Self:
-        """Make the judge from settings, tables and files.
+        """Make the judge from settings, tables and files; UserError if it cannot work on them.
 
         `model` is what follows the colon of its name, empty for the kind's default.
-
-        Raises:
-            UserError: The judge cannot work on this.
         """
 
     @abstractmethod
     def to_state(self) -> State:
-        """What `restore` needs, as plain JSON values.
+        """What `restore` needs, as plain JSON values; never a key or an address.
 
-        Returns:
-            `judge` (its kind), `model`, `scale_hash` and what the kind needs; never a key or an
-            address. `asked` or `name` is what followed the colon of its name.
+        `judge` (its kind), `model`, `scale_hash` and what the kind needs; `asked` or `name` is
+        what followed the colon of its name.
         """
 
     @classmethod
@@ -95,26 +87,18 @@ class RegisteredJudge(Judge, ABC):
     def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`; of `sources` it takes scale, budget and ledger.
 
-        Raises:
-            UserError: What the state refers to is gone or has changed.
+        UserError where what the state refers to is gone or has changed.
         """
 
 
 def judge_class(kind: str) -> type[RegisteredJudge]:
     """The class of a kind of judge; imports its module."""
     module, _, name = KINDS[kind].location.partition(":")
-    found: type[RegisteredJudge] = getattr(
-        import_module(f"relevance_distillery.judges.{module}"), name
-    )
-    return found
+    return getattr(import_module(f"relevance_distillery.judges.{module}"), name)
 
 
 def prepare_judge(name: str, sources: JudgeSources) -> RegisteredJudge:
-    """The judge `KIND` or `KIND:MODEL`, ready to grade.
-
-    Raises:
-        UserError: Unknown name, or the judge cannot work on these sources.
-    """
+    """The judge `KIND` or `KIND:MODEL`, ready to grade; UserError as of its `prepare`."""
     asked = parse_judge(name)
     return judge_class(asked.kind).prepare(asked.model, sources)
 
@@ -130,10 +114,8 @@ def restore_judge(
     """A judge that is ready to grade, made from its stored state (the `judge_state` dataset).
 
     `name` is `KIND` or `KIND:MODEL`, or None for the judge that the state belongs to; budget and
-    ledger are as in `JudgeSources`.
-
-    Raises:
-        UserError: Unknown name, or a state that belongs to another judge or scale.
+    ledger are as in `JudgeSources`. UserError for an unknown name, or a state that belongs to
+    another judge or scale.
     """
     asked = parse_judge(name or str(state.get("judge")))
     if not is_prepared(asked, state):
@@ -152,13 +134,11 @@ def restore_judge(
 
 def state_name(state: State) -> str:
     """The name of the judge that a state belongs to."""
-    return str(
-        JudgeName(str(state.get("judge")), str(state.get("asked") or state.get("name") or ""))
-    )
+    model = state.get("asked") or state.get("name") or ""
+    return str(JudgeName(str(state.get("judge")), str(model)))
 
 
 def is_prepared(asked: JudgeName, state: State) -> bool:
     """Whether a state is of the judge that is asked for; a kind alone takes any model."""
-    if asked.kind != state.get("judge"):
-        return False
-    return not asked.model or str(asked) == state_name(state)
+    same_kind = asked.kind == state.get("judge")
+    return same_kind and (not asked.model or str(asked) == state_name(state))

@@ -102,12 +102,16 @@ class BatchLines:
 
 
 class BatchAPI:
-    """The calls of one run."""
+    """The calls of one run.
+
+    Each raises a RequestError where it did not work, and a UserError where the server has no
+    Batch API, or refuses key, model or account.
+    """
 
     def __init__(
         self, endpoint: Endpoint, *, model: str, max_tries: int, policy: RetryPolicy
     ) -> None:
-        """Make the client; UserError where no key is set."""
+        """Connect to nothing yet; UserError where no key is set."""
         timeout = client_timeout(_TRANSFER_SECONDS)
         self._client = openai.OpenAI(
             api_key=endpoint.require_key(),
@@ -125,12 +129,7 @@ class BatchAPI:
         self._client.close()
 
     def upload(self, token: str, file: IO[bytes]) -> str:
-        """Upload JSON lines and return the file's id; nothing is bought before `submit`.
-
-        Raises:
-            RequestError: It did not work.
-            UserError: The server has no Batch API, or refuses key, model or account.
-        """
+        """Upload JSON lines and return the file's id; nothing is bought before `submit`."""
 
         def upload() -> str:
             file.seek(0)
@@ -145,9 +144,7 @@ class BatchAPI:
     def submit(self, token: str, file_id: str) -> BatchState:
         """Make a batch of uploaded requests, which is found by its token when its id got lost.
 
-        Raises:
-            RequestError: It did not work; whether the batch exists is not known.
-            UserError: The server has no Batch API, or refuses key, model or account.
+        After a RequestError it is not known whether the batch exists.
         """
         tries = 0
 

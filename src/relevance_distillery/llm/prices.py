@@ -74,11 +74,8 @@ def price_or_warning(
             f"max_cost_usd={max_cost_usd:g} cannot be kept without a price: "
             f"add prices.{model} to conf/base/globals.yml (0 for a server of your own)"
         )
-    logger.warning(
-        "no price for %s: its cost is counted as 0; add prices.%s to conf/base/globals.yml",
-        model,
-        model,
-    )
+    advice = "no price for %s: its cost is counted as 0; add prices.%s to conf/base/globals.yml"
+    logger.warning(advice, model, model)
     return None
 
 
@@ -92,7 +89,6 @@ class Budget:
     """
 
     def __init__(self, limit_usd: float | None = None, spent_usd: float = 0.0) -> None:
-        """Start with what is spent already."""
         self.limit_usd = limit_usd
         self.spent_usd = spent_usd
         self._reserved = 0.0

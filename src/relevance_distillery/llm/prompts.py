@@ -67,11 +67,7 @@ class Prompt:
     def read(
         cls, path: str | Path, requires: Iterable[str] = (), allows: Iterable[str] = ()
     ) -> Prompt:
-        """A prompt from its file.
-
-        Raises:
-            UserError: The file is missing or not UTF-8, or as `__init__`.
-        """
+        """A prompt from its file; UserError if it is missing or not UTF-8, or as `__init__`."""
         try:
             source = Path(path).expanduser().read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:
@@ -86,10 +82,8 @@ class Prompt:
     def render(self, **fields: Any) -> Messages:
         """The messages of a request, from what the template may refer to, `boundary` included.
 
-        A `{"role", "content"}` of the system, where that block has any text, and of the user.
-
-        Raises:
-            UserError: The template refers to something that a field does not have, or fails.
+        A `{"role", "content"}` of the system, where that block has any text, and of the user;
+        UserError where the template refers to something that a field does not have, or fails.
         """
         context = self._template.new_context(fields)
         captured: dict[str, list[str]] = {}
@@ -127,15 +121,14 @@ class Prompt:
                     f"prompt {self.name} has no block {block}: it needs "
                     f"{{% block {block} %}} … {{% endblock %}}"
                 )
-        if next(tree.find_all(_ONE_FILE), None) is not None:
+        if any(tree.find_all(_ONE_FILE)):
             raise UserError(
                 f"prompt {self.name}: a prompt is one file; include and extends are off"
             )
-        own = {
-            node.name
-            for node in tree.find_all(nodes.Name)
-            if node.ctx in ("store", "param")  # set, for and macro arguments
-        } | {macro.name for macro in tree.find_all(nodes.Macro)}
+        found = list(tree.find_all(nodes.Name))
+        # Of set, for and macro arguments.
+        own = {node.name for node in found if node.ctx in ("store", "param")}
+        own |= {macro.name for macro in tree.find_all(nodes.Macro)}
         known = {field.partition(".")[0] for field in (*self.requires, *self.allows)}
         unknown = sorted(meta.find_undeclared_variables(tree) - own - known - {BOUNDARY, "self"})
         if unknown:
@@ -143,7 +136,7 @@ class Prompt:
                 f"prompt {self.name}: unknown field {', '.join(unknown)}; fields: "
                 f"{self._known_fields()}"
             )
-        names = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
+        names = {node.name for node in found if node.ctx == "load"}
         # What is read of them, as `document.text` or as `document["text"]`.
         parts = {node.attr for node in tree.find_all(nodes.Getattr)}
         parts |= {
@@ -164,10 +157,9 @@ class Prompt:
 
 
 def boundary_of(*texts: str) -> str:
-    """A code for the markers around texts, which none of the texts can hold.
+    """A code for the markers around texts, which none of them holds: sixteen digits of their hash.
 
-    It is a hash of them, sixteen hexadecimal digits: a text that held its own hash would have
-    another one.
+    A text that held its own hash would have another one.
     """
     digest = hashlib.blake2b(digest_size=8)
     for text in texts:

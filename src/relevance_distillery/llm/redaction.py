@@ -58,10 +58,8 @@ def contact_details(text: str) -> str:
 def load_redactor(name: str | None) -> Callable[[str], str]:
     """The function from text to text that `labeling.llm.redact` or `synthesis.llm.redact` names.
 
-    It refuses to send anything that the user's returned and is no text; None is for no change.
-
-    Raises:
-        UserError: It is not spelt so, cannot be imported, or is no function.
+    None is for no change. UserError where it is not spelt so, cannot be imported, or is no
+    function; and later where it fails or returns no text.
     """
     if not name:
         return str  # No change.

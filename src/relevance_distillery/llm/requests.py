@@ -99,11 +99,10 @@ class ChatResult:
         cls, key: str, answer: Answer, error: RequestError | None = None, **used: Any
     ) -> ChatResult:
         """The result of an answer, or of an error; `used` are tokens, cost and seconds."""
-        status, reason = answer.status, NO_ANSWER.get(answer.status, "")
-        if error is not None:
-            status, reason = error.status, error.reason
-        again = status in RETRYABLE
-        return cls(key, answer.text, answer.logprobs, status, reason, again, **used)
+        status = answer.status if error is None else error.status
+        reason = NO_ANSWER.get(status, "") if error is None else error.reason
+        retryable = status in RETRYABLE
+        return cls(key, answer.text, answer.logprobs, status, reason, retryable, **used)
 
     @classmethod
     def not_sent(cls, key: str, status: str, reason: str) -> ChatResult:
@@ -153,12 +152,8 @@ class Exchange:
 class ServerCapabilities:
     """Which optional fields a request uses.
 
-    Attributes:
-        response_format: How the answer's form is demanded: `json_schema`, `json_object` or
-            `none`.
-        logprobs: Whether token probabilities are asked for.
-        length_field: The field that limits the answer's length; newer models of OpenAI refuse
-            the usual one.
+    `response_format` is `json_schema`, `json_object` or `none`; `length_field` is the one that
+    limits the answer's length, of which newer models of OpenAI refuse the usual one.
     """
 
     response_format: str = "json_schema"
@@ -168,10 +163,8 @@ class ServerCapabilities:
     @classmethod
     def wanted(cls, settings: LLMSettings) -> ServerCapabilities:
         """All that the settings ask for, before a server refused any of it."""
-        structured = settings.structured
-        return cls(
-            "json_schema" if structured == "auto" else structured, settings.logprobs != "off"
-        )
+        form = "json_schema" if settings.structured == "auto" else settings.structured
+        return cls(form, settings.logprobs != "off")
 
     @property
     def tag(self) -> str:
@@ -223,7 +216,6 @@ class CapabilityTracker:
     """The capabilities assumed in a run; what a server refuses is left out for the rest of it."""
 
     def __init__(self, settings: LLMSettings, host: str) -> None:
-        """Start with all that the settings ask for."""
         self.current = ServerCapabilities.wanted(settings)
         self._host = host
 
@@ -243,11 +235,9 @@ class CapabilityTracker:
         if old.logprobs != to.logprobs:
             logger.warning("%s gives no token probabilities: continuing without", self._host)
         if old.response_format != to.response_format:
+            forms = (old.response_format, to.response_format)
             logger.warning(
-                "%s does not take response_format %s: falling back to %s",
-                self._host,
-                old.response_format,
-                to.response_format,
+                "%s does not take response_format %s: falling back to %s", self._host, *forms
             )
 
 
@@ -261,10 +251,12 @@ def read_answer(content: bytes | str | Mapping[str, Any]) -> Answer:
         return Answer("bad_response")
     usage = body.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    read = _tokens(usage.get("prompt_tokens"))
-    written = _tokens(usage.get("completion_tokens"))
-    status, text, logprobs = _choice(body.get("choices"))
-    return Answer(status, text, logprobs, read, written, body)
+    return replace(
+        _choice(body.get("choices")),
+        input_tokens=_tokens(usage.get("prompt_tokens")),
+        output_tokens=_tokens(usage.get("completion_tokens")),
+        body=body,
+    )
 
 
 def without_fence(text: str) -> tuple[str, int]:
@@ -301,28 +293,28 @@ def strict_json(text: str) -> Any:
         return None
 
 
-def _choice(choices: Any) -> tuple[str, str | None, tuple[TokenLogprob, ...] | None]:
+def _choice(choices: Any) -> Answer:
     if not isinstance(choices, list):
-        return "bad_response", None, None
+        return Answer("bad_response")
     if not choices:
-        return "empty", None, None
+        return Answer("empty")
     choice = choices[0]
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(message, Mapping):
-        return ("empty" if choice in (None, {}) else "bad_response"), None, None
+        return Answer("empty" if choice in (None, {}) else "bad_response")
     finish = choice.get("finish_reason")
     if finish == "content_filter":
-        return "filtered", None, None
+        return Answer("filtered")
     if message.get("refusal"):
-        return "refused", None, None
+        return Answer("refused")
     if finish == "length":
-        return "truncated", None, None
+        return Answer("truncated")
     text = _text(message.get("content"))
     if text is None:
-        return "bad_response", None, None
+        return Answer("bad_response")
     if not text.strip():
-        return "empty", None, None
-    return "ok", text, _logprobs(choice.get("logprobs"))
+        return Answer("empty")
+    return Answer("ok", text, _logprobs(choice.get("logprobs")))
 
 
 def _text(content: Any) -> str | None:
@@ -342,26 +334,20 @@ def _logprobs(given: Any) -> tuple[TokenLogprob, ...] | None:
         return None
     try:
         return tuple(
-            TokenLogprob(
-                str(token["token"]),
-                _logarithm(token["logprob"]),
-                tuple(
-                    (str(other["token"]), _logarithm(other["logprob"]))
-                    for other in token.get("top_logprobs") or ()
-                ),
-            )
+            TokenLogprob(*_spelt(token), tuple(map(_spelt, token.get("top_logprobs") or ())))
             for token in tokens
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def _logarithm(value: Any) -> float:
-    """A logarithm of a probability; servers write -9999 or null for none at all."""
+def _spelt(token: Mapping[str, Any]) -> tuple[str, float]:
+    """A token and its logarithm; servers write -9999 or null for no probability at all."""
+    value = token["logprob"]
     number = -math.inf if value is None else float(value)
     if math.isnan(number):
         raise ValueError("not a number")
-    return number
+    return str(token["token"]), number
 
 
 def _tokens(value: Any) -> int | None:

@@ -208,10 +208,8 @@ def _classify_bad_request(response: ErrorResponse, host: str) -> RequestError:
         return RequestError("filtered", "the server's content filter stopped the request")
     for setting in ("temperature", "seed"):
         if response.error.get("param") == setting:
-            return _fatal(
-                "rejected",
-                f"{host} refuses the setting {setting} for this model: set it to null.",
-            )
+            reason = f"{host} refuses the setting {setting} for this model: set it to null."
+            return _fatal("rejected", reason)
     return RequestError("rejected", f"the server rejected the request (HTTP {response.code})")
 
 
@@ -229,11 +227,9 @@ def _fatal(status: str, message: str) -> RequestError:
 def _strings(value: Any) -> Iterator[str]:
     """Everything readable in a JSON value, but for what repeats the request."""
     if isinstance(value, dict):
-        for name, inner in value.items():
-            if name != "input":
-                yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner)
-    else:
+        value = [inner for name, inner in value.items() if name != "input"]
+    if not isinstance(value, list):
         yield str(value)
+        return
+    for inner in value:
+        yield from _strings(inner)

@@ -25,7 +25,6 @@ TOKENS_PER_MESSAGE = 4
 """Start, role and end of a message in OpenAI's chat format; other formats take 3 to 8."""
 TOKENS_PER_REQUEST = 3  # what opens the answer
 
-
 _PIECES = re.compile(
     r"(?P<latin>[A-Za-z\u00c0-\u024f]+)"
     r"|(?P<digits>[0-9]+)"
@@ -69,11 +68,10 @@ def estimate_tokens(text: str) -> int:
     total = 0.0
     for match in _PIECES.finditer(text):
         piece, kind = match.group(), match.lastgroup
-        if kind == "latin":
-            if not piece.isascii():
-                total += max(1.3, len(piece) / _ACCENTED)
-            else:
-                total += 1.0 + max(0, len(piece) - _WORD) / _PIECE
+        if kind == "latin" and piece.isascii():
+            total += 1.0 + max(0, len(piece) - _WORD) / _PIECE
+        elif kind == "latin":
+            total += max(1.3, len(piece) / _ACCENTED)
         elif kind == "digits":
             total += math.ceil(len(piece) / _DIGITS) * _DIGIT_GROUP
         elif kind == "ideograph":
@@ -102,7 +100,7 @@ class TokenCounter:
         exact: Whether texts are counted with its tokenizer; what a server adds to them (chat
             format, answer schema) is an assumption where it is not in the tokenizer's files.
         basis: For people: how texts are counted.
-        factor: What every count is multiplied by; learned from answers, see `corrected`.
+        factor: What every count is multiplied by, see `corrected`.
     """
 
     model: str
@@ -147,10 +145,9 @@ class TokenCounter:
         return round(total * self.factor)
 
     def corrected(self, observed: float, counted: float) -> TokenCounter:
-        """A counter that agrees with what a server billed.
+        """A counter that agrees with what a server billed; this one where either count is 0.
 
-        Its factor is `observed`, the input tokens billed for some requests, over `counted`, this
-        counter's count of the same requests; this counter where either is 0.
+        `observed` are the input tokens billed for some requests, `counted` this counter's of them.
         """
         if observed <= 0 or counted <= 0:
             return self
@@ -202,11 +199,10 @@ def _chat_frame(folder: Path, count: Callable[[str], int]) -> Callable[[tuple[st
 
         word = "word"
         messages = [{"role": role, "content": word} for role in roles]
+        options = {"tokenize": False, "add_generation_prompt": True}
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            rendered = str(
-                tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            )
+            rendered = str(tokenizer.apply_chat_template(messages, **options))
         except Exception:
             # There is no template, or it refuses a role, with any exception that it likes.
             return _usual_frame(roles)
