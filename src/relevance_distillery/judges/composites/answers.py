@@ -99,12 +99,10 @@ def majority(answers: Sequence[Answers], size: int) -> Places:
 
 @dataclass(frozen=True)
 class InnerLabeling:
-    """One judge's labeling of some pairs, aligned with all pairs.
+    """One judge's labeling of some pairs, under a name that no other has.
 
-    Attributes:
-        name: The judge's name, distinct from those of the others.
-        answers: Of all pairs; -1 for those that it did not grade or was not asked about.
-        labels, failures: Its labels and failures, the index being each pair's number.
+    Its answers are of all pairs, -1 for those that it did not grade or was not asked about; the
+    index of labels and failures is each pair's number.
     """
 
     name: str
@@ -123,12 +121,11 @@ def judge_labels(parts: Sequence[InnerLabeling]) -> pd.DataFrame:
 def difficulty(
     keys: pd.DataFrame, parts: Sequence[InnerLabeling], scale: GradeScale
 ) -> pd.DataFrame:
-    """How far judges disagree about each pair.
+    """How far judges disagree about each pair, schema `Difficulty`.
 
-    Returns:
-        Schema `Difficulty`: entropy of the votes, 0 where all agree and 1 where every grade
-        has as many, and spread, the distance between highest and lowest grade in grades.
-        Both are 0 where fewer than two judges answered, which `answers` tells.
+    The entropy of the votes is 0 where all agree and 1 where every grade has as many, the spread
+    is the distance between highest and lowest grade in grades. Both are 0 where fewer than two
+    judges answered, which `answers` tells.
     """
     places = np.stack([part.answers.places for part in parts])
     given = places >= 0
@@ -191,11 +188,10 @@ def joint_failures(
     rows = rows.assign(
         judge=judge.name, status="unanswered", reason="too few judges gave a grade", attempts=0
     )
+    columns = ["status", "reason", "attempts"]
     for part in parts:
         if len(part.failures):
-            reasons = part.name + ": " + part.failures["reason"].astype(str)
-            found = part.failures.assign(reason=reasons)
-            columns = ["status", "reason", "attempts"]
+            found = part.failures.assign(reason=part.name + ": " + part.failures["reason"])
             rows.loc[found.index, columns] = found[columns].to_numpy()
     rows["attempts"] = rows["attempts"].astype(np.int64)
     return rows[failed].reset_index(drop=True)

@@ -109,11 +109,6 @@ class ProbabilityMap:
         """Plain JSON values."""
         return asdict(self)
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The map that wrote `state`."""
-        return TypeAdapter(cls).validate_python(state)
-
 
 @dataclass(frozen=True)
 class GradeTable:
@@ -171,33 +166,19 @@ class GradeTable:
             "judges": self.judges,
             "size": self.size,
             "prior": list(self.prior),
-            "levels": [
-                {str(cell): list(row) for cell, row in level.items()} for level in self.levels
-            ],
+            "levels": [{str(at): list(row) for at, row in level.items()} for level in self.levels],
         }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The table that wrote `state`."""
-        levels = tuple(
-            {int(cell): tuple(row) for cell, row in level.items()} for level in state["levels"]
-        )
-        return cls(state["judges"], state["size"], levels, tuple(state["prior"]))
 
 
 Calibrator = ProbabilityMap | GradeTable
 
 
 def calibrator_from_state(state: Mapping[str, Any]) -> Calibrator:
-    """The calibrator that wrote `state`.
-
-    Raises:
-        UserError: It is of a kind that there is no longer.
-    """
+    """The calibrator that wrote `state`; UserError where there is no such kind any longer."""
     if state["kind"] in ("none", "single", "per_class"):
-        return ProbabilityMap.from_state(state)
+        return TypeAdapter(ProbabilityMap).validate_python(state)
     if state["kind"] in ("own_grade", "all_grades"):
-        return GradeTable.from_state(state)
+        return TypeAdapter(GradeTable).validate_python(state)
     raise UserError(
         f"the stored cascade has a calibrator {state['kind']!r}, which this release does not "
         "know: run `kedro run --pipeline=cascade` again"
@@ -227,9 +208,8 @@ def cross_fit(
 
     def fit(rows: Mask) -> Calibrator:
         if maps and last.probabilities is not None:
-            return ProbabilityMap.fit(
-                probability_map, last.probabilities[rows], human[rows], enough
-            )
+            own = last.probabilities[rows]
+            return ProbabilityMap.fit(probability_map, own, human[rows], enough)
         return GradeTable.fit([answer.rows(rows) for answer in answers], human[rows], size)
 
     held_out = np.full((len(human), size), np.nan)

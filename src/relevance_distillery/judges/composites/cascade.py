@@ -26,11 +26,10 @@ from relevance_distillery.judges.composites.calibration import Calibrator, calib
 from relevance_distillery.judges.composites.panel import (
     Panel,
     Session,
-    inner_states,
     prepare_inner,
     restore_inner,
 )
-from relevance_distillery.judges.registry import JudgeSources, State
+from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 
 FORMAT = 1
 NO_EXIT = -1  # in `Decisions.exits`: no judge gave a grade
@@ -41,10 +40,7 @@ Decision = Literal["own", "posterior"]
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose answers a stage was calibrated on.
-
-    `judge` is the name by which it was asked for, the rest are the judge's own.
-    """
+    """Whose answers a stage was calibrated on; `judge` is the name by which it was asked for."""
 
     judge: str
     name: str
@@ -108,8 +104,7 @@ class CascadeFit:
         """Send so many pairs through the cascade.
 
         `ask` is given a stage's number and a mask of the pairs that reach it, and returns its
-        answers, for all pairs, and a mask of those that have to wait for it (None for none): they
-        get no grade.
+        answers, for all pairs, and a mask of those that have to wait for it and get no grade.
         """
         exits = np.full(pairs, NO_EXIT, dtype=np.int64)
         places = np.full(pairs, -1, dtype=np.int64)
@@ -171,11 +166,7 @@ class CascadeFit:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The cascade that wrote `state`.
-
-        Raises:
-            UserError: The state is of another format.
-        """
+        """The cascade that wrote `state`; UserError where that is of another format."""
         if state.get("format") != FORMAT:
             raise UserError(
                 f"the stored cascade has format {state.get('format')!r} and this release knows "
@@ -216,8 +207,7 @@ def grade_and_confidence(
 def read_fitted(location: str | None) -> CascadeFit:
     """The cascade that the pipeline `cascade` wrote; of a versioned file the newest.
 
-    Raises:
-        UserError: There is none, or it cannot be read.
+    UserError where there is none, or it cannot be read.
     """
     path = newest_version(Path(str(location or "")).expanduser())
     if not location or not path.is_file():
@@ -245,12 +235,10 @@ class CascadeJudge(Panel):
 
     name = "cascade"
 
-    def __init__(self, fit: CascadeFit, judges: Sequence[Judge], scale: GradeScale) -> None:
-        """Take judges that are ready to grade, in the order of the stages.
-
-        Raises:
-            UserError: The cascade was fitted on another scale, or on other judges.
-        """
+    def __init__(
+        self, fit: CascadeFit, judges: Sequence[RegisteredJudge], scale: GradeScale
+    ) -> None:
+        """UserError where the cascade was fitted on another scale, or on other judges."""
         if fit.scale_hash != scale.digest:
             raise UserError(
                 "the cascade was fitted for another grade scale: "
@@ -274,8 +262,7 @@ class CascadeJudge(Panel):
         """Read the fitted cascade and prepare its judges."""
         fit = read_fitted(sources.settings.cascade.fitted)
         names = [stage.identity.judge for stage in fit.stages]
-        judges = prepare_inner(names, cls.name, sources)
-        return cls(fit, judges, sources.scale)
+        return cls(fit, prepare_inner(names, cls.name, sources), sources.scale)
 
     def to_state(self) -> State:
         """The fit, and the states of the judges."""
@@ -284,7 +271,7 @@ class CascadeJudge(Panel):
             "model": " > ".join(stage.identity.name for stage in self.fit.stages),
             "scale_hash": self.fit.scale_hash,
             "fit": self.fit.to_state(),
-            "stages": inner_states(self.judges),
+            "stages": [judge.to_state() for judge in self.judges],
         }
 
     @classmethod

@@ -10,7 +10,6 @@ import numpy as np
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.composites.answers import (
     Answers,
     Floats,
@@ -21,11 +20,10 @@ from relevance_distillery.judges.composites.answers import (
 from relevance_distillery.judges.composites.panel import (
     Panel,
     Session,
-    inner_states,
     prepare_inner,
     restore_inner,
 )
-from relevance_distillery.judges.registry import JudgeSources, State
+from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import ConsensusSettings, Method, judge_names
 
 _ITERATIONS = 500
@@ -39,36 +37,27 @@ class ConsensusJudge(Panel):
     name = "consensus"
 
     def __init__(
-        self, judges: Sequence[Judge], settings: ConsensusSettings, scale: GradeScale
+        self, judges: Sequence[RegisteredJudge], settings: ConsensusSettings, scale: GradeScale
     ) -> None:
-        """Take judges that are ready to grade.
-
-        Raises:
-            UserError: Fewer than two judges, or fewer than must answer.
-        """
-        if len(judges) < max(2, settings.min_answers):
+        """UserError for fewer than two judges, or fewer than must answer."""
+        least = max(2, settings.min_answers)
+        if len(judges) < least:
             raise UserError(
-                f"judge=consensus has {len(judges)} judges and needs at least "
-                f"{max(2, settings.min_answers)}: judges=NAME;NAME;…"
+                f"judge=consensus has {len(judges)} judges and needs at least {least}: "
+                "judges=NAME;NAME;…"
             )
         super().__init__(judges, scale)
         self._settings = settings
         self.model = " + ".join(self.names)
-        self.prompt_hash = joint_hash(
-            [
-                settings.method,
-                str(settings.min_answers),
-                *(f"{judge.name}\t{judge.model}\t{judge.prompt_hash}" for judge in judges),
-            ]
-        )[:16]
+        own = (f"{judge.name}\t{judge.model}\t{judge.prompt_hash}" for judge in judges)
+        self.prompt_hash = joint_hash([settings.method, str(settings.min_answers), *own])[:16]
 
     @classmethod
     def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Prepare the judges that the settings name."""
         settings = sources.settings.consensus
         names = judge_names(settings.judges, "judge=consensus")
-        judges = prepare_inner(names, cls.name, sources)
-        return cls(judges, settings, sources.scale)
+        return cls(prepare_inner(names, cls.name, sources), settings, sources.scale)
 
     def to_state(self) -> State:
         """The settings, and the states of the judges."""
@@ -76,7 +65,7 @@ class ConsensusJudge(Panel):
             "judge": self.name,
             "scale_hash": self.scale.digest,
             "settings": self._settings.model_dump(mode="json"),
-            "stages": inner_states(self.judges),
+            "stages": [judge.to_state() for judge in self.judges],
         }
 
     @classmethod

@@ -6,7 +6,8 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,20 +16,9 @@ from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import JUDGES, Judge, inner_judge
-from relevance_distillery.judges.composites.answers import (
-    NOT_ASKED,
-    Answers,
-    Floats,
-    InnerLabeling,
-    Places,
-    difficulty,
-    joint_failures,
-    joint_hash,
-    joint_labels,
-    judge_labels,
-    numbered,
-)
-from relevance_distillery.judges.labeling import MAX_ATTEMPTS, Labeling, run_labeling
+from relevance_distillery.judges.composites import answers as joint
+from relevance_distillery.judges.composites.answers import Answers, Floats, InnerLabeling, Places
+from relevance_distillery.judges.labeling import Labeling, run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import (
     JudgeSources,
@@ -51,7 +41,7 @@ class Panel(RegisteredJudge):
     model = ""
     prompt_hash = ""
 
-    def __init__(self, judges: Sequence[Judge], scale: GradeScale) -> None:
+    def __init__(self, judges: Sequence[RegisteredJudge], scale: GradeScale) -> None:
         """Take judges that are ready to grade."""
         self.scale = scale
         self.judges = tuple(judges)
@@ -66,42 +56,34 @@ class Panel(RegisteredJudge):
             (pairs, grades); and facts for the labeling report, plain JSON values.
         """
 
-    def label(
-        self,
-        pairs: Pairs,
-        ledger: Ledger,
-        *,
-        retry_failures: bool = False,
-        max_attempts: int = MAX_ATTEMPTS,
-    ) -> Labeling:
-        """Label pairs as `run_labeling` does, every judge through the ledger.
+    def label(self, pairs: Pairs, ledger: Ledger, **options: Any) -> Labeling:
+        """Label pairs as `run_labeling` with these options does, every judge through the ledger.
 
         A label's tokens, cost and seconds are those of all judges that were asked about the
         pair. Of `from_ledger` it is known only that no new answer was needed.
         """
         start = time.monotonic()
-        options = {"retry_failures": retry_failures, "max_attempts": max_attempts}
         session = Session(self, pairs, ledger, options)
         places, probabilities, facts = self.decide(session)
         keys, results = pairs.keys, session.results
         fresh = sum(result.pairs - result.from_ledger for result in results)
         return Labeling(
-            labels=joint_labels(keys, session.parts, places, probabilities, self),
-            failures=joint_failures(keys, session.parts, places < 0, self),
+            labels=joint.joint_labels(keys, session.parts, places, probabilities, self),
+            failures=joint.joint_failures(keys, session.parts, places < 0, self),
             pairs=len(keys),
             from_ledger=max(0, len(keys) - fresh),
             requests=sum(result.requests for result in results),
             seconds=time.monotonic() - start,
             cost_usd=sum(result.cost_usd for result in results),
-            judge_labels=judge_labels(session.parts),
-            difficulty=difficulty(keys, session.parts, self.scale),
+            judge_labels=joint.judge_labels(session.parts),
+            difficulty=joint.difficulty(keys, session.parts, self.scale),
             facts=facts,
         )
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """One key a pair, over the keys of all judges."""
         inner = [judge.request_hashes(pairs) for judge in self.judges]
-        return [joint_hash([self.prompt_hash, *row]) for row in zip(*inner, strict=True)]
+        return [joint.joint_hash([self.prompt_hash, *row]) for row in zip(*inner, strict=True)]
 
 
 def prepare_inner(names: Sequence[str], outer: str, sources: JudgeSources) -> list[RegisteredJudge]:
@@ -121,13 +103,8 @@ def prepare_inner(names: Sequence[str], outer: str, sources: JudgeSources) -> li
     return [prepare_judge(str(judge), sources) for judge in inner]
 
 
-def inner_states(judges: Sequence[Judge]) -> list[State]:
-    """The states of the judges that a panel is made of."""
-    return [cast(RegisteredJudge, judge).to_state() for judge in judges]
-
-
 def restore_inner(states: Sequence[State], sources: JudgeSources) -> list[RegisteredJudge]:
-    """The judges of `inner_states`; without a budget they share one with the lowest cap."""
+    """The judges that wrote `states`; without a budget they share one with the lowest cap."""
     caps = [(state.get("settings") or {}).get("max_cost_usd") for state in states]
     known = [float(cap) for cap in caps if cap is not None]
     budget = sources.budget or (Budget(min(known)) if known else None)
@@ -166,23 +143,20 @@ class Session:
         self.waiting = np.zeros(len(pairs), dtype=bool)
         for judge in panel.judges:
             if judge.budget is not None:
-                hashes = (
-                    key
-                    for shard in pairs.shards()
-                    for key in dict.fromkeys(judge.request_hashes(shard))
-                )
-                judge.budget.charge(ledger.spent_before(hashes))
+                shards = (dict.fromkeys(judge.request_hashes(shard)) for shard in pairs.shards())
+                judge.budget.charge(ledger.spent_before(chain.from_iterable(shards)))
 
     def ask(self, number: int, wanted: np.ndarray | None = None) -> Answers:
         """Have a judge label all pairs, or those that are `wanted`, shape (pairs,)."""
         keys, scale = self._pairs.keys, self._panel.scale
         pairs = self._pairs if wanted is None else _Subset(self._pairs, wanted)
         result = run_labeling(pairs, self._panel.judges[number], self._ledger, **self._options)
-        labels, failures = numbered(result.labels, keys), numbered(result.failures, keys)
+        labels = joint.numbered(result.labels, keys)
+        failures = joint.numbered(result.failures, keys)
         answers = Answers.of_labels(labels, len(keys), scale)
         self.parts.append(InnerLabeling(self._panel.names[number], answers, labels, failures))
         self.results.append(result)
-        self.waiting[failures.index[failures["status"].isin(NOT_ASKED)]] = True
+        self.waiting[failures.index[failures["status"].isin(joint.NOT_ASKED)]] = True
         return answers
 
 
