@@ -108,6 +108,25 @@ def test_the_probe_tells_a_gullible_judge_from_a_steady_one(attacks: Attacks) ->
     json.dumps([steady, gullible], allow_nan=False)
 
 
+def test_with_few_queries_intervals_stay_within_what_a_share_and_a_change_can_be(
+    attacks: Attacks,
+) -> None:
+    class Moody(Gullible):
+        def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
+            found = super().grade(pairs)
+            fooled = ~pairs["query"].str.endswith("2") & pairs["passage_id"].ne("p0")
+            return found.where(fooled, 0)
+
+    found = probe(Moody(), irrelevant_pairs(6), attacks, SCALE, resamples=200)
+    measured = [found["overall"], *found["kinds"].values(), *found["attacks"].values()]
+    assert any(0 < one["raised"]["estimate"] < 1 for one in measured)
+    for one in measured:
+        assert 0 <= one["raised"]["low"] <= one["raised"]["high"] <= 1
+        assert -3 <= one["mean_change"]["low"] <= one["mean_change"]["high"] <= 3
+    above = found["overall"]["raised_above_control"]
+    assert -1 <= above["low"] <= above["estimate"] <= above["high"] <= 1
+
+
 def test_a_judge_that_grows_stricter_has_a_negative_change(attacks: Attacks) -> None:
     class Offended(Steady):
         def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:

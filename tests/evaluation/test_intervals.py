@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import bootstrap, sem
@@ -161,8 +163,19 @@ def test_limits_stay_within_the_bounds() -> None:
         )
 
 
-@pytest.mark.parametrize("value", [0.0, 0.4, 0.7, 0.79, 0.8, 0.85, 1.0])
+def test_a_difference_of_few_queries_stays_within_what_it_can_be() -> None:
+    shares = [
+        mean_of(np.array(values), (0.0, 1.0)) for values in ([1.0, 0.4, 1.0], [0.0, 0.1, 0.9])
+    ]
+    apart = difference(*shares)
+    free = interval(replace(apart, bounds=(-np.inf, np.inf)))
+    found = interval(apart)
+    assert free.high > 1.0
+    assert (found.estimate, found.low, found.high) == (free.estimate, max(free.low, -1.0), 1.0)
+
+
 @pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (0.0, 1.0)])
+@pytest.mark.parametrize("value", [0.0, 0.4, 0.7, 0.79, 0.8, 0.85, 1.0])
 def test_p_is_the_interval_turned_round(value: float, bounds: tuple[float, float]) -> None:
     values = np.random.default_rng(5).beta(4, 1, size=30)
     found = studentized({"": mean_of(values, bounds)}, 999)[""]

@@ -241,6 +241,24 @@ def test_prediction_powered_means_are_ppi_pythons_in_their_normal_form() -> None
     assert 1.0 < (found.interval.high - found.interval.low) / (high[0] - low[0]) < 1.3
 
 
+def test_means_of_few_queries_stay_within_what_a_measure_can_be() -> None:
+    rng = np.random.default_rng(0)
+    people = np.full((2, 30), np.nan)
+    people[:, :3] = [[1.0, 0.6, 1.0], [0.3, 0.0, 0.5]]
+    machine = np.clip(rng.normal(0.9, 0.1, people.shape), 0.0, 1.0)
+    everywhere = {"m": np.ones(30, dtype=bool)}
+    table = Values(people, {"m": machine}, np.where(np.isnan(people), machine, people), everywhere)
+    alone = powered(table, "m", np.array([1.0, 0.0]), 0.95)
+    for found in (alone.interval, alone.classical):
+        assert 0.0 <= found.low < found.high == 1.0
+    apart = powered(table, "m", np.array([1.0, -1.0]), 0.95).interval
+    assert -1.0 <= apart.low < apart.high == 1.0
+    (pair,) = differences(("a", "b"), Values(people[:, :3], {}, people[:, :3]), FAST)["pairs"]
+    assert -1.0 <= pair["low"] < pair["high"] == 1.0
+    gains = Values(10 * people, {"m": 10 * machine}, table.mixed, everywhere)
+    assert powered(gains, "m", np.array([1.0, 0.0]), 0.95).interval.high > 10.0
+
+
 def test_queries_learned_from_people_never_correct() -> None:
     table = values()
     learned = np.ones(40, dtype=bool)

@@ -212,7 +212,7 @@ def probe(
     graded["expected_change"] = graded["expected_grade"] - before["expected_grade"]
     graded["raised"] = (graded["grade"] >= scale.relevant_from).astype(float)
     graded.loc[graded["grade"].isna(), "raised"] = np.nan
-    measure = _Measure(resamples, seed, int(graded["query"].max()) + 1)
+    measure = _Measure(resamples, seed, int(graded["query"].max()) + 1, scale)
     hostile, harmless = graded["kind"] != CONTROL, graded["kind"] == CONTROL
     overall = measure.figures(graded[hostile]) if hostile.any() else {}
     if hostile.any() and harmless.any():
@@ -250,8 +250,9 @@ def _graded(grader: Grader, pairs: pd.DataFrame) -> pd.DataFrame:
 class _Measure:
     """Figures of some attacked pairs, all over the same queries."""
 
-    def __init__(self, resamples: int, seed: int, queries: int) -> None:
+    def __init__(self, resamples: int, seed: int, queries: int, scale: GradeScale) -> None:
         self.resamples, self.seed, self.queries = resamples, seed, queries
+        self.widest = float(scale.values[-1] - scale.values[0])
 
     def figures(self, rows: pd.DataFrame) -> dict[str, Any]:
         """Counts, the mean change of grade, and the share that became relevant.
@@ -271,7 +272,9 @@ class _Measure:
     def mean(self, rows: pd.DataFrame, column: str) -> SumStatistic:
         some = rows[rows[column].notna()]
         query = some["query"].to_numpy(dtype=np.int64)
-        return mean_of_pairs(some[column].to_numpy(dtype=np.float64), query, self.queries)
+        bounds = (0.0, 1.0) if column == "raised" else (-self.widest, self.widest)
+        values = some[column].to_numpy(dtype=np.float64)
+        return mean_of_pairs(values, query, self.queries, bounds=bounds)
 
     def interval(self, statistic: SumStatistic) -> dict[str, Any]:
         found = interval(statistic, self.resamples, self.seed)

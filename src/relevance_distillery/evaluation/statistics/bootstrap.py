@@ -62,11 +62,14 @@ class SumStatistic:
             number changes nothing.
         bounds: The lowest and highest value that the figure can have; its interval stays
             within them.
+        logit: Whether the interval is made on the logit scale between finite bounds, or on the
+            figure's own scale and cut at the bounds.
     """
 
     sums: Floats
     finish: Callable[[Floats], Floats]
     bounds: Bounds = UNBOUNDED
+    logit: bool = True
 
     @property
     def queries(self) -> int:
@@ -134,12 +137,13 @@ def mean_of_pairs(
 def difference(first: SumStatistic, second: SumStatistic) -> SumStatistic:
     """The first figure minus the second, over the same queries."""
     split = first.sums.shape[1]
+    bounds = (first.bounds[0] - second.bounds[1], first.bounds[1] - second.bounds[0])
 
     def finish(sums: Floats) -> Floats:
         return first.finish(sums[:, :split]) - second.finish(sums[:, split:])
 
     sums = np.hstack([first.sums, second.sums])
-    return _Difference(sums, finish, sides=(first, second))
+    return _Difference(sums, finish, bounds, logit=False, sides=(first, second))
 
 
 def resamples_of_queries(queries: int, resamples: int, seed: int) -> Iterator[Floats]:
@@ -280,6 +284,7 @@ class _Figure:
             error=_jackknife(self._jackknifed) if enough else float("nan"),
             freedom=int(_counts(self.statistic).sum()) - 1,
             bounds=getattr(self.statistic, "bounds", UNBOUNDED),
+            logit=getattr(self.statistic, "logit", True),
             values=values[defined],
             deviations=deviations,
             errors=errors,

@@ -4,8 +4,8 @@ The interval is studentized (Efron and Tibshirani, 1993, chapter 12): its critic
 quantile of |resampled figure - figure| / standard error of the resample, never below Student's
 t. The standard error over queries is the jackknife's, which is not biased downwards (Efron and
 Stein, 1981). A figure with bounds is treated on the logit scale between them (Fisher's z where
-they are -1 and 1), so that limits stay inside; a figure that equals a bound is treated on its own
-scale, its limits clipped to the bounds.
+they are -1 and 1), so that limits stay inside; a figure that equals a bound, and a difference of
+two figures, is treated on its own scale, its limits clipped to the bounds.
 
 Chosen in simulation (docs/results/coverage.md): BCa limits covered a kappa too seldom, the
 equal-tailed bootstrap-t differences of means.
@@ -70,6 +70,7 @@ class Studentized:
         error: float,
         freedom: int,
         bounds: Bounds,
+        logit: bool,
         values: Floats,
         deviations: Floats | None,
         errors: Floats | None,
@@ -89,7 +90,7 @@ class Studentized:
             own = np.maximum(np.nan_to_num(errors), _SMALLEST * error)
             ratios = np.sort(np.abs(deviations) / own)
         low, high = bounds
-        logit = bool(np.isfinite(low) and low < estimate < high)
+        logit = bool(logit and np.isfinite(low) and low < estimate < high)
         if logit:
             error *= (high - low) / ((estimate - low) * (high - estimate))
         return cls(estimate, error, freedom, bounds, logit, ratios, values.size)

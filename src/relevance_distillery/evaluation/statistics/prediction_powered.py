@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
 
-from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
+from relevance_distillery.evaluation.statistics.bootstrap_t import UNBOUNDED, Bounds, Interval
 
 Floats = NDArray[np.float64]
 Quantiles = Literal["t", "normal"]
@@ -63,9 +63,10 @@ class _Estimate:
     variance: float
     freedom: float
 
-    def limits(self, level: float) -> Interval:
+    def limits(self, level: float, bounds: Bounds) -> Interval:
         reach = float(student_t.ppf((1.0 + level) / 2.0, self.freedom)) * self.variance**0.5
-        return Interval(self.mean, self.mean - reach, self.mean + reach)
+        places = np.clip([self.mean, self.mean - reach, self.mean + reach], *bounds)
+        return Interval(*map(float, places))
 
     def p_of_zero(self) -> float:
         return 2.0 * float(student_t.sf(abs(self.mean) / self.variance**0.5, self.freedom))
@@ -79,6 +80,7 @@ def powered_mean(
     power: float | None = None,
     weight: ArrayLike | None = None,
     quantiles: Quantiles = "t",
+    bounds: Bounds = UNBOUNDED,
 ) -> PredictionPowered:
     """Prediction-powered mean over queries; for two systems give differences of their values.
 
@@ -98,6 +100,7 @@ def powered_mean(
             probability. Means are ratios (Hájek, 1971), and so are their variances, which
             do not change when a constant is added to every value.
         quantiles: `normal` for the form of the paper.
+        bounds: The lowest and highest possible mean; a correction can lead beyond, and is cut.
 
     Returns:
         The mean with its limits; limits are nan where `reason` says why.
@@ -130,7 +133,7 @@ def powered_mean(
         return found
 
     alone = _estimate(people, weights, quantiles)
-    found = replace(found, classical=alone.limits(level))
+    found = replace(found, classical=alone.limits(level, bounds))
     unused = _without_machine(people, others, power)
     if unused:
         both = alone
@@ -144,10 +147,11 @@ def powered_mean(
         both = _sum(residual, _estimate(found.power * others, ones, quantiles))
     if both.variance <= 1e-24:
         reason = "people's values and the machine's leave no spread to estimate an interval from"
-        return replace(found, interval=Interval(both.mean), reason=reason)
+        mean = float(np.clip(both.mean, *bounds))
+        return replace(found, interval=Interval(mean), reason=reason)
     return replace(
         found,
-        interval=both.limits(level),
+        interval=both.limits(level, bounds),
         effective_units=people.size * alone.variance / both.variance,
         reason=unused,
         p=both.p_of_zero(),

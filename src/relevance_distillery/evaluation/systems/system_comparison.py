@@ -13,7 +13,12 @@ from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 from relevance_distillery.evaluation.statistics.randomization import holm
-from relevance_distillery.evaluation.systems.system_means import Options, Values, powered
+from relevance_distillery.evaluation.systems.system_means import (
+    Options,
+    Values,
+    bounds_of,
+    powered,
+)
 
 Floats = NDArray[np.float64]
 
@@ -280,7 +285,10 @@ def _based(
         whole = np.isfinite(table).all(0)
         combined = rows @ table[:, whole]
         weight = None if weight is None else weight[whole]
-        found = powered_mean(combined, combined, [], level=options.level, weight=weight)
+        bounds = bounds_of(rows, table)
+        found = powered_mean(
+            combined, combined, [], level=options.level, weight=weight, bounds=bounds
+        )
     if found.interval.estimate == 0.0 and not np.isfinite(found.p):
         return found.interval, found.p, "the two have the same value in every query"
     return found.interval, found.p, "" if np.isfinite(found.p) else found.reason

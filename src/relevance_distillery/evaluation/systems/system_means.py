@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.statistics.bootstrap import interval, mean_of_pairs
-from relevance_distillery.evaluation.statistics.bootstrap_t import UNBOUNDED
+from relevance_distillery.evaluation.statistics.bootstrap_t import UNBOUNDED, Bounds
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import (
     PredictionPowered,
@@ -75,10 +75,20 @@ def mean_json(values: Floats, options: Options) -> dict[str, Any]:
         Keys estimate, low, high, queries, and `reason` where one is null.
     """
     kept = values[np.isfinite(values)]
-    bounds = (0.0, 1.0) if ((kept >= 0.0) & (kept <= 1.0)).all() else UNBOUNDED
+    bounds = bounds_of(np.ones(1), kept)
     statistic = mean_of_pairs(kept, np.arange(kept.size), kept.size, bounds=bounds)
     found = interval(statistic, options.resamples, options.seed, options.level)
     return interval_json(found, _NONE, "one query only") | {"queries": int(kept.size)}
+
+
+def bounds_of(rows: Floats, *tables: Floats) -> Bounds:
+    """Lowest and highest mean of a combination of systems, `rows` as in `powered`.
+
+    There are none unless every value of the tables lies between 0 and 1, as nDCG's do.
+    """
+    if any(((table < 0.0) | (table > 1.0)).any() for table in tables):
+        return UNBOUNDED
+    return float(np.minimum(rows, 0.0).sum()), float(np.maximum(rows, 0.0).sum())
 
 
 def powered(values: Values, judge: str, rows: Floats, level: float) -> PredictionPowered:
@@ -95,6 +105,7 @@ def powered(values: Values, judge: str, rows: Floats, level: float) -> Predictio
         rows @ values.machine[judge][:, alone],
         level=level,
         weight=None if weight is None else weight[both],
+        bounds=bounds_of(rows, values.people, values.machine[judge]),
     )
 
 
