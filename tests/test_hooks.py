@@ -239,7 +239,8 @@ def test_a_run_in_mlflow(
     hooks = TrackingHooks()
     hooks._is_mlflow_enabled = True
 
-    hooks.before_pipeline_run({"runner": str(SequentialRunner())}, Pipeline([node]), catalog)
+    asked = {"runner": str(SequentialRunner()), "pipeline_names": ["report", "distill"]}
+    hooks.before_pipeline_run(asked, Pipeline([node]), catalog)
     hooks.before_node_run(node, catalog, {"queries": table}, is_async=False)
     promotion = {"name": "relevance-labeler", "version": "2", "champion": "1"}
     for name, data in (RUN | {"training_facts": TRAINING, "promotion": promotion}).items():
@@ -249,6 +250,7 @@ def test_a_run_in_mlflow(
     run = tracked(server)
 
     assert said[0]["run_params"]["runner"] == "SequentialRunner"
+    assert said[0]["run_params"]["pipeline_names"] == ["distill", "report"]
     assert len(run.data.metrics) <= 30
     assert run.data.tags["benchmark"] == "house f00d"
     assert run.data.tags["labeler"] == "relevance-labeler 2"

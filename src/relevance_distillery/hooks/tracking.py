@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import shlex
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import click
 import mlflow
 import pandas as pd
 import plotly.io
@@ -30,6 +33,7 @@ from relevance_distillery.datasets import FigureDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.hooks.checks import parameters_of
 from relevance_distillery.hooks.headlines import compared, headlines, training_curve
+from relevance_distillery.pipeline_registry import PIPELINES
 
 # On import the plugin defines a model class without type hints, of which MLflow warns, past
 # every filter. Nobody who types `kedro run` can do anything about it.
@@ -94,12 +98,17 @@ class TrackingHooks(MlflowHook):
         runner = re.sub(
             r"^<(?:\w+\.)*(\w+) object at .*>$", r"\1", str(run_params.get("runner") or "")
         )
+        # Kedro hands names over in the order of a set.
+        names = sorted(run_params.get("pipeline_names") or [], key=list(PIPELINES).index)
         super().before_pipeline_run(
-            run_params=run_params | {"runner": runner}, pipeline=pipeline, catalog=catalog
+            run_params=run_params | {"runner": runner, "pipeline_names": names},
+            pipeline=pipeline,
+            catalog=catalog,
         )
         if self._tracks:
-            # Without it MLflow's pages may open on traces of chats, of which there are none.
-            mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")
+            if click.get_current_context(silent=True) is not None:
+                # The plugin's own has neither parameters nor environment.
+                mlflow.set_tag("kedro_command", shlex.join(["kedro", *sys.argv[1:]]))
             mlflow.set_tags(_commit_tags(Path(str(run_params.get("project_path", ".")))))
 
     @hook_impl
