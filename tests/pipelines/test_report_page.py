@@ -222,7 +222,9 @@ def test_a_full_report_has_every_part(student: dict[str, Any]) -> None:
 
 def test_the_answer_comes_first(student: dict[str, Any]) -> None:
     said = text_of(student_page(student)[0])
-    assert said.startswith("Measured against people's grades: 240 pairs of 24 queries, house.")
+    assert said.startswith(
+        "Measured against people's grades: 240 pairs of 24 queries, benchmark “house”."
+    )
     assert said.index("May I use this labeler?") < said.index("quadratic κ") < 600
 
 

@@ -83,8 +83,9 @@ def state_of(promotion: dict[str, Any], verdict: Verdict) -> str:
 
 def _whose(benchmark: dict[str, Any]) -> str:
     where = f"{benchmark['pairs']:,} pairs of {benchmark['queries']:,} queries"
+    named = f"benchmark “{benchmark['name']}”"
     if benchmark["human"]:
-        return f"Measured against people's grades: {where}, {benchmark['name']}."
+        return f"Measured against people's grades: {where}, {named}."
     if benchmark.get("kind") == "held_out":
         return (
             f"No grades by people: measured against the teacher's own grades of {where} kept out "
@@ -92,7 +93,7 @@ def _whose(benchmark: dict[str, Any]) -> str:
         )
     return (
         f"No grades by people: measured against grades written together with the queries, "
-        f"{where}, {benchmark['name']}."
+        f"{where}, {named}."
     )
 
 
