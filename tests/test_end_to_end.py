@@ -84,6 +84,7 @@ def test_one_command_leaves_a_labeler_a_report_and_its_lineage(trial: Project) -
     assert 20 <= len(tracked[0].data.metrics) <= 30
     assert "version.labels" in tracked[0].data.tags
     assert tracked[0].data.tags["runner"] == "SequentialRunner"
+    assert tracked[0].data.tags["kedro_command"] == f"kedro run --params=limit=20,{SMALL}"
     assert {"documents", "labels"} <= {one.dataset.name for one in tracked[0].inputs.dataset_inputs}
 
 
@@ -97,6 +98,13 @@ def test_no_text_goes_to_mlflow(trial: Project) -> None:
     )
     haystack += (trial.path / "mlflow.db").read_bytes()
     assert not [query for query in long_queries if query.encode() in haystack]
+
+
+def test_a_stage_that_goes_on_with_a_trial_knows_what_the_trial_left_out(trial: Project) -> None:
+    node = "reporting.select_benchmark_pairs"
+    done = trial.kedro("run", "--pipeline=report", f"--nodes={node}")
+    assert "limit=20 leaves out, as a trial does" in done.stdout
+    assert "not in the corpus" not in done.stdout
 
 
 def test_every_candidate_is_labelled_or_listed(trial: Project) -> None:

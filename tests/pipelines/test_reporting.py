@@ -172,7 +172,7 @@ def run_nodes(folder: Path | str, state: dict[str, Any], tmp_path: Path) -> dict
     benchmark = load_benchmark(folder, SCALE)
     synthesis = SynthesisParameters.model_validate({})
     pairs, facts = nodes.select_benchmark_pairs(
-        benchmark, passages(), queries(), labels(), splits(), synthesis, PARAMETERS
+        benchmark, passages(), queries(), labels(), splits(), {}, synthesis, PARAMETERS
     )
     grades, failures, grading = grade_benchmark(
         benchmark,
@@ -251,10 +251,10 @@ def test_documents_that_a_trial_leaves_out_are_no_fault(
     shared: Path, caplog: pytest.LogCaptureFixture, limit: int | None, level: str, said: str
 ) -> None:
     benchmark = load_benchmark(shared, SCALE)
-    synthesis = SynthesisParameters.model_validate({"limit": limit})
+    synthesis, read = SynthesisParameters.model_validate({}), {"limit": limit}
     with caplog.at_level("INFO"):
         _, facts = nodes.select_benchmark_pairs(
-            benchmark, passages(), queries(), labels(), splits(), synthesis, PARAMETERS
+            benchmark, passages(), queries(), labels(), splits(), read, synthesis, PARAMETERS
         )
     assert facts["skipped"] == {said: ["gone"]}
     logged = [(one.levelname, one.getMessage()) for one in caplog.records]

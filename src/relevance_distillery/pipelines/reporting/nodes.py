@@ -31,6 +31,7 @@ def select_benchmark_pairs(
     queries: pd.DataFrame,
     labels: pd.DataFrame,
     splits: pd.DataFrame,
+    documents_report: dict[str, Any],
     synthesis: SynthesisParameters,
     parameters: ReportingParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -44,9 +45,11 @@ def select_benchmark_pairs(
     def split(documents: pd.DataFrame) -> pd.DataFrame:
         return split_documents(documents, synthesis.passages.splitter())[0]
 
+    # That of the run that read the documents: this one may be `report` alone.
+    limit = documents_report.get("limit")
     tables, facts = [], []
     for one in benchmark.everything:
-        pairs, own = select_pairs(one, passages, queries, labels, splits, split, synthesis.limit)
+        pairs, own = select_pairs(one, passages, queries, labels, splits, split, limit)
         tables.append(pairs.assign(benchmark=one.name))
         facts.append(own)
         for reason in own["skipped"]:

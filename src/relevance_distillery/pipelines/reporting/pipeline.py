@@ -41,6 +41,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                     "queries",
                     "labels",
                     "splits",
+                    "documents_report",
                     "params:synthesis",
                     "params:reporting",
                 ],

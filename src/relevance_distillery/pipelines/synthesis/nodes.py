@@ -73,6 +73,7 @@ def read_documents(
     skipped = pd.concat([reading.skipped, deleted, emptied, copies], ignore_index=True).astype(str)
     reasons = skipped["reason"].value_counts().sort_index()
     report = {
+        "limit": parameters.limit,
         "read": len(reading.documents),
         "kept": len(documents),
         "skipped": {str(reason): int(count) for reason, count in reasons.items()},
