@@ -135,7 +135,7 @@ Values are in `conf/base/<pipeline>/parameters.yml`; limits are in brackets. To 
   `GROUP.KEY`, such as `synthesis.typo_share=0`; several are separated by commas;
 - **for one corpus**, `kedro run --config=FILE` with a copy of `conf/example.yml`;
 - **for good, for you alone**, in `conf/local/`, which git ignores: any file named
-  `parameters*.yml` there overrides single keys;
+  `parameters*.yml` there overrides single keys, but not in runs with `--env`;
 - **for everybody**, in `conf/base/`.
 
 A value that itself holds a comma cannot be typed after `--params`; put it into a file. An unknown
