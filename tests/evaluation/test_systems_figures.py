@@ -244,7 +244,7 @@ def test_prediction_powered_means_are_ppi_pythons_in_their_normal_form() -> None
 def test_means_of_few_queries_stay_within_what_a_measure_can_be() -> None:
     rng = np.random.default_rng(0)
     people = np.full((2, 30), np.nan)
-    people[:, :3] = [[1.0, 0.6, 1.0], [0.3, 0.0, 0.5]]
+    people[:, :3] = [[1.0, 0.6, 1.0], [0.1, 0.5, 0.3]]
     machine = np.clip(rng.normal(0.9, 0.1, people.shape), 0.0, 1.0)
     everywhere = {"m": np.ones(30, dtype=bool)}
     table = Values(people, {"m": machine}, np.where(np.isnan(people), machine, people), everywhere)
