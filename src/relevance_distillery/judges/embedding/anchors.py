@@ -30,12 +30,10 @@ def seed_pairs(
     Where too few queries have a seed, as with a real query log, pseudo-queries are made: a
     passage's title, or else its first sentence, becomes a query for the rest (the inverse
     cloze task of Lee, Chang and Toutanova, 2019), or half of a passage of one sentence.
+    UserError where no passage has a word.
 
     Returns:
         At most `limit` pairs with `PAIR_COLUMNS`, and true where they are pseudo-queries.
-
-    Raises:
-        UserError: No passage has a word.
     """
     known = queries["passage_id"].isin(passages["passage_id"])
     seeded = queries[known & (queries["passage_id"] != "")]
@@ -43,13 +41,10 @@ def seed_pairs(
         chosen = _draw(seeded, limit, rng)
         return build_pairs(chosen[["query_id", "passage_id"]], queries, passages), False
     pseudo = _draw(passages, limit, rng).reset_index(drop=True)
-    asked = [
-        _cloze(title, text) for title, text in zip(pseudo["title"], pseudo["text"], strict=True)
-    ]
+    asked = list(map(_cloze, pseudo["title"], pseudo["text"]))
     pseudo["query_id"] = [f"pseudo-{row}" for row in range(len(pseudo))]
-    pseudo["query"] = [query for query, _, _ in asked]
-    pseudo["title"] = [title for _, title, _ in asked]
-    pseudo["text"] = [text for _, _, text in asked]
+    for place, name in enumerate(("query", "title", "text")):
+        pseudo[name] = [parts[place] for parts in asked]
     pseudo["is_seed"] = pseudo["in_seed_document"] = True
     pseudo = pseudo[pseudo["query"].str.strip() != ""].reset_index(drop=True)
     if pseudo.empty:
@@ -62,11 +57,8 @@ def random_pairs(
 ) -> pd.DataFrame:
     """Queries of the seed pairs with passages of other documents, drawn at random.
 
-    Returns:
-        Pairs with `PAIR_COLUMNS`: of `count` those that are not of the query's own document.
-
-    Raises:
-        UserError: The corpus has one document only.
+    Pairs with `PAIR_COLUMNS`: of `count` those that are not of the query's own document. UserError
+    where the corpus has one document only.
     """
     if passages["document_id"].nunique() < 2:
         raise UserError(
@@ -75,8 +67,7 @@ def random_pairs(
         )
     asking = seeds.iloc[rng.integers(len(seeds), size=count)].reset_index(drop=True)
     drawn = passages.iloc[rng.integers(len(passages), size=count)].reset_index(drop=True)
-    pairs = drawn.copy()
-    pairs["query_id"], pairs["query"] = asking["query_id"], asking["query"]
+    pairs = drawn.assign(query_id=asking["query_id"], query=asking["query"])
     pairs["is_seed"] = pairs["in_seed_document"] = False
     other = asking["document_id"].to_numpy() != drawn["document_id"].to_numpy()
     if not other.any():
@@ -169,8 +160,8 @@ def grade_probabilities(scores: np.ndarray, thresholds: np.ndarray, tau: float) 
     """
     reach = np.clip((scores[:, None] - thresholds[None, :]) / tau, -50, 50)
     at_least = np.round(1 / (1 + np.exp(-reach)), 4)
-    ends = np.ones((len(scores), 1)), np.zeros((len(scores), 1))
-    cumulative = np.hstack([ends[0], at_least, ends[1]])
+    cumulative = np.pad(at_least, [(0, 0), (1, 1)])
+    cumulative[:, 0] = 1.0
     return np.round(cumulative[:, :-1] - cumulative[:, 1:], 4)
 
 

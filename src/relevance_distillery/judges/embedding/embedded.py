@@ -94,9 +94,8 @@ class EmbeddedJudge(RegisteredJudge):
     ) -> Self:
         """Count terms and choose thresholds; uses no grade.
 
-        Raises:
-            UserError: Weights or quantiles contradict each other, the corpus has fewer than
-                two documents or no text, the encoder does not exist.
+        UserError where weights or quantiles contradict each other, the corpus has fewer than two
+        documents or no text, or the encoder does not exist.
         """
         if settings.cosine_weight + settings.coverage_weight <= 0:
             raise UserError(
@@ -156,27 +155,17 @@ class EmbeddedJudge(RegisteredJudge):
             weight * (signal - mean) / deviation
             for signal, (mean, deviation), weight in zip(signals, standard, weights, strict=True)
         ) / sum(weights)
-        link = np.where(
-            pairs["is_seed"].to_numpy(bool),
-            self._settings.seed_passage_bonus,
-            np.where(
-                pairs["in_seed_document"].to_numpy(bool), self._settings.seed_document_bonus, 0.0
-            ),
-        )
-        return np.asarray(text + link, dtype=np.float64)
+        seeded = [pairs[name].to_numpy(bool) for name in ("is_seed", "in_seed_document")]
+        bonus = [self._settings.seed_passage_bonus, self._settings.seed_document_bonus]
+        return np.asarray(text + np.select(seeded, bonus, 0.0), dtype=np.float64)
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """Hashes of the texts, the seed link and everything that was fitted."""
         own = f"{self.name}\n{self.model}\n{self.prompt_hash}\n{self.scale.digest}\n"
-        columns = ["query", "title", "heading", "path", "author", "modified", "text"]
-        seen = zip(
-            *(pairs[column] for column in columns),
-            pairs["is_seed"],
-            pairs["in_seed_document"],
-            strict=True,
-        )
+        texts = ["query", "title", "heading", "path", "author", "modified", "text"]
+        seen = pairs[[*texts, "is_seed", "in_seed_document"]].itertuples(index=False)
         return [
-            hex_digest(own + json.dumps([*map(str, row[:-2]), bool(row[-2]), bool(row[-1])]), 16)
+            hex_digest(own + json.dumps([*map(str, row[:-2]), *map(bool, row[-2:])]), 16)
             for row in seen
         ]
 
@@ -228,11 +217,7 @@ class EmbeddedJudge(RegisteredJudge):
 
     @classmethod
     def restore(cls, state: State, sources: JudgeSources) -> Self:
-        """The judge that wrote `state`.
-
-        Raises:
-            UserError: The encoder's weights are not those that the state was fitted with.
-        """
+        """The judge that wrote `state`; UserError where the encoder has other weights now."""
         settings = EmbeddedSettings.model_validate(state["settings"])
         encoder = _load_encoder(settings)
         if encoder.name != state["model"]:

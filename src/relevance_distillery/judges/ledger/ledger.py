@@ -41,7 +41,6 @@ class Ledger:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Name the file; its folder is made on first use."""
         self.path = Path(path)
         self._connection: sqlite3.Connection | None = None
         # The operating system's lock (`flock`) ends with its process, however that ends.
@@ -59,9 +58,7 @@ class Ledger:
         """Keep other runs out, and check that the file is sound before it is relied on.
 
         May be taken again by the same handle, as by a judge that is made of other judges.
-
-        Raises:
-            UserError: Another run holds the lock, it cannot be made, or the file is damaged.
+        UserError where another run holds it, it cannot be made, or the file is damaged.
         """
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +93,7 @@ class Ledger:
     def answered(self, request_hashes: Sequence[str]) -> set[str]:
         """Which of `request_hashes` have an answer."""
         query = "SELECT request_hash FROM verdicts WHERE request_hash IN "
-        return {row[0] for row in self.select(query, request_hashes)}
+        return {request for (request,) in self.select(query, request_hashes)}
 
     def failures(self, request_hashes: Sequence[str]) -> dict[str, Entry]:
         """The failures among `request_hashes` that were not answered since."""
@@ -129,9 +126,6 @@ class Ledger:
         what the failed attempts had cost; an answer that is already there
         stays as it is, since labels in older tables refer to it. What was never asked
         (`Verdict.asked`) is passed over. `sources` says by request hash whose texts were read.
-
-        Raises:
-            UserError: The file cannot be written.
         """
         now, known = utc_now(), sources or {}
         answers: list[dict] = []
@@ -189,13 +183,12 @@ class Ledger:
     def mean_output_tokens(self, model: str, kind: str | None = None) -> float | None:
         """Tokens that a model wrote so far for a completion of a kind, or for a grade (None)."""
         query = "SELECT avg(output_tokens) FROM verdicts WHERE model = ? AND input_tokens > 0"
-        values: tuple[str, ...] = (model,)
+        values = [model]
         if kind is not None:
             query = query.replace("verdicts", "completions") + " AND kind = ?"
-            values = (model, kind)
+            values.append(kind)
         with self.transaction() as connection:
-            mean: float | None = connection.execute(query, values).fetchone()[0]
-        return mean
+            return connection.execute(query, values).fetchone()[0]
 
     def forget(self, document_id: str, request_hashes: Sequence[str] = ()) -> int:
         """Delete whatever is about a document, bytes in the file included; how many rows it was.
@@ -251,8 +244,7 @@ class Ledger:
     def transaction(self) -> Generator[sqlite3.Connection]:
         """Everything that is done with the connection, or nothing of it.
 
-        Raises:
-            UserError: What SQLite or the file system objected to, and what to do.
+        UserError says what SQLite or the file system objected to, and what to do.
         """
         with self._explained(), schema.transaction(connection := self._open()):
             yield connection

@@ -72,9 +72,13 @@ def recover(path: Path, target: Path) -> dict[str, int]:
                         f"PRAGMA table_info({table})"
                     )
                 }
-                for row in _readable(source, table, columns):
-                    counts[table] += _insert(copy, table, columns, row)
-
+                marks = ", ".join("?" * len(columns))
+                insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+                for row in _readable(source, table, list(columns)):
+                    # A broken page may also give invalid values.
+                    cells = zip(row, columns.values(), strict=True)
+                    if all(isinstance(value, types) for value, types in cells):
+                        counts[table] += copy.execute(insert, row).rowcount
         if sum(counts.values()):
             os.replace(partial, target)
     finally:
@@ -103,9 +107,9 @@ def _copy_to_full_length(path: Path, copy: Path) -> None:
 
 
 def _readable(
-    source: sqlite3.Connection, table: str, columns: dict[str, tuple[type, ...]]
+    source: sqlite3.Connection, table: str, columns: list[str]
 ) -> Iterator[tuple[Any, ...]]:
-    names, key = ", ".join(columns), next(iter(columns))
+    names, key = ", ".join(columns), columns[0]
     edges = ["", *(f"{byte:02x}" for byte in range(256)), "\U0010ffff"]
     for low, high in pairwise(edges):
         for order in ("ASC", "DESC"):
@@ -118,20 +122,3 @@ def _readable(
                 break
             except sqlite3.DatabaseError:
                 continue
-
-
-def _insert(
-    copy: sqlite3.Connection,
-    table: str,
-    columns: dict[str, tuple[type, ...]],
-    row: tuple[Any, ...],
-) -> int:
-    """1 where the row is new and whole; a broken page may also give invalid values."""
-    if not all(
-        isinstance(value, types) for value, types in zip(row, columns.values(), strict=True)
-    ):
-        return 0
-    marks = ",".join("?" * len(columns))
-    return copy.execute(
-        f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", row
-    ).rowcount

@@ -43,11 +43,8 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     """Open a ledger, or make it in one transaction; its folder must exist.
 
     What a transaction committed is on disk (write-ahead log, full synchronisation). The connection
-    is in autocommit mode: transactions begin and end where the caller says.
-
-    Raises:
-        UserError: The file has another format or belongs to another program.
-        sqlite3.Error: The file is damaged, in use, or cannot be written.
+    is in autocommit mode: transactions begin and end where the caller says. UserError where the
+    file has another format or belongs to another program.
     """
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
     try:
@@ -126,7 +123,6 @@ class Completion:
     """A text that a language model wrote, kept so that it is paid for once.
 
     Attributes:
-        request_hash: Hash of the complete request.
         kind: What it was asked for: `queries`, or `grade` where none was found in it.
         document_id: The document that it was written from.
         input_tokens, output_tokens: Read and written; 0 when not known.
@@ -184,15 +180,13 @@ def answer_entry(row: Sequence[Any]) -> Entry:
     """The entry of a row with `ANSWER_COLUMNS`."""
     request, grade, probabilities, *used, created_at = row
     shares = None if probabilities is None else tuple(json.loads(probabilities))
-    usage = dict(zip(_USAGE_COLUMNS, used, strict=True))
-    return Entry(Verdict(request, grade=grade, probabilities=shares, **usage), created_at)
+    return Entry(Verdict(request, grade, shares, "ok", "", False, *used), created_at)
 
 
 def failure_entry(row: Sequence[Any]) -> Entry:
     """The entry of a row with `FAILURE_COLUMNS`."""
     request, status, reason, retryable, *used, updated_at, attempts = row
-    usage = dict(zip(_USAGE_COLUMNS, used, strict=True))
-    verdict = Verdict(request, None, None, status, reason, bool(retryable), **usage)
+    verdict = Verdict(request, None, None, status, reason, bool(retryable), *used)
     return Entry(verdict, updated_at, attempts)
 
 
