@@ -130,8 +130,7 @@ def metadata(passage: SeedPassage, rng: np.random.Generator) -> str:
         about = passage.core[-1] if passage.core else ""
         options += [_join(who, about, what), _join(core, who), _join(about, what, who)]
     if passage.file_stem and "-" in passage.file_stem + passage.row["path"].rsplit("/", 1)[-1]:
-        options.append(passage.file_stem)
-        options.append(passage.file_stem + passage.suffix)
+        options += [passage.file_stem, passage.file_stem + passage.suffix]
         if rng.random() < 0.5:
             options.append(passage.file_stem.replace("-", " ").replace("_", " "))
     elif passage.file_stem and not passage.author:
@@ -200,8 +199,7 @@ def acronym(passage: SeedPassage, rng: np.random.Generator) -> str:
                 options.append((letters, [letters, *long.split()]))
             elif letters in passage.acronyms and long == _expansion_in_text(longs, text, passage):
                 options.append((long, [letters, *long.split()]))
-    if not options:
-        options = [(letters, [letters]) for letters in passage.acronyms]
+    options = options or [(letters, [letters]) for letters in passage.acronyms]
     if not options:
         return ""
     name, taken = options[int(rng.integers(len(options)))]
@@ -242,11 +240,7 @@ class ExtractiveSynthesizer:
         styles: Mapping[str, float] = DEFAULT_STYLES,
         typo_share: float = 0.06,
     ) -> None:
-        """Arguments as in `SynthesisParameters`.
-
-        Raises:
-            UserError: A style or the language is unknown, or no style has a weight.
-        """
+        """Arguments as in `SynthesisParameters`; UserError as of `style_weights`, `Language`."""
         self.language = Language(language)
         self.styles = style_weights(styles)
         self.typo_share = typo_share

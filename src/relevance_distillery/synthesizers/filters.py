@@ -133,7 +133,6 @@ class QueryFilter:
     """
 
     def __init__(self, queries: pd.DataFrame) -> None:
-        """Start with a `queries` table."""
         self.queries = queries.reset_index(drop=True)
         self.dropped: dict[str, dict[str, int]] = {}
 

@@ -61,9 +61,8 @@ class LLMSynthesizer:
     def write(self, seeds: pd.DataFrame, per_passage: int, seed: int) -> pd.DataFrame:
         """A `queries` table, at most `per_passage` for each of `seeds`, rows of `passages`.
 
-        Raises:
-            UserError: There were passages and not one query was written, another run uses the
-                ledger, or the server refuses key or model.
+        UserError where there were passages and not one query was written, another run uses the
+        ledger, or the server refuses key or model.
         """
         tasks = list(self.requests.tasks(seeds, per_passage, seed))
         keys = [self.requests.key(task) for task in tasks]

@@ -59,12 +59,7 @@ class QueryRequests:
         language: str,
         styles: Mapping[str, float],
     ) -> None:
-        """Check prompt and settings.
-
-        Raises:
-            UserError: A style or the language is unknown, there is no model, or prompt or
-                redactor are wrong.
-        """
+        """UserError where style, language or model are missing, or prompt or redactor wrong."""
         if not settings.model:
             raise UserError(
                 'synthesizer=llm has no model: name the server\'s with --params="model=NAME"'
@@ -136,12 +131,9 @@ class QueryRequests:
 
 @dataclass(frozen=True)
 class QueryAnswer:
-    """What an answer holds.
+    """What an answer holds: (style, text) of queries that can be used, and how many were dropped.
 
-    Attributes:
-        queries: (style, text) of those that can be used.
-        reason: Why the whole answer is a failure, without its words; empty when it is none.
-        dropped: How many queries were passed over, by reason.
+    `reason` says why the whole answer is a failure, without its words; empty when it is none.
     """
 
     queries: tuple[tuple[str, str], ...] = ()
@@ -151,12 +143,10 @@ class QueryAnswer:
 
 def answer_schema(styles: Sequence[str]) -> dict[str, Any]:
     """The JSON schema of an answer: queries, each in one of the styles asked for."""
+    style = {"type": "string", "enum": list(styles)}
     query = {
         "type": "object",
-        "properties": {
-            "text": {"type": "string"},
-            "style": {"type": "string", "enum": list(styles)},
-        },
+        "properties": {"text": {"type": "string"}, "style": style},
         "required": ["text", "style"],
         "additionalProperties": False,
     }

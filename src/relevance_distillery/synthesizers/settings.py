@@ -42,8 +42,7 @@ PERSONAS = (
 def style_weights(styles: Mapping[str, float]) -> dict[str, float]:
     """The styles that have a weight, in the order of `STYLES`.
 
-    Raises:
-        UserError: A style is unknown, or none has a weight.
+    UserError where a style is unknown, or none has a weight.
     """
     unknown = sorted(set(styles) - set(STYLES))
     if unknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -26,7 +26,6 @@ from relevance_distillery.judges.prompted.pair_prompt import PairPrompt, request
 from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import LLMJudgeSettings
 from relevance_distillery.llm.prices import Budget, Price, price_or_warning
-from relevance_distillery.llm.prompts import Messages
 from relevance_distillery.llm.redaction import withheld
 from relevance_distillery.llm.requests import ChatRequest, ChatResult
 from relevance_distillery.llm.scheduler import HOPELESS_START, ChatRunner, Runner
@@ -58,15 +57,12 @@ class LLMJudge(RegisteredJudge):
         endpoint: Endpoint | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        """Nothing is sent and no key is needed.
+        """Nothing is sent and no key is needed; UserError without a model.
 
         Without a price costs are 0. Other judges of the stage may share the budget; by default it
         is one of its own, with `settings.max_cost_usd` as its limit. The endpoint is by default
         the one that the environment names when it is first asked, and the ledger is needed for
         the Batch API alone.
-
-        Raises:
-            UserError: No model.
         """
         if not settings.model:
             raise UserError(
@@ -90,7 +86,7 @@ class LLMJudge(RegisteredJudge):
 
     def requests(self, shards: Iterable[pd.DataFrame]) -> Iterator[ChatRequest | Verdict]:
         """What would be sent, pair by pair; a verdict for a pair that is withheld."""
-        count = self._counter()
+        counter, frame = TokenCounter.for_model(self.model), None
         for pairs in shards:
             for row, stays in zip(rows(pairs), self.withheld(pairs), strict=True):
                 messages = self.prompt.render(row)
@@ -104,13 +100,17 @@ class LLMJudge(RegisteredJudge):
                         asked=False,
                     )
                     continue
+                tokens = counter.count(messages[-1]["content"])
+                if frame is None:
+                    # What surrounds the pair reads the same in every request.
+                    frame = counter.count_messages(messages, self._schema) - tokens
                 yield ChatRequest(
                     key=key,
                     messages=messages,
                     schema=self._schema,
                     max_output_tokens=self.settings.max_output_tokens,
                     want_logprobs=self.settings.logprobs == "auto",
-                    n_input_tokens=count(messages),
+                    n_input_tokens=frame + tokens,
                 )
 
     def withheld(self, pairs: pd.DataFrame) -> np.ndarray:
@@ -165,8 +165,8 @@ class LLMJudge(RegisteredJudge):
             return verdict
         answer = parse_answer(result.text, self.scale)
         if answer.grade is None:
-            verdict = replace(verdict, status=answer.status, reason=answer.reason)
-            return replace(verdict, text=result.text)
+            kept = {"status": answer.status, "reason": answer.reason, "text": result.text}
+            return replace(verdict, **kept)
         shares = grade_probabilities(result.text, answer.span, result.logprobs, self.scale)
         return replace(verdict, grade=answer.grade, probabilities=shares)
 
@@ -174,19 +174,6 @@ class LLMJudge(RegisteredJudge):
         """What a kept answer says by today's rules; its probabilities are not kept."""
         answer = parse_answer(text, self.scale)
         return replace(failure, grade=answer.grade, status=answer.status, reason=answer.reason)
-
-    def _counter(self) -> Callable[[Messages], int]:
-        counter = TokenCounter.for_model(self.model)
-        # What surrounds the pair reads the same in every request and is counted once.
-        frame: list[int] = []
-
-        def count(messages: Messages) -> int:
-            pair = counter.count(messages[-1]["content"])
-            if not frame:
-                frame.append(counter.count_messages(messages, self._schema) - pair)
-            return frame[0] + pair
-
-        return count
 
     @classmethod
     def prepare(cls, model: str, sources: JudgeSources) -> Self:

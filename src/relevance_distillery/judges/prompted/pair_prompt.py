@@ -38,14 +38,8 @@ class Example(StrictModel):
 
     def fields(self, redact: Callable[[str], str]) -> dict[str, str | int]:
         """What a prompt may refer to: the parts, redacted, and the code of their markers."""
-        query, title, text = (redact(part) for part in (self.query, self.title, self.text))
-        return {
-            "query": query,
-            "title": title,
-            "text": text,
-            "grade": self.grade,
-            "boundary": boundary_of(query, title, text),
-        }
+        parts = {name: redact(getattr(self, name)) for name in ("query", "title", "text")}
+        return parts | {"grade": self.grade, "boundary": boundary_of(*parts.values())}
 
 
 class PairPrompt:
@@ -62,12 +56,9 @@ class PairPrompt:
         examples: Iterable[Example] = (),
         redact: str | None = None,
     ) -> None:
-        """Render a made-up pair, so that a misspelt field shows now.
+        """Render a made-up pair, so that a misspelt field shows now as a UserError.
 
         `redact` is a `package.module:function`, applied to every text of a pair and an example.
-
-        Raises:
-            UserError: The prompt cannot be rendered, or the function cannot be used.
         """
         self._prompt, self._redacted_by = prompt, redact
         self._examples = tuple(examples)
@@ -131,9 +122,8 @@ def request_hash(messages: Messages, own: str) -> str:
 def read_examples(path: Path, scale: GradeScale) -> list[Example]:
     """Few-shot examples from a CSV, TSV or JSONL file with query, text, grade and maybe title.
 
-    Raises:
-        UserError: The file is missing or unreadable, lacks a column, or a row is incomplete or
-            has a grade that the scale does not have; names the row, never its text.
+    UserError where the file is missing or unreadable, lacks a column, or a row is incomplete or
+    has a grade that the scale does not have; it names the row, never its text.
     """
     if not path.is_file():
         raise UserError(f"labeling.llm.examples: {path}: no such file; check the path")
@@ -160,10 +150,9 @@ def read_examples(path: Path, scale: GradeScale) -> list[Example]:
 
 
 def refuse_benchmark(examples: Iterable[Example], queries: Iterable[str], language: str) -> None:
-    """Examples must come from validation data: the benchmark measures what they teach.
+    """UserError where an example asks what one of `queries`, the benchmark's, asks.
 
-    Raises:
-        UserError: An example asks what one of `queries`, the benchmark's, asks.
+    Examples must come from validation data: the benchmark measures what they teach.
     """
     asked = list(queries)
     same, near = set(map(normalised, asked)), NearDuplicates(asked, analyzer(language).terms, 0.8)

@@ -56,18 +56,15 @@ class CausalLM:
 
         The answer is forced to begin with `opening`; one of `answers` comes next, each of which
         must begin with a token of its own. The model's own limit on the input counts where lower.
-
-        Raises:
-            UserError: No such model, one that does not write text, or answers that the
-                tokenizer begins alike.
+        UserError where there is no such model, or it does not write text.
         """
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
         source = _source(model)
         device = choose_device(settings.device)
-        half = settings.precision == "bf16" or (
-            settings.precision == "auto" and device.startswith("cuda")
-        )
+        usual = "bf16" if device.startswith("cuda") else "fp32"
+        self.precision = usual if settings.precision == "auto" else settings.precision
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         with readable(f"judge=transformers: {model}", source, "check its files and the memory"):
             config = AutoConfig.from_pretrained(source, trust_remote_code=False)
             if not is_decoder(config):
@@ -78,20 +75,18 @@ class CausalLM:
             self._tokenizer = cast(Any, tokenizer)
             with quiet():
                 loaded = AutoModelForCausalLM.from_pretrained(
-                    source, trust_remote_code=False, dtype=torch.bfloat16 if half else torch.float32
+                    source, trust_remote_code=False, dtype=dtype
                 )
             self._model = loaded.eval().to(device)
         self.name = f"{public_name(model)} {_fingerprint(source, config)}"
         self.device = device
-        self.precision = "bf16" if half else "fp32"
         own_limit = getattr(config, "max_position_embeddings", None) or settings.max_tokens
         self.max_tokens = min(settings.max_tokens, int(own_limit))
         self._opening = opening
         self._accepted = set(inspect.signature(self._model.forward).parameters)
         # Any token serves: padding is masked. Some tokenizers have none.
-        self._pad = self._tokenizer.pad_token_id
-        if self._pad is None:
-            self._pad = self._tokenizer.eos_token_id or 0
+        own_pad = self._tokenizer.pad_token_id
+        self._pad = own_pad if own_pad is not None else self._tokenizer.eos_token_id or 0
         self._first, self._cut = self._first_tokens(model, answers)
 
     def encode(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
@@ -122,9 +117,8 @@ class CausalLM:
             "use_cache": False,
             "logits_to_keep": 1,
         }
-        output = self._model(
-            **{key: value for key, value in given.items() if key in self._accepted}
-        )
+        known = {key: value for key, value in given.items() if key in self._accepted}
+        output = self._model(**known)
         logits = output.logits[:, -1, self._first].float()
         return np.asarray(torch.softmax(logits, dim=-1).cpu().numpy(), dtype=np.float64)
 
@@ -146,14 +140,9 @@ class CausalLM:
 
     def _with_template(self, messages: Sequence[Mapping[str, str]]) -> str:
         # Models that think aloud are asked for the answer itself; others ignore the word.
-        return str(
-            self._tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                tokenize=False,
-                add_generation_prompt=True,
-                enable_thinking=False,
-            )
-        )
+        options = {"add_generation_prompt": True, "enable_thinking": False}
+        given = [dict(message) for message in messages]
+        return str(self._tokenizer.apply_chat_template(given, tokenize=False, **options))
 
     def _ids(self, text: str) -> list[int]:
         # A chat template writes the special tokens itself.
@@ -172,11 +161,7 @@ class CausalLM:
         same = next((place for place, column in columns if len(set(column)) > 1), len(tokens[0]))
         first = [row[same] if len(row) > same else -1 for row in tokens]
         unknown = self._tokenizer.unk_token_id
-        if (
-            len(set(first)) < len(first)
-            or -1 in first
-            or (unknown is not None and unknown in first)
-        ):
+        if len(set(first)) < len(first) or {-1, unknown} & set(first):
             raise UserError(
                 f"judge=transformers: the tokenizer of {model} does not begin each of the grades "
                 f"{', '.join(answers)} with a token of its own, so one forward pass cannot tell "
@@ -221,11 +206,7 @@ class TransformersJudge(RegisteredJudge):
     def __init__(
         self, prompt: PairPrompt, settings: TransformersSettings, scale: GradeScale
     ) -> None:
-        """Load the model.
-
-        Raises:
-            UserError: No model, or as `CausalLM`.
-        """
+        """Load the model; UserError where none is named, or as `CausalLM`."""
         if not settings.model:
             raise UserError(
                 "judge=transformers has no model: write judge=transformers:FOLDER or name one of "
@@ -234,22 +215,13 @@ class TransformersJudge(RegisteredJudge):
         self.settings, self.scale = settings, scale
         self._prompt = prompt
         self.prompt_hash = prompt.hash
-        self._lm = CausalLM(
-            settings.model, settings, [str(value) for value in scale.values.tolist()], OPENING
-        )
+        grades = [str(value) for value in scale.values.tolist()]
+        self._lm = CausalLM(settings.model, settings, grades, OPENING)
         self.model = self._lm.name
         self.name = f"transformers:{self._lm.name.partition(' ')[0]}"
         # Precision changes grades; the batch size does not, up to rounding.
-        self._own = json.dumps(
-            [
-                "transformers",
-                self.model,
-                OPENING,
-                self._lm.precision,
-                settings.max_tokens,
-                scale.digest,
-            ]
-        )
+        decoding = [OPENING, self._lm.precision, settings.max_tokens]
+        self._own = json.dumps(["transformers", self.model, *decoding, scale.digest])
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """Hashes of the rendered messages, of model and scale."""
@@ -257,9 +229,7 @@ class TransformersJudge(RegisteredJudge):
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
         """Verdicts shard by shard; inside a shard batches are sorted by length."""
-        for pairs in shards:
-            if len(pairs):
-                yield self._grade(pairs)
+        return (self._grade(pairs) for pairs in shards if len(pairs))
 
     def _grade(self, pairs: pd.DataFrame) -> list[Verdict]:
         began = time.monotonic()
@@ -267,39 +237,33 @@ class TransformersJudge(RegisteredJudge):
         hashes = [request_hash(request, self._own) for request in messages]
         inputs = [self._lm.encode(request) for request in messages]
         fits = [row for row, tokens in enumerate(inputs) if len(tokens) <= self._lm.max_tokens]
-        chances = np.round(
-            self._lm.probabilities([inputs[row] for row in fits], self.settings.batch_size), _DIGITS
-        )
+        size = self.settings.batch_size
+        chances = self._lm.probabilities([inputs[row] for row in fits], size).round(_DIGITS)
         seconds = (time.monotonic() - began) / len(pairs)
-        of_row = dict(zip(fits, chances, strict=True))
-        return [
-            Verdict(
-                request,
-                status="context_length",
-                reason=f"the request has more than {self._lm.max_tokens} tokens",
-                seconds=seconds,
-            )
-            if row not in of_row
-            else Verdict(
-                request,
-                grade=int(self.scale.values[int(of_row[row].argmax())]),
-                probabilities=tuple(float(share) for share in of_row[row]),
+        reason = f"the request has more than {self._lm.max_tokens} tokens"
+        verdicts = [
+            Verdict(request, status="context_length", reason=reason, seconds=seconds)
+            for request in hashes
+        ]
+        for row, shares in zip(fits, chances, strict=True):
+            verdicts[row] = Verdict(
+                hashes[row],
+                grade=int(self.scale.values[shares.argmax()]),
+                probabilities=tuple(shares.tolist()),
                 input_tokens=len(inputs[row]),
                 seconds=seconds,
             )
-            for row, request in enumerate(hashes)
-        ]
+        return verdicts
 
     @classmethod
     def prepare(cls, model: str, sources: JudgeSources) -> Self:
         """Load the model `model`, or the configured one."""
-        settings = sources.settings.transformers.model_copy(
-            update={"model": model} if model else {}
-        )
-        return cls(sources.pair_prompt(), settings, sources.scale)
+        settings = sources.settings.transformers
+        named = {"model": model or settings.model}
+        return cls(sources.pair_prompt(), settings.model_copy(update=named), sources.scale)
 
     def to_state(self) -> State:
-        """Everything that `from_state` needs, as plain JSON values."""
+        """Everything that `restore` needs, as plain JSON values."""
         return {
             "judge": "transformers",
             "asked": self.settings.model,
@@ -311,11 +275,7 @@ class TransformersJudge(RegisteredJudge):
 
     @classmethod
     def restore(cls, state: State, sources: JudgeSources) -> Self:
-        """The judge that wrote `state`.
-
-        Raises:
-            UserError: The model is gone, or not the one that the state was prepared with.
-        """
+        """The judge that wrote `state`; UserError where its model is gone or another one now."""
         judge = cls(
             PairPrompt.from_state(state["prompt"], sources.scale),
             TransformersSettings.model_validate(state["settings"]),
