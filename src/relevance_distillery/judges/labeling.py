@@ -119,14 +119,9 @@ def run_labeling(
         cost_usd=run.cost_usd,
     )
     if not quiet:
-        logger.info(
-            "judge %s: %d pairs, %d labelled (%d of them from the ledger), %d failed",
-            judge.name,
-            result.pairs,
-            len(result.labels),
-            result.from_ledger,
-            len(result.failures),
-        )
+        counts = (result.pairs, len(labels), result.from_ledger, len(failures))
+        message = "judge %s: %d pairs, %d labelled (%d of them from the ledger), %d failed"
+        logger.info(message, judge.name, *counts)
     return result
 
 

@@ -240,8 +240,7 @@ class JudgeSettings(StrictModel):
 def judge_names(judges: str | None, where: str) -> tuple[str, ...]:
     """The names in a list that is separated by `;`; `where` is the judge that needs them.
 
-    Raises:
-        UserError: Fewer than two, or one of them twice.
+    UserError for fewer than two, or one of them twice.
     """
     names = tuple(name.strip() for name in str(judges or "").split(";") if name.strip())
     if len(names) < 2:

@@ -62,9 +62,7 @@ def price_or_warning(
     """The price of a model that is about to be paid for, or None after a warning.
 
     Names are compared whole: a dated snapshot may cost more than the name it begins with.
-
-    Raises:
-        UserError: There is a cap and no price to count with.
+    UserError where there is a cap and no price to count with.
     """
     price = prices.get(model)
     if price is not None:

@@ -40,11 +40,8 @@ class Prompt:
         """Compile and check.
 
         `requires` are fields that must occur, such as `query` or `document.text`; those that it
-        `allows` may occur besides, and `boundary` always may.
-
-        Raises:
-            UserError: A syntax error, a missing block, a required field that does not occur,
-                or a field that does not exist; names file and field.
+        `allows` may occur besides, and `boundary` always may. UserError names file and field of a
+        syntax error, a missing block or field, or a field that does not exist.
         """
         self.source = source.replace("\r\n", "\n")
         self.name = name

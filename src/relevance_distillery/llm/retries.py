@@ -111,28 +111,26 @@ def classify_http_error(response: ErrorResponse, host: str, model: str) -> Reque
     kind = {str(error.get("code")).lower(), str(error.get("type")).lower()}
     if code == 402 or (kind & _QUOTA and code in (400, 403, 429)):
         return _fatal(
-            "rate_limited",
             f"The account at {host} has no money or quota left: top it up, then run again; "
             "what was answered is kept.",
+            status="rate_limited",
         )
     if code == 403 and not response.is_json:
         # A firewall in between objects to what a document says; the next one may pass.
         return RequestError("rejected", "a firewall rejected the request (HTTP 403)")
     if code in (401, 403):
         return _fatal(
-            "rejected",
             f"{host} refuses the key (HTTP {code}): check OPENAI_API_KEY, and OPENAI_BASE_URL "
-            "if the key belongs to another server.",
+            "if the key belongs to another server."
         )
     if "model_not_found" in kind or (
         code == 404 and response.is_json and "model" in response.words
     ):
-        return _fatal("rejected", f"{host} does not know the model {model!r}: check its name.")
+        return _fatal(f"{host} does not know the model {model!r}: check its name.")
     if code in (404, 405) or 300 <= code < 400:
         return _fatal(
-            "rejected",
             f"{host} has no chat completions at this address (HTTP {code}): OPENAI_BASE_URL "
-            "mostly ends in /v1.",
+            "mostly ends in /v1."
         )
     if code in (400, 413, 422):
         return _classify_bad_request(response, host)
@@ -208,8 +206,7 @@ def _classify_bad_request(response: ErrorResponse, host: str) -> RequestError:
         return RequestError("filtered", "the server's content filter stopped the request")
     for setting in ("temperature", "seed"):
         if response.error.get("param") == setting:
-            reason = f"{host} refuses the setting {setting} for this model: set it to null."
-            return _fatal("rejected", reason)
+            return _fatal(f"{host} refuses the setting {setting} for this model: set it to null.")
     return RequestError("rejected", f"the server rejected the request (HTTP {response.code})")
 
 
@@ -220,7 +217,7 @@ def _transient(status: str, reason: str, response: ErrorResponse) -> RequestErro
     return RequestError(status, reason, again=True, wait=wait)
 
 
-def _fatal(status: str, message: str) -> RequestError:
+def _fatal(message: str, status: str = "rejected") -> RequestError:
     return RequestError(status, "the run was ended", fatal=message)
 
 

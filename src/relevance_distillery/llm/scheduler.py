@@ -202,15 +202,9 @@ class ChatRunner(Runner):
         self._in_flight -= 1
         self._held -= exchange.reserved
         self._budget.settle(exchange.reserved, cost)
-        result = ChatResult.of(
-            exchange.request.key,
-            answer,
-            error,
-            input_tokens=read,
-            output_tokens=written,
-            cost_usd=cost,
-            seconds=exchange.seconds,
-        )
+        used = {"input_tokens": read, "output_tokens": written, "cost_usd": cost}
+        key, seconds = exchange.request.key, exchange.seconds
+        result = ChatResult.of(key, answer, error, **used, seconds=seconds)
         self._check_progress(result.status, exchange)
         return result
 

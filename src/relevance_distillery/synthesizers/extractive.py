@@ -286,14 +286,14 @@ class ExtractiveSynthesizer:
             names = list(weights)
             shares = np.array([weights[name] for name in names])
             style = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-            text = self._finish(WRITERS[style](passage, rng), style, rng)
+            text = self._finish(WRITERS[style](passage, rng), rng)
             if not text:
                 weights.pop(style)
             elif text.lower() not in {known.lower() for known in found}:
                 found[text] = style
         return [(style, text) for text, style in found.items()]
 
-    def _finish(self, text: str, style: str, rng: np.random.Generator) -> str:
+    def _finish(self, text: str, rng: np.random.Generator) -> str:
         """As it is typed: mostly in lower case, sometimes with a typo."""
         text = " ".join(text.split()).strip(" -,.:;'\"")
         if len(text) > _MAX_LENGTH:

@@ -55,12 +55,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Stage:
-    """One judge of a cascade.
+    """One judge of a cascade; a pair leaves from the confidence `threshold` on, infinite for never.
 
-    Attributes:
-        threshold: Confidence from which a pair leaves; infinite where none ever does.
-        decision: Whether a pair that leaves takes the judge's `own` grade, or the most probable
-            one by the calibrator (`posterior`).
+    By `decision` it takes the judge's `own` grade, or the most probable one by the calibrator
+    (`posterior`).
     """
 
     identity: Identity

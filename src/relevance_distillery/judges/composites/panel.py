@@ -65,18 +65,18 @@ class Panel(RegisteredJudge):
         start = time.monotonic()
         session = Session(self, pairs, ledger, options)
         places, probabilities, facts = self.decide(session)
-        keys, results = pairs.keys, session.results
+        keys, parts, results = pairs.keys, session.parts, session.results
         fresh = sum(result.pairs - result.from_ledger for result in results)
         return Labeling(
-            labels=joint.joint_labels(keys, session.parts, places, probabilities, self),
-            failures=joint.joint_failures(keys, session.parts, places < 0, self),
+            labels=joint.joint_labels(keys, parts, places, probabilities, self),
+            failures=joint.joint_failures(keys, parts, places < 0, self),
             pairs=len(keys),
             from_ledger=max(0, len(keys) - fresh),
             requests=sum(result.requests for result in results),
             seconds=time.monotonic() - start,
             cost_usd=sum(result.cost_usd for result in results),
-            judge_labels=joint.judge_labels(session.parts),
-            difficulty=joint.difficulty(keys, session.parts, self.scale),
+            judge_labels=joint.judge_labels(parts),
+            difficulty=joint.difficulty(keys, parts, self.scale),
             facts=facts,
         )
 

@@ -22,14 +22,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import Verdict
-from relevance_distillery.judges.embedding.anchors import (
-    choose_thresholds,
-    grade_probabilities,
-    median_position,
-    noise_scale,
-    random_pairs,
-    seed_pairs,
-)
+from relevance_distillery.judges.embedding import anchors
 from relevance_distillery.judges.embedding.coverage import TermStatistics
 from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 from relevance_distillery.judges.settings import EmbeddedSettings
@@ -109,8 +102,8 @@ class EmbeddedJudge(RegisteredJudge):
             )
         rng = np.random.default_rng(seed)
         terms = TermStatistics.count(passage_text(passages), language)
-        seeds, pseudo = seed_pairs(queries, passages, settings.sample, rng)
-        randoms = random_pairs(seeds, passages, settings.sample, rng)
+        seeds, pseudo = anchors.seed_pairs(queries, passages, settings.sample, rng)
+        randoms = anchors.random_pairs(seeds, passages, settings.sample, rng)
         encoder = _load_encoder(settings)
         signals = [
             np.column_stack([_cosines(pairs, encoder), terms.coverages(pairs)])
@@ -123,7 +116,7 @@ class EmbeddedJudge(RegisteredJudge):
         weights = (settings.cosine_weight, settings.coverage_weight)
         share = np.array(weights) / sum(weights)
         of_seeds, of_randoms = ((sample - mean) / deviation for sample in signals)
-        thresholds = choose_thresholds(
+        thresholds = anchors.choose_thresholds(
             of_randoms @ share,
             of_seeds @ share,
             scale,
@@ -132,12 +125,9 @@ class EmbeddedJudge(RegisteredJudge):
             perfect=settings.perfect_quantile,
         )
         both = np.vstack([of_seeds, of_randoms])
-        fit = _Fit(
-            cosine=[float(mean[0]), float(deviation[0])],
-            coverage=[float(mean[1]), float(deviation[1])],
-            thresholds=thresholds.tolist(),
-            tau=noise_scale(both[:, 0], both[:, 1], weights),
-        )
+        cosine, coverage = np.column_stack([mean, deviation]).tolist()
+        tau = anchors.noise_scale(both[:, 0], both[:, 1], weights)
+        fit = _Fit(cosine, coverage, thresholds.tolist(), tau)
         facts = {
             "seed_pairs": len(seeds),
             "pseudo_queries": pseudo,
@@ -176,8 +166,8 @@ class EmbeddedJudge(RegisteredJudge):
             for start in range(0, len(pairs), SHARD):
                 began = time.monotonic()
                 shard = pairs.iloc[start : start + SHARD]
-                shares = grade_probabilities(self.scores(shard), thresholds, self._fit.tau)
-                grades = self.scale.values[median_position(shares)].tolist()
+                shares = anchors.grade_probabilities(self.scores(shard), thresholds, self._fit.tau)
+                grades = self.scale.values[anchors.median_position(shares)].tolist()
                 seconds = (time.monotonic() - began) / len(shard)
                 rows = zip(self.request_hashes(shard), grades, shares.tolist(), strict=True)
                 yield [

@@ -273,12 +273,8 @@ class BatchRunner(Runner):
             results = [ChatResult.not_sent(key, "unanswered", error.reason) for key in keys]
         else:
             self._store.confirm(token, state.batch_id)
-            logger.info(
-                "batch %s with %d requests is submitted to %s: run again to collect the answers",
-                state.batch_id,
-                len(keys),
-                self._endpoint.host,
-            )
+            done = "batch %s with %d requests is submitted to %s: run again to collect the answers"
+            logger.info(done, state.batch_id, len(keys), self._endpoint.host)
             results = [_pending(key) for key in keys]
         self._keys = []
         self._upload.seek(0)

@@ -215,13 +215,9 @@ class Ledger:
         """How many rows `forget` would delete."""
         found = 0
         for table in _ABOUT_DOCUMENTS:
-            with self.transaction() as connection:
-                named = connection.execute(
-                    f"SELECT request_hash FROM {table} WHERE document_id = ?", (document_id,)
-                )
-                keys = {request for (request,) in named}
-            listed = f"SELECT request_hash FROM {table} WHERE request_hash IN "
-            found += len(keys.union(row[0] for row in self.select(listed, request_hashes)))
+            rows = f"SELECT request_hash FROM {table} WHERE "
+            named = self.select(f"{rows} document_id IN ", [document_id])
+            found += len({*named, *self.select(f"{rows} request_hash IN ", request_hashes)})
         return found
 
     def close(self) -> None:
