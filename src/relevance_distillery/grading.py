@@ -12,9 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Grade(BaseModel):
-    """One grade of a scale, by the number in qrels files and the name that people use.
+    """One grade of a scale.
 
-    Judges and annotators read the `definition`, which says when it is given.
+    Attributes:
+        value: The number written in qrels files.
+        name: What people call it.
+        definition: When it is given; judges and annotators read this sentence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,7 +28,12 @@ class Grade(BaseModel):
 
 
 class GradeScale(BaseModel):
-    """Relevance grades, lowest first; a document counts as relevant from `relevant_from` on."""
+    """Ordered relevance grades.
+
+    Attributes:
+        grades: The grades, lowest first, values strictly increasing.
+        relevant_from: A document counts as relevant from this grade on.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
