@@ -256,7 +256,7 @@ def test_documents_that_a_trial_leaves_out_are_no_fault(
         _, facts = nodes.select_benchmark_pairs(
             benchmark, passages(), queries(), labels(), splits(), read, synthesis, PARAMETERS
         )
-    assert facts["skipped"] == {said: ["gone"]}
+    assert (facts["skipped"], facts["limit"]) == ({said: ["gone"]}, limit)
     logged = [(one.levelname, one.getMessage()) for one in caplog.records]
     assert logged == [(level, f"benchmark people: {said}")]
 
@@ -565,6 +565,24 @@ def test_another_benchmark_replaces_no_champion(
     found = promote(results, "2")
     assert "was measured on another benchmark (shop): a person decides" in found["reason"]
     assert registry.champion == "1"
+
+
+def test_a_trial_in_use_gives_way_to_a_run_on_everything_and_never_replaces_one(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {"benchmark_digest": "f00d", "benchmark": "people"}
+    registry = Registry({"1": measured | {"trial_limit": "8"}, "2": {}}, "1")
+    registry.install(monkeypatch)
+    results["agreement"]["benchmark"]["queries"] = 20
+    found = promote(results, "2")
+    assert (found["rival"], found["difference"], found["promoted"]) == ("1", 0.0, True)
+
+    registry = Registry({"1": measured, "2": {}}, "1")
+    registry.install(monkeypatch)
+    results["agreement"]["benchmark"]["limit"] = 8
+    found = promote(results, "2")
+    assert "measured on other pairs of the benchmark (people): a person" in found["reason"]
+    assert (registry.champion, registry.tags["2"]["trial_limit"]) == ("1", "8")
 
 
 def test_a_worse_labeler_is_not_promoted(

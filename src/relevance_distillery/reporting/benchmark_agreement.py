@@ -11,7 +11,7 @@ from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.measurement import measure
 from relevance_distillery.reporting.settings import ReportingParameters
 
-_FACTS = ("name", "human", "kind", "digest", "whole_queries")
+_FACTS = ("name", "human", "kind", "digest", "whole_queries", "limit")
 
 
 def of_benchmark(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:

@@ -203,11 +203,13 @@ def _reservation(name: str, champion: str | None, benchmark: dict[str, Any]) -> 
         return f"{benchmark['queries']} queries are fewer than {FEW_QUERIES}"
     if champion is not None:
         tags = flavor.get_version_tags(name, champion)
-        if tags.get("benchmark_digest", benchmark["digest"]) != benchmark["digest"]:
-            return (
-                f"version {champion}, the champion, was measured on another benchmark "
-                f"({tags.get('benchmark', 'unnamed')})"
-            )
+        # A trial is measured on a part of what a run on everything is measured on.
+        outgrown = "trial_limit" in tags and benchmark.get("limit") is None
+        digest, named = tags.get("benchmark_digest"), tags.get("benchmark", "unnamed")
+        if digest not in (None, benchmark["digest"]) and not outgrown:
+            same = named == benchmark["name"]
+            where = "other pairs of the benchmark" if same else "another benchmark"
+            return f"version {champion}, the champion, was measured on {where} ({named})"
     return ""
 
 
@@ -251,6 +253,7 @@ def _tags(
         "benchmark": agreement["benchmark"]["name"],
         "benchmark_digest": result["benchmark_digest"],
         "benchmark_human": agreement["benchmark"]["human"],
+        "trial_limit": agreement["benchmark"].get("limit"),
         PRIMARY: own.get("estimate"),
         f"{PRIMARY}_low": own.get("low"),
         f"{PRIMARY}_high": own.get("high"),

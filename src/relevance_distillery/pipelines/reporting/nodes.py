@@ -55,7 +55,7 @@ def select_benchmark_pairs(
         for reason in own["skipped"]:
             level = logging.INFO if EXPECTED in reason else logging.WARNING
             logger.log(level, "benchmark %s: %s", one.name, reason)
-    return pd.concat(tables, ignore_index=True), {**facts[0], "others": facts[1:]}
+    return pd.concat(tables, ignore_index=True), facts[0] | {"limit": limit, "others": facts[1:]}
 
 
 def choose_teacher(
