@@ -14,6 +14,7 @@ import inspect
 import json
 import os
 import runpy
+import signal
 import socket
 import socketserver
 import subprocess
@@ -168,6 +169,8 @@ def _run(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    # A shell's background job ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = request["arguments"]
     code = 1
     try:

@@ -556,10 +556,12 @@ def test_few_queries_replace_no_champion(
     assert (found["difference"], registry.champion) == (0.0, "1")
 
 
+@pytest.mark.parametrize("trial", [{}, {"trial_limit": "8"}])
 def test_another_benchmark_replaces_no_champion(
-    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    trial: dict[str, str], results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = Registry({"1": {"benchmark_digest": "f00d", "benchmark": "shop"}, "2": {}}, "1")
+    shop = {"benchmark_digest": "f00d", "benchmark": "shop"}
+    registry = Registry({"1": shop | trial, "2": {}}, "1")
     registry.install(monkeypatch)
     results["agreement"]["benchmark"]["queries"] = 20
     found = promote(results, "2")

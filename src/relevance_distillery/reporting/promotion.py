@@ -204,10 +204,10 @@ def _reservation(name: str, champion: str | None, benchmark: dict[str, Any]) -> 
     if champion is not None:
         tags = flavor.get_version_tags(name, champion)
         # A trial is measured on a part of what a run on everything is measured on.
-        outgrown = "trial_limit" in tags and benchmark.get("limit") is None
         digest, named = tags.get("benchmark_digest"), tags.get("benchmark", "unnamed")
+        same = named == benchmark["name"]
+        outgrown = same and "trial_limit" in tags and benchmark.get("limit") is None
         if digest not in (None, benchmark["digest"]) and not outgrown:
-            same = named == benchmark["name"]
             where = "other pairs of the benchmark" if same else "another benchmark"
             return f"version {champion}, the champion, was measured on {where} ({named})"
     return ""
