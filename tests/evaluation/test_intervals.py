@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, sem
+from scipy.stats import binomtest, bootstrap, sem
 from scipy.stats import t as student_t
 from sklearn.metrics import cohen_kappa_score
 
@@ -161,6 +161,14 @@ def test_limits_stay_within_the_bounds() -> None:
         assert figure.bounds[0] <= found.low <= found.estimate <= found.high <= figure.bounds[1], (
             name
         )
+
+
+def test_a_share_that_is_rarely_missed_is_as_sure_as_textbooks_say() -> None:
+    for hits in (18, 19):
+        found = interval(mean_of(np.repeat([1.0, 0.0], [hits, 20 - hits]), (0.0, 1.0)))
+        wilson = binomtest(hits, 20).proportion_ci(method="wilson")
+        assert wilson.low - 0.2 < found.low < wilson.low
+        assert wilson.high < found.high < 1.0
 
 
 def test_a_difference_of_few_queries_stays_within_what_it_can_be() -> None:

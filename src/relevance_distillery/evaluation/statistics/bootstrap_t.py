@@ -87,8 +87,12 @@ class Studentized:
             return cls(estimate, 0.0, freedom, resamples=values.size)
         ratios = None
         if deviations is not None and errors is not None:
-            own = np.maximum(np.nan_to_num(errors), _SMALLEST * error)
-            ratios = np.sort(np.abs(deviations) / own)
+            own = np.nan_to_num(errors)
+            # A resample of one value alone, as often where another is rare, has no scale: a share
+            # of 19 in 20 would reach down to 9 %.
+            some = own > 0.01 * error
+            own = np.maximum(own, _SMALLEST * error)
+            ratios = np.sort(np.abs(deviations[some]) / own[some]) if some.any() else None
         low, high = bounds
         logit = bool(logit and np.isfinite(low) and low < estimate < high)
         if logit:
