@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from relevance_distillery.encoders.devices import choose_precision
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
 from relevance_distillery.reporting.formats import dollars, figure, rate
 
@@ -185,7 +186,7 @@ def write(page: Path, parts: Sequence[str]) -> str:
 
 
 def machine() -> str:
-    """Processor, cores that this process may use, memory."""
+    """Processor, cores that this process may use, precision of a labeler on it, memory."""
     names = [
         line.split(":", 1)[1].strip()
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -193,4 +194,5 @@ def machine() -> str:
     ]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
-    return f"{names[0] if names else platform.processor()}, {cores} cores, {memory:.0f} GB"
+    processor = names[0] if names else platform.processor()
+    return f"{processor}, {cores} cores, {choose_precision('cpu')}, {memory:.0f} GB"
