@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
-from relevance_distillery.encoders.devices import autocast, choose_device, choose_precision
+from relevance_distillery.encoders.devices import (
+    autocast,
+    choose_attention,
+    choose_device,
+    choose_precision,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +50,21 @@ def test_autocast_multiplies_in_the_precision_asked_for() -> None:
     for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         with autocast("cpu", precision):
             assert (one @ one).dtype == kind
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "length", "attention"),
+    [
+        ("cpu", "bf16", 192, "eager"),
+        ("cpu", "fp32", 192, "sdpa"),
+        ("cpu", "bf16", 8192, "sdpa"),
+        ("cuda", "bf16", 192, "sdpa"),
+    ],
+)
+def test_attention_of_short_inputs_is_two_products_where_that_is_faster(
+    device: str, precision: str, length: int, attention: str
+) -> None:
+    small = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 8}
+    network = BertModel(BertConfig(**small, intermediate_size=8))
+    choose_attention(network, device, precision, length)
+    assert network.config._attn_implementation == attention

@@ -77,6 +77,15 @@ def test_company_in_a_batch_changes_no_grade(
     assert (alone["grade"] == whole["grade"].loc[alone.index]).all()
 
 
+def test_bf16_halves_the_weights_and_keeps_the_scores(artifact: Path, pairs: pd.DataFrame) -> None:
+    exact, fast = (Labeler.load(artifact, precision=name) for name in ("fp32", "bf16"))
+    bytes_of = [
+        sum(part.nbytes for part in one.model.backbone.parameters()) for one in (exact, fast)
+    ]
+    assert bytes_of[0] == 2 * bytes_of[1]
+    assert np.corrcoef(exact.raw(pairs)[1], fast.raw(pairs)[1])[0, 1] > 0.999
+
+
 def test_shards_change_no_grade(
     labeler: Labeler, pairs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

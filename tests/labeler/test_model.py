@@ -31,7 +31,7 @@ from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> Encoded:
     return Encoded.of(
-        torch.tensor([[vectors]]),
+        [torch.tensor([vectors])],
         torch.tensor([ids]),
         torch.tensor([[1 if i else 0 for i in ids]]),
         torch.tensor([words]),
@@ -185,13 +185,13 @@ def test_each_level_adds_its_similarities() -> None:
     states = torch.randn(2, 1, 3, 3, 4, generator=generator)
     attended = torch.ones(1, 3, dtype=torch.long)
     weights = torch.arange(8.0)
-    query, passage = (Encoded.of(states[side], ids, attended, words) for side in (0, 1))
+    query, passage = (Encoded.of(states[side].unbind(1), ids, attended, words) for side in (0, 1))
     found = pair_features(query, passage, weights)[0]
     assert len(found) == feature_count(3)
     alone = [
         pair_features(
-            Encoded.of(states[0][:, level : level + 1], ids, attended, words),
-            Encoded.of(states[1][:, level : level + 1], ids, attended, words),
+            Encoded.of([states[0][:, level]], ids, attended, words),
+            Encoded.of([states[1][:, level]], ids, attended, words),
             weights,
         )[0]
         for level in range(3)
@@ -213,4 +213,4 @@ def test_levels_go_from_the_last_layer_to_the_embeddings() -> None:
     # Six layers: the last, the one below it, and two more down to the embeddings.
     for level, layer in enumerate((6, 5, 2, 0)):
         expected = torch.nn.functional.normalize(output.hidden_states[layer][0], dim=-1)
-        torch.testing.assert_close(encoded.units[0, level], expected)
+        torch.testing.assert_close(encoded.units[level][0], expected)

@@ -15,7 +15,7 @@ Row = dict[str, list[int]]
 Tokens = dict[str, Tensor]
 """The same for a batch, each of shape (rows, tokens)."""
 
-PAD_TO = 16
+PAD_TO = 8
 """Lengths are padded to a multiple, since ever-changing shapes make memory grow."""
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+_SHORT = 512  # tokens; attention scores of longer inputs would fill the memory
+
 Precision = Literal["fp32", "bf16"]
 
 
@@ -38,6 +40,32 @@ def choose_precision(device: str) -> Precision:
 def autocast(device: str, precision: str) -> torch.autocast:
     """A context in which a forward pass runs in `precision`."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def for_inference(network: Any, device: str, precision: str, max_length: int) -> Any:
+    """The network where it is to run, in evaluation mode, its weights in `precision`.
+
+    Weights in bf16 need no conversion at every layer, as autocast's do.
+
+    Args:
+        network: A Hugging Face model, float32; changed in place.
+        device: A torch device name.
+        precision: As `choose_precision` gives it.
+        max_length: Tokens of the longest input.
+    """
+    choose_attention(network, device, precision, max_length)
+    return network.eval().to(device, torch.bfloat16 if precision == "bf16" else None)
+
+
+def choose_attention(network: Any, device: str, precision: str, max_length: int) -> None:
+    """Compute attention in the way that is fastest; arguments as of `for_inference`.
+
+    On a CPU two bf16 products are faster than the fused kernel, by a twentieth when grading and a
+    fifth when training; in fp32 they are slower.
+    """
+    on_cpu = torch.device(device).type == "cpu"
+    if on_cpu and precision == "bf16" and max_length <= _SHORT:
+        network.set_attn_implementation("eager")
 
 
 def to_device(batch: dict[str, Any], device: Any) -> dict[str, Any]:

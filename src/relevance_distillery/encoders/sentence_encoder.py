@@ -23,14 +23,15 @@ def mean_pooled(states: Tensor, attended: Tensor) -> Tensor:
     """Mean of the token states of each text, scaled to length 1 (Reimers and Gurevych, 2019).
 
     Args:
-        states: Shape (..., tokens, width), float32.
+        states: Shape (..., tokens, width).
         attended: 1 for tokens, 0 for padding, shape (..., tokens, 1).
 
     Returns:
-        Shape (..., width).
+        Shape (..., width), float32.
     """
     mask = attended.to(states.dtype)
-    return normalize((states * mask).sum(-2) / mask.sum(-2).clamp(min=1.0), dim=-1)
+    total = (states * mask).sum(-2, dtype=torch.float32)
+    return normalize(total / mask.sum(-2, dtype=torch.float32).clamp(min=1.0), dim=-1)
 
 
 class SentenceEncoder:

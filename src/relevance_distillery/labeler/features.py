@@ -9,6 +9,7 @@ one has made alike (Zhang et al., BERTScore, 2020, compare layers for the same r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,31 +43,34 @@ class Encoded:
     """Texts encoded separately, padded.
 
     Attributes:
-        units: Token states of length 1, shape (texts, levels, tokens, width), float32; the last
-            layer's first.
+        units: Token states of length 1, a tensor a level, the last layer's first; each of shape
+            (texts, tokens, width), in the precision of the encoder's.
         pooled: Mean of the token states, of length 1, shape (texts, levels, width), float32.
         ids: Token ids, shape (texts, tokens).
         words: 1 for tokens of the text itself, 0 for special ones and padding.
     """
 
-    units: Tensor
+    units: tuple[Tensor, ...]
     pooled: Tensor
     ids: Tensor
     words: Tensor
 
     @classmethod
-    def of(cls, states: Tensor, ids: Tensor, attended: Tensor, words: Tensor) -> Encoded:
-        """From token states as the encoder gives them, shape (texts, levels, tokens, width).
+    def of(cls, layers: Sequence[Tensor], ids: Tensor, attended: Tensor, words: Tensor) -> Encoded:
+        """From token states as the encoder gives them, a tensor a level as in `units`.
 
         `attended` is 1 for tokens, 0 for padding, shape (texts, tokens).
         """
-        states = states.float()
-        pooled = mean_pooled(states, attended[:, None, :, None])
-        return cls(normalize(states, dim=-1), pooled, ids, words)
+        pooled = [mean_pooled(states, attended.unsqueeze(-1)) for states in layers]
+        units = tuple(normalize(states, dim=-1) for states in layers)
+        return cls(units, torch.stack(pooled, dim=1), ids, words)
 
     def select(self, index: Tensor) -> Encoded:
         """One row for each entry of `index`."""
-        return Encoded(self.units[index], self.pooled[index], self.ids[index], self.words[index])
+        if torch.equal(index, torch.arange(len(self.ids), device=index.device)):
+            return self
+        units = tuple(states[index] for states in self.units)
+        return Encoded(units, self.pooled[index], self.ids[index], self.words[index])
 
 
 def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
@@ -78,9 +82,9 @@ def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) ->
     """
     cosine = (queries.pooled * passages.pooled).sum(-1)
     words = queries.words.bool().unsqueeze(1)
-    pairwise = queries.units @ passages.units.mT
-    pairwise = pairwise.masked_fill(~passages.words.bool()[:, None, None], -1.0)
-    best = pairwise.max(-1).values
+    unmatched = ~passages.words.bool().unsqueeze(1)
+    pairwise = [q @ p.mT for q, p in zip(queries.units, passages.units, strict=True)]
+    best = torch.stack([some.masked_fill(unmatched, -1.0).amax(-1) for some in pairwise], 1).float()
     count = words.sum(-1).clamp(min=1)
     maxsim = best.masked_fill(~words, 0.0).sum(-1) / count
     # Padding sorts behind every real token, which has at most 1.
@@ -90,7 +94,7 @@ def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) ->
     weights = token_weights[queries.ids] * queries.words
     total = weights.sum(-1, keepdim=True).clamp(min=1e-6)
     same = queries.ids.unsqueeze(2) == passages.ids.unsqueeze(1)
-    covered = (same & passages.words.bool().unsqueeze(1)).any(-1)
+    covered = (same & ~unmatched).any(-1)
     coverage = (covered * weights).sum(-1, keepdim=True) / total
     levels = torch.stack(
         [

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from relevance_distillery.encoders.base_model import readable
 from relevance_distillery.encoders.batching import Row, by_length, pad
-from relevance_distillery.encoders.devices import autocast, choose_device, to_device
+from relevance_distillery.encoders.devices import autocast, choose_device, for_inference, to_device
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
@@ -85,15 +85,11 @@ class Labeler:
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
+        device = choose_device(device)
+        precision = facts.precision if precision == "auto" else precision
+        for_inference(model.backbone, device, precision, facts.template.max_length)
         return cls(
-            model,
-            tokenizer,
-            facts,
-            folder_digest(folder),
-            choose_device(device),
-            facts.precision if precision == "auto" else precision,
-            batch_size,
-            folder,
+            model, tokenizer, facts, folder_digest(folder), device, precision, batch_size, folder
         )
 
     @property
@@ -237,7 +233,10 @@ def _stack(parts: list[Encoded]) -> Encoded:
     width = max(part.ids.shape[1] for part in parts)
     grown = [(part, width - part.ids.shape[1]) for part in parts]
     return Encoded(
-        torch.cat([widen(part.units, (0, 0, 0, more)) for part, more in grown]),
+        tuple(
+            torch.cat([widen(part.units[level], (0, 0, 0, more)) for part, more in grown])
+            for level in range(len(parts[0].units))
+        ),
         torch.cat([part.pooled for part, _ in grown]),
         torch.cat([widen(part.ids, (0, more)) for part, more in grown]),
         torch.cat([widen(part.words, (0, more)) for part, more in grown]),

@@ -99,11 +99,11 @@ class PairModel(nn.Module):
         attended = texts["attention_mask"]
         words = attended * (1 - texts["special_tokens_mask"])
         with torch.autocast(attended.device.type, enabled=False):
-            return Encoded.of(torch.stack(layers, dim=1), texts["input_ids"], attended, words)
+            return Encoded.of(layers, texts["input_ids"], attended, words)
 
     def compare(self, queries: Encoded, passages: Encoded) -> Tensor:
-        """Pair features of aligned rows, in float32 whatever the precision around."""
-        with torch.autocast(queries.units.device.type, enabled=False):
+        """Pair features of aligned rows, without autocast."""
+        with torch.autocast(queries.ids.device.type, enabled=False):
             return pair_features(queries, passages, self.head.token_weights)
 
     def predict(
