@@ -170,11 +170,6 @@ def page(name: str, again: bool) -> str:
         else:
             parts.append(short_report(agreement, cost, plan.get("names"), 3 if heading else 2))
         print(f"full report: {newest(project, 'report.html')}", file=sys.stderr)
-    parts.append(
-        "Differences metric by metric, thresholds, confusion tables, calibration, slices and "
-        "sample sizes are in the full report of each run: `python benchmarks/run.py "
-        f"{name}` prints where its `report.html` is.\n"
-    )
     return write(PAGES / f"{name}.md", parts)
 
 

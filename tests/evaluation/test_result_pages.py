@@ -156,3 +156,73 @@ def test_strict_pairwise_accuracy_counts_a_tie_as_wrong(load: Any) -> None:
     metrics = ranking_metrics(untied["human"], untied["student_expected"], query, len(names), 2)
     found = strict(untied, "student_expected")
     assert found["estimate"] == pytest.approx(np.nanmean(metrics["pairwise_accuracy"]), abs=1e-6)
+
+
+def test_the_page_of_speed_has_what_was_measured_and_says_what_was_not(load: Any) -> None:
+    ways = {"labeler": [2.0, 4.0], "labeler-fp32": [3.0, 6.0], "plain": [4.0, 12.0]}
+    facts = {"date": "2026-11-29", "command": "python it"}
+    labeling = {
+        **facts,
+        "set": "some-set",
+        "pairs": 300,
+        "queries": 30,
+        "passages": 290,
+        "rounds": 2,
+        "base_model": "bundled",
+        "precision": "bf16",
+        "seconds": ways,
+        "missing": ["sentence-transformers[onnx]"],
+        "quadratic_kappa": dict.fromkeys(ways, 0.5),
+        "correlation_with_fp32": 0.99991,
+        "same_grade_as_fp32": 0.995,
+        "products": 3e10,
+    }
+    machine = {
+        **facts,
+        "side": 2048,
+        "gflops": {"fp32": 50.0, "bf16": 100.0},
+        "copied_gb_per_second": 20.0,
+    }
+    training = {**facts, "missing": ["sentence-transformers[train]"]}
+    measured = {"labeling": labeling, "training": training, "machine": machine}
+    page = load("performance_page").as_page({"machine": "a machine", "measured": measured})
+    rows_are_whole(page)
+    assert "| `CrossEncoder.predict`, as it loads | 38 | 2.50× (2.00 to 3.00) | 0.500 |" in page
+    for package in ("onnx", "train"):
+        assert f"not installed: `sentence-transformers[{package}]`" in " ".join(page.split())
+    assert "Labeling reaches 10.0 % of the product" in " ".join(page.split())
+    assert "Mining" not in page
+    assert "too small" in page
+
+
+def test_each_passage_is_a_candidate_of_five_queries(load: Any) -> None:
+    pairs = pd.DataFrame(
+        {
+            "query": [f"query {n % 8}" for n in range(40)],
+            "text": [f"text {n}" for n in range(40)],
+            "human": 0,
+        }
+    )
+    found = load("performance").five_queries_each(pairs, 100)
+    assert len(found) == 100
+    assert found.groupby("text")["query"].nunique().tolist() == [5] * 20
+    own = found.merge(pairs, on=["query", "text"])
+    assert own["text"].nunique() == 20
+    assert found["query"].is_monotonic_increasing
+
+
+def test_products_are_counted_as_torch_counts_them(load: Any, tmp_path: Path) -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import AutoModel
+
+    from tiny_models import encoder
+
+    network = AutoModel.from_pretrained(encoder(tmp_path), attn_implementation="eager")
+    network.pooler = None
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        for length in (7, 12):
+            network(input_ids=torch.ones(1, length, dtype=torch.long))
+    counted = load("performance").products(network.config, np.array([7, 12]))
+    assert counted == counter.get_total_flops()
