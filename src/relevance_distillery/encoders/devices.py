@@ -42,23 +42,24 @@ def autocast(device: str, precision: str) -> torch.autocast:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def for_inference(network: Any, device: str, precision: str, max_length: int) -> Any:
-    """The network where it is to run, in evaluation mode, its weights in `precision`.
+def prepare_inference(network: Any, device: str, precision: str, max_length: int) -> None:
+    """Give a network that is only to be read the weights and the attention that are fastest.
 
     Weights in bf16 need no conversion at every layer, as autocast's do.
 
     Args:
         network: A Hugging Face model, float32; changed in place.
-        device: A torch device name.
+        device: The torch device name where it is to run.
         precision: As `choose_precision` gives it.
         max_length: Tokens of the longest input.
     """
     choose_attention(network, device, precision, max_length)
-    return network.eval().to(device, torch.bfloat16 if precision == "bf16" else None)
+    if precision == "bf16":
+        network.to(torch.bfloat16)
 
 
 def choose_attention(network: Any, device: str, precision: str, max_length: int) -> None:
-    """Compute attention in the way that is fastest; arguments as of `for_inference`.
+    """Compute attention in the way that is fastest; arguments as of `prepare_inference`.
 
     On a CPU two bf16 products are faster than the fused kernel, by a twentieth when grading and a
     fifth when training; in fp32 they are slower.

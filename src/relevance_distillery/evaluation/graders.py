@@ -20,7 +20,7 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, build_pairs
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder, public_name
-from relevance_distillery.encoders.devices import choose_device, for_inference
+from relevance_distillery.encoders.devices import choose_device, prepare_inference
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.labeling import run_labeling
@@ -59,7 +59,7 @@ class UntrainedEncoder:
             cut_points=(),
         )
         device = choose_device()
-        for_inference(network, device, precision, length)
+        prepare_inference(network, device, precision, length)
         model = PairModel(network, "late_interaction", DEFAULT_SCALE.size)
         self._labeler = Labeler(model, tokenizer, facts, device=device, precision=precision)
 

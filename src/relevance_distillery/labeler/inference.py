@@ -17,7 +17,12 @@ from torch import Tensor
 
 from relevance_distillery.encoders.base_model import readable
 from relevance_distillery.encoders.batching import Row, by_length, pad
-from relevance_distillery.encoders.devices import autocast, choose_device, for_inference, to_device
+from relevance_distillery.encoders.devices import (
+    autocast,
+    choose_device,
+    prepare_inference,
+    to_device,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
@@ -87,7 +92,7 @@ class Labeler:
             )
         device = choose_device(device)
         precision = facts.precision if precision == "auto" else precision
-        for_inference(model.backbone, device, precision, facts.template.max_length)
+        prepare_inference(model.backbone, device, precision, facts.template.max_length)
         return cls(
             model, tokenizer, facts, folder_digest(folder), device, precision, batch_size, folder
         )
