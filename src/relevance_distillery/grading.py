@@ -89,9 +89,7 @@ class GradeScale(BaseModel):
 DEFAULT_SCALE = GradeScale(
     grades=(
         Grade(
-            value=0,
-            name="irrelevant",
-            definition="The document has nothing to do with the query.",
+            value=0, name="irrelevant", definition="The document has nothing to do with the query."
         ),
         Grade(
             value=1,

@@ -4,12 +4,16 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from relevance_distillery.encoders import devices
 from relevance_distillery.encoders.devices import (
     autocast,
     choose_attention,
     choose_device,
     choose_precision,
+    settle_precision,
+    within_memory,
 )
+from relevance_distillery.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,61 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert (choose_device(), choose_device("cpu")) == ("cuda", "cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta-cpu", ""])
+def test_a_device_that_is_not_here_is_one_line(device: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be used: .*; choose auto or cpu") as caught:
+        choose_device(device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("units", "asked", "trained", "settled", "said"),
+    [
+        (True, "auto", "bf16", "bf16", ""),
+        (True, "auto", "fp32", "fp32", ""),
+        (True, "bf16", "fp32", "bf16", ""),
+        (False, "auto", "bf16", "fp32", "grades in fp32"),
+        (False, "bf16", "bf16", "bf16", "emulates it, which is slow"),
+        (False, "fp32", "bf16", "fp32", ""),
+        (False, "auto", "fp32", "fp32", ""),
+    ],
+)
+def test_bf16_is_not_emulated_unless_asked_for_by_name_and_either_is_said_once(
+    units: bool,
+    asked: str,
+    trained: str,
+    settled: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": units})
+    devices._warn_once.cache_clear()
+    assert {settle_precision("cpu", asked, trained) for _ in range(3)} == {settled}
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == bool(said)
+    assert all(said in warning for warning in warnings)
+
+
+def test_a_batch_is_halved_until_memory_holds_it(caplog: pytest.LogCaptureFixture) -> None:
+    tried: list[int] = []
+
+    def read(size: int, fits: int = 5) -> str:
+        tried.append(size)
+        if size > fits:
+            raise torch.OutOfMemoryError("17 GiB")
+        return "read"
+
+    assert within_memory(read, 32, "cpu") == ("read", 4)
+    assert tried == [32, 16, 8, 4]
+    assert [record.getMessage() for record in caplog.records] == [
+        "cpu lacks memory for batch_size=32: now 4"
+    ]
+    with pytest.raises(UserError, match=r"^cuda:1 lacks memory even for batch_size=1: .*$"):
+        within_memory(lambda size: read(size, 0), 3, "cuda:1")
+    assert tried[4:] == [3, 1]
 
 
 def test_autocast_multiplies_in_the_precision_asked_for() -> None:

@@ -176,3 +176,23 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     encoder = tiny_models.encoder(tmp_path / "bert")
     with pytest.raises(UserError, match="does not write text"):
         prepare_judge(f"transformers:{encoder}", sources)
+
+
+def test_requests_that_memory_does_not_hold_are_read_in_smaller_batches(
+    models: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cramped, free = judge(models["phi3"]), judge(models["phi3"])
+    forward = cramped._lm._forward
+
+    def limited(inputs: list[list[int]]) -> np.ndarray:
+        if len(inputs) > 3:
+            raise torch.OutOfMemoryError
+        return forward(inputs)
+
+    monkeypatch.setattr(cramped._lm, "_forward", limited)
+    found, expected = ([*one.grade([pairs(), pairs()])] for one in (cramped, free))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [row.grade for row in ours] == [row.grade for row in theirs]
+    assert [record.getMessage() for record in caplog.records] == [
+        "cpu lacks memory for batch_size=8: now 2"
+    ]

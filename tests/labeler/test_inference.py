@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import tiny_models
-from relevance_distillery.encoders import batching
+from relevance_distillery.encoders import batching, devices
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.digests import folder_digest
@@ -295,3 +296,90 @@ def test_damage_is_one_line(artifact: Path, tmp_path: Path) -> None:
     (copy / "labeler.json").write_text(json.dumps({**facts, "format": 99}), encoding="utf-8")
     with pytest.raises(UserError, match="format 99"):
         Labeler.load(copy)
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_halved_and_the_grades_are_the_same(
+    artifact: Path,
+    pairs: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole, small = Labeler.load(artifact), Labeler.load(artifact)
+    forward = small.model.backbone.base_model.forward
+
+    def cramped(input_ids: torch.Tensor, **inputs: Any) -> Any:
+        if len(input_ids) > rows:
+            raise torch.OutOfMemoryError("tried to allocate 17 GiB")
+        return forward(input_ids, **inputs)
+
+    monkeypatch.setattr(small.model.backbone.base_model, "forward", cramped)
+    rows = 5
+    graded = small.grade(pairs)
+    assert small.batch_size == 4
+    assert (graded["grade"] == whole.grade(pairs)["grade"]).all()
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ["cpu lacks memory for batch_size=32: now 4"]
+    rows = 0
+    for read in (small.grade, small.features):
+        with pytest.raises(UserError, match="cpu lacks memory even for batch_size=1"):
+            read(pairs)
+
+
+def test_weights_that_the_memory_does_not_hold_are_one_line(
+    labeler: Labeler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(UserError, match="choose a smaller model"):
+        Labeler(labeler.model, labeler.tokenizer, labeler.facts)
+
+
+@pytest.mark.parametrize("size", [0, -8, 2.5, "32", None, float("nan")])
+def test_a_batch_size_that_is_none_is_refused_wherever_it_is_set(
+    artifact: Path, labeler: Labeler, size: Any
+) -> None:
+    for give in (
+        lambda: Labeler.load(artifact, batch_size=size),
+        lambda: Labeler(labeler.model, labeler.tokenizer, labeler.facts, batch_size=size),
+        lambda: setattr(labeler, "batch_size", size),
+    ):
+        with pytest.raises(UserError, match=f"^batch_size={size}: give a whole number"):
+            give()
+    assert labeler.batch_size == 32
+
+
+def test_a_labeler_trained_in_bf16_grades_in_fp32_where_bf16_would_be_emulated(
+    artifact: Path,
+    pairs: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    copy = shutil.copytree(artifact, tmp_path / "copy")
+    facts = json.loads((copy / "labeler.json").read_text(encoding="utf-8"))
+    (copy / "labeler.json").write_text(json.dumps({**facts, "precision": "bf16"}))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    devices._warn_once.cache_clear()
+    old = Labeler.load(copy)
+    assert Labeler.load(copy).precision == old.precision == "fp32"
+    assert Labeler.load(copy, precision="bf16").precision == "bf16"
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert ["grades in fp32" in said[0], "emulates it" in said[1], len(said)] == [True, True, 2]
+    exact = Labeler.load(artifact, precision="fp32").grade(pairs)
+    pd.testing.assert_frame_equal(old.grade(pairs), exact)
+
+
+def test_passages_that_are_all_the_same_are_read_once_and_graded_alike(
+    labeler: Labeler, pairs: pd.DataFrame
+) -> None:
+    same = pd.DataFrame({"query": ["w1 w2 w3"] * 70, "text": ["w1 w5 w6"] * 70})
+    graded = labeler.grade(same)
+    assert graded["grade"].nunique() == 1
+    assert np.ptp(graded["score"]) < 1e-4
+    alone = labeler.grade(same.head(1))
+    np.testing.assert_allclose(graded["score"].iloc[0], alone["score"].iloc[0], atol=1e-4)
+    # Queries that differ are told apart.
+    several = labeler.grade(pairs.assign(text="w1 w5 w6"))
+    assert several["score"].round(4).nunique() > 5

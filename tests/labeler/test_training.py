@@ -4,13 +4,16 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from checkout import start_script
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler import training
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.training import newest_complete_checkpoint
@@ -138,3 +141,15 @@ def test_each_architecture_trains(architecture: str, tiny_encoder: Path, tmp_pat
     folder, training = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)
     assert training["architecture"] == architecture
     assert len(Labeler.load(folder).grade(tiny_data().early.pairs))
+
+
+def test_a_training_that_memory_does_not_hold_is_one_line(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 17 GiB")
+
+    monkeypatch.setattr(training._PairTrainer, "compute_loss", full)
+    settings = tiny_settings(tiny_encoder, batch_size=6)
+    with pytest.raises(UserError, match=r"^training: cpu lacks memory for batch_size=6; halve it"):
+        distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)

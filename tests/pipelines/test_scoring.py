@@ -259,3 +259,14 @@ def test_parts_scored_without_the_comparison_are_kept_and_drift_is_not_known(
     assert result["verdict"] == "not known"
     assert "1 of 2 parts were scored before" in result["reason"]
     assert len(read_rows(scored)) == 2400
+
+
+def test_a_file_of_one_passage_again_and_again_is_graded_and_compared(
+    registry: Path, tmp_path: Path
+) -> None:
+    rows = [{"query": "w1 w2", "text": "w1 w3 w4"}] * 300
+    pairs, scored = write_rows(tmp_path / "same.csv", rows), tmp_path / "same.parquet"
+    drift = _drift(pairs, scored, Labeler.load(registry))
+    assert len({row["grade"] for row in read_rows(scored)}) == 1
+    assert drift["verdict"] == "too few to tell"
+    assert "nan" not in json.dumps(drift).lower()

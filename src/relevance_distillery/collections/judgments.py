@@ -279,8 +279,7 @@ def sampled(facts: dict[tuple[str, str], RowFacts]) -> Sampled:
     units = {row.unit for row in facts.values() if row.estimates}
     table = pd.DataFrame(rows, columns=["query_id", "document_id", "weight"])
     return Sampled(
-        table.astype({"query_id": str, "document_id": str, "weight": "float64"}),
-        units == {"query"},
+        table.astype({"query_id": str, "document_id": str, "weight": "float64"}), units == {"query"}
     )
 
 

@@ -117,11 +117,7 @@ _POSITIONS_AFTER_PADDING = frozenset(
 
 
 def load_tokenizer(base_model: str) -> Any:
-    """The tokenizer of a base model; one without a padding token pads with its end token.
-
-    Raises:
-        UserError: The model does not exist, or its tokenizer cannot be read.
-    """
+    """A base model's tokenizer, padding with the end token if need be; UserError for none."""
     from transformers import AutoTokenizer
 
     source = resolve_model(base_model)

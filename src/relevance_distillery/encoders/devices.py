@@ -5,21 +5,32 @@ Timing would let a busy machine choose other arithmetic, and with it another lab
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from relevance_distillery.errors import UserError
+
+logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 _SHORT = 512  # tokens; attention scores of longer inputs would fill the memory
 
 Precision = Literal["fp32", "bf16"]
 
 
 def choose_device(device: str = "auto") -> str:
-    """A torch device name; `auto` takes a GPU when there is one."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """A torch device name; `auto` takes a GPU when there is one, UserError for one not here."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return str(torch.empty(0, device=device).device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"device={device} cannot be used: {reason}; choose auto or cpu") from error
 
 
 def choose_precision(device: str) -> Precision:
@@ -35,6 +46,53 @@ def choose_precision(device: str) -> Precision:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     flags = torch.cpu.get_capabilities() if kind == "cpu" else {}
     return "bf16" if flags.get("amx_bf16") or flags.get("avx512_bf16") else "fp32"
+
+
+def settle_precision(device: str, asked: str, trained: str) -> Precision:
+    """The precision to grade in: the one that is asked for, with `auto` that of training.
+
+    Where the processor would emulate bf16, `auto` takes fp32 and bf16 asked for by name is slow;
+    either is said once. UserError where `asked` is none of auto, fp32, bf16.
+    """
+    if asked not in ("auto", "fp32", "bf16"):
+        raise UserError(f"precision={asked}: choose auto, fp32 or bf16")
+    wanted = cast(Precision, trained if asked == "auto" else asked)
+    if wanted == "fp32" or choose_precision(device) == "bf16":
+        return wanted
+    if asked == "bf16":
+        _warn_once("precision=bf16: this %s emulates it, which is slow; auto takes fp32", device)
+        return "bf16"
+    _warn_once(
+        "a labeler trained in bf16, which this %s would emulate, grades in fp32: a few grades at "
+        "the edge of two can differ; precision=bf16 keeps them and is slow",
+        device,
+    )
+    return "fp32"
+
+
+_warn_once = cache(logger.warning)
+
+
+def within_memory(read: Callable[[int], _T], size: int, device: str) -> tuple[_T, int]:
+    """What `read` gives for a batch size that fits the device: `size`, or half of it and so on.
+
+    Returns it with that size, of which a warning tells; UserError where not even one row fits.
+    """
+    fits = size
+    while fits:
+        try:
+            found = read(fits)
+        except torch.OutOfMemoryError:
+            fits //= 2
+        else:
+            if fits < size:
+                logger.warning("%s lacks memory for batch_size=%d: now %d", device, size, fits)
+            return found, fits
+        torch.cuda.empty_cache()  # only here has the failed batch been let go
+    raise UserError(
+        f"{device} lacks memory even for batch_size=1: free some, choose a smaller model, or hide "
+        "the device (CUDA_VISIBLE_DEVICES=) to use the processor"
+    )
 
 
 def autocast(device: str, precision: str) -> torch.autocast:

@@ -14,7 +14,8 @@ from torch.nn.functional import normalize
 
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder
 from relevance_distillery.encoders.batching import Row, by_length, pad
-from relevance_distillery.encoders.devices import choose_device, to_device
+from relevance_distillery.encoders.devices import choose_device, to_device, within_memory
+from relevance_distillery.encoders.tokenising import tokenise
 
 _CACHED_TEXTS = 100_000
 
@@ -85,14 +86,15 @@ class SentenceEncoder:
             self._cache.clear()
             fresh = list(dict.fromkeys(texts))
         if fresh:
-            batch = self._tokenizer(fresh, truncation=True, max_length=self.max_length)
-            rows: list[Row] = [
-                {key: values[i] for key, values in batch.items()} for i in range(len(fresh))
-            ]
+            rows = tokenise(self._tokenizer, fresh, self.max_length)
             lengths = [len(row["input_ids"]) for row in rows]
-            for chosen in by_length(lengths, self._batch_size, longest_first=False):
-                vectors = self._forward([rows[i] for i in chosen])
-                self._cache.update(zip([fresh[i] for i in chosen], vectors, strict=True))
+
+            def read(size: int) -> None:
+                for chosen in by_length(lengths, size, longest_first=False):
+                    vectors = self._forward([rows[i] for i in chosen])
+                    self._cache.update(zip([fresh[i] for i in chosen], vectors, strict=True))
+
+            _, self._batch_size = within_memory(read, self._batch_size, self._device)
         return np.stack([self._cache[text] for text in texts])
 
     @torch.inference_mode()

@@ -98,10 +98,7 @@ def cut_points_like(positions: NDArray[np.int64], expected: Array, scale: GradeS
 
 
 def quadratic_kappa(
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    grades: int,
-    weights: Array | None = None,
+    first: NDArray[np.int64], second: NDArray[np.int64], grades: int, weights: Array | None = None
 ) -> float:
     """Quadratic kappa (Cohen, 1968) of two raters' grades; 0 where it is not defined.
 

@@ -22,7 +22,12 @@ from torch.nn.functional import cross_entropy
 
 from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.encoders.batching import by_length, pad
-from relevance_distillery.encoders.devices import choose_attention, choose_device, choose_precision
+from relevance_distillery.encoders.devices import (
+    choose_attention,
+    choose_device,
+    choose_precision,
+    settle_precision,
+)
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.artifact import (
     FACTS_FILE,
@@ -181,7 +186,7 @@ def _train_fold(
     folder.mkdir(parents=True, exist_ok=True)
     model, tokenizer, facts = fresh_network(settings, scale)
     device = choose_device()
-    precision = choose_precision(device) if settings.precision == "auto" else settings.precision
+    precision = settle_precision(device, settings.precision, choose_precision(device))
     choose_attention(model.backbone, device, precision, facts.template.max_length)
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
     queries = frozenset(pairs.queries.astype(str).tolist())

@@ -7,8 +7,9 @@ to floating-point rounding: results are rounded to six digits before grades are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,9 @@ from relevance_distillery.encoders.devices import (
     autocast,
     choose_device,
     prepare_inference,
+    settle_precision,
     to_device,
+    within_memory,
 )
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -35,6 +38,7 @@ from relevance_distillery.learning.document_grades import best_of_passages, corr
 
 SHARD_ROWS = 2048
 DIGITS = 6
+_T = TypeVar("_T")
 
 
 class Labeler:
@@ -43,7 +47,6 @@ class Labeler:
     Attributes:
         name: Base model and digest, for people.
         digest: Changes with any file of its folder.
-        batch_size: Pairs that are read at once; changes speed and memory, no grade.
         folder: Where it was read from; None while it is trained.
     """
 
@@ -58,7 +61,9 @@ class Labeler:
         batch_size: int = 32,
         folder: Path | None = None,
     ) -> None:
-        self.model, self.tokenizer, self.facts = model.eval().to(device), tokenizer, facts
+        # As a batch of one, for its message where the weights alone are too large.
+        self.model, _ = within_memory(lambda _: model.eval().to(device), 1, device)
+        self.tokenizer, self.facts = tokenizer, facts
         self.name, self.digest = f"labeler {facts.base_model} {digest}".strip(), digest
         self.device, self.precision, self.batch_size = device, precision, batch_size
         self.folder = folder
@@ -74,7 +79,7 @@ class Labeler:
         """Read an artifact folder.
 
         The device `auto` takes a GPU when there is one, the precision `auto` the one that training
-        settled on.
+        settled on where the processor has it, see `settle_precision`.
 
         Raises:
             UserError: The folder is no labeler, is damaged, or an argument is not known.
@@ -83,19 +88,28 @@ class Labeler:
 
         folder = Path(folder)
         facts = read_facts(folder)
-        if precision not in ("auto", "fp32", "bf16"):
-            raise UserError(f"precision={precision}: choose auto, fp32 or bf16")
+        device = choose_device(device)
+        precision = settle_precision(device, precision, facts.precision)
         model = read_model(folder, facts)
         with readable(f"labeler {folder}", folder, "distill again"):
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
-        device = choose_device(device)
-        precision = facts.precision if precision == "auto" else precision
         prepare_inference(model.backbone, device, precision, facts.template.max_length)
         return cls(
             model, tokenizer, facts, folder_digest(folder), device, precision, batch_size, folder
         )
+
+    @property
+    def batch_size(self) -> int:
+        """Pairs that are read at once; changes speed and memory, no grade."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise UserError(f"batch_size={size}: give a whole number of at least 1")
+        self._batch_size = int(size)
 
     @property
     def scale(self) -> GradeScale:
@@ -128,7 +142,8 @@ class Labeler:
         with Progress(len(queries), "grading") as progress:
             for start in range(0, len(queries), SHARD_ROWS):
                 shard = slice(start, start + SHARD_ROWS)
-                graded, scored = self._shard(self.tokenise(queries[shard], passages[shard]))
+                tokens = self.tokenise(queries[shard], passages[shard])
+                graded, scored = self._within_memory(self._shard, tokens)
                 probabilities.append(graded)
                 scores.append(scored)
                 progress.advance(len(scored))
@@ -139,7 +154,7 @@ class Labeler:
         """Pair features, see `pair_features`; for architectures that compare texts."""
         tokens = self.tokenise(*self.facts.template.render(pairs))
         with autocast(self.device, self.precision):
-            return self._compared(tokens)
+            return self._within_memory(self._compared, tokens)
 
     def decide(self, raw: np.ndarray, scores: np.ndarray, index: pd.Index) -> pd.DataFrame:
         """Calibrate raw probabilities and decide on grades; columns as in `grade`."""
@@ -185,6 +200,13 @@ class Labeler:
             jointly=self.model.encodes_jointly,
             separately=self.model.encodes_separately,
         )
+
+    def _within_memory(self, read: Callable[[TokenisedPairs], _T], tokens: TokenisedPairs) -> _T:
+        def attempt(size: int) -> _T:
+            self.batch_size = size
+            return read(tokens)
+
+        return within_memory(attempt, self.batch_size, self.device)[0]
 
     @torch.inference_mode()
     def _shard(self, pairs: TokenisedPairs) -> tuple[np.ndarray, np.ndarray]:

@@ -113,11 +113,7 @@ def fresh_network(
 
 
 def load_backbone(base_model: str, scale: GradeScale, pad_token_id: int) -> Any:
-    """A fresh sequence classifier over the grades of `scale` on a base model.
-
-    Raises:
-        UserError: The base model does not exist or cannot become a classifier.
-    """
+    """A fresh classifier over the grades on a base model; UserError where it cannot become one."""
     from transformers import AutoModelForSequenceClassification
 
     source = resolve_model(base_model)

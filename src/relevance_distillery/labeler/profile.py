@@ -154,11 +154,7 @@ def write_profile(folder: Path, profile: TrainingProfile) -> None:
 
 
 def read_profile(folder: Path | None) -> TrainingProfile:
-    """Read profile.json of a labeler's folder.
-
-    Raises:
-        UserError: There is none, it is damaged, or of another format.
-    """
+    """Read a labeler's profile.json; UserError where missing, damaged or of another format."""
     missing = "the labeler has no training profile; distill again"
     if folder is None:
         raise UserError(missing)

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 
 from relevance_distillery.encoders.batching import Row, pad
+from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.strict import StrictModel
@@ -138,40 +139,29 @@ class InputTemplate(StrictModel):
 
         Queries are cut after `max_query_tokens` tokens, at a token's end.
         """
-        if not queries:
-            return []
-        offsets = tokenizer(
-            list(queries),
-            add_special_tokens=False,
-            truncation=True,
-            max_length=self.max_query_tokens,
-            return_offsets_mapping=True,
-        )["offset_mapping"]
+        limit = self.max_query_tokens
+        rows = tokenise(
+            tokenizer, queries, limit, add_special_tokens=False, return_offsets_mapping=True
+        )
+        ends: list[Any] = [row["offset_mapping"][-1:] for row in rows]
         capped = [
-            query[: spans[-1][1]] if len(spans) == self.max_query_tokens else query
-            for query, spans in zip(queries, offsets, strict=True)
+            query[: ends[i][0][1]] if len(rows[i]["input_ids"]) == limit else query
+            for i, query in enumerate(queries)
         ]
-        if self.textual:
-            texts = [
-                f"{self.query_label}{query}{self.passage_label}{passage}"
-                for query, passage in zip(capped, passages, strict=True)
-            ]
-            batch = tokenizer(texts, truncation=True, max_length=self.max_length)
-        else:
-            batch = tokenizer(
-                capped, list(passages), truncation="only_second", max_length=self.max_length
-            )
-        return _rows(batch, len(capped))
+        if not self.textual:
+            return tokenise(tokenizer, passages, self.max_length, capped)
+        texts = [
+            f"{self.query_label}{query}{self.passage_label}{passage}"
+            for query, passage in zip(capped, passages, strict=True)
+        ]
+        return tokenise(tokenizer, texts, self.max_length)
 
     def encode_separately(self, tokenizer: Any, texts: Sequence[str], is_query: bool) -> list[Row]:
         """Unpadded tokens of queries, or of passages, with their special_tokens_mask."""
         limit = self.max_length
         if is_query:
             limit = self.max_query_tokens + tokenizer.num_special_tokens_to_add(pair=False)
-        batch = tokenizer(
-            list(texts), truncation=True, max_length=limit, return_special_tokens_mask=True
-        )
-        return _rows(batch, len(texts))
+        return tokenise(tokenizer, texts, limit, return_special_tokens_mask=True)
 
 
 @dataclass(frozen=True)
@@ -222,7 +212,3 @@ def _clean(value: Any) -> str:
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return ""
     return " ".join(str(value).split()) if not isinstance(value, str) else value.strip()
-
-
-def _rows(batch: Any, size: int) -> list[Row]:
-    return [{key: values[i] for key, values in batch.items()} for i in range(size)]

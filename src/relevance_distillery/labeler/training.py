@@ -235,7 +235,11 @@ def train(
     checkpoint = newest_complete_checkpoint(folder)
     if checkpoint is not None:
         logger.info("resuming from %s", checkpoint.name)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        where = f"training: {grader.device} lacks memory for batch_size={settings.batch_size}"
+        raise UserError(f"{where}; halve it and double gradient_accumulation") from error
     history = [
         {
             "step": entry["step"],

@@ -21,10 +21,7 @@ _DOCUMENTS_A_QUERY = 8
 
 
 def best_of_passages(
-    passages: pd.DataFrame,
-    columns: Sequence[str],
-    carry: Sequence[str] = (),
-    by: str | None = None,
+    passages: pd.DataFrame, columns: Sequence[str], carry: Sequence[str] = (), by: str | None = None
 ) -> pd.DataFrame:
     """Grade documents by their passages: a document has the best value of each column.
 

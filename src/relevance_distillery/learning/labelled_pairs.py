@@ -73,11 +73,7 @@ class LabelledPairs:
             return self
         rng = np.random.default_rng(seed)
         frame = pd.DataFrame(
-            {
-                "query": self.queries,
-                "position": self.positions,
-                "chance": rng.random(len(self)),
-            }
+            {"query": self.queries, "position": self.positions, "chance": rng.random(len(self))}
         )
         frame = frame.sort_values("chance", kind="stable")
         frame["turn_in_grade"] = frame.groupby(["query", "position"]).cumcount()

@@ -57,9 +57,7 @@ def grade_benchmark(
     )
     encoder = None
     if len(calibration):
-        encoder = UntrainedEncoder(
-            parameters.base_model, student.facts.template, student.facts.precision
-        )
+        encoder = UntrainedEncoder(parameters.base_model, student.facts.template, student.precision)
     tables, lost, taught = [], [], []
     for one in benchmark.everything:
         own = of_benchmark(pairs, one)
@@ -88,7 +86,7 @@ def grade_benchmark(
             "digest": student.digest,
             "base_model": student.facts.base_model,
             "architecture": student.facts.architecture,
-            "precision": student.facts.precision,
+            "precision": student.precision,
             "device": str(student.device),
             "length_slope": student.facts.length_slope,
         },

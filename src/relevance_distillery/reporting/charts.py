@@ -120,10 +120,7 @@ def place_labels(marks: list[dict[str, Any]], limits: tuple[float, float]) -> No
         ]
         found = []
         for step, down in enumerate((0, -_LINE, _LINE, -2 * _LINE, 2 * _LINE)):
-            for anchor, left in (
-                ("start", mark["x"] + _MARK),
-                ("end", mark["x"] - _MARK - width),
-            ):
+            for anchor, left in (("start", mark["x"] + _MARK), ("end", mark["x"] - _MARK - width)):
                 y = mark["y"] + down
                 box = (left, left + width, y - _LINE / 2, y + _LINE / 2)
                 hidden = sum(_overlap(box, other) for other in (*others, *boxes))

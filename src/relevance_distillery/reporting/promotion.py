@@ -56,10 +56,7 @@ class Decision:
 
 
 def compare_kappa(
-    candidate: GradedPairs,
-    rival: GradedPairs,
-    scale: GradeScale,
-    options: Options | None = None,
+    candidate: GradedPairs, rival: GradedPairs, scale: GradeScale, options: Options | None = None
 ) -> Difference:
     """Candidate minus rival in quadratic kappa with its 95 % interval and its tests.
 

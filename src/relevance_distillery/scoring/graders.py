@@ -95,11 +95,7 @@ class NamedJudge:
     scale: GradeScale
 
     def as_prepared(self) -> Grader:
-        """The judge as `kedro run --pipeline=label` prepared it.
-
-        Raises:
-            UserError: It was not prepared, or for another scale.
-        """
+        """The judge as labeling prepared it; UserError where it was not, or for another scale."""
         from relevance_distillery.judges.registry import restore_judge
 
         if self.state is None:

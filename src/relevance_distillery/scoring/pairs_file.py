@@ -29,11 +29,7 @@ _LONGEST_ROW_MB = 64.0
 
 
 def suffix_of(path: Path) -> str:
-    """The kind of a file of pairs, one of SUFFIXES.
-
-    Raises:
-        UserError: It is none of them.
-    """
+    """The kind of a file of pairs, one of SUFFIXES; UserError where it is none of them."""
     for suffix in sorted(SUFFIXES, key=len, reverse=True):
         if path.name.lower().endswith(suffix):
             return suffix
@@ -74,11 +70,7 @@ class ScoringOutput:
 
     @property
     def path(self) -> Path:
-        """The file of graded pairs.
-
-        Raises:
-            UserError: None was named, or its ending is not known.
-        """
+        """The file of graded pairs; UserError where none was named, or its ending is not known."""
         if self.filepath is None:
             raise UserError('say where to write: --params="pairs=FILE,scored=FILE"')
         path = Path(str(self.filepath)).expanduser()
@@ -86,11 +78,7 @@ class ScoringOutput:
         return path
 
     def check(self, pairs: PairsFile) -> None:
-        """Refuse to write over the pairs, or qrels over graded pairs.
-
-        Raises:
-            UserError: Two of the three are one file.
-        """
+        """UserError where pairs, graded pairs and qrels are not three different files."""
         written = {"scored": self.path, "qrels": self.qrels_path(pairs)}
         taken = {"pairs": pairs.path.resolve()}
         for name, path in written.items():
@@ -101,11 +89,7 @@ class ScoringOutput:
                 taken[name] = path.resolve()
 
     def qrels_path(self, pairs: PairsFile) -> Path | None:
-        """The file of qrels; None where none was named.
-
-        Raises:
-            UserError: The pairs lack the ids that qrels name.
-        """
+        """The file of qrels or None; UserError where the pairs lack the ids that qrels name."""
         if self.qrels is None:
             return None
         missing = [name for name in ("query_id", "document_id") if name not in pairs.columns]
@@ -127,11 +111,7 @@ class PairsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Look at the file.
-
-        Raises:
-            UserError: No such file, a kind that is not known, or a column is missing.
-        """
+        """Look at the file; UserError where it is missing, of no known kind, or lacks a column."""
         self.path, self.name = path, str(path)
         if not path.is_file():
             raise UserError(f"pairs={path}: no such file; check the path")

@@ -59,11 +59,7 @@ class ScoredParts:
         return {int(part.name[5:13]) for part in self.folder.glob(f"part-*{self.kind}")}
 
     def write(self, graded: GradedShard, observed: dict[str, Any]) -> None:
-        """Write one shard and what was observed of it.
-
-        Raises:
-            UserError: Rows do not fit the file's kind.
-        """
+        """Write a shard and what was observed of it; UserError where rows do not fit the kind."""
         number = graded.shard.number
         facts = {
             "rows": len(graded.grades),
@@ -117,11 +113,7 @@ class ScoredParts:
         shutil.rmtree(self.folder)
 
     def write_qrels(self, path: Path) -> None:
-        """TREC qrels; a document that occurs twice for a query gets its best grade.
-
-        Raises:
-            UserError: An id is empty or has blanks.
-        """
+        """TREC qrels with a document's best grade; UserError where an id is empty or has blanks."""
         # On disk, since the pairs of a large file do not fit in memory.
         store = self.folder / "qrels.sqlite"
         store.unlink(missing_ok=True)

@@ -74,10 +74,7 @@ def measure_calibration(
         return mean_of_pairs(squares, pairs.query, pairs.queries, pairs.weight, (0.0, highest))
 
     groups: dict[str, dict[str, SumStatistic]] = {
-        "grade": {
-            "ece": by_grade.ece,
-            "brier": brier(((probabilities - truth) ** 2).sum(1), 2.0),
-        },
+        "grade": {"ece": by_grade.ece, "brier": brier(((probabilities - truth) ** 2).sum(1), 2.0)},
         "relevant": {"ece": by_side.ece, "brier": brier((chance - relevant) ** 2, 1.0)},
         "observed": {
             str(number): SumStatistic(by_side.sums[:, [2, 0], number], ratio, (0.0, 1.0))

@@ -115,9 +115,7 @@ class Difference:
 
 
 def compare(
-    first: Mapping[str, SumStatistic],
-    second: Mapping[str, SumStatistic],
-    options: Options,
+    first: Mapping[str, SumStatistic], second: Mapping[str, SumStatistic], options: Options
 ) -> dict[str, Difference]:
     """Compare two judges on the same pairs in every metric that both have.
 

@@ -25,11 +25,7 @@ from relevance_distillery.evaluation.agreement.graded_pairs import (
     probabilities_of,
     query_numbers,
 )
-from relevance_distillery.evaluation.agreement.metrics import (
-    PRIMARY,
-    graded_statistics,
-    statistics,
-)
+from relevance_distillery.evaluation.agreement.metrics import PRIMARY, graded_statistics, statistics
 from relevance_distillery.evaluation.agreement.sample_size import sample_size
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale

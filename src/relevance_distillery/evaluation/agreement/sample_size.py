@@ -132,11 +132,7 @@ def _of_queries(
 
 
 def _by_pairs(
-    pairs: GradedPairs,
-    scale: GradeScale,
-    rng: np.random.Generator,
-    level: float,
-    widening: float,
+    pairs: GradedPairs, scale: GradeScale, rng: np.random.Generator, level: float, widening: float
 ) -> list[dict[str, Any]]:
     """Half widths with at most so many pairs of each query, down to two."""
     query = pairs.query

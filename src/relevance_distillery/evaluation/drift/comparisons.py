@@ -46,9 +46,7 @@ class DriftSettings(StrictModel):
         "drawn evenly over the file; 0 turns the comparison with training off.",
     )
     fewest_pairs: int = Field(
-        default=200,
-        ge=1,
-        description="A batch with fewer graded pairs is too small to tell.",
+        default=200, ge=1, description="A batch with fewer graded pairs is too small to tell."
     )
     fewest_queries: int = Field(
         default=10,
@@ -73,8 +71,7 @@ class DriftSettings(StrictModel):
         description="Population stability index of grades, expected grades and lengths.",
     )
     confidence: Limits = Field(
-        default=Limits(watch=0.05, distrust=0.1),
-        description="How far mean confidence fell.",
+        default=Limits(watch=0.05, distrust=0.1), description="How far mean confidence fell."
     )
     unknown_words: Limits = Field(
         default=Limits(watch=0.08, distrust=0.16),

@@ -13,12 +13,7 @@ from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 from relevance_distillery.evaluation.statistics.randomization import holm
-from relevance_distillery.evaluation.systems.system_means import (
-    Options,
-    Values,
-    bounds_of,
-    powered,
-)
+from relevance_distillery.evaluation.systems.system_means import Options, Values, bounds_of, powered
 
 Floats = NDArray[np.float64]
 

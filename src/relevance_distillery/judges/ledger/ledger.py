@@ -115,10 +115,7 @@ class Ledger:
         return {request: (text, Source(*source)) for request, text, *source in found}
 
     def record(
-        self,
-        judge: Judge,
-        verdicts: Sequence[Verdict],
-        sources: Mapping[str, Source] | None = None,
+        self, judge: Judge, verdicts: Sequence[Verdict], sources: Mapping[str, Source] | None = None
     ) -> None:
         """Commit answers and failures in one transaction.
 

@@ -27,7 +27,7 @@ from relevance_distillery.encoders.base_model import (
     resolve_model,
 )
 from relevance_distillery.encoders.batching import PAD_TO, by_length
-from relevance_distillery.encoders.devices import choose_device
+from relevance_distillery.encoders.devices import choose_device, within_memory
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.base import Verdict
@@ -212,7 +212,7 @@ class TransformersJudge(RegisteredJudge):
                 "judge=transformers has no model: write judge=transformers:FOLDER or name one of "
                 "the Hugging Face hub"
             )
-        self.settings, self.scale = settings, scale
+        self.settings, self.scale, self._size = settings, scale, settings.batch_size
         self._prompt = prompt
         self.prompt_hash = prompt.hash
         grades = [str(value) for value in scale.values.tolist()]
@@ -237,8 +237,12 @@ class TransformersJudge(RegisteredJudge):
         hashes = [request_hash(request, self._own) for request in messages]
         inputs = [self._lm.encode(request) for request in messages]
         fits = [row for row, tokens in enumerate(inputs) if len(tokens) <= self._lm.max_tokens]
-        size = self.settings.batch_size
-        chances = self._lm.probabilities([inputs[row] for row in fits], size).round(_DIGITS)
+        asked = [inputs[row] for row in fits]
+        chances, self._size = within_memory(
+            lambda size: self._lm.probabilities(asked, size).round(_DIGITS),
+            self._size,
+            self._lm.device,
+        )
         seconds = (time.monotonic() - began) / len(pairs)
         reason = f"the request has more than {self._lm.max_tokens} tokens"
         verdicts = [

@@ -15,12 +15,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.files import parts_of
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.people.import_sheets import import_sheets
-from relevance_distillery.people.sampling import (
-    KEY,
-    SAMPLE_COLUMNS,
-    draw_sample,
-    sampling_frame,
-)
+from relevance_distillery.people.sampling import KEY, SAMPLE_COLUMNS, draw_sample, sampling_frame
 from relevance_distillery.people.sheets import make_sheet
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader

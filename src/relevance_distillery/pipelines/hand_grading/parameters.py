@@ -48,8 +48,7 @@ class HandGradingParameters(StrictModel):
         "such as labeler:champion; they are asked through the ledger, an LLM at its price",
     )
     format: Format = Field(
-        default="csv",
-        description="csv opens in a spreadsheet; quepid and trec are for those tools",
+        default="csv", description="csv opens in a spreadsheet; quepid and trec are for those tools"
     )
     seed: Seed = Field(default=0, description="another one draws another sample")
 

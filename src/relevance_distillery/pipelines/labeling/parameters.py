@@ -12,9 +12,7 @@ class LabelingParameters(JudgeSettings):
     """Everything about who grades and how."""
 
     max_attempts: int = Field(
-        MAX_ATTEMPTS,
-        ge=1,
-        description="How often a failure that may pass is tried, over all runs.",
+        MAX_ATTEMPTS, ge=1, description="How often a failure that may pass is tried, over all runs."
     )
     retry_failures: bool = Field(
         False,

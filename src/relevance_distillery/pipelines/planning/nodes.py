@@ -59,11 +59,7 @@ def plan_queries(
     synthesis: SynthesisParameters,
     planning: PlanningParameters,
 ) -> list[Any]:
-    """Plan synthesis; empty where no LLM writes queries.
-
-    Raises:
-        UserError: No model, or a cap without a price.
-    """
+    """Plan synthesis, if an LLM writes queries; UserError for no model, or a cap without price."""
     if synthesis.synthesizer != "llm":
         return []
     from relevance_distillery.planning.estimates import plan_synthesizer
@@ -121,11 +117,7 @@ def plan_labels(
         return []
     pairs, weight = expected
     sources = JudgeSources(
-        scale,
-        labeling,
-        recorded=recorded,
-        prompt=prompt,
-        benchmark_queries=benchmark.query_texts(),
+        scale, labeling, recorded=recorded, prompt=prompt, benchmark_queries=benchmark.query_texts()
     )
     plans = []
     for name, share in names.items():

@@ -74,5 +74,5 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 outputs="plan",
                 name="report_plan",
             ),
-        ],
+        ]
     )

@@ -76,18 +76,12 @@ def recalibrate_labeler(
     else:
         found = _by_shares(labeler, pairs, parameters)
     facts = {
-        "labeler": {
-            **_known_as(parameters),
-            "digest": labeler.digest,
-        },
+        "labeler": {**_known_as(parameters), "digest": labeler.digest},
         "judgments": [one.name for one in judgments.everything] if graded else [],
         **found.facts,
         "helps": found.helps,
         "link": found.link.model_dump(mode="json"),
-        "cut_points": {
-            "before": list(labeler.facts.cut_points),
-            "after": list(found.cut_points),
-        },
+        "cut_points": {"before": list(labeler.facts.cut_points), "after": list(found.cut_points)},
     }
     return facts, labeler.folder
 

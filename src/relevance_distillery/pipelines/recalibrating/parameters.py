@@ -27,9 +27,7 @@ class RecalibratingParameters(StrictModel):
         "grades must not move it, less where the collection is known to be another one",
     )
     most_pairs: int = Field(
-        default=5000,
-        ge=1,
-        description="with `prior`: so many rows of `pairs` are drawn and scored",
+        default=5000, ge=1, description="with `prior`: so many rows of `pairs` are drawn and scored"
     )
     workspace: str = Field(
         default="data/06_models/recalibration",

@@ -74,11 +74,7 @@ def choose_teacher(
     if is_prepared(asked, judge_state) or KINDS[asked.kind].from_corpus:
         return judge_state
     sources = JudgeSources(
-        scale,
-        labeling,
-        recorded=recorded,
-        prompt=prompt,
-        benchmark_queries=benchmark.query_texts(),
+        scale, labeling, recorded=recorded, prompt=prompt, benchmark_queries=benchmark.query_texts()
     )
     return prepare_judge(str(asked), sources).to_state()
 

@@ -163,8 +163,7 @@ class SynthesisParameters(StrictModel):
     )
     llm: SynthesisLLMSettings = SynthesisLLMSettings()
     prices: dict[str, Price] = Field(
-        default_factory=dict,
-        description="What tokens cost, by model; from conf/base/globals.yml",
+        default_factory=dict, description="What tokens cost, by model; from conf/base/globals.yml"
     )
     queries_per_passage: int = Field(
         default=1,

@@ -57,5 +57,5 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 outputs=["queries", "synthesis_report"],
                 name="filter_queries",
             ),
-        ],
+        ]
     )
