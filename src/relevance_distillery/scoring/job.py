@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.progress import Progress
 from relevance_distillery.scoring.graders import Grader
 from relevance_distillery.scoring.pairs_file import PairsFile, ScoringOutput
-from relevance_distillery.scoring.parts import ScoredParts
+from relevance_distillery.scoring.parts import LISTED, ScoredParts
 from relevance_distillery.scoring.shards import Executor, Watch, grade_shard
 
 logger = logging.getLogger(__name__)
-_LISTED = 10
 
 
 def score_file(
@@ -61,20 +60,17 @@ def score_file(
     seconds = max(time.perf_counter() - started, 1e-9)
     facts = parts.facts()
     total = sum(fact["rows"] for fact in facts)
-    failures = {row: why for fact in facts for row, why in fact["failures"].items()}
-    if total and len(failures) == total:
-        raise UserError(
-            f"{pairs.name}: none of {total} pairs could be graded, the first because: "
-            f"{next(iter(failures.values()))}"
-        )
+    failed = sum(fact["failed"] for fact in facts)
+    reasons = list(islice(chain.from_iterable(fact["reasons"] for fact in facts), LISTED))
+    if total and failed == total:
+        raise UserError(f"{pairs.name}: none of {total} pairs could be graded; {reasons[0]}")
     if qrels is not None:
         parts.write_qrels(qrels)
     conclusion = watch.conclude([fact["watch"] for fact in facts])
     parts.join()
-    if failures:
-        listed = "; ".join(f"row {row}: {why}" for row, why in islice(failures.items(), _LISTED))
-        more = "; …" if len(failures) > _LISTED else ""
-        logger.warning("%d of %d pairs got no grade: %s%s", len(failures), total, listed, more)
+    if failed:
+        reasons += ["…"] * (failed > LISTED)
+        logger.warning("%d of %d pairs got no grade: %s", failed, total, "; ".join(reasons))
     if "line" in conclusion:
         logger.info("%s", conclusion["line"])
     fresh = total - before

@@ -176,10 +176,9 @@ class PairsFile:
             tables = iter(lambda: list(itertools.islice(rows, SHARD_ROWS)), [])
         first = 1
         for number, table in enumerate(tables):
-            size = table.num_rows if isinstance(table, pa.Table) else len(table)
             if number not in skip:
                 yield PairShard(number, first, _texts(table), table)
-            first += size
+            first += len(table)
 
     def _parquet_tables(self, size: int) -> Iterator[pa.Table]:
         waiting = self._parquet.schema_arrow.empty_table()

@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import sqlite3
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,9 @@ from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
 from relevance_distillery.scoring.pairs_file import SUFFIXES, PairsFile, suffix_of
 from relevance_distillery.scoring.shards import GradedShard
 
-_FORMAT = 1
+LISTED = 10
+"""Failures of which the reason is kept, of a part and of a file."""
+_FORMAT = 2
 _IDS = ("query_id", "document_id")
 
 
@@ -63,7 +66,10 @@ class ScoredParts:
         number = graded.shard.number
         facts = {
             "rows": len(graded.grades),
-            "failures": {str(row): why for row, why in graded.failures.items()},
+            "failed": len(graded.failures),
+            "reasons": [
+                f"row {row}: {why}" for row, why in islice(graded.failures.items(), LISTED)
+            ],
             "watch": observed,
         }
         if set(_IDS) <= set(self.columns):
@@ -82,10 +88,8 @@ class ScoredParts:
 
     def facts(self) -> list[dict[str, Any]]:
         """Rows, failures and observations of every finished part, in order of shards."""
-        return [
-            json.loads(self._facts(number).read_text(encoding="utf-8"))
-            for number in sorted(self.finished())
-        ]
+        files = [self._facts(number) for number in sorted(self.finished())]
+        return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
     def join(self) -> None:
         """Join the parts in order, put the result in place, remove the parts.
@@ -210,10 +214,7 @@ def _join_parquet(parts: list[Path], target: Path) -> None:
 
 def _text_writer(path: Path, packed: bool) -> IO[str]:
     """A UTF-8 file for writing, gzip where `packed`; the same content gives the same bytes."""
+    stream: Any = path.open("wb")
     if packed:
-        return io.TextIOWrapper(
-            gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0),
-            encoding="utf-8",
-            newline="",
-        )
-    return path.open("w", encoding="utf-8", newline="")
+        stream = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
+    return io.TextIOWrapper(stream, encoding="utf-8", newline="")
