@@ -114,7 +114,7 @@ def _mining(measured: dict[str, Found]) -> str:
         f"**Mining** by BM25, {found['passages']:,} passages, {found['queries']:,} queries, depth "
         f"{found['depth']}: index {ours['index']:.2f} s, search {ours['search']:.2f} s; bm25s "
         f"called bare takes {_ratio(found, BM25S)}: {bare['index']:.2f} and {bare['search']:.2f} "
-        f"s, of both {bare['tokens']:.2f} s for the tokens."
+        f"s, of which {bare['tokens']:.2f} s for the tokens."
     )
 
 

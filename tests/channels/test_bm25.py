@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bm25s
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +89,51 @@ def test_ties_keep_the_order_of_the_table_wherever_they_are_cut():
     for k in (1, 7, 50):
         run = channel.search(queries("words"), k=k)
         assert run["passage_id"].tolist() == [f"p{n}" for n in range(k)]
+
+
+@pytest.mark.parametrize("k", [1, 7, 60, 5000, 20_000])
+def test_the_best_are_those_of_sorting_every_score(k):
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{n}" for n in range(40)])
+    # More passages than one block has; frequent and rare words, and many that tie.
+    drawn = np.minimum(rng.geometric(0.15, (9000, 3)) - 1, 39)
+    table = passages([" ".join(words[row]) for row in drawn])
+    channel = BM25Channel.build(table, "none")
+    asked = queries("w0", "w39", "w0 w1 w30", "w5 w5 w12", "w0 zzzz", "zzzz", "w3 w4 w6 w9 w20")
+
+    run = channel.search(asked, k)
+
+    for query_id, text in zip(asked["query_id"], asked["text"], strict=True):
+        scores = channel.scores(text, table["passage_id"].tolist())
+        order = np.argsort(-scores, kind="stable")[:k]
+        order = order[scores[order] > 0]
+        found = run[run["query_id"] == query_id]
+        assert found["passage_id"].tolist() == [f"p{row}" for row in order]
+        assert found["rank"].tolist() == list(range(1, len(order) + 1))
+        assert found["score"].tolist() == scores[order].tolist()
+
+
+def test_scores_are_those_of_bm25s_called_bare():
+    rng = np.random.default_rng(1)
+    texts = [
+        " ".join(f"w{n}" for n in rng.integers(0, 300, rng.integers(1, 40))) for _ in range(800)
+    ]
+    index = bm25s.BM25(k1=1.2, b=0.75, method="lucene")
+    index.index([text.split() for text in texts], show_progress=False)
+    asked = ["w1 w2 w3", "w7 w7", "w250 w9 w10 w11"]
+
+    run = BM25Channel.build(passages(texts), "none").search(queries(*asked), k=20)
+    bare = index.retrieve([text.split() for text in asked], k=20, show_progress=False)
+
+    assert run["score"].to_numpy() == pytest.approx(bare.scores.ravel(), rel=1e-6)
+
+
+def test_words_of_other_scripts_beside_plain_ones():
+    table = passages(["Crème brûlée, 東京 guide", "plain creme"])
+
+    run = BM25Channel.build(table, "none").search(queries("crème", "東京", "creme GUIDE"), k=2)
+
+    assert run["passage_id"].tolist() == ["p0", "p0", "p1", "p0"]
 
 
 def test_a_saved_index_is_mapped_and_answers_the_same(tmp_path):

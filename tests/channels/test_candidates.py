@@ -18,7 +18,11 @@ from relevance_distillery.channels.registry import (
 from relevance_distillery.errors import UserError
 from relevance_distillery.schemas import Candidates, Runs
 
-BANDS = (Band(1, 5, 4), Band(6, 20, 3), Band(21, 100, 2))
+BANDS = (
+    Band(first=1, last=5, take=4),
+    Band(first=6, last=20, take=3),
+    Band(first=21, last=100, take=2),
+)
 
 
 def run_of(query_id: str, length: int) -> pd.DataFrame:

@@ -11,11 +11,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
+from relevance_distillery.channels.candidates import Band
 from relevance_distillery.datasets import BM25IndexDataset, HandleDataset, TableDataset
 from relevance_distillery.judges.recorded import recorded_grades_of
 from relevance_distillery.pipelines.mining import create_pipeline
 from relevance_distillery.pipelines.mining.parameters import (
-    BandParameters,
     BM25Parameters,
     MiningParameters,
 )
@@ -120,9 +120,7 @@ def test_recorded_pairs_are_mined(tmp_path):
 )
 def test_bands_that_make_no_sense_are_refused(bands):
     with pytest.raises(ValidationError):
-        BM25Parameters(
-            bands=tuple(BandParameters(first=a, last=b, take=c) for a, b, c in bands), depth=100
-        )
+        BM25Parameters(bands=tuple(Band(first=a, last=b, take=c) for a, b, c in bands), depth=100)
 
 
 def test_unknown_parameters_and_channels_are_refused():
@@ -137,6 +135,6 @@ def test_the_configuration_states_every_parameter_and_the_model_explains_it():
 
     assert set(written) == set(MiningParameters.model_fields)
     assert set(written["bm25"]) == set(BM25Parameters.model_fields)
-    for model in (MiningParameters, BM25Parameters, BandParameters):
+    for model in (MiningParameters, BM25Parameters, Band):
         for name, field in model.model_fields.items():
             assert field.description, name

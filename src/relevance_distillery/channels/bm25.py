@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from array import array
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _FACTS = "index.json"
+_BLOCK = 4096
 
 
 class BM25Channel:
@@ -44,11 +47,10 @@ class BM25Channel:
         fingerprint: str,
     ) -> None:
         """Wrap an index; use `build` or `load`. `index` is None for an empty corpus."""
-        self.passage_ids = list(passage_ids)
+        self.passage_ids = pd.Index(list(passage_ids)).astype("str")
         self.language = language
         self.fingerprint = fingerprint
-        self._index = index
-        self._positions = {name: row for row, name in enumerate(self.passage_ids)}
+        self._index: Any = index
         self._analyzer: Analyzer = analyzer(language)
 
     @classmethod
@@ -68,22 +70,26 @@ class BM25Channel:
             UserError: There is no stemmer for the language.
         """
         words = analyzer(language)
-        texts = passage_text(passages)
         ids = passages["passage_id"].astype(str).tolist()
         digest = hashlib.blake2b(digest_size=16)
         digest.update(json.dumps([_FORMAT, _bm25s().__version__, words.name, k1, b]).encode())
-        # The vocabulary is numbered by first occurrence: bm25s alone would number a set of
-        # strings, whose order changes from process to process.
-        vocabulary: dict[str, int] = {}
-        corpus: list[list[int]] = []
-        for name, text in zip(ids, texts, strict=True):
-            digest.update(json.dumps([name, text]).encode())
-            terms = words.terms(text)
-            corpus.append([vocabulary.setdefault(term, len(vocabulary)) for term in terms])
+        # Numbered by first occurrence: bm25s numbers a set, whose order changes between processes.
+        terms: dict[str, int] = {}
+
+        @cache
+        def number(word: str) -> int:
+            return terms.setdefault(words.stemmed([word])[0], len(terms))
+
+        corpus: list[array[int]] = []
+        for start in range(0, len(ids), _BLOCK):
+            part = passages.iloc[start : start + _BLOCK]
+            for name, text in zip(ids[start : start + _BLOCK], passage_text(part), strict=True):
+                digest.update(json.dumps([name, text]).encode())
+                corpus.append(array("i", map(number, words.words(text))))
         index = None
-        if vocabulary:
-            index = _bm25s().BM25(k1=k1, b=b, method="lucene", backend="numpy")
-            index.index((corpus, vocabulary), create_empty_token=False, show_progress=False)
+        if terms:
+            index = _bm25s().BM25(k1=k1, b=b, method="lucene", csc_backend="scipy")
+            index.index((corpus, terms), create_empty_token=False, show_progress=False)
         return cls(index, ids, words.name, digest.hexdigest())
 
     def search(self, queries: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -97,14 +103,17 @@ class BM25Channel:
             Columns query_id, passage_id, rank (1 for the best), score (BM25, above 0),
             queries in the order given; a query without a known term has no rows.
         """
-        found: list[tuple[str, str, int, float]] = []
-        for query_id, text in zip(queries["query_id"], queries["text"], strict=True):
-            scores = self._all_scores(str(text))
-            for rank, row in enumerate(_best(scores, k), start=1):
-                found.append((query_id, self.passage_ids[row], rank, float(scores[row])))
-        run = pd.DataFrame(found, columns=["query_id", "passage_id", "rank", "score"])
-        return run.astype(
-            {"query_id": "str", "passage_id": "str", "rank": "int64", "score": "float64"}
+        best = [self._best(str(text), k) for text in queries["text"]]
+        sizes = [rows.size for rows, _ in best]
+        none = np.empty(0, dtype=np.int64)
+        places = np.concatenate([none, *(rows for rows, _ in best)])
+        return pd.DataFrame(
+            {
+                "query_id": queries["query_id"].astype("str").array.repeat(sizes),
+                "passage_id": self.passage_ids.array.take(places),
+                "rank": np.concatenate([none, *(np.arange(1, size + 1) for size in sizes)]),
+                "score": np.concatenate([none, *(found for _, found in best)], dtype=np.float64),
+            }
         )
 
     def scores(self, query: str, passage_ids: Sequence[str]) -> np.ndarray:
@@ -116,19 +125,37 @@ class BM25Channel:
         Raises:
             ValueError: A passage is not in the index.
         """
-        unknown = [name for name in passage_ids if name not in self._positions]
-        if unknown:
-            raise ValueError(f"{len(unknown)} passages are not in the index: {unknown[:3]}")
-        rows = np.array([self._positions[name] for name in passage_ids], dtype=np.int64)
-        return self._all_scores(query)[rows].astype(np.float64)
+        rows = self.passage_ids.get_indexer(pd.Index(list(passage_ids)))
+        if (rows < 0).any():
+            raise ValueError(f"{(rows < 0).sum()} passages are not in the index")
+        return self._all_scores(query)[1][rows].astype(np.float64)
 
-    def _all_scores(self, query: str) -> np.ndarray:
-        """Scores of one query for every passage, shape (passages,), float32."""
-        if self._index is not None:
-            known = self._index.get_tokens_ids(self._analyzer.terms(query))
-            if known:
-                return np.asarray(self._index.get_scores_from_ids(known))
-        return np.zeros(len(self.passage_ids), dtype=np.float32)
+    def _all_scores(self, query: str) -> tuple[list[int], np.ndarray]:
+        """Numbers of a query's known terms; its scores, shape (passages,), float32."""
+        if self._index is None:
+            return [], np.zeros(len(self.passage_ids), dtype=np.float32)
+        terms = self._index.get_tokens_ids(self._analyzer.terms(query))
+        return terms, np.asarray(self._index.get_scores_from_ids(terms))
+
+    def _best(self, query: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the `k` highest positive scores, best first, ties in row order; the scores."""
+        terms, scores = self._all_scores(query)
+        least = np.finfo(np.float32).tiny
+        if self._index is not None and k > 0:
+            # What the rarest term of k passages alone adds, they reach: most that share a
+            # frequent word are below.
+            ends = self._index.scores["indptr"]
+            lists = [(ends[term + 1] - ends[term], ends[term]) for term in terms]
+            size, start = min((one for one in lists if one[0] >= k), default=(0, 0))
+            if size:
+                least = _kth(self._index.scores["data"][start : start + size], k)
+        rows = np.flatnonzero(scores >= least)
+        if 0 < k < rows.size:
+            # Everything that ties with the k-th stays until the stable sort, else the cut
+            # inside a tie would depend on the partition.
+            rows = rows[scores[rows] >= _kth(scores[rows], k)]
+        rows = rows[np.argsort(-scores[rows], kind="stable")][: max(k, 0)]
+        return rows, scores[rows]
 
     def save(self, folder: Path) -> None:
         """Write the index into `folder`, which is made; who needs it atomic renames it after."""
@@ -140,7 +167,7 @@ class BM25Channel:
             "language": self.language,
             "fingerprint": self.fingerprint,
             "empty": self._index is None,
-            "passage_ids": self.passage_ids,
+            "passage_ids": self.passage_ids.tolist(),
         }
         (folder / _FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 
@@ -186,12 +213,6 @@ def read_facts(folder: Path) -> dict:
     return facts
 
 
-def _best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Rows of the `k` highest positive scores, best first, ties in row order."""
-    rows = np.flatnonzero(scores > 0)
-    if 0 < k < rows.size:
-        # Everything that ties with the k-th stays until the stable sort, else the cut
-        # inside a tie would depend on the partition.
-        threshold = np.partition(scores[rows], rows.size - k)[rows.size - k]
-        rows = rows[scores[rows] >= threshold]
-    return rows[np.argsort(-scores[rows], kind="stable")][: max(k, 0)]
+def _kth(scores: np.ndarray, k: int) -> np.floating:
+    """The k-th highest score."""
+    return np.partition(scores, scores.size - k)[scores.size - k]

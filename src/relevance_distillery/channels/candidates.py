@@ -7,24 +7,32 @@ saw random passages only never learns what is nearly relevant, so both are grade
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, model_validator
 
 from relevance_distillery.channels.registry import RUN_COLUMNS, UNRANKED, query_rng
 from relevance_distillery.errors import UserError
+from relevance_distillery.strict import StrictModel
 
 SEED_CHANNEL = "seed"
 _PAIR = ["query_id", "passage_id"]
 
 
-class Band(NamedTuple):
-    """Ranks `first` to `last`, both included, of which `take` are drawn."""
+class Band(StrictModel):
+    """A stretch of a ranking and how much of it is graded."""
 
-    first: int
-    last: int
-    take: int
+    first: int = Field(ge=1, description="First rank of the band, 1 for the best.")
+    last: int = Field(ge=1, description="Last rank of the band, included.")
+    take: int = Field(ge=0, description="Passages drawn from it for every query.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Band:
+        if self.last < self.first:
+            raise ValueError(f"band ends at rank {self.last} before it begins at {self.first}")
+        return self
 
 
 def choose_candidates(
@@ -61,7 +69,7 @@ def choose_candidates(
     Raises:
         UserError: No pair at all.
     """
-    known = queries["passage_id"].isin(passages["passage_id"])
+    known = queries["passage_id"].astype(object).isin(passages["passage_id"])
     seeded = queries.assign(passage_id=queries["passage_id"].where(known, ""))
     report: dict[str, Any] = {
         "queries": len(queries),
@@ -89,9 +97,8 @@ def choose_candidates(
             "check that queries and documents belong together."
         )
     report["pairs"] = len(candidates[_PAIR].drop_duplicates())
-    report["queries_without_candidates"] = int(
-        (~queries["query_id"].isin(candidates["query_id"])).sum()
-    )
+    found = queries["query_id"].isin(candidates["query_id"].unique())
+    report["queries_without_candidates"] = int((~found).sum())
     by_channel = candidates["channel"].value_counts()
     report["candidates"] = {str(name): int(by_channel[name]) for name in sorted(by_channel.index)}
     return candidates, report
@@ -103,16 +110,17 @@ def sample_bands(run: pd.DataFrame, bands: Sequence[Band], seed: int) -> pd.Data
     Returns:
         Rows of `run`, by query in its order, then by rank.
     """
-    kept: list[int] = []
-    for query_id, rows in run.groupby("query_id", sort=False):
+    kept: list[Any] = [np.empty(0, dtype=np.int64)]
+    every = run["rank"].to_numpy()
+    for query_id, rows in run.groupby("query_id", sort=False).indices.items():
         rng = query_rng(seed, str(query_id), "bands")
-        ranks = rows["rank"].to_numpy()
+        ranks = every[rows]
         for band in bands:
             inside = np.flatnonzero((ranks >= band.first) & (ranks <= band.last))
             take = min(band.take, inside.size)
             chosen = np.sort(rng.choice(inside, size=take, replace=False)) if take else inside[:0]
-            kept.extend(rows.index[chosen])
-    return run.loc[kept].reset_index(drop=True)
+            kept.append(rows[chosen])
+    return run.iloc[np.concatenate(kept)].reset_index(drop=True)
 
 
 def seed_rows(queries: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:

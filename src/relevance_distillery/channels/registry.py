@@ -68,26 +68,27 @@ def query_rng(seed: int, query_id: str, purpose: str) -> np.random.Generator:
 
 def _bm25(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
     run = sources.index.search(queries, sources.depth)
-    missed = ~queries["query_id"].isin(run["query_id"])
+    missed = ~queries["query_id"].isin(run["query_id"].unique())
     return run, {"queries_without_bm25_hit": int(missed.sum())}
 
 
 def _random(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Passages for every query, or all when there are fewer, without replacement."""
-    passage_ids = sources.passages["passage_id"].tolist()
-    size = min(sources.random_passages, len(passage_ids))
-    if 0 < len(passage_ids) <= sources.random_passages:
+    passages = sources.passages["passage_id"]
+    size = min(sources.random_passages, len(passages))
+    if 0 < len(passages) <= sources.random_passages:
         logger.warning(
             "mining.random_passages=%d takes every passage for every query: %d pairs to grade",
             sources.random_passages,
             size * len(queries),
         )
-    rows = []
-    for query_id in queries["query_id"]:
-        rng = query_rng(sources.seed, query_id, "random")
-        drawn = rng.choice(len(passage_ids), size=size, replace=False)
-        rows += [(query_id, passage_ids[at], UNRANKED, 0.0) for at in drawn]
-    return pd.DataFrame(rows, columns=["query_id", "passage_id", "rank", "score"]), {}
+    drawn = [
+        query_rng(sources.seed, query_id, "random").choice(len(passages), size, replace=False)
+        for query_id in queries["query_id"]
+    ]
+    run = passages.iloc[np.concatenate(drawn)].reset_index(drop=True).to_frame()
+    run.insert(0, "query_id", queries["query_id"].repeat(size).to_numpy())
+    return run.assign(rank=UNRANKED, score=0.0), {}
 
 
 def _recorded(
@@ -105,8 +106,10 @@ def _recorded(
             "judge=recorded, or train_set=DIR and judge=NAME with --env=recorded."
         )
     pairs = grades[["query_id", "document_id"]].drop_duplicates()
-    whole = pairs["document_id"].isin(passages["document_id"])
-    single = ~whole & pairs["document_id"].isin(passages["passage_id"])
+    # As objects: `isin` of Arrow strings makes a Python object of every value, slowly.
+    graded = pairs["document_id"].astype(object)
+    whole = graded.isin(passages["document_id"])
+    single = ~whole & graded.isin(passages["passage_id"])
     documents = pairs[whole].merge(
         passages[["passage_id", "document_id"]], on="document_id", how="left"
     )
@@ -154,7 +157,4 @@ def search_channels(
             run, found = search(queries, sources)
             runs.append(run.assign(channel=name))
             counts |= found
-    table = pd.concat(runs, ignore_index=True)[RUN_COLUMNS]
-    return table.astype(
-        {"query_id": "str", "passage_id": "str", "rank": "int64", "score": "float64"}
-    ), counts
+    return pd.concat(runs, ignore_index=True)[RUN_COLUMNS], counts

@@ -35,7 +35,7 @@ def seed_pairs(
     Returns:
         At most `limit` pairs with `PAIR_COLUMNS`, and true where they are pseudo-queries.
     """
-    known = queries["passage_id"].isin(passages["passage_id"])
+    known = queries["passage_id"].astype(object).isin(passages["passage_id"])
     seeded = queries[known & (queries["passage_id"] != "")]
     if len(seeded) >= MIN_SEED_PAIRS:
         chosen = _draw(seeded, limit, rng)

@@ -23,8 +23,8 @@ _FOREIGN = 0.5
 
 def build_bm25_index(passages: pd.DataFrame, parameters: MiningParameters) -> BM25Channel:
     """Index the passages for lexical search."""
-    settings = parameters.bm25
-    return BM25Channel.build(passages, parameters.language, k1=settings.k1, b=settings.b)
+    bm25 = parameters.bm25
+    return BM25Channel.build(passages, parameters.language, k1=bm25.k1, b=bm25.b)
 
 
 def run_channels(
@@ -40,7 +40,7 @@ def run_channels(
         Runs (schema `Runs`) and counts of the channels.
     """
     seeds = queries.loc[queries["passage_id"].fillna("") != "", "passage_id"]
-    if (~seeds.isin(passages["passage_id"])).mean() > _FOREIGN:
+    if (~seeds.astype(object).isin(passages["passage_id"])).mean() > _FOREIGN:
         raise UserError(
             "queries and passages are of different documents: run `kedro run "
             "--pipeline=synthesize` to its end first"
@@ -74,7 +74,7 @@ def choose_candidates(
         runs,
         counts,
         depth=parameters.bm25.depth,
-        bands=parameters.bm25.as_bands(),
+        bands=parameters.bm25.bands,
         seed=parameters.seed,
     )
     logger.info(

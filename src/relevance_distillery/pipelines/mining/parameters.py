@@ -10,20 +10,6 @@ from relevance_distillery.strict import Seed, StrictModel
 from relevance_distillery.text.terms import StemmerLanguage
 
 
-class BandParameters(StrictModel):
-    """A stretch of a ranking and how much of it is graded."""
-
-    first: int = Field(ge=1, description="First rank of the band, 1 for the best.")
-    last: int = Field(ge=1, description="Last rank of the band, included.")
-    take: int = Field(ge=0, description="Passages drawn from it for every query.")
-
-    @model_validator(mode="after")
-    def _check(self) -> BandParameters:
-        if self.last < self.first:
-            raise ValueError(f"band ends at rank {self.last} before it begins at {self.first}")
-        return self
-
-
 class BM25Parameters(StrictModel):
     """How BM25 ranks and which ranks are graded."""
 
@@ -38,11 +24,11 @@ class BM25Parameters(StrictModel):
         ge=1,
         description="How far down a ranking is read for candidates; the tail band ends here.",
     )
-    bands: tuple[BandParameters, ...] = Field(
+    bands: tuple[Band, ...] = Field(
         (
-            BandParameters(first=1, last=5, take=4),
-            BandParameters(first=6, last=20, take=3),
-            BandParameters(first=21, last=100, take=2),
+            Band(first=1, last=5, take=4),
+            Band(first=6, last=20, take=3),
+            Band(first=21, last=100, take=2),
         ),
         description="Head for what is relevant, middle for hard cases, tail for easy ones.",
     )
@@ -58,10 +44,6 @@ class BM25Parameters(StrictModel):
         if self.bands and self.bands[-1].first > self.depth:
             raise ValueError(f"the last band begins below depth={self.depth}: raise depth")
         return self
-
-    def as_bands(self) -> tuple[Band, ...]:
-        """The bands as the sampling function takes them."""
-        return tuple(Band(band.first, band.last, band.take) for band in self.bands)
 
 
 class MiningParameters(StrictModel):

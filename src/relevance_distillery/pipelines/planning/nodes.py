@@ -202,7 +202,7 @@ def expected_pairs(
             runs,
             {},
             depth=mining.bm25.depth,
-            bands=mining.bm25.as_bands(),
+            bands=mining.bm25.bands,
             seed=mining.seed,
         )
         return candidates
