@@ -30,12 +30,15 @@ from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 
 def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> Encoded:
-    return Encoded.of(
-        [torch.tensor([vectors])],
-        torch.tensor([ids]),
-        torch.tensor([[1 if i else 0 for i in ids]]),
-        torch.tensor([words]),
-    )
+    return Encoded.of([torch.tensor([vectors])], _texts([ids], [words]))
+
+
+def _texts(ids: list[list[int]], words: list[list[int]]) -> dict[str, torch.Tensor]:
+    return {
+        "input_ids": torch.tensor(ids),
+        "attention_mask": torch.tensor([[int(one > 0) for one in row] for row in ids]),
+        "special_tokens_mask": 1 - torch.tensor(words),
+    }
 
 
 def test_features_by_hand() -> None:
@@ -180,18 +183,17 @@ def test_an_encoder_compares_texts_by_default() -> None:
 
 
 def test_each_level_adds_its_similarities() -> None:
-    ids, words = torch.tensor([[2, 5, 6]]), torch.tensor([[0, 1, 1]])
+    texts = _texts([[2, 5, 6]], [[0, 1, 1]])
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(2, 1, 3, 3, 4, generator=generator)
-    attended = torch.ones(1, 3, dtype=torch.long)
     weights = torch.arange(8.0)
-    query, passage = (Encoded.of(states[side].unbind(1), ids, attended, words) for side in (0, 1))
+    query, passage = (Encoded.of(states[side].unbind(1), texts) for side in (0, 1))
     found = pair_features(query, passage, weights)[0]
     assert len(found) == feature_count(3)
     alone = [
         pair_features(
-            Encoded.of([states[0][:, level]], ids, attended, words),
-            Encoded.of([states[1][:, level]], ids, attended, words),
+            Encoded.of([states[0][:, level]], texts),
+            Encoded.of([states[1][:, level]], texts),
             weights,
         )[0]
         for level in range(3)

@@ -25,6 +25,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import file_digest
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.labeler.calibration import Link
+from relevance_distillery.labeler.early_exit import EarlyExit
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import Architecture, Decision
 from relevance_distillery.labeler.template import InputTemplate
@@ -50,6 +51,7 @@ class LabelerFacts(StrictModel):
         decision: Whether a grade comes from cut points or is the most probable one.
         cut_points: On the expected grade, shape (grades - 1,).
         length_slope: What ln(passages) takes off a document's expected grade.
+        early_exit: When a pair leaves before the last layer; None where none does.
         training: How it was trained, for people and reports.
     """
 
@@ -64,6 +66,7 @@ class LabelerFacts(StrictModel):
     decision: Decision = "cut_points"
     cut_points: tuple[float, ...]
     length_slope: float = 0.0
+    early_exit: EarlyExit | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
     def calibrated(self, raw: np.ndarray, scores: np.ndarray) -> np.ndarray:

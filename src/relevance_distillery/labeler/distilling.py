@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 
 from relevance_distillery.encoders.base_model import BUNDLED, BUNDLED_SHA256, resolve_model
+from relevance_distillery.encoders.layers import can_stop
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
@@ -32,6 +35,7 @@ from relevance_distillery.labeler.calibration import (
     fit_link_to_probabilities,
     quadratic_kappa,
 )
+from relevance_distillery.labeler.early_exit import fit_early_exit
 from relevance_distillery.labeler.folds import HeldOutScores, train_folds
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.network import resolve_settings
@@ -172,8 +176,49 @@ def _calibrated(
         "calibration_quadratic_kappa": round(kappa, 6),
         "null_pairs": len(unrelated),
     }
-    labeler.facts = facts.model_copy(update={"length_slope": slope, "training": training})
+    facts = facts.model_copy(update={"length_slope": slope, "training": training})
+    labeler.facts = _with_early_exit(labeler, facts, pairs.followed_by(data.early), settings)
     return labeler, graded
+
+
+def _with_early_exit(
+    labeler: Labeler, facts: LabelerFacts, pairs: LabelledPairs, settings: TrainingSettings
+) -> LabelerFacts:
+    """The facts with the early exit that suits the pairs, where the encoder can be left."""
+    model, most = labeler.model, settings.early_exit
+    if not most or model.encodes_jointly or model.levels < 2 or not can_stop(model.base):
+        return facts
+    assert settings.max_calibration_pairs is not None
+    pairs = pairs.sample(settings.max_calibration_pairs, settings.seed)
+    features = labeler.features(pairs.pairs)
+    with torch.inference_mode():
+        scores = model.head(None, features)
+
+    def is_lowest(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+        assert facts.calibration is not None
+        probabilities = facts.calibration.probabilities(scores)
+        expected = probabilities @ facts.scale.values.astype(np.float64)
+        return np.asarray(facts.decide(probabilities, expected) == facts.scale.values[0])
+
+    exit_, found = fit_early_exit(
+        features.double().cpu().numpy(),
+        scores.double().cpu().numpy(),
+        pairs.queries.astype(str).tolist(),
+        int(model.base.config.num_hidden_layers),
+        model.levels,
+        is_lowest,
+        most,
+    )
+    if exit_ is None:
+        return facts
+    logger.info(
+        "%.0f %% of pairs leave after layer %d; %.1f %% of them would get a higher grade",
+        100 * found["share"],
+        exit_.layer,
+        100 * found["wrong"],
+    )
+    training = {**facts.training, "early_exit": {"pairs": len(pairs), **found}}
+    return facts.model_copy(update={"early_exit": exit_, "training": training})
 
 
 def _check(data: DistillationData, scale: GradeScale) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from relevance_distillery.encoders.batching import Tokens
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
 
 FEATURES = (
@@ -29,13 +30,29 @@ FEATURES = (
 SIMILARITY = ("cosine", "maxsim")
 """The features whose sum is the untrained encoder's similarity, where training starts."""
 
+COVERAGE = FEATURES.index("weighted_coverage")
 _AT_EACH_LEVEL = 5
 _LOW_QUARTER = 0.25
+
+
+def compared_layers(layers: int, levels: int) -> list[int]:
+    """The layers whose states are compared, 0 for the embeddings: the last of `layers` first.
+
+    The others follow from below it down to the embeddings, evenly.
+    """
+    lower = torch.linspace(layers - 1, 0, levels - 1).round().long().tolist()
+    return [layers, *lower]
 
 
 def feature_count(levels: int) -> int:
     """How many features there are for similarities at so many depths."""
     return len(FEATURES) + _AT_EACH_LEVEL * (levels - 1)
+
+
+def similarity_places(first: int, end: int) -> list[int]:
+    """Places of the similarities at the levels from `first` to before `end`."""
+    starts = [len(FEATURES) + _AT_EACH_LEVEL * (level - 1) if level else 0 for level in range(end)]
+    return [start + place for start in starts[first:] for place in range(_AT_EACH_LEVEL)]
 
 
 @dataclass(frozen=True)
@@ -56,14 +73,22 @@ class Encoded:
     words: Tensor
 
     @classmethod
-    def of(cls, layers: Sequence[Tensor], ids: Tensor, attended: Tensor, words: Tensor) -> Encoded:
+    def of(cls, states: Sequence[Tensor], texts: Tokens) -> Encoded:
         """From token states as the encoder gives them, a tensor a level as in `units`.
 
-        `attended` is 1 for tokens, 0 for padding, shape (texts, tokens).
+        `texts` has their special_tokens_mask too.
         """
-        pooled = [mean_pooled(states, attended.unsqueeze(-1)) for states in layers]
-        units = tuple(normalize(states, dim=-1) for states in layers)
-        return cls(units, torch.stack(pooled, dim=1), ids, words)
+        attended = texts["attention_mask"]
+        words = attended * (1 - texts["special_tokens_mask"])
+        with torch.autocast(attended.device.type, enabled=False):
+            pooled = [mean_pooled(some, attended.unsqueeze(-1)) for some in states]
+            units = tuple(normalize(some, dim=-1) for some in states)
+            return cls(units, torch.stack(pooled, dim=1), texts["input_ids"], words)
+
+    def levels(self, first: int, end: int | None = None) -> Encoded:
+        """Some of the levels alone."""
+        chosen = slice(first, end)
+        return Encoded(self.units[chosen], self.pooled[:, chosen], self.ids, self.words)
 
     def select(self, index: Tensor) -> Encoded:
         """One row for each entry of `index`."""
@@ -80,6 +105,13 @@ def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) ->
         Shape (pairs, feature_count(levels)), float32: FEATURES of the last layer, and then all
         but the coverage at each other level.
     """
+    similarities = level_similarities(queries, passages, token_weights)
+    coverage = weighted_coverage(queries, passages, token_weights)
+    return torch.cat([similarities[:, 0], coverage, similarities[:, 1:].flatten(1)], dim=-1)
+
+
+def level_similarities(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
+    """FEATURES without the coverage, at each level, shape (pairs, levels, 5), float32."""
     cosine = (queries.pooled * passages.pooled).sum(-1)
     words = queries.words.bool().unsqueeze(1)
     unmatched = ~passages.words.bool().unsqueeze(1)
@@ -91,12 +123,8 @@ def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) ->
     ordered = best.masked_fill(~words, 2.0).sort(-1).values
     low = ((count - 1).float() * _LOW_QUARTER).floor().long()
     low = low.expand(-1, best.shape[1]).unsqueeze(-1)
-    weights = token_weights[queries.ids] * queries.words
-    total = weights.sum(-1, keepdim=True).clamp(min=1e-6)
-    same = queries.ids.unsqueeze(2) == passages.ids.unsqueeze(1)
-    covered = (same & ~unmatched).any(-1)
-    coverage = (covered * weights).sum(-1, keepdim=True) / total
-    levels = torch.stack(
+    weights, total = _weighed(queries, token_weights)
+    return torch.stack(
         [
             cosine,
             maxsim,
@@ -106,4 +134,17 @@ def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) ->
         ],
         dim=-1,
     )
-    return torch.cat([levels[:, 0], coverage, levels[:, 1:].flatten(1)], dim=-1)
+
+
+def weighted_coverage(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
+    """Weights of the query's tokens that the passage has, as a share, shape (pairs, 1)."""
+    same = queries.ids.unsqueeze(2) == passages.ids.unsqueeze(1)
+    covered = (same & passages.words.bool().unsqueeze(1)).any(-1)
+    weights, total = _weighed(queries, token_weights)
+    return (covered * weights).sum(-1, keepdim=True) / total
+
+
+def _weighed(queries: Encoded, token_weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of the queries' tokens, shape (pairs, tokens), and their sums, (pairs, 1)."""
+    weights = token_weights[queries.ids] * queries.words
+    return weights, weights.sum(-1, keepdim=True).clamp(min=1e-6)

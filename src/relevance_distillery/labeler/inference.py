@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from relevance_distillery.encoders.base_model import readable
-from relevance_distillery.encoders.batching import Row, by_length, pad
+from relevance_distillery.encoders.batching import Row, Tokens, by_length, pad
 from relevance_distillery.encoders.devices import (
     autocast,
     choose_device,
@@ -31,6 +31,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.progress import Progress
 from relevance_distillery.labeler.artifact import LabelerFacts, read_facts, read_model
+from relevance_distillery.labeler.early_exit import EarlyExit, compare_with_exit
 from relevance_distillery.labeler.features import Encoded, feature_count
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.template import TokenisedPairs
@@ -154,7 +155,7 @@ class Labeler:
         """Pair features, see `pair_features`; for architectures that compare texts."""
         tokens = self.tokenise(*self.facts.template.render(pairs))
         with autocast(self.device, self.precision):
-            return self._within_memory(self._compared, tokens)
+            return self._within_memory(self._compared, tokens)[0]
 
     def decide(self, raw: np.ndarray, scores: np.ndarray, index: pd.Index) -> pd.DataFrame:
         """Calibrate raw probabilities and decide on grades; columns as in `grade`."""
@@ -210,22 +211,30 @@ class Labeler:
 
     @torch.inference_mode()
     def _shard(self, pairs: TokenisedPairs) -> tuple[np.ndarray, np.ndarray]:
+        logits = features = None
+        left = torch.full((len(pairs),), torch.nan, device=self.device)
         with autocast(self.device, self.precision):
-            logits = self._classified(pairs) if self.model.encodes_jointly else None
-            features = self._compared(pairs) if self.model.encodes_separately else None
+            if self.model.encodes_jointly:
+                logits = self._classified(pairs)
+            if self.model.encodes_separately:
+                features, left = self._compared(pairs, self.facts.early_exit)
         scores = self.model.head(logits, features)
+        scores = torch.where(left.isnan(), scores, left)
         probabilities = self.model.head.probabilities(scores)
         return probabilities.double().cpu().numpy(), scores.double().cpu().numpy()
 
     def _classified(self, pairs: TokenisedPairs) -> Tensor:
         logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
         for chosen in by_length(pairs.lengths(), self.batch_size):
-            tokens = pad([pairs.joint[i] for i in chosen], self.tokenizer.pad_token_id)
-            logits[chosen] = self.model.classify(to_device(tokens, self.device))
+            logits[chosen] = self.model.classify(self._tokens(pairs.joint, chosen))
         return logits
 
-    def _compared(self, pairs: TokenisedPairs) -> Tensor:
+    def _compared(
+        self, pairs: TokenisedPairs, exit_: EarlyExit | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Pair features, and the scores of pairs that left early, NaN for the others."""
         features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
+        left = torch.full((len(pairs),), torch.nan, device=self.device)
         queries = self._encoded(pairs.queries, range(len(pairs.queries)))
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
@@ -233,25 +242,35 @@ class Labeler:
         lengths = [len(row["input_ids"]) for row in pairs.passages]
         # Token states of a whole shard would not fit in memory: passages come and go.
         for chosen in by_length(lengths, self.batch_size):
-            passages = self._encoded(pairs.passages, chosen)
-            place = {passage: row for row, passage in enumerate(chosen)}
             compared = [pair for passage in chosen for pair in pairs_of[passage]]
-            for start in range(0, len(compared), self.batch_size):
-                block = compared[start : start + self.batch_size]
-                features[block] = self.model.compare(
-                    queries.select(torch.tensor([pairs.query_of[i] for i in block])),
-                    passages.select(torch.tensor([place[pairs.passage_of[i]] for i in block])),
+            place = {passage: row for row, passage in enumerate(chosen)}
+            query_of = torch.tensor([pairs.query_of[i] for i in compared])
+            passage_of = torch.tensor([place[pairs.passage_of[i]] for i in compared])
+            if exit_ is not None:
+                texts = self._tokens(pairs.passages, chosen)
+                features[compared], left[compared] = compare_with_exit(
+                    self.model, exit_, queries, texts, query_of, passage_of, self.batch_size
                 )
-        return features
+                continue
+            passages = self._encoded(pairs.passages, chosen)
+            for start in range(0, len(compared), self.batch_size):
+                block = slice(start, start + self.batch_size)
+                features[compared[block]] = self.model.compare(
+                    queries.select(query_of[block]), passages.select(passage_of[block])
+                )
+        return features, left
 
     def _encoded(self, rows: list[Row], chosen: Any) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
         parts = []
         for start in range(0, len(chosen), self.batch_size):
-            some = [rows[i] for i in chosen[start : start + self.batch_size]]
-            tokens = pad(some, self.tokenizer.pad_token_id)
-            parts.append(self.model.encode(to_device(tokens, self.device)))
+            some = self._tokens(rows, chosen[start : start + self.batch_size])
+            parts.append(self.model.encode(some))
         return parts[0] if len(parts) == 1 else _stack(parts)
+
+    def _tokens(self, rows: list[Row], chosen: Any) -> Tokens:
+        padded = pad([rows[i] for i in chosen], self.tokenizer.pad_token_id)
+        return to_device(padded, self.device)
 
 
 def _stack(parts: list[Encoded]) -> Encoded:

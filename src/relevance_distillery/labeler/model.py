@@ -19,6 +19,7 @@ from relevance_distillery.labeler.features import (
     FEATURES,
     SIMILARITY,
     Encoded,
+    compared_layers,
     feature_count,
     pair_features,
 )
@@ -72,6 +73,12 @@ class PairModel(nn.Module):
         return self
 
     @property
+    def base(self) -> Any:
+        """The base model without any output layer."""
+        plain = getattr(self.backbone, "get_base_model", lambda: self.backbone)()
+        return plain.base_model
+
+    @property
     def encodes_jointly(self) -> bool:
         """Query and passage are one input."""
         return self.head.uses_classifier
@@ -88,18 +95,12 @@ class PairModel(nn.Module):
     def encode(self, texts: Tokens) -> Encoded:
         """Token states of queries or passages; `texts` has their special_tokens_mask too."""
         tokens = {key: value for key, value in texts.items() if key != "special_tokens_mask"}
-        plain = getattr(self.backbone, "get_base_model", lambda: self.backbone)()
-        output = plain.base_model(**tokens, output_hidden_states=self.levels > 1)
-        layers = [output.last_hidden_state]
+        output = self.base(**tokens, output_hidden_states=self.levels > 1)
+        states = [output.last_hidden_state]
         if self.levels > 1:
-            lower = output.hidden_states[:-1]
-            # From below the last layer down to the embeddings, evenly.
-            places = torch.linspace(len(lower) - 1, 0, self.levels - 1).round().long().tolist()
-            layers += [lower[place] for place in places]
-        attended = texts["attention_mask"]
-        words = attended * (1 - texts["special_tokens_mask"])
-        with torch.autocast(attended.device.type, enabled=False):
-            return Encoded.of(layers, texts["input_ids"], attended, words)
+            places = compared_layers(len(output.hidden_states) - 1, self.levels)
+            states += [output.hidden_states[place] for place in places[1:]]
+        return Encoded.of(states, texts)
 
     def compare(self, queries: Encoded, passages: Encoded) -> Tensor:
         """Pair features of aligned rows, without autocast."""

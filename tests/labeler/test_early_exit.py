@@ -1,0 +1,119 @@
+"""Pairs that leave early: scored from the lower layers, the others exactly as without an exit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel
+
+from relevance_distillery.encoders.base_model import load_tokenizer
+from relevance_distillery.encoders.layers import can_stop, first_states, further_states
+from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.labeler.artifact import LabelerFacts
+from relevance_distillery.labeler.early_exit import EarlyExit, fit_early_exit, known_places
+from relevance_distillery.labeler.features import feature_count
+from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.network import load_backbone
+from relevance_distillery.labeler.template import InputTemplate
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "xlm-roberta", "camembert"])
+def test_layers_in_two_parts_are_the_whole_encoder(architecture: str) -> None:
+    config = AutoConfig.for_model(
+        architecture,
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        pad_token_id=1,
+    )
+    torch.manual_seed(0)
+    network = AutoModel.from_config(config).eval()
+    assert can_stop(network)
+    tokens = {
+        "input_ids": torch.tensor([[5, 6, 7, 8], [9, 10, 1, 1]]),
+        "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]),
+    }
+    with torch.inference_mode():
+        whole = network(**tokens, output_hidden_states=True).hidden_states
+        states = first_states(network, tokens, 1)
+        states += further_states(network, states[-1], tokens["attention_mask"], 1, 3)
+    for some, expected in zip(states, whole, strict=True):
+        torch.testing.assert_close(some, expected)
+
+
+@pytest.fixture(scope="module")
+def labeler() -> Labeler:
+    tokenizer = load_tokenizer("bundled")
+    backbone = load_backbone("bundled", DEFAULT_SCALE, tokenizer.pad_token_id)
+    facts = LabelerFacts(
+        base_model="bundled",
+        architecture="late_interaction",
+        levels=6,
+        scale=DEFAULT_SCALE,
+        template=InputTemplate.for_tokenizer(tokenizer, 64, 16),
+        cut_points=(0.5, 1.5, 2.5),
+    )
+    model = PairModel(backbone, "late_interaction", DEFAULT_SCALE.size, levels=6)
+    return Labeler(model, tokenizer, facts, batch_size=3)
+
+
+def _pairs() -> pd.DataFrame:
+    queries = ["how do I book a desk", "lunch menu"]
+    texts = [
+        "Desks are booked in the office app.",
+        "The canteen opens at eleven and serves soup.",
+        "Volcanoes erupt when magma rises.",
+        "Book a desk a day ahead; the app shows which desks are free.",
+    ]
+    return pd.DataFrame([{"query": q, "text": t} for q in queries for t in texts])
+
+
+@pytest.mark.parametrize("layer", [1, 2, 5])
+def test_pairs_that_stay_have_the_scores_of_all_layers(labeler: Labeler, layer: int) -> None:
+    pairs = _pairs()
+    _, whole = labeler.raw(pairs)
+    places = known_places(6, 6, layer)
+    rng = np.random.default_rng(layer)
+    weights, features = rng.normal(size=len(places)), labeler.features(pairs)
+    predicted = features[:, places].double().numpy() @ weights
+    exit_ = EarlyExit(
+        layer=layer, weights=tuple(weights), bias=0.25, below=float(np.median(predicted)) + 0.25
+    )
+    facts = labeler.facts.model_copy(update={"early_exit": exit_})
+    _, found = Labeler(labeler.model, labeler.tokenizer, facts, batch_size=3).raw(pairs)
+    leaves = predicted < np.median(predicted)
+    assert 0 < leaves.sum() < len(pairs)
+    np.testing.assert_allclose(found[~leaves], whole[~leaves], atol=1e-5)
+    np.testing.assert_allclose(found[leaves], predicted[leaves] + 0.25, atol=1e-5)
+
+
+def _fitted(most_wrong: float, noise: float = 0.1) -> tuple[EarlyExit | None, dict[str, float]]:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(600, feature_count(6)))
+    # What lies at the embeddings tells nearly all.
+    scores = features[:, known_places(6, 6, 1)].sum(axis=1) + rng.normal(scale=noise, size=600)
+    queries = [f"q{i % 20}" for i in range(600)]
+    return fit_early_exit(features, scores, queries, 6, 6, lambda s: s < 0, most_wrong)
+
+
+def test_most_clear_pairs_leave_after_the_first_layer_that_tells() -> None:
+    exit_, found = _fitted(0.01)
+    assert exit_ is not None
+    assert exit_.layer == 1
+    assert found["wrong"] <= 0.01
+    assert 0.4 < found["share"] < 0.55
+    np.testing.assert_allclose(exit_.weights, 1.0, atol=0.05)
+
+
+def test_fewer_leave_where_less_may_be_wrong() -> None:
+    shares = [_fitted(wrong, noise=2.0)[1].get("share", 0.0) for wrong in (0.001, 0.05)]
+    assert shares[0] < shares[1]
+
+
+def test_where_the_layers_tell_nothing_all_pairs_stay() -> None:
+    assert _fitted(0.001, noise=50.0)[0] is None
