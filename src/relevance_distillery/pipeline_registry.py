@@ -67,7 +67,7 @@ def _create(name: str) -> Pipeline:
     folder, _, function = PIPELINES[name].partition(":")
     if not folder:
         return sum((_create(stage) for stage in STAGES), start=Pipeline([]))
-    package = import_module(f"relevance_distillery.pipelines.{folder}")
-    create: Callable[[], Pipeline] = getattr(package, function or "create_pipeline")
+    module = import_module(f"relevance_distillery.pipelines.{folder}.pipeline")
+    create: Callable[[], Pipeline] = getattr(module, function or "create_pipeline")
     # Kedro-Viz draws a namespace as one box that expands; datasets keep their names.
     return Pipeline(create(), namespace=folder, prefix_datasets_with_namespace=False, tags=folder)

@@ -18,6 +18,11 @@ class _Table(pa.DataFrameModel):
         coerce = True
 
 
+class _PairTable(_Table):
+    query_id: Series[str]
+    passage_id: Series[str]
+
+
 class Documents(_Table):
     """What was read, one row a document; everything but the id and the text may be empty."""
 
@@ -60,11 +65,9 @@ class Queries(_Table):
     prompt_hash: Series[str]
 
 
-class Runs(_Table):
+class Runs(_PairTable):
     """What each retrieval channel returned for a query, from rank 1; 0 where it does not rank."""
 
-    query_id: Series[str]
-    passage_id: Series[str]
     channel: Series[str]
     rank: Series[int] = pa.Field(ge=0)
     score: Series[float]
@@ -79,22 +82,18 @@ class Candidates(Runs):
     is_seed: Series[bool]
 
 
-class Failures(_Table):
+class Failures(_PairTable):
     """Pairs that got no grade, and why."""
 
-    query_id: Series[str]
-    passage_id: Series[str]
     judge: Series[str]
     status: Series[str]
     reason: Series[str]
     attempts: Series[int]
 
 
-class JudgeLabels(_Table):
+class JudgeLabels(_PairTable):
     """What each judge of a cascade or consensus said about each pair, side by side."""
 
-    query_id: Series[str]
-    passage_id: Series[str]
     judge: Series[str]
     model: Series[str]
     grade: Series[int]
@@ -117,11 +116,9 @@ class Labels(JudgeLabels):
     created_at: Series[str]
 
 
-class Difficulty(_Table):
+class Difficulty(_PairTable):
     """How far judges disagree about a pair: entropy of their votes and spread in grades."""
 
-    query_id: Series[str]
-    passage_id: Series[str]
     answers: Series[int] = pa.Field(ge=0)
     entropy: Series[float] = pa.Field(ge=0, le=1.000001)
     spread: Series[int] = pa.Field(ge=0)
@@ -146,9 +143,7 @@ DESIGNS = ("random", "stratified", "active")
 """How pairs for people are chosen; active ones have no inclusion probability."""
 
 
-class _ForPeople(_Table):
-    query_id: Series[str]
-    passage_id: Series[str]
+class _ForPeople(_PairTable):
     document_id: Series[str]
     query: Series[str]
     style: Series[str]
@@ -176,11 +171,9 @@ class HumanGrades(_ForPeople):
         unique: ClassVar[list[str]] = ["query_id", "passage_id", "annotator"]
 
 
-class Splits(_Table):
+class Splits(_PairTable):
     """Which labelled pair serves what; a group of queries is never divided."""
 
-    query_id: Series[str]
-    passage_id: Series[str]
     split: Series[str] = pa.Field(isin=("train", "early_stopping", "calibration", "test"))
     group: Series[str]
 

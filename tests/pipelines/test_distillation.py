@@ -22,11 +22,11 @@ from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.profile import read_profile
-from relevance_distillery.pipelines.distillation import create_pipeline
 from relevance_distillery.pipelines.distillation.parameters import (
     DistillationParameters,
     SplitParameters,
 )
+from relevance_distillery.pipelines.distillation.pipeline import create_pipeline
 from relevance_distillery.schemas import Splits
 
 CONF = Path(__file__).parents[2] / "conf" / "base" / "distillation"

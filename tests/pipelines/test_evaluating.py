@@ -24,8 +24,8 @@ from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.pipelines.evaluating import create_pipeline
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
+from relevance_distillery.pipelines.evaluating.pipeline import create_pipeline
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.reporting.system_evaluation import write_page
 from relevance_distillery.scoring.graders import JudgeGrader

@@ -20,11 +20,11 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.files import read_stored_table
 from relevance_distillery.people.import_sheets import returned_files
-from relevance_distillery.pipelines.hand_grading import (
+from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
+from relevance_distillery.pipelines.hand_grading.pipeline import (
     create_export_pipeline,
     create_import_pipeline,
 )
-from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 
 ROOT = Path(__file__).parents[2]
 QUERIES, PASSAGES = 30, 10

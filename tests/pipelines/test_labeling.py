@@ -20,8 +20,8 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import recorded_grades_of
 from relevance_distillery.judges.settings import EmbeddedSettings
 from relevance_distillery.llm.prompts import Prompt
-from relevance_distillery.pipelines.labeling import create_pipeline
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+from relevance_distillery.pipelines.labeling.pipeline import create_pipeline
 from relevance_distillery.schemas import Failures, Labels
 
 ROOT = Path(__file__).parents[2]

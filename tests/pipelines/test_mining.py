@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from relevance_distillery.channels.candidates import Band
 from relevance_distillery.datasets import BM25IndexDataset, HandleDataset, TableDataset
 from relevance_distillery.judges.recorded import recorded_grades_of
-from relevance_distillery.pipelines.mining import create_pipeline
 from relevance_distillery.pipelines.mining.parameters import (
     BM25Parameters,
     MiningParameters,
 )
+from relevance_distillery.pipelines.mining.pipeline import create_pipeline
 from relevance_distillery.schemas import Candidates, Runs
 
 ROOT = Path(__file__).parents[2]

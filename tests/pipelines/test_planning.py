@@ -42,9 +42,9 @@ from relevance_distillery.pipelines.mining.nodes import (
     run_channels,
 )
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
-from relevance_distillery.pipelines.planning import create_pipeline
 from relevance_distillery.pipelines.planning.nodes import expected_pairs
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
+from relevance_distillery.pipelines.planning.pipeline import create_pipeline
 from relevance_distillery.pipelines.synthesis.nodes import draft_queries, filter_queries
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.planning.estimates import StagePlan, plan_judge

@@ -17,9 +17,9 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
-from relevance_distillery.pipelines.probing import create_pipeline
 from relevance_distillery.pipelines.probing.nodes import probe_graders
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
+from relevance_distillery.pipelines.probing.pipeline import create_pipeline
 from relevance_distillery.scoring.graders import JudgeGrader
 
 ROOT = Path(__file__).parents[2]

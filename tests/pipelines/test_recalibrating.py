@@ -27,8 +27,8 @@ from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.pipelines.recalibrating import create_pipeline
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
+from relevance_distillery.pipelines.recalibrating.pipeline import create_pipeline
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.scoring.graders import GraderShelf
 from relevance_distillery.scoring.pairs_file import GivenPairs

@@ -27,7 +27,8 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.document_grades import best_of_passages
 from relevance_distillery.llm.prices import Budget
-from relevance_distillery.pipelines.reporting import create_pipeline, nodes
+from relevance_distillery.pipelines.reporting import nodes
+from relevance_distillery.pipelines.reporting.pipeline import create_pipeline
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.reporting import promotion as promoting
 from relevance_distillery.reporting.benchmark_agreement import agreement_of_labeler

@@ -19,7 +19,6 @@ from relevance_distillery.io.files import read_stored_table
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.prompts import Prompt
-from relevance_distillery.pipelines.synthesis import create_pipeline
 from relevance_distillery.pipelines.synthesis.nodes import (
     draft_queries,
     filter_queries,
@@ -27,6 +26,7 @@ from relevance_distillery.pipelines.synthesis.nodes import (
     split_into_passages,
 )
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
+from relevance_distillery.pipelines.synthesis.pipeline import create_pipeline
 from relevance_distillery.schemas import Documents, Passages, Queries
 from relevance_distillery.synthesizers.llm_requests import PROMPT_ALLOWS, PROMPT_REQUIRES
 from relevance_distillery.synthesizers.query_log import QueryLog

@@ -11,15 +11,9 @@ from kedro.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
+_OWN = ("labels", "failures", "labeler", "agreement", "cost", "promotion", "report", "robustness")
 _RESULTS = {
-    "labels": "labels",
-    "failures": "failures",
-    "labeler": "labeler",
-    "agreement": "agreement",
-    "cost": "cost",
-    "promotion": "promotion",
-    "report": "report",
-    "robustness": "robustness",
+    **{name: name for name in _OWN},
     "human_grades": "grades",
     "cascade": "cascade",
     "cascade_report": "figures",
@@ -28,6 +22,7 @@ _RESULTS = {
     "system_evaluation_page": "report",
     "evaluation_grades": "grades",
 }
+"""What a result is called in its line, in the order of the lines."""
 
 
 class ClosingLinesHooks:

@@ -8,7 +8,7 @@ from relevance_distillery.pipelines.cascading import nodes
 from relevance_distillery.reporting.cascade import draw_frontier, fill_page
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """Build the cascading pipeline."""
     return Pipeline(
         [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.distillation.nodes import (
@@ -13,7 +11,7 @@ from relevance_distillery.pipelines.distillation.nodes import (
 )
 
 
-def create_pipeline(**kwargs: Any) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """The pipeline `distill`."""
     return Pipeline(
         [

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.evaluating import nodes
 from relevance_distillery.reporting.system_evaluation import write_page
 
 
-def create_pipeline(**kwargs: Any) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """The pipeline `evaluate`."""
     return Pipeline(
         [

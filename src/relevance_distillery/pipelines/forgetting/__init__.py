@@ -1,5 +1,0 @@
-"""The forgetting pipeline."""
-
-from relevance_distillery.pipelines.forgetting.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

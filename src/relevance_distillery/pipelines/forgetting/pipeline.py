@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from relevance_distillery.pipelines.forgetting.nodes import forget_document
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """Build the forgetting pipeline."""
     return Pipeline(
         [

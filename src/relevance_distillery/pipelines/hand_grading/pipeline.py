@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.hand_grading.nodes import draw_sheet, read_sheets
 
 
-def create_export_pipeline(**kwargs: Any) -> Pipeline:
+def create_export_pipeline() -> Pipeline:
     """The pipeline `export_sheet`."""
     return Pipeline(
         [
@@ -35,7 +33,7 @@ def create_export_pipeline(**kwargs: Any) -> Pipeline:
     )
 
 
-def create_import_pipeline(**kwargs: Any) -> Pipeline:
+def create_import_pipeline() -> Pipeline:
     """The pipeline `import_sheet`."""
     return Pipeline(
         [

@@ -11,7 +11,7 @@ from relevance_distillery.pipelines.labeling.nodes import (
 )
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """Build the labeling pipeline."""
     return Pipeline(
         [

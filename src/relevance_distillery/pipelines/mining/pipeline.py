@@ -11,7 +11,7 @@ from relevance_distillery.pipelines.mining.nodes import (
 )
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """Build the mining pipeline."""
     return Pipeline(
         [

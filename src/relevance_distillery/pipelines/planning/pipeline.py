@@ -12,7 +12,7 @@ from relevance_distillery.pipelines.planning.nodes import (
 )
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """Build the planning pipeline."""
     return Pipeline(
         [

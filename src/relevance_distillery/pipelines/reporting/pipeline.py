@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.reporting import nodes
@@ -29,7 +27,7 @@ _FIGURES = Node(
 )
 
 
-def create_pipeline(**kwargs: Any) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """The `report` pipeline."""
     return Pipeline(
         [
@@ -147,7 +145,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
     )
 
 
-def create_grades_pipeline(**kwargs: Any) -> Pipeline:
+def create_grades_pipeline() -> Pipeline:
     """The `report_grades` pipeline: files of grades against people's, with no labeler."""
     return Pipeline(
         [

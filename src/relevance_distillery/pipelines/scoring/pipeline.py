@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
 
 
-def create_pipeline(**kwargs: Any) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """The pipeline `score`."""
     return Pipeline(
         [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.synthesis.nodes import (
@@ -14,7 +12,7 @@ from relevance_distillery.pipelines.synthesis.nodes import (
 )
 
 
-def create_pipeline(**kwargs: Any) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """Wires the synthesis pipeline."""
     return Pipeline(
         [
