@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,7 @@ from mlflow import MlflowClient
 from nbclient import NotebookClient
 
 from checkout import ROOT, Project, make_project
+from model_server import post, served
 from relevance_distillery.labeler.inference import Labeler
 
 PAIRS = pd.DataFrame(
@@ -131,67 +127,13 @@ def test_file_python_model_and_http_give_the_same_grades(trial: Project) -> None
     loaded = mlflow.pyfunc.load_model("models:/relevance-labeler@champion").predict(PAIRS)
     assert loaded["grade"].tolist() == direct["grade"].tolist()
 
-    with _served(trial) as address:
-        answer = _post(address, {"dataframe_records": PAIRS.to_dict("records")})
+    environment = trial.environment | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    with served("models:/relevance-labeler@champion", trial.path, environment) as address:
+        answer = post(address, {"dataframe_records": PAIRS.to_dict("records")})
         assert [row["grade"] for row in answer["predictions"]] == direct["grade"].tolist()
         with pytest.raises(urllib.error.HTTPError) as refused:
-            _post(address, {"dataframe_records": [{"query": "no text"}]})
+            post(address, {"dataframe_records": [{"query": "no text"}]})
         assert refused.value.code == 400
-
-
-class _served:  # noqa: N801 - reads as a function
-    """`mlflow models serve` for as long as the block lasts; gives its address."""
-
-    def __init__(self, project: Project) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.project = project
-
-    def __enter__(self) -> str:
-        self.log = (self.project.path / "serve.log").open("w")
-        self.server = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("mlflow")),
-                *("models", "serve", "-m", "models:/relevance-labeler@champion"),
-                *("--env-manager", "local", "--port", str(self.port)),
-            ],
-            cwd=self.project.path,
-            env=self.project.environment
-            | {
-                "MLFLOW_TRACKING_URI": f"sqlite:///{self.project.path}/mlflow.db",
-                "PATH": f"{Path(sys.executable).parent}:{self.project.environment['PATH']}",
-            },
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        address = f"http://127.0.0.1:{self.port}"
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{address}/ping", timeout=2)
-                return address
-            except OSError:
-                assert self.server.poll() is None, (self.project.path / "serve.log").read_text()
-                time.sleep(0.5)
-        pytest.fail("the model server did not come up:\n" + Path(self.log.name).read_text())
-
-    def __exit__(self, *_: object) -> None:
-        import os
-        import signal
-
-        os.killpg(self.server.pid, signal.SIGKILL)
-        self.log.close()
-
-
-def _post(address: str, body: dict[str, Any]) -> dict[str, Any]:
-    request = urllib.request.Request(
-        f"{address}/invocations",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.loads(answer.read())
 
 
 def test_outputs_are_not_in_git() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from relevance_distillery.encoders.batching import Row
 
 _CHARACTERS = 16  # a token: more than any language's words need
 _SPACE = re.compile(r"\s")
+_TURN = threading.Lock()  # a tokenizer keeps its last limit: another thread's would cut these texts
 
 
 def tokenise(
@@ -34,7 +36,8 @@ def tokenise(
         given = [_beginning(text, characters * limit) for text in texts]
     both = (given,) if before is None else (list(before), given)
     cut = True if before is None else "only_second"
-    batch = tokenizer(*both, truncation=cut, max_length=limit, **options)
+    with _TURN:
+        batch = tokenizer(*both, truncation=cut, max_length=limit, **options)
     rows = [{key: values[i] for key, values in batch.items()} for i in range(len(given))]
     for i, row in enumerate(rows):
         if len(row["input_ids"]) < limit and len(given[i]) < len(texts[i]):

@@ -6,14 +6,15 @@ it, so no class is pickled. Its registry is reached through the tracking address
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from copy import copy
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -26,9 +27,9 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler.artifact import ARTIFACT_NAME
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.micro_batching import MicroBatcher
 from relevance_distillery.text.terms import PASSAGE_FIELDS
 
-logger = logging.getLogger(__name__)
 # Six small files need no bar.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -36,16 +37,22 @@ _REQUIREMENTS = (
     "mlflow", "torch", "transformers", "safetensors", "tokenizers", "pandas", "numpy", "scipy",
     "scikit-learn", "pydantic",
 )  # fmt: skip
+_PIECE = 256
+"""Pairs of one request in a pass: about a second of two cores."""
 
 
 class ServedLabeler(PythonModel):
-    """Grades rows of query and passage; what `mlflow models serve` answers with."""
+    """Grades rows of query and passage; what `mlflow models serve` answers with.
+
+    The server calls it from several threads: what waits is graded together.
+    """
 
     labeler: Labeler
 
     def load_context(self, context: Any) -> None:
         """Read the artifact folder that was logged with the model."""
         self.labeler = Labeler.load(context.artifacts[ARTIFACT_NAME])
+        self._graded = MicroBatcher(self._raw, _PIECE)
 
     def predict(  # pyrefly: ignore[bad-override]
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -56,10 +63,27 @@ class ServedLabeler(PythonModel):
             context: MLflow's, not used.
             model_input: The pairs.
             params: `batch_size`, which changes no grade.
+
+        Raises:
+            MlflowException: What `Labeler.grade` refuses, or the batch size; status 400.
         """
-        if params and params.get("batch_size"):
-            self.labeler.batch_size = max(1, int(params["batch_size"]))
-        return self.labeler.grade(model_input)
+        labeler = copy(self.labeler)
+        try:
+            labeler.batch_size = (params or {}).get("batch_size", labeler.batch_size)
+            texts = labeler.facts.template.render(model_input)
+            pairs = [(*pair, labeler.batch_size) for pair in zip(*texts, strict=True)]
+            graded = self._graded(pairs)
+        except UserError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+        raw = np.array([chances for chances, _ in graded]).reshape(-1, labeler.scale.size)
+        return labeler.decide(raw, np.array([score for _, score in graded]), model_input.index)
+
+    def _raw(self, pairs: list[tuple[str, str, int]]) -> list[tuple[np.ndarray, float]]:
+        queries, passages, sizes = zip(*pairs, strict=True)
+        labeler = copy(self.labeler)
+        # A small one is asked for to save memory.
+        labeler.batch_size = min(sizes)
+        return list(zip(*labeler.raw_texts(queries, passages), strict=True))
 
 
 def log_and_register(
@@ -206,23 +230,15 @@ def _example() -> pd.DataFrame:
             "query": ["how do I book a desk", "how do I book a desk"],
             "text": ["Desks are booked in the office app.", "The canteen opens at eleven."],
             "title": ["Desk booking", "Canteen"],
-            "heading": ["", ""],
             "path": ["office/desks.md", "office/canteen.md"],
-            "author": ["", ""],
             "modified": ["2026-01-05", ""],
         }
     )
 
 
 def _requirements() -> list[str]:
-    pinned = []
-    for package in _REQUIREMENTS:
-        try:
-            # A local build tag such as +cpu is on no package index.
-            pinned.append(f"{package}=={version(package).split('+')[0]}")
-        except PackageNotFoundError:
-            logger.debug("%s is not installed and not pinned", package)
-    return pinned
+    # A local build tag such as +cpu is on no package index.
+    return [f"{package}=={version(package).split('+')[0]}" for package in _REQUIREMENTS]
 
 
 set_model(ServedLabeler())

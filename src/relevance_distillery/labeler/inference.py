@@ -7,7 +7,7 @@ to floating-point rounding: results are rounded to six digits before grades are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,7 +138,12 @@ class Labeler:
 
     def raw(self, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Uncalibrated probabilities, shape (pairs, grades), and scores, shape (pairs,)."""
-        queries, passages = self.facts.template.render(pairs)
+        return self.raw_texts(*self.facts.template.render(pairs))
+
+    def raw_texts(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same for pairs as the template renders them."""
         probabilities, scores = [np.zeros((0, self.scale.size))], [np.zeros(0)]
         with Progress(len(queries), "grading") as progress:
             for start in range(0, len(queries), SHARD_ROWS):
@@ -192,7 +197,7 @@ class Labeler:
             ["query_id", "document_id", "grade", "expected_grade", "score", "passages", *carried]
         ]
 
-    def tokenise(self, queries: list[str], passages: list[str]) -> TokenisedPairs:
+    def tokenise(self, queries: Sequence[str], passages: Sequence[str]) -> TokenisedPairs:
         """Tokens of rendered pairs, as far as the architecture needs them."""
         return self.facts.template.tokenise(
             self.tokenizer,

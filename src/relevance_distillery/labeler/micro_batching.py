@@ -1,0 +1,68 @@
+"""Callers that come while others are being answered are answered together, in the next pass.
+
+Nobody waits for company: a caller who finds nobody at work starts at once, so that batches grow
+with the load alone (requests join between two passes, as in Yu et al., Orca, 2022).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import Any
+
+_Call = tuple[Sequence[Any], "Future[list[Any]]"]
+
+
+class MicroBatcher:
+    """A function over many items, called by several threads at once.
+
+    Args:
+        answer: Answers items, in their order; one thread at a time is in it.
+        piece: Items of a caller in one pass; a longer list goes in pieces, so that callers with few
+            items need not wait for its end.
+    """
+
+    def __init__(self, answer: Callable[[list[Any]], Sequence[Any]], piece: int) -> None:
+        self._answer, self._piece = answer, piece
+        self._waiting: list[_Call] = []
+        self._busy = False
+        self._changed = threading.Condition()
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        """Answers to one caller's items; raises what `answer` raised for these alone."""
+        starts = range(0, len(items), self._piece)
+        return [one for at in starts for one in self._answered(items[at : at + self._piece])]
+
+    def _answered(self, items: Sequence[Any]) -> list[Any]:
+        mine: Future[list[Any]] = Future()
+        with self._changed:
+            self._waiting.append((items, mine))
+            self._changed.wait_for(lambda: mine.done() or not self._busy)
+            if mine.done():
+                return mine.result()
+            calls, self._waiting, self._busy = self._waiting, [], True
+        try:
+            self._pass(calls)
+        finally:
+            with self._changed:
+                self._busy = False
+                for _, call in calls:
+                    call.cancel()  # where Ctrl-C ended the pass
+                self._changed.notify_all()
+        return mine.result()
+
+    def _pass(self, calls: Sequence[_Call]) -> None:
+        try:
+            answers = iter(self._answer([item for items, _ in calls for item in items]))
+        except Exception as error:
+            if len(calls) == 1:
+                calls[0][1].set_exception(error)
+                return
+            # What one caller's items cause is not the others' concern.
+            for call in calls:
+                self._pass([call])
+            return
+        for items, call in calls:
+            call.set_result(list(islice(answers, len(items))))
