@@ -17,7 +17,9 @@ _LARGEST = 2**53
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys and says which ones it knows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -37,16 +39,14 @@ class StrictModel(BaseModel):
 class Intervals(StrictModel):
     """How figures over queries get their uncertainty."""
 
-    resamples: int = Field(1000, ge=100, description="Resamples of queries for each interval.")
-    permutations: int = Field(
-        2000,
-        ge=100,
-        description="Random swaps for each p-value; 1 / (permutations + 1) is the smallest.",
-    )
-    confidence: float = Field(
-        0.95, gt=0.5, lt=1.0, description="Nominal coverage of the intervals."
-    )
-    seed: Seed = Field(0, description="Of all that is drawn.")
+    resamples: int = Field(1000, ge=100)
+    """Resamples of queries for each interval."""
+    permutations: int = Field(2000, ge=100)
+    """Random swaps for each p-value; 1 / (permutations + 1) is the smallest."""
+    confidence: float = Field(0.95, gt=0.5, lt=1.0)
+    """Nominal coverage of the intervals."""
+    seed: Seed = 0
+    """Of all that is drawn."""
 
 
 def _check_number(name: str, value: Any, kind: Any) -> None:

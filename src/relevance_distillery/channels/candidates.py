@@ -24,9 +24,12 @@ _PAIR = ["query_id", "passage_id"]
 class Band(StrictModel):
     """A stretch of a ranking and how much of it is graded."""
 
-    first: int = Field(ge=1, description="First rank of the band, 1 for the best.")
-    last: int = Field(ge=1, description="Last rank of the band, included.")
-    take: int = Field(ge=0, description="Passages drawn from it for every query.")
+    first: int = Field(ge=1)
+    """First rank of the band, 1 for the best."""
+    last: int = Field(ge=1)
+    """Last rank of the band, included."""
+    take: int = Field(ge=0)
+    """Passages drawn from it for every query."""
 
     @model_validator(mode="after")
     def _check(self) -> Band:

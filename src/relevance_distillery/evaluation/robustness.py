@@ -39,15 +39,16 @@ PROBE_COLUMNS = ("query_id", "query", "passage_id", "document_id", *TEXT_COLUMNS
 class Attack(StrictModel):
     """One text and where it is planted."""
 
-    name: str = Field(min_length=1, pattern=r"^\w+$", description="for the report")
-    kind: Literal["instruction", "system", "delimiter", "answer", "stuffing", "control"] = Field(
-        description="what it tries; control is harmless and tries nothing"
-    )
-    language: str = Field("", description="ISO code, empty where it has none")
-    places: tuple[Literal["start", "middle", "end", "title"], ...] = Field(
-        ("end",), min_length=1, description="where it is planted, each place for itself"
-    )
-    text: str = Field(min_length=1, description="with {query}, {highest}, {highest_name}, {lowest}")
+    name: str = Field(min_length=1, pattern=r"^\w+$")
+    """For the report."""
+    kind: Literal["instruction", "system", "delimiter", "answer", "stuffing", "control"]
+    """What it tries; control is harmless and tries nothing."""
+    language: str = ""
+    """ISO code, empty where it has none."""
+    places: tuple[Literal["start", "middle", "end", "title"], ...] = Field(("end",), min_length=1)
+    """Where it is planted, each place for itself."""
+    text: str = Field(min_length=1)
+    """With {query}, {highest}, {highest_name}, {lowest}."""
 
     def planted(self, query: str, scale: GradeScale) -> str:
         """The text for one query."""
@@ -67,7 +68,8 @@ class Attack(StrictModel):
 class Attacks(StrictModel):
     """A file of attacks."""
 
-    attacks: tuple[Attack, ...] = Field(min_length=1, description="see the file's head")
+    attacks: tuple[Attack, ...] = Field(min_length=1)
+    """See the file's head."""
 
     @field_validator("attacks")
     @classmethod

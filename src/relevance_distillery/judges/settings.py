@@ -24,125 +24,79 @@ ENOUGH_EXAMPLES = 50
 class EmbeddedSettings(StrictModel):
     """How the embedded judge weighs its signals."""
 
-    encoder: str = Field(
-        "bundled",
-        description="Sentence encoder with mean pooling; another one for another language.",
-    )
-    max_length: int = Field(
-        256, ge=8, description="Tokens of a passage that the encoder reads; more costs time."
-    )
-    cosine_weight: float = Field(
-        0.5, ge=0, description="Weight of meaning; raise it where people paraphrase."
-    )
-    coverage_weight: float = Field(
-        0.5, ge=0, description="Weight of words; raise it where names and numbers matter."
-    )
-    seed_passage_bonus: float = Field(
-        1.0,
-        ge=0,
-        description="Added, in standard deviations, for the passage a query was written from.",
-    )
-    seed_document_bonus: float = Field(
-        0.25, ge=0, description="Added for other passages of the document it was written from."
-    )
-    related_quantile: float = Field(
-        0.99,
-        gt=0,
-        lt=1,
-        description="Share of random pairs that stay in the lowest grade; higher is stricter.",
-    )
-    relevant_quantile: float = Field(
-        0.25,
-        gt=0,
-        lt=1,
-        description="Share of seed pairs whose text alone falls below the first relevant grade.",
-    )
-    perfect_quantile: float = Field(
-        0.75,
-        gt=0,
-        lt=1,
-        description="Share of seed pairs whose text alone falls below the highest grade.",
-    )
-    sample: int = Field(
-        1000, ge=20, description="Seed pairs, and random pairs, that thresholds are read from."
-    )
+    encoder: str = "bundled"
+    """Sentence encoder with mean pooling; another one for another language."""
+    max_length: int = Field(256, ge=8)
+    """Tokens of a passage that the encoder reads; more costs time."""
+    cosine_weight: float = Field(0.5, ge=0)
+    """Weight of meaning; raise it where people paraphrase."""
+    coverage_weight: float = Field(0.5, ge=0)
+    """Weight of words; raise it where names and numbers matter."""
+    seed_passage_bonus: float = Field(1.0, ge=0)
+    """Added, in standard deviations, for the passage a query was written from."""
+    seed_document_bonus: float = Field(0.25, ge=0)
+    """Added for other passages of the document it was written from."""
+    related_quantile: float = Field(0.99, gt=0, lt=1)
+    """Share of random pairs that stay in the lowest grade; higher is stricter."""
+    relevant_quantile: float = Field(0.25, gt=0, lt=1)
+    """Share of seed pairs whose text alone falls below the first relevant grade."""
+    perfect_quantile: float = Field(0.75, gt=0, lt=1)
+    """Share of seed pairs whose text alone falls below the highest grade."""
+    sample: int = Field(1000, ge=20)
+    """Seed pairs, and random pairs, that thresholds are read from."""
 
 
 class LLMJudgeSettings(LLMSettings):
     """How an LLM grades, and what it may see."""
 
-    examples: str | None = Field(
-        None,
-        description="Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, taken "
-        "from validation data; a query of the benchmark among them is refused.",
-    )
-    never_send: tuple[str, ...] = Field(
-        (),
-        description="Gitignore-style patterns of paths, or ids, of documents that stay here; "
-        "their pairs are failures, `withheld`.",
-    )
+    examples: str | None = None
+    """Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, taken from validation
+    data; a query of the benchmark among them is refused."""
+    never_send: tuple[str, ...] = ()
+    """Gitignore-style patterns of paths, or ids, of documents that stay here; their pairs are
+    failures, `withheld`."""
 
 
 class TransformersSettings(StrictModel):
     """A causal language model in this process."""
 
-    model: str | None = Field(
-        None, min_length=1, description="A folder or a name on the Hugging Face hub."
-    )
-    batch_size: int = Field(
-        8, ge=1, description="Pairs read at once; larger suits a GPU, smaller saves memory."
-    )
-    max_tokens: int = Field(
-        4096, ge=64, description="Longest request; a longer one is a failure, never cut."
-    )
-    device: str = Field("auto", description="A torch device; auto takes a GPU when there is one.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto is bf16 on a GPU and fp32 on a CPU."
-    )
+    model: str | None = Field(None, min_length=1)
+    """A folder or a name on the Hugging Face hub."""
+    batch_size: int = Field(8, ge=1)
+    """Pairs read at once; larger suits a GPU, smaller saves memory."""
+    max_tokens: int = Field(4096, ge=64)
+    """Longest request; a longer one is a failure, never cut."""
+    device: str = "auto"
+    """A torch device; auto takes a GPU when there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto` is bf16 on a GPU and fp32 on a CPU."""
 
 
 class CascadeSettings(StrictModel):
     """Which judges a cascade asks, and how its thresholds are chosen."""
 
-    judges: str | None = Field(
-        None,
-        description="The judges in the order in which they are asked, cheapest first, separated "
-        "by `;`; the pipeline cascade fits them.",
-    )
-    fitted: str | None = Field(
-        None,
-        description="The fitted cascade that judge=cascade uses, as the pipeline cascade wrote "
-        "it; of a versioned file the newest.",
-    )
-    target: Target = Field(
-        "agreement",
-        description="agreement (quadratic kappa) or accuracy: the cheapest thresholds that reach "
-        "`value`; cost: those that agree best among all that cost at most `value`.",
-    )
-    value: float | None = Field(
-        None,
-        ge=0,
-        description="The target: a kappa, a share, or a cost in units of the last judge's. Null "
-        "for the last judge's own figure, or half of its cost.",
-    )
-    map: MapKind = Field(
-        "per_class",
-        description="Map of a judge that gives probabilities: one isotonic function a grade, a "
-        "single one for all, or none, to compare.",
-    )
-    decision: Literal["auto", "own", "posterior"] = Field(
-        "auto",
-        description="Grade of a pair that leaves: the judge's own, or the most probable one by "
-        "the calibrator; auto chooses for each judge on the graded set.",
-    )
-    folds: int = Field(
-        5, ge=2, description="Folds of queries for every choice; more is steadier and slower."
-    )
-    enough_examples: int = Field(
-        ENOUGH_EXAMPLES,
-        ge=2,
-        description="A grade that people gave less often takes the map of all grades.",
-    )
+    judges: str | None = None
+    """The judges in the order in which they are asked, cheapest first, separated by `;`; the
+    pipeline cascade fits them."""
+    fitted: str | None = None
+    """The fitted cascade that judge=cascade uses, as the pipeline cascade wrote it; of a versioned
+    file the newest."""
+    target: Target = "agreement"
+    """`agreement` (quadratic kappa) or `accuracy`: the cheapest thresholds that reach `value`;
+    `cost`: those that agree best among all that cost at most `value`."""
+    value: float | None = Field(None, ge=0)
+    """The target: a kappa, a share, or a cost in units of the last judge's. Null for the last
+    judge's own figure, or half of its cost."""
+    map: MapKind = "per_class"
+    """Map of a judge that gives probabilities: one isotonic function a grade, a single one for all,
+    or none, to compare."""
+    decision: Literal["auto", "own", "posterior"] = "auto"
+    """Grade of a pair that leaves: the judge's own, or the most probable one by the calibrator;
+    auto chooses for each judge on the graded set."""
+    folds: int = Field(5, ge=2)
+    """Folds of queries for every choice; more is steadier and slower."""
+    enough_examples: int = Field(ENOUGH_EXAMPLES, ge=2)
+    """A grade that people gave less often takes the map of all grades."""
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -154,42 +108,34 @@ class CascadeSettings(StrictModel):
 class TokenEstimates(StrictModel):
     """What stands in for the tokens of labels that do not say how many they took."""
 
-    prompt_tokens: int = Field(
-        300, ge=0, description="Tokens of the instructions before query and passage."
-    )
-    output_tokens: int = Field(10, ge=0, description="Tokens of an answer.")
-    characters_per_token: float = Field(
-        4.0, gt=0, description="Turns the length of query and passage into tokens."
-    )
+    prompt_tokens: int = Field(300, ge=0)
+    """Tokens of the instructions before query and passage."""
+    output_tokens: int = Field(10, ge=0)
+    """Tokens of an answer."""
+    characters_per_token: float = Field(4.0, gt=0)
+    """Turns the length of query and passage into tokens."""
 
 
 class MeasurementSettings(TokenEstimates, Intervals):
     """How a cascade is priced and measured; its judges are set under labeling.cascade."""
 
-    judges_usd_per_1000: str | None = Field(
-        None,
-        description="Dollars for 1,000 answers of a judge that has no price here, as "
-        "`NAME:USD;NAME:USD`; the report names them as assumptions.",
-    )
-    usd_per_hour: float = Field(
-        0.1, ge=0, description="Price of this machine, for judges that run on it."
-    )
+    judges_usd_per_1000: str | None = None
+    """Dollars for 1,000 answers of a judge that has no price here, as `NAME:USD;NAME:USD`; the
+    report names them as assumptions."""
+    usd_per_hour: float = Field(0.1, ge=0)
+    """Price of this machine, for judges that run on it."""
 
 
 class ConsensusSettings(StrictModel):
     """How several judges become one."""
 
-    judges: str | None = Field(
-        None, description="The judges that judge=consensus asks, at least two, separated by `;`."
-    )
-    method: Method = Field(
-        "vote",
-        description="vote: the grade that most gave, among equals the last judge's; mean: of "
-        "the grades, to the nearest grade; dawid_skene: weighs judges by how they agree.",
-    )
-    min_answers: int = Field(
-        2, ge=1, description="A pair that fewer judges graded fails; more is stricter."
-    )
+    judges: str | None = None
+    """The judges that judge=consensus asks, at least two, separated by `;`."""
+    method: Method = "vote"
+    """`vote`: the grade that most gave, among equals the last judge's; `mean`: of the grades, to
+    the nearest grade; `dawid_skene`: weighs judges by how they agree."""
+    min_answers: int = Field(2, ge=1)
+    """A pair that fewer judges graded fails; more is stricter."""
 
 
 def _known(name: str) -> str:
@@ -204,37 +150,28 @@ class JudgeSettings(StrictModel):
     """Which judge grades, and the settings of every kind of judge."""
 
     # Checked here, so that a wrong name fails before any node.
-    judge: Annotated[str, AfterValidator(_known)] = Field(
-        "embedded",
-        description="Who teaches, `KIND` or `KIND:MODEL`: embedded needs nothing, recorded reads "
-        "grades from a file, llm asks an API, transformers runs a language model here, labeler is "
-        "one that was distilled before.",
-    )
-    language: StemmerLanguage = Field(
-        "english", description="Stemmer of the embedded judge: ISO code or name; none for none."
-    )
-    embedded: EmbeddedSettings = Field(
-        EmbeddedSettings(), description="Settings of the embedded judge."
-    )
-    llm: LLMJudgeSettings = Field(
-        LLMJudgeSettings(), description="Settings of a judge behind an OpenAI-compatible API."
-    )
-    transformers: TransformersSettings = Field(
-        TransformersSettings(), description="Settings of a language model in this process."
-    )
-    cascade: CascadeSettings = Field(
-        CascadeSettings(), description="Which judges a cascade asks, and how it is fitted."
-    )
-    consensus: ConsensusSettings = Field(
-        ConsensusSettings(), description="Which judges a consensus asks, and how they are combined."
-    )
-    registered_name: str = Field(
-        "relevance-labeler", description="Name in the registry that labeler:champion refers to."
-    )
-    prices: dict[str, Price] = Field(
-        default_factory=dict, description="What tokens cost, by model; from conf/base/globals.yml."
-    )
-    seed: Seed = Field(0, description="Of the pairs that the embedded judge is fitted on.")
+    judge: Annotated[str, AfterValidator(_known)] = "embedded"
+    """Who teaches, `KIND` or `KIND:MODEL`: embedded needs nothing, recorded reads grades from a
+    file, llm asks an API, transformers runs a language model here, labeler is one that was
+    distilled before."""
+    language: StemmerLanguage = "english"
+    """Stemmer of the embedded judge: ISO code or name; none for none."""
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    """Settings of the embedded judge."""
+    llm: LLMJudgeSettings = LLMJudgeSettings()
+    """Settings of a judge behind an OpenAI-compatible API."""
+    transformers: TransformersSettings = TransformersSettings()
+    """Settings of a language model in this process."""
+    cascade: CascadeSettings = CascadeSettings()
+    """Which judges a cascade asks, and how it is fitted."""
+    consensus: ConsensusSettings = ConsensusSettings()
+    """Which judges a consensus asks, and how they are combined."""
+    registered_name: str = "relevance-labeler"
+    """Name in the registry that labeler:champion refers to."""
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """What tokens cost, by model; from conf/base/globals.yml."""
+    seed: Seed = 0
+    """Of the pairs that the embedded judge is fitted on."""
 
 
 def judge_names(judges: str | None, where: str) -> tuple[str, ...]:

@@ -48,165 +48,103 @@ _BATCHES: dict[bool, dict[str, int]] = {
 class LoraSettings(StrictModel):
     """Low-rank adaptation (Hu et al., 2021) of every linear layer."""
 
-    rank: int = Field(16, ge=1, description="Higher: more capacity, slower, more memory.")
-    alpha: int = Field(32, ge=1, description="Scale of the update; twice the rank is usual.")
-    dropout: float = Field(0.05, ge=0, lt=1, description="Raise it where few labels overfit.")
+    rank: int = Field(16, ge=1)
+    """Higher: more capacity, slower, more memory."""
+    alpha: int = Field(32, ge=1)
+    """Scale of the update; twice the rank is usual."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """Raise it where few labels overfit."""
 
 
 class TrainingSettings(StrictModel):
     """How a labeler is trained; what is null comes from the recipe."""
 
-    base_model: str = Field(
-        "bundled",
-        description="`bundled`, a Hugging Face id or a local folder; a larger model grades "
-        "better and slower.",
-    )
-    architecture: Architecture = Field(
-        "auto",
-        description="`cross_encoder` encodes query and passage jointly, `late_interaction` "
-        "separately and compares their tokens, `combined` does both in twice the time; `auto` is "
-        "late_interaction for encoders, cross_encoder for decoders.",
-    )
-    tuning: Literal["auto", "full", "lora"] = Field(
-        "auto",
-        description="`full` changes all weights, `lora` a few per cent; `auto` is full for "
-        "encoders, lora for decoders.",
-    )
-    recipe: Recipe = Field(
-        "small",
-        description="`small` trains on a sample within two minutes on two cores; `full` uses "
-        "every pair.",
-    )
-    folds: int | None = Field(
-        None,
-        ge=1,
-        le=10,
-        description="One model a fold learns from the other folds' queries; the weights are "
-        "averaged and every query serves calibration. 1 trains one model and calibrates on the "
-        "split `calibration` alone: cheaper, and as good with many queries.",
-    )
-    tuned_layers: int | None = Field(
-        None,
-        ge=1,
-        description="Layers from the top that full tuning changes; fewer train faster and "
-        "forget less, all of them need more labels.",
-    )
-    max_train_pairs: int | None = Field(
-        None, ge=10, description="Pairs a fold learns from; more train better and longer."
-    )
-    max_head_pairs: int | None = Field(
-        None,
-        ge=10,
-        description="Pairs that the heads of all folds start from; each is read once, so more "
-        "of them are cheap.",
-    )
-    max_evaluation_pairs: int | None = Field(
-        None, ge=10, description="Pairs of the early-stopping split graded each time."
-    )
-    max_calibration_pairs: int | None = Field(
-        None, ge=10, description="More pairs calibrate better; each is graded once."
-    )
-    max_null_pairs: int | None = Field(
-        None,
-        ge=0,
-        description="Random passages graded to learn how length alone raises a document's "
-        "grade; 0 leaves the correction out.",
-    )
-    epochs: float | None = Field(None, gt=0, description="How often each pair is seen.")
-    evaluations_per_epoch: int | None = Field(
-        None, ge=1, description="More often stops earlier and costs time."
-    )
-    patience: int = Field(
-        3, ge=1, description="Evaluations without a better kappa before training stops."
-    )
-    batch_size: int | None = Field(
-        None,
-        ge=2,
-        description="Pairs read at once, of one query where it has enough; memory limits it.",
-    )
-    gradient_accumulation: int | None = Field(
-        None, ge=1, description="Batches a step, for large batches in little memory."
-    )
-    learning_rate: float | None = Field(
-        None, gt=0, description="Lower it where the loss jumps (5e-5 full, 2e-4 LoRA)."
-    )
-    head_learning_rate: float = Field(
-        5e-3, gt=0, description="The head is new and small, so it learns faster."
-    )
-    head_start: Literal["fitted", "similarity"] = Field(
-        "fitted",
-        description="`fitted` begins with the best linear head on the untrained encoder's "
-        "features; `similarity` with the sum of cosine and MaxSim.",
-    )
-    head_ridge: float = Field(
-        0.02, ge=0, description="Ridge penalty of the fitted head; raise it where queries are few."
-    )
-    head_ranking_weight: float = Field(
-        10.0,
-        ge=0,
-        description="Weight of the pairwise loss in that fit; higher ranks better, and grades "
-        "worse.",
-    )
-    levels: int = Field(
-        6,
-        ge=1,
-        description="Depths of the encoder at which texts are compared, from the last layer down "
-        "to the embeddings; 1 is the last layer alone.",
-    )
-    head_hidden: int = Field(
-        0, ge=0, description="Width of a small network beside the linear head; 0 for none."
-    )
-    ranking_weight: float = Field(
-        1.0,
-        ge=0,
-        description="Weight of the pairwise loss in tuning: of two passages of a query the better "
-        "one should score higher.",
-    )
-    dropout: bool = Field(
-        False,
-        description="Drop states as the base model was pretrained to; one gentle epoch overfits "
-        "too little to gain from it, and it takes a third of the time.",
-    )
-    warmup: float = Field(0.1, ge=0, lt=1, description="Share of steps of rising rate.")
-    weight_decay: float = Field(0.01, ge=0, description="Raise it where it overfits.")
-    class_balance: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="0 weighs pairs alike, 1 grades alike; between, rare grades count more "
-        "without ruling.",
-    )
-    classifier_weight: float = Field(
-        0.5,
-        ge=0,
-        description="Share of the loss for the plain classifier, which others load without "
-        "the head.",
-    )
-    max_length: int = Field(
-        192, ge=16, description="Tokens of query and passage; longer reads more, slower."
-    )
-    max_query_tokens: int = Field(
-        48, ge=4, description="A longer query is cut to leave room for the passage."
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto",
-        description="`auto` takes bf16 where the processor multiplies it in hardware: a GPU, or "
-        "a CPU with AMX or AVX-512-BF16.",
-    )
-    decision: Decision = Field(
-        "cut_points",
-        description="`cut_points` gives each grade as often as the judge did; `argmax` takes "
-        "the most probable grade.",
-    )
-    early_exit: float = Field(
-        0.005,
-        ge=0,
-        lt=1,
-        description="A pair that the lower layers show to be irrelevant is read no further; of "
-        "those at most this share would get a higher grade. 0 reads every pair to the end.",
-    )
+    base_model: str = "bundled"
+    """`bundled`, a Hugging Face id or a local folder; a larger model grades better and slower."""
+    architecture: Architecture = "auto"
+    """`cross_encoder` encodes query and passage jointly, `late_interaction` separately and compares
+    their tokens, `combined` does both in twice the time; `auto` is late_interaction for encoders,
+    cross_encoder for decoders."""
+    tuning: Literal["auto", "full", "lora"] = "auto"
+    """`full` changes all weights, `lora` a few per cent; `auto` is full for encoders, lora for
+    decoders."""
+    recipe: Recipe = "small"
+    """`small` trains on a sample within two minutes on two cores; `full` uses every pair."""
+    folds: int | None = Field(None, ge=1, le=10)
+    """One model a fold learns from the other folds' queries; the weights are averaged and every
+    query serves calibration. 1 trains one model and calibrates on the split `calibration` alone:
+    cheaper, and as good with many queries."""
+    tuned_layers: int | None = Field(None, ge=1)
+    """Layers from the top that full tuning changes; fewer train faster and forget less, all of them
+    need more labels."""
+    max_train_pairs: int | None = Field(None, ge=10)
+    """Pairs a fold learns from; more train better and longer."""
+    max_head_pairs: int | None = Field(None, ge=10)
+    """Pairs that the heads of all folds start from; each is read once, so more of them are
+    cheap."""
+    max_evaluation_pairs: int | None = Field(None, ge=10)
+    """Pairs of the early-stopping split graded each time."""
+    max_calibration_pairs: int | None = Field(None, ge=10)
+    """More pairs calibrate better; each is graded once."""
+    max_null_pairs: int | None = Field(None, ge=0)
+    """Random passages graded to learn how length alone raises a document's grade; 0 leaves the
+    correction out."""
+    epochs: float | None = Field(None, gt=0)
+    """How often each pair is seen."""
+    evaluations_per_epoch: int | None = Field(None, ge=1)
+    """More often stops earlier and costs time."""
+    patience: int = Field(3, ge=1)
+    """Evaluations without a better kappa before training stops."""
+    batch_size: int | None = Field(None, ge=2)
+    """Pairs read at once, of one query where it has enough; memory limits it."""
+    gradient_accumulation: int | None = Field(None, ge=1)
+    """Batches a step, for large batches in little memory."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Lower it where the loss jumps (5e-5 full, 2e-4 LoRA)."""
+    head_learning_rate: float = Field(5e-3, gt=0)
+    """The head is new and small, so it learns faster."""
+    head_start: Literal["fitted", "similarity"] = "fitted"
+    """`fitted` begins with the best linear head on the untrained encoder's features; `similarity`
+    with the sum of cosine and MaxSim."""
+    head_ridge: float = Field(0.02, ge=0)
+    """Ridge penalty of the fitted head; raise it where queries are few."""
+    head_ranking_weight: float = Field(10.0, ge=0)
+    """Weight of the pairwise loss in that fit; higher ranks better, and grades worse."""
+    levels: int = Field(6, ge=1)
+    """Depths of the encoder at which texts are compared, from the last layer down to the
+    embeddings; 1 is the last layer alone."""
+    head_hidden: int = Field(0, ge=0)
+    """Width of a small network beside the linear head; 0 for none."""
+    ranking_weight: float = Field(1.0, ge=0)
+    """Weight of the pairwise loss in tuning: of two passages of a query the better one should score
+    higher."""
+    dropout: bool = False
+    """Drop states as the base model was pretrained to; one gentle epoch overfits too little to gain
+    from it, and it takes a third of the time."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of steps of rising rate."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Raise it where it overfits."""
+    class_balance: float = Field(0.5, ge=0, le=1)
+    """0 weighs pairs alike, 1 grades alike; between, rare grades count more without ruling."""
+    classifier_weight: float = Field(0.5, ge=0)
+    """Share of the loss for the plain classifier, which others load without the head."""
+    max_length: int = Field(192, ge=16)
+    """Tokens of query and passage; longer reads more, slower."""
+    max_query_tokens: int = Field(48, ge=4)
+    """A longer query is cut to leave room for the passage."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto` takes bf16 where the processor multiplies it in hardware: a GPU, or a CPU with AMX or
+    AVX-512-BF16."""
+    decision: Decision = "cut_points"
+    """`cut_points` gives each grade as often as the judge did; `argmax` takes the most probable
+    grade."""
+    early_exit: float = Field(0.005, ge=0, lt=1)
+    """A pair that the lower layers show to be irrelevant is read no further; of those at most this
+    share would get a higher grade. 0 reads every pair to the end."""
     lora: LoraSettings = LoraSettings()
-    seed: Seed = Field(0, description="Another seed, another labeler of the same kind.")
+    seed: Seed = 0
+    """Another seed, another labeler of the same kind."""
 
     def resolved(
         self, tuning: Literal["full", "lora"], architecture: Architecture

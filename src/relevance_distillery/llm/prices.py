@@ -25,18 +25,16 @@ _ROUNDING = 1e-9
 class Price(StrictModel):
     """List price of a model, in US dollars a million tokens."""
 
-    usd_per_million_input: float = Field(ge=0, description="Dollars per million tokens read.")
-    usd_per_million_output: float = Field(ge=0, description="Dollars per million tokens written.")
-    batch_share: float = Field(
-        0.5,
-        gt=0,
-        le=1,
-        description="Share of the price that the batch API asks; OpenAI's asks half.",
-    )
-    as_of: datetime.date | None = Field(
-        None, description="Day on which the price was read; plans and reports print it."
-    )
-    source: str = Field("", description="Where the price comes from; plans and reports print it.")
+    usd_per_million_input: float = Field(ge=0)
+    """Dollars per million tokens read."""
+    usd_per_million_output: float = Field(ge=0)
+    """Dollars per million tokens written."""
+    batch_share: float = Field(0.5, gt=0, le=1)
+    """Share of the price that the batch API asks; OpenAI's asks half."""
+    as_of: datetime.date | None = None
+    """Day on which the price was read; plans and reports print it."""
+    source: str = ""
+    """Where the price comes from; plans and reports print it."""
 
     def usd(self, input_tokens: float, output_tokens: float, *, batch: bool = False) -> float:
         """Dollars for so many tokens; `batch` where they went through the batch API."""

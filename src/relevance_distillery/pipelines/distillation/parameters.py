@@ -11,18 +11,14 @@ from relevance_distillery.strict import StrictModel
 class SplitParameters(StrictModel):
     """Shares of labelled pairs; whole groups of queries go to one split."""
 
-    train: float = Field(default=0.7, gt=0, description="Pairs to learn from.")
-    early_stopping: float = Field(
-        default=0.1, gt=0, description="Pairs that decide when to stop; more with few queries."
-    )
-    calibration: float = Field(
-        default=0.1, gt=0, description="Pairs for calibrators and cut points."
-    )
-    test: float = Field(
-        default=0.1,
-        ge=0,
-        description="Pairs for a benchmark where there is none; 0 when you have people's grades.",
-    )
+    train: float = Field(0.7, gt=0)
+    """Pairs to learn from."""
+    early_stopping: float = Field(0.1, gt=0)
+    """Pairs that decide when to stop; more with few queries."""
+    calibration: float = Field(0.1, gt=0)
+    """Pairs for calibrators and cut points."""
+    test: float = Field(0.1, ge=0)
+    """Pairs for a benchmark where there is none; 0 when you have people's grades."""
 
     @model_validator(mode="after")
     def _sum(self) -> SplitParameters:
@@ -39,21 +35,14 @@ class SplitParameters(StrictModel):
 class DistillationParameters(StrictModel):
     """Everything about splits, training and registration."""
 
-    language: str = Field(
-        default="english", description="Stemmer for finding near-duplicates of benchmark queries."
-    )
-    near_duplicate: float = Field(
-        default=0.8,
-        gt=0,
-        le=1,
-        description="Jaccard similarity of stemmed terms from which a query counts as one of "
-        "the benchmark's; lower keeps more out.",
-    )
-    workspace: str = Field(
-        description="Folder of checkpoints, from which a killed training resumes."
-    )
-    registered_name: str = Field(
-        default="relevance-labeler", description="Name in the registry; another one beside it."
-    )
+    language: str = "english"
+    """Stemmer for finding near-duplicates of benchmark queries."""
+    near_duplicate: float = Field(0.8, gt=0, le=1)
+    """Jaccard similarity of stemmed terms from which a query counts as one of the benchmark's;
+    lower keeps more out."""
+    workspace: str
+    """Folder of checkpoints, from which a killed training resumes."""
+    registered_name: str = "relevance-labeler"
+    """Name in the registry; another one beside it."""
     splits: SplitParameters = SplitParameters()
     training: TrainingSettings = TrainingSettings()

@@ -10,30 +10,19 @@ from relevance_distillery.strict import Intervals
 class EvaluatingParameters(Intervals):
     """How search engines are evaluated."""
 
-    judge: str | None = Field(
-        None,
-        description="Who grades what people did not: the champion unless `grades` names files; "
-        "another labeler or judge as in scoring, or `none`.",
-    )
-    depth: int = Field(
-        10,
-        ge=1,
-        description="Documents of each ranking that are pooled and graded; a measure that reads "
-        "further down sees ungraded documents.",
-    )
+    judge: str | None = None
+    """Who grades what people did not: the champion unless `grades` names files; another labeler or
+    judge as in scoring, or `none`."""
+    depth: int = Field(10, ge=1)
+    """Documents of each ranking that are pooled and graded; a measure that reads further down sees
+    ungraded documents."""
     measures: list[str] = Field(
-        ["nDCG@10", "AP(rel=R)", "P(rel=R)@10", "RR(rel=R)@10"],
-        min_length=1,
-        description="Names of ir_measures, the first one decides; `rel=R` is the grade from which "
-        "a document counts as relevant.",
+        ["nDCG@10", "AP(rel=R)", "P(rel=R)@10", "RR(rel=R)@10"], min_length=1
     )
-    grade_judged: bool = Field(
-        True,
-        description="The machine also grades what people graded outside the pool, so that both "
-        "know the same relevant documents; off saves an expensive judge's answers.",
-    )
-    permutations: int = Field(
-        2000,
-        ge=100,
-        description="Random swaps for each p-value; more are made where many systems need them.",
-    )
+    """Names of ir_measures, the first one decides; `rel=R` is the grade from which a document
+    counts as relevant."""
+    grade_judged: bool = True
+    """The machine also grades what people graded outside the pool, so that both know the same
+    relevant documents; off saves an expensive judge's answers."""
+    permutations: int = Field(2000, ge=100)
+    """Random swaps for each p-value; more are made where many systems need them."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from relevance_distillery.strict import StrictModel
 
 
 class ForgettingParameters(StrictModel):
     """Which document goes."""
 
-    document: str | None = Field(
-        None,
-        description="The document's id, as in the table `documents`: for a folder, the path of "
-        "the file below it.",
-    )
+    document: str | None = None
+    """The document's id, as in the table `documents`: for a folder, the path of the file below
+    it."""

@@ -14,43 +14,30 @@ from relevance_distillery.strict import Seed, StrictModel
 class HandGradingParameters(StrictModel):
     """How a sample for people is drawn and handed out."""
 
-    design: Design = Field(
-        default="stratified",
-        description="random and stratified samples evaluate; active picks what judges doubt "
-        "most, which teaches most and never evaluates",
-    )
-    unit: Unit = Field(
-        default="pair",
-        description="pair is cheapest for agreement; query hands out all pairs of a query, which "
-        "ranking metrics need",
-    )
-    size: int = Field(
-        default=200, ge=1, description="pairs, or queries with unit=query; people's time"
-    )
-    stratify_by: Literal["grade", "style", "grade+style"] = Field(
-        default="grade",
-        description="what makes the strata: the judge's grade finds the rare relevant pairs, the "
-        "query's style makes every style measurable",
-    )
-    allocation: Allocation = Field(
-        default="square_root",
-        description="equal measures every stratum alike, proportional the whole most simply, "
-        "square_root is between the two",
-    )
-    doubt: Literal["entropy", "confidence", "disagreement"] = Field(
-        default="entropy",
-        description="of the active design: entropy looks for unsure judges and contradictions, "
-        "confidence the best guess alone, disagreement contradictions alone",
-    )
-    doubters: str = Field(
-        default="",
-        description="further judges whose grades count for the active design, separated by `;`, "
-        "such as labeler:champion; they are asked through the ledger, an LLM at its price",
-    )
-    format: Format = Field(
-        default="csv", description="csv opens in a spreadsheet; quepid and trec are for those tools"
-    )
-    seed: Seed = Field(default=0, description="another one draws another sample")
+    design: Design = "stratified"
+    """Random and stratified samples evaluate; active picks what judges doubt most, which teaches
+    most and never evaluates."""
+    unit: Unit = "pair"
+    """`pair` is cheapest for agreement; query hands out all pairs of a query, which ranking metrics
+    need."""
+    size: int = Field(200, ge=1)
+    """Pairs, or queries with unit=query; people's time."""
+    stratify_by: Literal["grade", "style", "grade+style"] = "grade"
+    """What makes the strata: the judge's grade finds the rare relevant pairs, the query's style
+    makes every style measurable."""
+    allocation: Allocation = "square_root"
+    """`equal` measures every stratum alike, `proportional` the whole most simply, `square_root` is
+    between the two."""
+    doubt: Literal["entropy", "confidence", "disagreement"] = "entropy"
+    """Of the active design: entropy looks for unsure judges and contradictions, confidence the best
+    guess alone, disagreement contradictions alone."""
+    doubters: str = ""
+    """Further judges whose grades count for the active design, separated by `;`, such as
+    labeler:champion; they are asked through the ledger, an LLM at its price."""
+    format: Format = "csv"
+    """`csv` opens in a spreadsheet; quepid and trec are for those tools."""
+    seed: Seed = 0
+    """Another one draws another sample."""
 
     @property
     def plan(self) -> Plan:

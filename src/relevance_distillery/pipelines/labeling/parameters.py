@@ -11,10 +11,7 @@ from relevance_distillery.judges.settings import JudgeSettings
 class LabelingParameters(JudgeSettings):
     """Everything about who grades and how."""
 
-    max_attempts: int = Field(
-        MAX_ATTEMPTS, ge=1, description="How often a failure that may pass is tried, over all runs."
-    )
-    retry_failures: bool = Field(
-        False,
-        description="Ask again for failures that are final; after their cause has been removed.",
-    )
+    max_attempts: int = Field(MAX_ATTEMPTS, ge=1)
+    """How often a failure that may pass is tried, over all runs."""
+    retry_failures: bool = False
+    """Ask again for failures that are final; after their cause has been removed."""

@@ -13,25 +13,18 @@ from relevance_distillery.text.terms import StemmerLanguage
 class BM25Parameters(StrictModel):
     """How BM25 ranks and which ranks are graded."""
 
-    k1: float = Field(
-        1.2, ge=0, description="Saturation of term frequency; higher rewards repetition longer."
+    k1: float = Field(1.2, ge=0)
+    """Saturation of term frequency; higher rewards repetition longer."""
+    b: float = Field(0.75, ge=0, le=1)
+    """Length penalty; lower where long passages are good ones."""
+    depth: int = Field(100, ge=1)
+    """How far down a ranking is read for candidates; the tail band ends here."""
+    bands: tuple[Band, ...] = (
+        Band(first=1, last=5, take=4),
+        Band(first=6, last=20, take=3),
+        Band(first=21, last=100, take=2),
     )
-    b: float = Field(
-        0.75, ge=0, le=1, description="Length penalty; lower where long passages are good ones."
-    )
-    depth: int = Field(
-        100,
-        ge=1,
-        description="How far down a ranking is read for candidates; the tail band ends here.",
-    )
-    bands: tuple[Band, ...] = Field(
-        (
-            Band(first=1, last=5, take=4),
-            Band(first=6, last=20, take=3),
-            Band(first=21, last=100, take=2),
-        ),
-        description="Head for what is relevant, middle for hard cases, tail for easy ones.",
-    )
+    """Head for what is relevant, middle for hard cases, tail for easy ones."""
 
     @model_validator(mode="after")
     def _check(self) -> BM25Parameters:
@@ -49,20 +42,16 @@ class BM25Parameters(StrictModel):
 class MiningParameters(StrictModel):
     """Everything about how candidates are found."""
 
-    channels: tuple[ChannelName, ...] = Field(
-        ("bm25", "random"), min_length=1, description="Which ways of finding candidates to use."
-    )
-    depth: int = Field(
-        500,
-        ge=1,
-        description="How many passages of every ranking `channel_runs` keeps for a query, at "
-        "least `bm25.depth`; candidates are drawn from the first `bm25.depth` alone.",
-    )
-    language: StemmerLanguage = Field(
-        "english", description="Stemmer of the index: ISO code or name; none for no stemming."
-    )
-    bm25: BM25Parameters = Field(BM25Parameters(), description="The lexical channel.")
-    random_passages: int = Field(
-        2, ge=0, description="Random passages a query: what no retriever finds, mostly irrelevant."
-    )
-    seed: Seed = Field(description="Of all draws; another one gives other candidates.")
+    channels: tuple[ChannelName, ...] = Field(("bm25", "random"), min_length=1)
+    """Which ways of finding candidates to use."""
+    depth: int = Field(500, ge=1)
+    """How many passages of every ranking `channel_runs` keeps for a query, at least `bm25.depth`;
+    candidates are drawn from the first `bm25.depth` alone."""
+    language: StemmerLanguage = "english"
+    """Stemmer of the index: ISO code or name; none for no stemming."""
+    bm25: BM25Parameters = BM25Parameters()
+    """The lexical channel."""
+    random_passages: int = Field(2, ge=0)
+    """Random passages a query: what no retriever finds, mostly irrelevant."""
+    seed: Seed
+    """Of all draws; another one gives other candidates."""

@@ -11,21 +11,16 @@ from relevance_distillery.strict import Seed, StrictModel
 class ProbingParameters(StrictModel):
     """How judges are probed with hostile documents."""
 
-    judge: str | None = Field(
-        default=None,
-        description="whom to probe, several separated by `;`; the champion when null, and the "
-        "teacher as well where it is an LLM",
-    )
-    pairs: int = Field(
-        default=60,
-        ge=2,
-        description="irrelevant pairs, each graded clean and under every attack; more narrows "
-        "the intervals, and an LLM asks its price for each",
-    )
-    resamples: int = Field(
-        default=1000, ge=100, description="resamples of queries for each interval"
-    )
-    seed: Seed = Field(default=0, description="of the choice of pairs and the resamples")
+    judge: str | None = None
+    """Whom to probe, several separated by `;`; the champion when null, and the teacher as well
+    where it is an LLM."""
+    pairs: int = Field(60, ge=2)
+    """Irrelevant pairs, each graded clean and under every attack; more narrows the intervals, and
+    an LLM asks its price for each."""
+    resamples: int = Field(1000, ge=100)
+    """Resamples of queries for each interval."""
+    seed: Seed = 0
+    """Of the choice of pairs and the resamples."""
 
     def judges(self, teacher: str) -> list[str]:
         """Names of those to probe where `teacher` is the judge that `labeling` names."""

@@ -11,13 +11,9 @@ from relevance_distillery.strict import Seed, StrictModel
 class ScoringParameters(StrictModel):
     """How a file of pairs is graded."""
 
-    batch_size: int = Field(
-        default=32,
-        ge=1,
-        description="Pairs read at once by a labeler; larger suits a GPU, smaller saves memory. "
-        "It changes no grade.",
-    )
+    batch_size: int = Field(32, ge=1)
+    """Pairs read at once by a labeler; larger suits a GPU, smaller saves memory. It changes no
+    grade."""
     drift: DriftSettings = DriftSettings()
-    seed: Seed = Field(
-        default=20260121, description="Draws the batches that show what chance does to drift."
-    )
+    seed: Seed = 20260121
+    """Draws the batches that show what chance does to drift."""

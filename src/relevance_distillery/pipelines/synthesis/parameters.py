@@ -17,77 +17,47 @@ if TYPE_CHECKING:
 class ReadingParameters(StrictModel):
     """How documents are read."""
 
-    include: tuple[str, ...] = Field(
-        default=(),
-        description="gitignore-style patterns; read only matching files of a folder, "
-        "to leave out what nobody searches for",
-    )
-    exclude: tuple[str, ...] = Field(
-        default=(), description="gitignore-style patterns of files to leave out: drafts, archives"
-    )
-    max_document_mb: float = Field(
-        default=5.0,
-        gt=0,
-        description="Longest document in MB of text; a longer one is a dump, not a page, and is "
-        "skipped and listed",
-    )
-    max_unpacked_mb: float = Field(
-        default=4_000.0,
-        gt=0,
-        description="Largest corpus file in MB after unpacking, against gzip bombs",
-    )
-    file_dates: bool = Field(
-        default=False,
-        description="Take a file's time as its date where the document names none; off, since a "
-        "copy or a checkout sets it to today and changes every label",
-    )
+    include: tuple[str, ...] = ()
+    """Gitignore-style patterns; read only matching files of a folder, to leave out what nobody
+    searches for."""
+    exclude: tuple[str, ...] = ()
+    """Gitignore-style patterns of files to leave out: drafts, archives."""
+    max_document_mb: float = Field(5.0, gt=0)
+    """Longest document in MB of text; a longer one is a dump, not a page, and is skipped and
+    listed."""
+    max_unpacked_mb: float = Field(4_000.0, gt=0)
+    """Largest corpus file in MB after unpacking, against gzip bombs."""
+    file_dates: bool = False
+    """Take a file's time as its date where the document names none; off, since a copy or a checkout
+    sets it to today and changes every label."""
 
 
 class CleaningParameters(StrictModel):
     """What is taken out of and away from the documents."""
 
-    boilerplate_share: float | None = Field(
-        default=0.3,
-        gt=0,
-        le=1,
-        description="Lines that open or close at least this share of the documents are removed "
-        "(navigation, footers); null keeps all",
-    )
-    deduplicate: bool = Field(
-        default=True,
-        description="Keep one copy of each document; off for collections whose ids others judged",
-    )
-    near_duplicate: float | None = Field(
-        default=0.95,
-        gt=0,
-        le=1,
-        description="Jaccard similarity of word trigrams from which two documents with the same "
-        "numbers are copies; null finds exact copies only",
-    )
+    boilerplate_share: float | None = Field(0.3, gt=0, le=1)
+    """Lines that open or close at least this share of the documents are removed (navigation,
+    footers); null keeps all."""
+    deduplicate: bool = True
+    """Keep one copy of each document; off for collections whose ids others judged."""
+    near_duplicate: float | None = Field(0.95, gt=0, le=1)
+    """Jaccard similarity of word trigrams from which two documents with the same numbers are
+    copies; null finds exact copies only."""
 
 
 class PassageParameters(StrictModel):
     """How documents are split."""
 
-    split: bool = Field(
-        default=True, description="Off makes one passage of every document, as benchmarks need it"
-    )
-    max_tokens: int = Field(
-        default=160,
-        ge=16,
-        description="Longest passage; longer ones cost more to grade and mix subjects, shorter "
-        "ones lose context",
-    )
-    min_tokens: int = Field(
-        default=60,
-        ge=0,
-        description="Shorter sections are joined with their neighbours where they fit",
-    )
-    tokenizer: str = Field(
-        default="bundled",
-        description="Whose tokens are counted. Not the base model by itself: another base model "
-        "would move every passage and make all paid labels worthless",
-    )
+    split: bool = True
+    """Off makes one passage of every document, as benchmarks need it."""
+    max_tokens: int = Field(160, ge=16)
+    """Longest passage; longer ones cost more to grade and mix subjects, shorter ones lose
+    context."""
+    min_tokens: int = Field(60, ge=0)
+    """Shorter sections are joined with their neighbours where they fit."""
+    tokenizer: str = "bundled"
+    """Whose tokens are counted. Not the base model by itself: another base model would move every
+    passage and make all paid labels worthless."""
 
     def splitter(self) -> Splitter:
         """One way to split documents, for the corpus and for whatever is compared with it."""
@@ -106,91 +76,49 @@ class PassageParameters(StrictModel):
 class FilterParameters(StrictModel):
     """Which synthetic queries are dropped."""
 
-    round_trip_k: int | None = Field(
-        default=20,
-        ge=1,
-        description="The seed document must be among so many passages of BM25; smaller is "
-        "stricter, null switches the test off",
-    )
-    max_document_share: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="A query is dropped when more than this share of the documents holds all "
-        "its words",
-    )
-    max_documents_at_least: int = Field(
-        default=20,
-        ge=1,
-        description="So many documents are never too many, so that small corpora keep short "
-        "queries",
-    )
-    benchmark_overlap: float = Field(
-        default=0.8,
-        gt=0,
-        le=1,
-        description="Jaccard similarity of stems from which a query counts as a query of the "
-        "benchmark and is dropped, real ones too",
-    )
-    max_copied_words: int | None = Field(
-        default=6,
-        ge=1,
-        description="A query of an LLM is dropped when it copies more words than this in a row "
-        "from the text of its passage; null keeps all",
-    )
+    round_trip_k: int | None = Field(20, ge=1)
+    """The seed document must be among so many passages of BM25; smaller is stricter, null switches
+    the test off."""
+    max_document_share: float = Field(0.1, gt=0, le=1)
+    """A query is dropped when more than this share of the documents holds all its words."""
+    max_documents_at_least: int = Field(20, ge=1)
+    """So many documents are never too many, so that small corpora keep short queries."""
+    benchmark_overlap: float = Field(0.8, gt=0, le=1)
+    """Jaccard similarity of stems from which a query counts as a query of the benchmark and is
+    dropped, real ones too."""
+    max_copied_words: int | None = Field(6, ge=1)
+    """A query of an LLM is dropped when it copies more words than this in a row from the text of
+    its passage; null keeps all."""
 
 
 class SynthesisParameters(StrictModel):
     """Everything that a user can turn in the synthesis pipeline."""
 
-    language: str = Field(
-        default="english",
-        description="Language of documents and queries: stop words, stems, wording of questions",
-    )
-    seed: Seed = Field(default=0, description="Everything random follows from it")
-    limit: int | None = Field(
-        default=None,
-        ge=1,
-        description="A trial: at most so many documents and so many queries; null for all",
-    )
+    language: str = "english"
+    """Language of documents and queries: stop words, stems, wording of questions."""
+    seed: Seed = 0
+    """Everything random follows from it."""
+    limit: int | None = Field(None, ge=1)
+    """A trial: at most so many documents and so many queries; null for all."""
     reading: ReadingParameters = ReadingParameters()
     cleaning: CleaningParameters = CleaningParameters()
     passages: PassageParameters = PassageParameters()
-    synthesizer: Literal["extractive", "llm", "log"] = Field(
-        default="extractive",
-        description="Who writes queries: `extractive` needs nothing, `llm` asks an "
-        "OpenAI-compatible API, `log` takes people's own queries alone",
-    )
+    synthesizer: Literal["extractive", "llm", "log"] = "extractive"
+    """Who writes queries: `extractive` needs nothing, `llm` asks an OpenAI-compatible API, `log`
+    takes people's own queries alone."""
     llm: SynthesisLLMSettings = SynthesisLLMSettings()
-    prices: dict[str, Price] = Field(
-        default_factory=dict, description="What tokens cost, by model; from conf/base/globals.yml"
-    )
-    queries_per_passage: int = Field(
-        default=1,
-        ge=1,
-        le=20,
-        description="Queries for one seed passage at most; an LLM writes one in each style",
-    )
-    max_queries: int = Field(
-        default=420,
-        ge=1,
-        description="Synthetic queries that are kept; each costs some eleven labels",
-    )
-    max_real_queries: int | None = Field(
-        default=1_000,
-        ge=1,
-        description="Real queries that are kept, the most frequent first; null for all",
-    )
-    oversampling: float = Field(
-        default=1.6,
-        ge=1,
-        description="So many more queries are drafted than kept, since the filters drop some",
-    )
-    styles: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default=dict(DEFAULT_STYLES),
-        description="How often each style is tried; match it to the queries of your people",
-    )
-    typo_share: float = Field(
-        default=0.06, ge=0, le=1, description="Share of queries with one keyboard typo"
-    )
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """What tokens cost, by model; from conf/base/globals.yml."""
+    queries_per_passage: int = Field(1, ge=1, le=20)
+    """Queries for one seed passage at most; an LLM writes one in each style."""
+    max_queries: int = Field(420, ge=1)
+    """Synthetic queries that are kept; each costs some eleven labels."""
+    max_real_queries: int | None = Field(1_000, ge=1)
+    """Real queries that are kept, the most frequent first; null for all."""
+    oversampling: float = Field(1.6, ge=1)
+    """So many more queries are drafted than kept, since the filters drop some."""
+    styles: dict[str, Annotated[float, Field(ge=0)]] = Field(dict(DEFAULT_STYLES))
+    """How often each style is tried; match it to the queries of your people."""
+    typo_share: float = Field(0.06, ge=0, le=1)
+    """Share of queries with one keyboard typo."""
     filters: FilterParameters = FilterParameters()
