@@ -362,7 +362,7 @@ def training_clock() -> Generator[TrainingClock]:
 
 
 def mine(rounds: int) -> Found:
-    """Index and search by the channel, and by bm25s called bare, at its fastest, on the same tokens.
+    """Index and search by the channel, and by bm25s called bare at its fastest, on the same tokens.
 
     Both make the tokens from the texts. Queries are those of the set and beginnings of passages.
     """

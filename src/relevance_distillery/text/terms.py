@@ -30,7 +30,9 @@ _ISO_639_1 = {
 # Letters and digits are kept apart from everything else, the underscore included, so that
 # `travel_policy-2024.md` in a path matches a query that says "travel policy 2024".
 _WORD = re.compile(WORD_PART)
-_ASCII_WORD = re.compile("[a-z0-9]+")
+# Latin letters and punctuation: no marks, and blanks between words.
+_PLAIN = re.compile("[\0-\u02ff\u2010-\u205f]*")
+_PLAIN_WORD = re.compile(r"[^\W_]+")
 
 
 def stemmer_name(language: str) -> str:
@@ -95,7 +97,8 @@ class Analyzer:
         """The words of `text` as `terms` stems them."""
         folded = without_points(fold(text, self.is_turkish))
         # The same words, found in a fifth of the time.
-        return _ASCII_WORD.findall(folded) if folded.isascii() else cut(_WORD.findall(folded))
+        plain = _PLAIN.fullmatch(folded)
+        return _PLAIN_WORD.findall(folded) if plain else cut(_WORD.findall(folded))
 
     def stemmed(self, words: list[str]) -> list[str]:
         """The stem of each of some lower-case words."""
