@@ -188,6 +188,9 @@ def test_a_decoder_learns_through_lora_and_is_merged(kind: str, tmp_path: Path) 
     assert not [name for name, _ in labeler.model.named_parameters() if "lora" in name]
     graded = labeler.grade(tiny_data().early.pairs)
     assert graded["score"].nunique() > 10
+    read = labeler.tokenizer(["w1 w2"], return_tensors="pt")
+    read.pop("token_type_ids", None)
+    assert labeler.model.backbone(**read).past_key_values is None
     # The last token is read, not padding: company of another length changes nothing.
     some = tiny_data().early.pairs.iloc[[0]]
     np.testing.assert_allclose(labeler.grade(some)["score"], graded["score"].iloc[:1], atol=1e-4)

@@ -112,6 +112,7 @@ def prepare_inference(network: Any, device: str, precision: str, max_length: int
         max_length: Tokens of the longest input.
     """
     choose_attention(network, device, precision, max_length)
+    network.config.use_cache = False  # of a decoder's keys and values, which no token will follow
     if precision == "bf16":
         network.to(torch.bfloat16)
 
