@@ -47,6 +47,32 @@ def test_same_seed_same_labeler(tiny_encoder: Path, tmp_path: Path) -> None:
     assert not Labeler.load(other).grade(tiny_data().early.pairs).equals(grades[0])
 
 
+def test_clear_pairs_leave_early_unless_that_is_switched_off(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    made = []
+    for most_wrong in (0.005, 0):
+        settings = tiny_settings(tiny_encoder, epochs=1, early_exit=most_wrong)
+        folder, facts = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)
+        made.append((Labeler.load(folder), facts))
+    (early, told), (whole, told_whole) = made
+    assert early.facts.early_exit is not None
+    assert told["early_exit"]["pairs"] == 96
+    assert 0.05 < told["early_exit"]["share"] < 1
+    assert told["early_exit"]["wrong"] <= 0.005
+    assert whole.facts.early_exit is None
+    assert "early_exit" not in told_whole
+    pairs = tiny_data().early.pairs
+    given, full = early.grade(pairs), whole.grade(pairs)
+    leaves = ~np.isclose(given["score"], full["score"], atol=1e-4)
+    assert 0.05 < leaves.mean() < 0.6
+    assert (given["grade"][leaves] == 0).all()
+    # Whoever else is read with a pair decides neither its score nor whether it leaves.
+    early.batch_size = 3
+    shuffled = early.grade(pairs.sample(frac=1, random_state=3)).loc[pairs.index]
+    np.testing.assert_allclose(shuffled["score"], given["score"], atol=1e-4)
+
+
 def test_a_finished_labeler_is_not_trained_twice(tiny_encoder: Path, tmp_path: Path) -> None:
     settings = tiny_settings(tiny_encoder, epochs=1)
     folder, first = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import flavor
+from relevance_distillery.labeler.artifact import read_facts, write_facts
 from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
@@ -171,8 +173,13 @@ def test_the_new_version_grades_otherwise_and_the_old_one_as_before(
     assert old.facts.calibration != new.facts.calibration
     assert new.digest == made["registered"]["digest"] == folder_digest(made["labeler"])
     first, second = old.grade(trained.pairs), new.grade(trained.pairs)
-    # The same weights, so the same order; other grades.
-    np.testing.assert_array_equal(first["score"], second["score"])
+    # The same weights, so the same order; other grades. What was clear to the old one is read too.
+    assert old.facts.early_exit is not None
+    assert new.facts.early_exit is None
+    stayed = np.isclose(first["score"], second["score"], atol=1e-4)
+    assert 0.4 < stayed.mean() < 1
+    whole = Labeler(old.model, old.tokenizer, new.facts)
+    np.testing.assert_allclose(whole.grade(trained.pairs)["score"], second["score"], atol=1e-4)
     assert second["expected_grade"].mean() < first["expected_grade"].mean() - 0.3
     assert (second["grade"] < first["grade"]).mean() > 0.2
     assert first.equals(Labeler.load(trained.labeler).grade(trained.pairs))
@@ -180,6 +187,22 @@ def test_the_new_version_grades_otherwise_and_the_old_one_as_before(
     assert (made["labeler"] / "profile.json").is_file() == (
         trained.labeler / "profile.json"
     ).is_file()
+
+
+def test_an_early_exit_decides_nothing_of_a_recalibration(
+    trained: Trained, made: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(trained.labeler, tmp_path / "labeler")
+    facts = read_facts(folder)
+    assert facts.early_exit is not None
+    # Every pair leaves, with the same score.
+    nothing = {"weights": (0.0,) * len(facts.early_exit.weights), "bias": 0.0, "below": 1.0}
+    exit_ = facts.early_exit.model_copy(update=nothing)
+    write_facts(folder, facts.model_copy(update={"early_exit": exit_}))
+    assert Labeler.load(folder).grade(trained.pairs)["score"].nunique() == 1
+    found = run(trained, tmp_path, trained.judged, labeler=str(folder))
+    for name in ("link", "cut_points", "cross_fitted"):
+        assert found["facts"][name] == made["facts"][name]
 
 
 def test_a_served_version_grades_alike(trained: Trained, made: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -72,13 +73,18 @@ def test_the_champion_grades_as_the_loaded_model_does(registry: Path, tmp_path: 
     labeler = _grader("champion")
     assert labeler.digest == Labeler.load(registry).digest
     table = tiny_models.tiny_data().early.pairs[["query", "text"]]
+    early, whole = Labeler.load(registry), Labeler.load(registry)
+    whole.facts = whole.facts.model_copy(update={"early_exit": None})
+    assert not np.allclose(early.raw(table)[1], whole.raw(table)[1], atol=1e-3)  # some leave early
     pairs, scored = write_rows(tmp_path / "p.csv", table.to_dict("records")), tmp_path / "s.parquet"
     _drift(pairs, scored, labeler)
     served = mlflow.pyfunc.load_model("models:/tiny-scorer@champion").predict(table)
     result = pd.DataFrame(read_rows(scored))
-    assert result["grade"].tolist() == served["grade"].tolist()
+    ours = early.grade(table)
+    assert result["grade"].tolist() == served["grade"].tolist() == ours["grade"].tolist()
     for column in ("expected_grade", "confidence"):
-        assert result[column].tolist() == pytest.approx(served[column].tolist(), abs=1e-5)
+        for other in (served, ours):
+            assert result[column].tolist() == pytest.approx(other[column].tolist(), abs=1e-5)
 
 
 def test_graders_by_alias_version_folder_and_unknown_name(registry: Path) -> None:

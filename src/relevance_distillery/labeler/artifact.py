@@ -200,12 +200,14 @@ def copy_with_calibration(
 ) -> Path:
     """Copy a labeler's folder and give the copy another calibration, replacing what was there.
 
-    `recalibration` says how it was recalibrated, for the facts of training.
+    `recalibration` says how it was recalibrated, for the facts of training. The copy has no early
+    exit, which was chosen for the old cut points.
     """
     facts = read_facts(source)
     changed = {
         "calibration": link,
         "cut_points": cut_points,
+        "early_exit": None,
         "training": {**facts.training, "recalibration": dict(recalibration)},
     }
     with replacing(folder) as partial:

@@ -231,6 +231,8 @@ def _labeler(graders: GraderShelf, name: str) -> Labeler:
             f"labeler={name}: is a judge, and only a labeler has a calibration to be fitted; give "
             "an alias, a version number or a labeler's folder"
         )
+    # Early scores leave out the upper layers, and new cuts ask anew which pairs are clear.
+    found.facts = found.facts.model_copy(update={"early_exit": None})
     return found
 
 
