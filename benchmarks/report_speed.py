@@ -35,6 +35,7 @@ from relevance_distillery.reporting.report import grades_report
 
 PAGE = PAGES / "report-speed.md"
 LIMIT_SECONDS = 120.0
+LISTED = 5
 
 PARTS = {
     "statistics": "every metric of a judge, per query",
@@ -175,8 +176,8 @@ def report(queries: int, documents: int, resamples: int, clock: Clock) -> dict[s
 
 def as_page(found: dict[str, Any], clock: Clock, resamples: int, gigabytes: float) -> str:
     """The page: answer, what was measured, the parts."""
-    rest = found["seconds"] - sum(clock.seconds.values())
-    parts = sorted(clock.seconds.items(), key=lambda part: -part[1])
+    parts = sorted(clock.seconds.items(), key=lambda part: -part[1])[:LISTED]
+    rest = found["seconds"] - sum(seconds for _, seconds in parts)
     rows = [[name, f"{seconds:.1f}"] for name, seconds in [*parts, ("the rest", rest)]]
     answer = (
         f"**{found['seconds']:.0f} seconds, {gigabytes:.1f} GB at the peak**, for "
