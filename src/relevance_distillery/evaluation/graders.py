@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.collections.benchmark import Benchmark
@@ -21,6 +20,7 @@ from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, build_pairs
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder, public_name
 from relevance_distillery.encoders.devices import choose_device, prepare_inference
+from relevance_distillery.evaluation.statistics.arrays import Floats, Ints
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.base import Judge
 from relevance_distillery.judges.labeling import run_labeling
@@ -32,8 +32,6 @@ from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.document_grades import best_of_passages
-
-Floats = NDArray[np.float64]
 
 _SIMILARITIES = {"cosine": "cosine", "late_interaction": "maxsim"}
 
@@ -84,7 +82,7 @@ class ScoreGrades:
     points, on pairs that are no part of the benchmark: the base gets the student's help.
     """
 
-    def __init__(self, scores: Floats, grades: NDArray[np.int64], scale: GradeScale) -> None:
+    def __init__(self, scores: Floats, grades: Ints, scale: GradeScale) -> None:
         """Fit to scores and the teacher's grades of the same pairs, each of shape (pairs,)."""
         self._scale = scale
         positions = scale.positions(grades)
@@ -96,7 +94,7 @@ class ScoreGrades:
         self._start = (float(values.mean()) - self._slope * float(scores.mean())) if spread else 0.0
         self._cuts = cut_points_like(positions, self._start + self._slope * scores, scale)
 
-    def __call__(self, scores: Floats) -> NDArray[np.int64]:
+    def __call__(self, scores: Floats) -> Ints:
         """Grades of scores, shape (pairs,)."""
         expected = self._start + self._slope * np.asarray(scores, dtype=np.float64)
         return self._scale.values[np.searchsorted(self._cuts, expected, side="right")]

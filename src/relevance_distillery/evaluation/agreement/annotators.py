@@ -15,16 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation.agreement.estimates import Options, differences, estimates
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs, grading_judges
 from relevance_distillery.evaluation.agreement.metrics import METRICS, graded_statistics
+from relevance_distillery.evaluation.statistics.arrays import Floats, Ints, Mask
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
 from relevance_distillery.grading import GradeScale
-
-Floats = NDArray[np.float64]
 
 MOST_ANNOTATORS = 12
 """Pairs of annotators grow with the square: of more, those with the most grades are compared."""
@@ -45,7 +43,7 @@ class Ratings:
 
     index: pd.Index
     grades: dict[str, Floats]
-    query: NDArray[np.int64]
+    query: Ints
     queries: int
     weight: Floats | None
     left_out: tuple[str, ...] = ()
@@ -79,14 +77,14 @@ class Ratings:
             left_out=tuple(sorted(map(str, most[MOST_ANNOTATORS:]))),
         )
 
-    def couples(self) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    def couples(self) -> dict[tuple[str, str], Mask]:
         """Truth and other rater, and the pairs that both graded; no couple without any."""
         there = {name: np.isfinite(given) for name, given in self.grades.items()}
         both = {(one, other): there[one] & there[other] for one, other in permutations(there, 2)}
         return {couple: rows for couple, rows in both.items() if rows.any()}
 
     def statistics(
-        self, truth: Floats, judge: Floats, rows: NDArray[np.bool_], scale: GradeScale
+        self, truth: Floats, judge: Floats, rows: Mask, scale: GradeScale
     ) -> dict[str, SumStatistic]:
         """Every metric of one side's grades with another's as the truth, on some pairs."""
         pairs = GradedPairs(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion
 from relevance_distillery.evaluation.agreement.estimates import Options, estimates
@@ -18,11 +17,10 @@ from relevance_distillery.evaluation.agreement.graded_pairs import (
     probabilities_of,
 )
 from relevance_distillery.evaluation.agreement.metrics import counts_by_query, graded_statistics
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
-
-Floats = NDArray[np.float64]
 
 SLICE_METRICS = ("quadratic_kappa", "accuracy", "bias", "pairwise_accuracy")
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from relevance_distillery.evaluation.agreement.confusion import divide
 from relevance_distillery.evaluation.agreement.estimates import NO_INTERVAL, Options, estimates
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
+from relevance_distillery.evaluation.statistics.arrays import Floats, Ints
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, mean_of_pairs, ratio
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
-
-Floats = NDArray[np.float64]
 
 BINS = 10
 
@@ -100,7 +99,7 @@ def measure_calibration(
     }
 
 
-def _bin_of(probability: Floats) -> NDArray[np.int64]:
+def _bin_of(probability: Floats) -> Ints:
     return np.clip((probability * BINS).astype(np.int64), 0, BINS - 1)
 
 

@@ -11,11 +11,10 @@ turns that into null with a reason.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.grading import GradeScale
-
-Floats = NDArray[np.float64]
 
 
 def confusion(

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS, PRIMARY
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.evaluation.statistics.bootstrap import (
     Statistic,
     SumStatistic,
@@ -24,7 +24,6 @@ from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.randomization import holm, swap_test
 
-Floats = NDArray[np.float64]
 Conclusion = Literal["superior", "non-inferior", "inferior", "open"]
 
 NO_INTERVAL = "too few queries for an interval"

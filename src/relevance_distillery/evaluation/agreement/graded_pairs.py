@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from relevance_distillery.evaluation.statistics.arrays import Floats, Ints, Mask
 
 SCORING_JUDGES = (
     "student_expected",
@@ -42,19 +41,19 @@ class GradedPairs:
             probability where the pairs are a sample; None where all count alike.
     """
 
-    human: NDArray[np.int64]
-    judge: NDArray[np.float64]
-    query: NDArray[np.int64]
+    human: Ints
+    judge: Floats
+    query: Ints
     queries: int
     graded: bool = True
-    weight: NDArray[np.float64] | None = None
+    weight: Floats | None = None
 
     def same_pairs(self, other: GradedPairs) -> bool:
         """Whether another judge graded the same pairs in the same order."""
         return np.array_equal(self.query, other.query) and np.array_equal(self.human, other.human)
 
 
-def query_numbers(grades: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
+def query_numbers(grades: pd.DataFrame) -> tuple[Ints, int]:
     """Number of each row's query in order of appearance, and how many queries there are."""
     codes, names = pd.factorize(grades["query_id"])
     return codes.astype(np.int64), len(names)
@@ -71,7 +70,7 @@ def judges_in(grades: pd.DataFrame) -> list[str]:
     return [name for name, graded in sorted(found, key=lambda judge: not judge[1])]
 
 
-def graded_by(grades: pd.DataFrame, judge: str) -> NDArray[np.bool_]:
+def graded_by(grades: pd.DataFrame, judge: str) -> Mask:
     """Which rows a judge graded or scored, shape (rows,); all false for an absent judge."""
     column = _column(grades, judge)
     if column is None:
@@ -79,9 +78,7 @@ def graded_by(grades: pd.DataFrame, judge: str) -> NDArray[np.bool_]:
     return grades[column].notna().to_numpy(dtype=bool)
 
 
-def pairs_of(
-    grades: pd.DataFrame, judge: str, rows: NDArray[np.bool_] | None = None
-) -> GradedPairs:
+def pairs_of(grades: pd.DataFrame, judge: str, rows: Mask | None = None) -> GradedPairs:
     """The rows that a judge graded (of `rows`); queries keep their numbers over the whole table.
 
     Columns are query_id, human and the judge's; and weight, where the rows are a sample in which

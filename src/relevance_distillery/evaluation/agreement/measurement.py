@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation.agreement import confusion
@@ -27,6 +26,7 @@ from relevance_distillery.evaluation.agreement.graded_pairs import (
 )
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY, graded_statistics, statistics
 from relevance_distillery.evaluation.agreement.sample_size import sample_size
+from relevance_distillery.evaluation.statistics.arrays import Mask
 from relevance_distillery.evaluation.statistics.numbers import number
 from relevance_distillery.grading import GradeScale
 
@@ -148,7 +148,7 @@ def _calibration(grades: pd.DataFrame, scale: GradeScale, options: Options) -> d
         probabilities = probabilities_of(grades, name)
         if probabilities is None:
             continue
-        rows: NDArray[np.bool_] = np.isfinite(probabilities).all(axis=1) & graded_by(grades, name)
+        rows: Mask = np.isfinite(probabilities).all(axis=1) & graded_by(grades, name)
         said = pairs_of(grades, name, rows)
         found[name] = measure_calibration(said, probabilities[rows], scale, options)
     return found

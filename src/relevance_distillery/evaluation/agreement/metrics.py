@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relevance_distillery.evaluation.agreement import confusion, ranking
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.evaluation.statistics.bootstrap import (
     Statistic,
     SumStatistic,
     mean_of_pairs,
 )
 from relevance_distillery.grading import GradeScale
-
-Floats = NDArray[np.float64]
 
 PRIMARY = "quadratic_kappa"
 """The metric on which decisions rest; all others are described and Holm-corrected."""

@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from relevance_distillery.evaluation.statistics.arrays import Floats, Ints
 
 _CUTOFF = 10
 

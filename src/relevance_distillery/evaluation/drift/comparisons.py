@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.strict import StrictModel
 
 if TYPE_CHECKING:
     from relevance_distillery.labeler.tallies import Tally
 
-Array = NDArray[np.float64]
 
 FLOOR = 0.005
 """A bin with a smaller share counts as this much, or an empty bin would decide everything."""
 
-Figure = Callable[["Tally"], Array]
+Figure = Callable[["Tally"], Floats]
 
 
 class Limits(StrictModel):
@@ -93,23 +92,23 @@ class Comparison:
     texts: bool = True
     worst: Literal["watch", "distrust"] = "distrust"
 
-    def measure(self, batch: Tally, reference: Tally) -> Array:
+    def measure(self, batch: Tally, reference: Tally) -> Floats:
         """Effect size, shape (...), from tallies whose arrays have the shape (..., width)."""
         if self.figure is None:
             return stability_index(batch[self.name], reference[self.name])
         rise = self.figure(batch) - self.figure(reference)
         if self.change in ("rise", "fall"):
             return rise if self.change == "rise" else -rise
-        size: Array = np.abs(rise)
+        size: Floats = np.abs(rise)
         return size if self.change == "size" else size.max(axis=-1)
 
 
-def shares(counts: Array) -> Array:
+def shares(counts: Floats) -> Floats:
     """Counts over their sum, shape (..., bins); nan where the sum is 0."""
     return ratio(counts, counts.sum(axis=-1, keepdims=True))
 
 
-def stability_index(batch: Array, reference: Array) -> Array:
+def stability_index(batch: Floats, reference: Floats) -> Floats:
     """Population stability index: sum of (b - r) ln(b / r) over the bins' shares.
 
     Below 0.1 is usually read as stable and above 0.25 as another population (Siddiqi, 2006,
@@ -121,7 +120,7 @@ def stability_index(batch: Array, reference: Array) -> Array:
     return np.asarray(((b - r) * np.log(b / r)).sum(axis=-1))
 
 
-def jensen_shannon(batch: Array, reference: Array) -> Array:
+def jensen_shannon(batch: Floats, reference: Floats) -> Floats:
     """Jensen–Shannon divergence in bits (Lin, 1991): 0 for equal shares, 1 for disjoint ones.
 
     From counts of shape (..., bins) to shape (...); nan where one side is empty.
@@ -133,7 +132,7 @@ def jensen_shannon(batch: Array, reference: Array) -> Array:
     return (rel_entr(b, middle) + rel_entr(r, middle)).sum(axis=-1) / (2 * np.log(2))
 
 
-def ratio(part: Array, whole: Array) -> Array:
+def ratio(part: Floats, whole: Floats) -> Floats:
     """The share of `part` in `whole`, shape (...); nan where `whole` is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(whole == 0, np.nan, part / whole)
@@ -144,7 +143,7 @@ def share_of(name: str, part: int, whole: str) -> Figure:
     return lambda tally: ratio(tally[name][..., part], tally[whole][..., 0])
 
 
-def field_shares(tally: Tally) -> Array:
+def field_shares(tally: Tally) -> Floats:
     """Share of pairs that have each field, shape (..., len(FIELDS))."""
     return ratio(tally["fields"], tally["read"])
 

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relevance_distillery.evaluation.statistics.arrays import Floats, Ints, Mask
 from relevance_distillery.evaluation.statistics.bootstrap_t import (
     UNBOUNDED,
     Bounds,
     Interval,
     Studentized,
 )
-
-Floats = NDArray[np.float64]
 
 _STEP = 1e-6
 """Step of the numerical derivative, as a share of the largest sum."""
@@ -123,7 +121,7 @@ def ratio(totals: Floats) -> Floats:
 
 def mean_of_pairs(
     values: Floats,
-    query: NDArray[np.int64],
+    query: Ints,
     queries: int,
     weight: Floats | None = None,
     bounds: Bounds = UNBOUNDED,
@@ -319,7 +317,7 @@ def _jackknife(values: Floats) -> float:
     return float((spread * (values.size - 1) / values.size) ** 0.5)
 
 
-def _counts(statistic: Statistic) -> NDArray[np.bool_]:
+def _counts(statistic: Statistic) -> Mask:
     """Which queries add something, shape (queries,)."""
     if isinstance(statistic, SumStatistic):
         return np.asarray(statistic.sums.any(axis=1))

@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import t as student_t
 
-Floats = NDArray[np.float64]
+from relevance_distillery.evaluation.statistics.arrays import Floats
+
 Bounds = tuple[float, float]
 
 UNBOUNDED: Bounds = (-np.inf, np.inf)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
 
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.evaluation.statistics.bootstrap_t import UNBOUNDED, Bounds, Interval
 
-Floats = NDArray[np.float64]
 Quantiles = Literal["t", "normal"]
 
 FEWEST_TUNED = 5

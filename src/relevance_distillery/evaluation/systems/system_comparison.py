@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.evaluation.statistics.bootstrap import resamples_of_queries
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 from relevance_distillery.evaluation.statistics.randomization import holm
 from relevance_distillery.evaluation.systems.system_means import Options, Values, bounds_of, powered
-
-Floats = NDArray[np.float64]
 
 _SAME = 1e-12
 """Means that differ by less tie: they differ by the order of additions alone."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relevance_distillery.evaluation.statistics.arrays import Floats, Mask
 from relevance_distillery.evaluation.statistics.bootstrap import interval, mean_of_pairs
 from relevance_distillery.evaluation.statistics.bootstrap_t import UNBOUNDED, Bounds
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
@@ -15,9 +15,6 @@ from relevance_distillery.evaluation.statistics.prediction_powered import (
     PredictionPowered,
     powered_mean,
 )
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 _NONE = "no query has a value"
 

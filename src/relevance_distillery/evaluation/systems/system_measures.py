@@ -10,13 +10,12 @@ from typing import Any
 import ir_measures
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.evaluation.systems.system_runs import SystemRuns
 from relevance_distillery.grading import GradeScale
 
-Floats = NDArray[np.float64]
 Qrels = dict[str, dict[str, int]]
 """Grades by query and document."""
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation.statistics.numbers import number
@@ -22,8 +21,6 @@ from relevance_distillery.evaluation.systems.system_runs import (
     judged_share,
     reordered,
 )
-
-Floats = NDArray[np.float64]
 
 FEW_QUERIES = 20
 """Below so many human queries a correction of the machine is warned of."""
