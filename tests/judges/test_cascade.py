@@ -11,11 +11,7 @@ from known_judges import SIZE, KnownJudge, pairs_of, truths_of
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement import confusion
-from relevance_distillery.evaluation.cascades.fitting import (
-    GradedSet,
-    fit_cascade,
-    validate_cascade,
-)
+from relevance_distillery.evaluation.cascades.fitting import Fitting, GradedSet
 from relevance_distillery.evaluation.cascades.threshold_search import (
     StageView,
     choose,
@@ -68,9 +64,8 @@ def fit(asked=None, count=1500, prices=PRICES, **settings):
     asked = asked or judges()
     graded = graded_set(asked, truths_of(count, 1))
     identities = [Identity.of(judge.name, judge) for judge in asked]
-    return fit_cascade(
-        identities, graded, DEFAULT_SCALE, prices, CascadeSettings(**settings), 0
-    ), graded
+    fitting = Fitting(identities, DEFAULT_SCALE, prices, CascadeSettings(**settings), 0)
+    return fitting.fit(graded), graded
 
 
 def kappa_of(graded, places):
@@ -110,7 +105,7 @@ def test_figures_of_held_out_queries_are_close_and_not_the_same():
     found, graded = fit(target="cost", value=0.4)
     identities = [stage.identity for stage in found.fit.stages]
     settings = CascadeSettings(target="cost", value=0.4)
-    held_out = validate_cascade(identities, graded, DEFAULT_SCALE, PRICES, settings, 0)
+    held_out = Fitting(identities, DEFAULT_SCALE, PRICES, settings, 0).validate(graded)
 
     assert held_out["agreement"] == pytest.approx(found.choice.agreement, abs=0.06)
     assert held_out["cost"] == pytest.approx(0.4, abs=0.1)
@@ -332,7 +327,7 @@ def test_sets_that_cannot_be_fitted_are_one_line():
 
     def refusal(some, named=identities):
         with pytest.raises(UserError) as found:
-            fit_cascade(named, some, DEFAULT_SCALE, PRICES, settings, 0)
+            Fitting(named, DEFAULT_SCALE, PRICES, settings, 0).fit(some)
         assert "\n" not in str(found.value)
         return str(found.value)
 

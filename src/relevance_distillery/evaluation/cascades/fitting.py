@@ -102,62 +102,112 @@ def check_calibration_set(name: str, human: Places, queries: Places, scale: Grad
         )
 
 
-def fit_cascade(
-    judges: Sequence[Identity],
-    graded: GradedSet,
-    scale: GradeScale,
-    prices: Sequence[float],
-    settings: CascadeSettings,
-    seed: int,
-) -> Fitted:
-    """Fit a cascade of judges, in the order in which they are asked, on the calibration set.
+@dataclass(frozen=True)
+class Fitting:
+    """How a cascade is fitted.
 
-    `prices` are those of a call of each judge, in units of the last judge's.
-
-    Raises:
-        UserError: As `check_calibration_set`; or there is one judge, or one that answered nothing.
+    Attributes:
+        judges: In the order in which they are asked.
+        prices: Of a call of each judge, in units of the last judge's.
     """
-    if len(judges) < 2:
-        raise UserError("a cascade needs at least two judges: judges=FIRST;…;LAST")
-    check_calibration_set(graded.name, graded.human, graded.queries, scale)
-    for identity, answer in zip(judges, graded.answers, strict=True):
-        if not answer.given.any():
-            raise UserError(
-                f"judge {identity.judge} graded none of the {len(answer)} pairs of the "
-                f"calibration set {graded.name}: see its failures, or leave it out of `judges`"
+
+    judges: Sequence[Identity]
+    scale: GradeScale
+    prices: Sequence[float]
+    settings: CascadeSettings
+    seed: int
+
+    def fit(self, graded: GradedSet) -> Fitted:
+        """Fit it on the calibration set.
+
+        Raises:
+            UserError: As `check_calibration_set`; or there is one judge, or one that answered
+                nothing.
+        """
+        if len(self.judges) < 2:
+            raise UserError("a cascade needs at least two judges: judges=FIRST;…;LAST")
+        check_calibration_set(graded.name, graded.human, graded.queries, self.scale)
+        for identity, answer in zip(self.judges, graded.answers, strict=True):
+            if not answer.given.any():
+                raise UserError(
+                    f"judge {identity.judge} graded none of the {len(answer)} pairs of the "
+                    f"calibration set {graded.name}: see its failures, or leave it out of `judges`"
+                )
+        return self._fit(graded)
+
+    def validate(self, graded: GradedSet) -> dict[str, Any]:
+        """What the procedure reaches on queries that it did not see.
+
+        Returns:
+            Keys accuracy, agreement and cost of held-out pairs, each graded by a cascade that was
+            fitted, thresholds included, on the other folds.
+        """
+        folds = query_folds(graded.queries, self.settings.folds, self.seed + 1)
+        places = np.full(len(graded.human), -1, dtype=np.int64)
+        asked = np.zeros((len(self.judges), len(graded.human)), dtype=bool)
+        for fold in np.unique(folds):
+            held_out = folds == fold
+            fitted = self._fit(graded.rows(~held_out))
+            decided = fitted.fit.replay(graded.rows(held_out).answers)
+            places[held_out] = decided.places
+            asked[:, held_out] = decided.asked(len(self.judges))
+        counts = confusion_of(graded.human, places, self.scale)
+        return {
+            "accuracy": number(float(confusion.accuracy(counts))),
+            "agreement": number(float(confusion.quadratic_kappa(counts))),
+            "cost": number(float(np.asarray(self.prices) @ asked.mean(axis=1))),
+        }
+
+    def _fit(self, graded: GradedSet) -> Fitted:
+        scale, settings = self.scale, self.settings
+        folds = query_folds(graded.queries, settings.folds, self.seed)
+        calibrated = [
+            cross_fit(
+                graded.answers[: stage + 1],
+                graded.human,
+                folds,
+                scale.size,
+                settings.map,
+                settings.enough_examples,
             )
-    return _fit(judges, graded, scale, prices, settings, seed)
+            for stage in range(len(self.judges))
+        ]
+        value = self._target(graded)
+        vote = majority(graded.answers, scale.size)
+        kinds: tuple[Decision, ...] = ("own", "posterior")
+        if settings.decision != "auto":
+            kinds = (settings.decision,)
+        chosen, fronts = [], []
+        for decisions in itertools.product(kinds, repeat=len(self.judges)):
+            views = []
+            for stage, decision in enumerate(decisions):
+                # Which pairs leave is decided by the calibrator as it will be used: it has
+                # plateaus, folds put them elsewhere, and a threshold would then send whole plateaus
+                # the other way. The grade is always that of a calibrator which did not see the
+                # query.
+                calibrator, held_out = calibrated[stage]
+                posterior = calibrator.posterior(graded.answers[: stage + 1])
+                _, confidence = grade_and_confidence(posterior, decision, graded.answers[stage])
+                places, _ = grade_and_confidence(held_out, decision, graded.answers[stage])
+                views.append(StageView(confidence, places, self.prices[stage], decision))
+            grid = search(views, vote, graded.human, scale.size)
+            chosen.append(choose(grid, settings.target, value))
+            fronts += frontier(grid)
+        best = max(chosen, key=lambda choice: choice.rank(settings.target))
+        calibrators = [calibrator for calibrator, _ in calibrated]
+        stages = map(Stage, self.judges, calibrators, best.thresholds, best.decisions)
+        fit = CascadeFit(tuple(stages), scale.size, scale.digest)
+        return Fitted(fit, best, value, tuple(undominated(fronts)))
 
-
-def validate_cascade(
-    judges: Sequence[Identity],
-    graded: GradedSet,
-    scale: GradeScale,
-    prices: Sequence[float],
-    settings: CascadeSettings,
-    seed: int,
-) -> dict[str, Any]:
-    """What the procedure reaches on queries that it did not see.
-
-    Returns:
-        Keys accuracy, agreement and cost of held-out pairs, each graded by a cascade that was
-        fitted, thresholds included, on the other folds.
-    """
-    folds = query_folds(graded.queries, settings.folds, seed + 1)
-    places = np.full(len(graded.human), -1, dtype=np.int64)
-    asked = np.zeros((len(judges), len(graded.human)), dtype=bool)
-    for fold in np.unique(folds):
-        held_out = folds == fold
-        fitted = _fit(judges, graded.rows(~held_out), scale, prices, settings, seed)
-        decided = fitted.fit.replay(graded.rows(held_out).answers)
-        places[held_out] = decided.places
-        asked[:, held_out] = decided.asked(len(judges))
-    counts = confusion_of(graded.human, places, scale)
-    return {
-        "accuracy": number(float(confusion.accuracy(counts))),
-        "agreement": number(float(confusion.quadratic_kappa(counts))),
-        "cost": number(float(np.asarray(prices) @ asked.mean(axis=1))),
-    }
+    def _target(self, graded: GradedSet) -> float:
+        settings = self.settings
+        if settings.value is not None:
+            return settings.value
+        if settings.target == "cost":
+            return self.prices[-1] / 2
+        counts = confusion_of(graded.human, graded.answers[-1].places, self.scale)
+        measure = confusion.accuracy if settings.target == "accuracy" else confusion.quadratic_kappa
+        return float(np.nan_to_num(measure(counts)))
 
 
 def query_folds(queries: Places, folds: int, seed: int) -> Places:
@@ -171,62 +221,3 @@ def confusion_of(human: Places, places: Places, scale: GradeScale) -> np.ndarray
     """Confusion matrix over the pairs that have a grade, people in rows."""
     got = places >= 0
     return confusion.confusion(scale.values[human[got]], scale.values[places[got]], scale)
-
-
-def _fit(
-    judges: Sequence[Identity],
-    graded: GradedSet,
-    scale: GradeScale,
-    prices: Sequence[float],
-    settings: CascadeSettings,
-    seed: int,
-) -> Fitted:
-    folds = query_folds(graded.queries, settings.folds, seed)
-    calibrated = [
-        cross_fit(
-            graded.answers[: stage + 1],
-            graded.human,
-            folds,
-            scale.size,
-            settings.map,
-            settings.enough_examples,
-        )
-        for stage in range(len(judges))
-    ]
-    value = _target(graded, scale, prices, settings)
-    vote = majority(graded.answers, scale.size)
-    kinds: tuple[Decision, ...] = ("own", "posterior")
-    if settings.decision != "auto":
-        kinds = (settings.decision,)
-    chosen, fronts = [], []
-    for decisions in itertools.product(kinds, repeat=len(judges)):
-        views = []
-        for stage, decision in enumerate(decisions):
-            # Which pairs leave is decided by the calibrator as it will be used: it has plateaus,
-            # folds put them elsewhere, and a threshold would then send whole plateaus the other
-            # way. The grade is always that of a calibrator which did not see the query.
-            calibrator, held_out = calibrated[stage]
-            posterior = calibrator.posterior(graded.answers[: stage + 1])
-            _, confidence = grade_and_confidence(posterior, decision, graded.answers[stage])
-            places, _ = grade_and_confidence(held_out, decision, graded.answers[stage])
-            views.append(StageView(confidence, places, prices[stage], decision))
-        grid = search(views, vote, graded.human, scale.size)
-        chosen.append(choose(grid, settings.target, value))
-        fronts += frontier(grid)
-    best = max(chosen, key=lambda choice: choice.rank(settings.target))
-    calibrators = [calibrator for calibrator, _ in calibrated]
-    stages = map(Stage, judges, calibrators, best.thresholds, best.decisions)
-    fit = CascadeFit(tuple(stages), scale.size, scale.digest)
-    return Fitted(fit, best, value, tuple(undominated(fronts)))
-
-
-def _target(
-    graded: GradedSet, scale: GradeScale, prices: Sequence[float], settings: CascadeSettings
-) -> float:
-    if settings.value is not None:
-        return settings.value
-    if settings.target == "cost":
-        return prices[-1] / 2
-    counts = confusion_of(graded.human, graded.answers[-1].places, scale)
-    measure = confusion.accuracy if settings.target == "accuracy" else confusion.quadratic_kappa
-    return float(np.nan_to_num(measure(counts)))

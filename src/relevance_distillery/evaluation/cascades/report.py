@@ -262,7 +262,7 @@ def write_report(
 ) -> dict[str, Any]:
     """The content of cascade_report.json.
 
-    `validation` is from `validate_cascade`, `facts` from `ask_judges`; `maps` has the same cascade
+    `validation` is from `Fitting.validate`, `facts` from `ask_judges`; `maps` has the same cascade
     fitted with each map of probabilities, where a judge gives any.
     """
     known = measured.usd_per_1000 is not None

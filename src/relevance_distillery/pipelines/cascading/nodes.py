@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -60,7 +61,7 @@ def fit(
     parameters: CascadingParameters,
     scale: GradeScale,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fit the cascade on the train set, measure it on the benchmark; errors are `fit_cascade`'s.
+    """Fit the cascade on the train set, measure it on the benchmark; errors are `Fitting.fit`'s.
 
     Returns:
         cascade, the state that judge=cascade uses, and cascade_report.
@@ -72,12 +73,11 @@ def fit(
         graded_set,
         in_last_judges_calls,
     )
-    from relevance_distillery.evaluation.cascades.fitting import fit_cascade, validate_cascade
+    from relevance_distillery.evaluation.cascades.fitting import Fitting
     from relevance_distillery.evaluation.cascades.report import Measurement, write_report
     from relevance_distillery.judges.composites.cascade import Identity
 
-    settings, seed = labeling.cascade, parameters.seed
-    asked = judges["judges"]
+    settings, asked = labeling.cascade, judges["judges"]
     identities = [
         Identity(row["judge"], row["name"], row["model"], row["prompt_hash"]) for row in asked
     ]
@@ -89,8 +89,8 @@ def fit(
         labeling.prices,
         parameters,
     )
-    units = in_last_judges_calls(prices)
-    fitted = fit_cascade(identities, train, scale, units, settings, seed)
+    fitting = Fitting(identities, scale, in_last_judges_calls(prices), settings, parameters.seed)
+    fitted = fitting.fit(train)
     if not fitted.choice.reached:
         logger.warning(
             "no thresholds reach %s %.3f on the train set: the nearest are taken",
@@ -101,11 +101,8 @@ def fit(
     if any(answer.has_probabilities.any() for answer in train.answers):
         for kind in ("none", "single", "per_class"):
             other = settings.model_copy(update={"map": kind})
-            maps[kind] = (
-                fitted.fit
-                if kind == settings.map
-                else fit_cascade(identities, train, scale, units, other, seed).fit
-            )
+            own = kind == settings.map
+            maps[kind] = fitted.fit if own else replace(fitting, settings=other).fit(train).fit
     measured = Measurement(
         graded_set(BENCHMARK, pairs, labels, judges, scale),
         scale,
@@ -113,6 +110,6 @@ def fit(
         prices,
         parameters,
     )
-    validation = validate_cascade(identities, train, scale, units, settings, seed)
+    validation = fitting.validate(train)
     report = write_report(measured, fitted, validation, maps, train, judges, settings)
     return {"judge": "cascade", **fitted.fit.to_state()}, report
