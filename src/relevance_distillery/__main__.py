@@ -1,7 +1,5 @@
 """`python -m relevance_distillery` runs the project as `kedro run` does."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Kedro's `run` command, with one line instead of a traceback for what a user can correct."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

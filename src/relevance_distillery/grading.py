@@ -1,11 +1,9 @@
 """The grade scale: what a grade means, in which order, and what counts as relevant."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -41,7 +39,7 @@ class GradeScale(BaseModel):
     relevant_from: int
 
     @model_validator(mode="after")
-    def _check(self) -> GradeScale:
+    def _check(self) -> Self:
         values = [grade.value for grade in self.grades]
         if values != sorted(set(values)):
             raise ValueError(f"grade values must increase strictly, got {values}")

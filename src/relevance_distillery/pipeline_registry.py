@@ -1,7 +1,5 @@
 """The pipelines by the names that users type."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module

@@ -1,7 +1,5 @@
 """The tables that cross from one pipeline into the next, bound in the catalog by `validator:`."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import pandas as pd

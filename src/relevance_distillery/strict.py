@@ -1,7 +1,5 @@
 """The base of everything that a user configures, and of the JSON files of a labeler."""
 
-from __future__ import annotations
-
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 

@@ -1,7 +1,5 @@
 """What a user typed after `--params`: texts as typed, numbers and switches as such."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """A benchmark's pairs: the passages to grade, and the judged documents with facts for slices."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable

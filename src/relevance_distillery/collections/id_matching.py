@@ -1,7 +1,5 @@
 """Ids that people, judges and engines wrote, under the names that queries and documents have."""
 
-from __future__ import annotations
-
 import logging
 import re
 import unicodedata

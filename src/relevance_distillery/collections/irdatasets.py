@@ -4,8 +4,6 @@ The library and its catalog come with the extra `ir-datasets`; what it downloads
 folder (`IR_DATASETS_HOME`, by default `~/.ir_datasets`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -4,15 +4,13 @@ A judge's file is never refused for single rows: what cannot be used is left out
 that what the judge itself did wrong can be read in the report.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -47,7 +45,7 @@ class JudgeFiles:
     columns: Columns = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, locations: str | None, columns: Columns | None = None) -> JudgeFiles:
+    def parse(cls, locations: str | None, columns: Columns | None = None) -> Self:
         """From paths separated by `;`."""
         return cls(tuple(parts_of(locations)), dict(columns or {}))
 

@@ -5,8 +5,6 @@ Thompson, 1952). Pairs that were picked because judges were uncertain were not d
 they have no such probability and say nothing about the rest, so they never evaluate.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterable

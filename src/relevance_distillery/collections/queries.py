@@ -1,7 +1,5 @@
 """Files of queries: JSONL, tables, TREC topics."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Grades that a judge, or people, left in files, as a teacher gives them again."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

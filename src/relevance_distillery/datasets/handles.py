@@ -1,7 +1,5 @@
 """Domain objects as read-only catalog entries."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pkgutil import resolve_name
 from typing import Any

@@ -5,8 +5,6 @@ job offers in C++ and C#, and are different documents to their readers: a copy m
 in every number and every such sign.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata
@@ -49,7 +47,7 @@ def clean_line(text: str) -> str:
     return " ".join(clean_text(text).split())
 
 
-def find_boilerplate(texts: pd.Series[str], share: float) -> frozenset[str]:
+def find_boilerplate(texts: pd.Series, share: float) -> frozenset[str]:
     """Lines that open or close many documents: navigation, banners, footers.
 
     Only the first and last five non-blank lines of a document are looked at, headings and

@@ -5,8 +5,6 @@ the ids of queries that were written from them. Rows under any of these go, in e
 and every stored version of it.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

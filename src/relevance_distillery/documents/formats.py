@@ -1,7 +1,5 @@
 """One file's content into title, text and metadata: Markdown, plain text, HTML, PDF, DOCX."""
 
-from __future__ import annotations
-
 import datetime as dt
 import io
 import logging

@@ -1,7 +1,5 @@
 """What Markdown marks: sections under their headings, emphasis, and the words alone."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Callable

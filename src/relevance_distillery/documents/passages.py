@@ -1,7 +1,5 @@
 """Documents into passages that fit the labeler, along headings, then sentences."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable

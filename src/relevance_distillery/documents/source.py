@@ -1,7 +1,5 @@
 """Where documents come from: folders of files, tables, BEIR folders, or several of them."""
 
-from __future__ import annotations
-
 import datetime as dt
 import gzip
 import json
@@ -11,7 +9,7 @@ from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unicodedata import normalize
 
 import numpy as np
@@ -65,7 +63,7 @@ class DocumentSource:
     locations: tuple[Path, ...]
 
     @classmethod
-    def parse(cls, filepath: str | Path | None) -> DocumentSource:
+    def parse(cls, filepath: str | Path | None) -> Self:
         """From one path, or several separated by `;`; UserError where none was given."""
         paths = named_paths(filepath)
         if not paths:

@@ -4,8 +4,6 @@ python-docx passes over insertions, content controls, fields and smart tags, and
 cells; so the XML is walked, and what it does not show is left out by name.
 """
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Iterator

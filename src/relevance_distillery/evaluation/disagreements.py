@@ -3,8 +3,6 @@
 Words match by their stems, as in the lexical channel.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

@@ -7,8 +7,6 @@ the passage's (Khattab and Zaharia, 2020). Late interaction is the stronger of t
 and is the row `base`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

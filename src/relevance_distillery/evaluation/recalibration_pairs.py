@@ -1,7 +1,5 @@
 """From people's grades of a new collection to the passages that a labeler must score."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from typing import Any

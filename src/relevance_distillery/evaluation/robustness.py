@@ -5,8 +5,6 @@ the document and stuffed query words raise the grades that LLM judges give (Alao
 Greshake et al., 2023). A student that learned from such a judge may have learned that as well.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Stops a run that cannot work before it does, or tracks, anything."""
 
-from __future__ import annotations
-
 import os
 import re
 from functools import partial

@@ -1,7 +1,5 @@
 """Logs the paths of a run's main results."""
 
-from __future__ import annotations
-
 import logging
 import os
 

@@ -4,8 +4,6 @@ Parameters are logged, by MLflow and by anybody who pastes a command into a tick
 them is refused before anything reads, logs or tracks them, and its value is not repeated.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The few figures of a run that two runs are compared by; everything else is in its artifacts."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

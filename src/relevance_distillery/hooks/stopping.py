@@ -1,7 +1,5 @@
 """A run that is stopped from outside ends its tracking, and what is left of it is swept."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import os

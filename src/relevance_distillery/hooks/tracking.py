@@ -1,7 +1,5 @@
 """One MLflow run per `kedro run`."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

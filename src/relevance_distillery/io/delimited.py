@@ -1,7 +1,5 @@
 """Rows of CSV and TSV, also where a quotation mark is no more than a character."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import deque

@@ -1,7 +1,5 @@
 """Short names for content: BLAKE2b digests, which tell whether something changed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

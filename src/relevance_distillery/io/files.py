@@ -5,8 +5,6 @@ can reuse of the last one is an input under another name. A file that is missing
 counts as none: everything is done anew.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

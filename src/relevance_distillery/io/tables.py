@@ -1,7 +1,5 @@
 """Rows out of JSONL, CSV and Parquet files within limits on their size, and names of columns."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

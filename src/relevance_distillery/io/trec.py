@@ -1,7 +1,5 @@
 """Qrels, runs and topics: TREC's files, which have no header, or tables in any column names."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

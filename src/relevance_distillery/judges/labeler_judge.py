@@ -1,7 +1,5 @@
 """The distilled labeler as a judge: the next round's cascade starts with it."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable, Iterator

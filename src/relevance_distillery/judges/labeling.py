@@ -8,8 +8,6 @@ Texts are joined a shard at a time and go to the judge in one stream; what stays
 for each pair is its row in the tables.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import Counter

@@ -4,11 +4,9 @@ The tables are built page by page: a list of dictionaries for hundreds of thousa
 would need many times the memory of the table itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -43,7 +41,7 @@ class Requests:
     first_pair: np.ndarray
 
     @classmethod
-    def of(cls, pairs: Pairs, judge: Judge) -> Requests:
+    def of(cls, pairs: Pairs, judge: Judge) -> Self:
         """Hash all pairs, shard by shard."""
         parts = [pd.Series(judge.request_hashes(shard), dtype="str") for shard in pairs.shards()]
         every = pd.concat(parts, ignore_index=True) if parts else pd.Series([], dtype="str")

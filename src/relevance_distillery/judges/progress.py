@@ -1,7 +1,5 @@
 """Progress of work that may be paid for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from relevance_distillery.io.progress import Progress

@@ -1,7 +1,5 @@
 """A judge that answers from grades which were given before, by a model or by people."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Judges by name: prepared from settings and tables, or restored from a stored state."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The settings of judges; apart from their classes, so that reading them is cheap."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator

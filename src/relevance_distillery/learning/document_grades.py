@@ -5,8 +5,6 @@ find: on passages of documents drawn at random for queries, the best expected gr
 ln(passages); that slope is taken off again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

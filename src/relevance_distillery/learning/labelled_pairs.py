@@ -1,9 +1,8 @@
 """Labelled pairs as training needs them: texts, the judge's probabilities, the split."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -31,18 +30,20 @@ class LabelledPairs:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def take(self, rows: NDArray[np.int64]) -> LabelledPairs:
+    def take(self, rows: NDArray[np.int64]) -> Self:
         """Some of the rows, in the order given."""
-        return LabelledPairs(
-            self.pairs.iloc[rows].reset_index(drop=True), self.targets[rows], self.positions[rows]
+        pairs = self.pairs.iloc[rows].reset_index(drop=True)
+        return replace(
+            self, pairs=pairs, targets=self.targets[rows], positions=self.positions[rows]
         )
 
-    def followed_by(self, others: LabelledPairs) -> LabelledPairs:
+    def followed_by(self, others: Self) -> Self:
         """These pairs and then the others."""
-        return LabelledPairs(
-            pd.concat([self.pairs, others.pairs], ignore_index=True),
-            np.concatenate([self.targets, others.targets]),
-            np.concatenate([self.positions, others.positions]),
+        return replace(
+            self,
+            pairs=pd.concat([self.pairs, others.pairs], ignore_index=True),
+            targets=np.concatenate([self.targets, others.targets]),
+            positions=np.concatenate([self.positions, others.positions]),
         )
 
     @property
@@ -56,14 +57,14 @@ class LabelledPairs:
         column = "group" if "group" in self.pairs.columns else "query_id"
         return self.pairs[column].to_numpy(dtype=object)
 
-    def sample(self, size: int, seed: int) -> LabelledPairs:
+    def sample(self, size: int, seed: int) -> Self:
         """At most `size` pairs drawn alike, so that the shares of the grades stay as they are."""
         if len(self) <= size:
             return self
         rows = np.random.default_rng(seed).permutation(len(self))[:size]
         return self.take(np.sort(rows))
 
-    def even_sample(self, size: int, seed: int) -> LabelledPairs:
+    def even_sample(self, size: int, seed: int) -> Self:
         """At most `size` pairs that keep as many queries and as even grades as possible.
 
         Each query gives its pairs in turns, one of each grade before a second of any, so a

@@ -1,13 +1,11 @@
 """OpenAI's Batch API: the calls, with retries, and what a finished batch answered."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import httpx2
 import openai
@@ -51,7 +49,7 @@ class BatchState:
         return self.status not in _ENDED
 
     @classmethod
-    def of(cls, batch: Any) -> BatchState:
+    def of(cls, batch: Any) -> Self:
         """From the SDK's object; AttributeError where it is no batch: the SDK lets all through."""
         if not (batch.id and batch.status):
             raise AttributeError("neither id nor status")

@@ -1,7 +1,5 @@
 """The OpenAI SDK's client in an event loop of its own thread: sends requests and retries them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -10,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Self
 
 import aiohttp
 import httpx2
@@ -165,7 +164,7 @@ class ChatClient:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="llm-requests", daemon=True)
 
-    def __enter__(self) -> ChatClient:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -4,8 +4,6 @@ Prices change, and nothing here fetches them: `prices` in `conf/base/globals.yml
 place, and every entry says when it was read and where.
 """
 
-from __future__ import annotations
-
 import datetime
 import logging
 import threading

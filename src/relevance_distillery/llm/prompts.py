@@ -5,12 +5,10 @@ between markers that carry a code made from a hash of that very text, so that it
 the code that would end it.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.runtime import Context
@@ -63,7 +61,7 @@ class Prompt:
     @classmethod
     def read(
         cls, path: str | Path, requires: Iterable[str] = (), allows: Iterable[str] = ()
-    ) -> Prompt:
+    ) -> Self:
         """A prompt from its file; UserError if it is missing or not UTF-8, or as `__init__`."""
         try:
             source = Path(path).expanduser().read_text(encoding="utf-8-sig")

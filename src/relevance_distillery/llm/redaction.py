@@ -1,7 +1,5 @@
 """What of the documents leaves the machine: patterns that keep some here, changes to texts."""
 
-from __future__ import annotations
-
 import importlib
 import re
 from collections.abc import Callable, Sequence

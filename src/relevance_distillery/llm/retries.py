@@ -4,15 +4,13 @@ The server's words are only used here, to distinguish failures: reasons are our 
 since servers quote the documents they were sent.
 """
 
-from __future__ import annotations
-
 import email.utils
 import json
 import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from tenacity import (
     RetryCallState,
@@ -96,7 +94,7 @@ class ErrorResponse:
         return any(field in self.words for field in fields)
 
     @classmethod
-    def of(cls, response: Any) -> ErrorResponse:
+    def of(cls, response: Any) -> Self:
         """From an HTTP response of the SDK, such as `openai.APIStatusError.response`."""
         try:
             body = json.loads(response.content)

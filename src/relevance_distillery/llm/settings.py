@@ -1,11 +1,9 @@
 """Where requests to an LLM go and how: shared by the judge and the synthesizer."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -33,7 +31,7 @@ class Endpoint:
     api_key: SecretStr | None = None
 
     @classmethod
-    def from_environment(cls) -> Endpoint:
+    def from_environment(cls) -> Self:
         """The server that `OPENAI_BASE_URL` and `OPENAI_API_KEY` name; UserError if it is none.
 
         Organisation, project and the like are read by the SDK itself.
@@ -43,7 +41,7 @@ class Endpoint:
         return cls.at(url, key or None)
 
     @classmethod
-    def at(cls, url: str, key: str | None = None) -> Endpoint:
+    def at(cls, url: str, key: str | None = None) -> Self:
         """A server by address; UserError if that is none."""
         try:
             parts = urlsplit(url)

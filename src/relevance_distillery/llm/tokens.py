@@ -6,8 +6,6 @@ of Hugging Face, and, for the models of OpenAI, the vocabularies that are compil
 by words and script, see `estimate_tokens`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -16,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from semantic_text_splitter import TextSplitter
 from tokenizers import Tokenizer
@@ -112,7 +110,7 @@ class TokenCounter:
     _reads_schema: bool = field(default=False, repr=False)
 
     @classmethod
-    def for_model(cls, model: str) -> TokenCounter:
+    def for_model(cls, model: str) -> Self:
         """The best offline counter for a local folder or a name at Hugging Face or OpenAI."""
         file = _tokenizer_file(model)
         count = None if file is None else _count_from_file(file)
@@ -144,7 +142,7 @@ class TokenCounter:
             total += self._text(json.dumps(schema))
         return round(total * self.factor)
 
-    def corrected(self, observed: float, counted: float) -> TokenCounter:
+    def corrected(self, observed: float, counted: float) -> Self:
         """A counter that agrees with what a server billed; this one where either count is 0.
 
         `observed` are the input tokens billed for some requests, `counted` this counter's of them.

@@ -1,7 +1,5 @@
 """Sheets that came back become grades: every row is checked against what was handed out."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

@@ -5,8 +5,6 @@ inclusion probability (Horvitz and Thompson, 1952). Pairs picked where judges ar
 teach more but say nothing about the rest: they carry no probability.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Sheets that people fill in: a spreadsheet's CSV, Quepid's CSV, or TREC qrels."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -4,8 +4,6 @@ Nothing is sent and no key is needed. What was billed for requests that the ledg
 corrects the count of the others.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,11 +1,9 @@
 """What a run would send to be graded: its own pairs where they exist, else others like them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -43,7 +41,7 @@ class ExpectedQueries:
         max_queries: int,
         max_real_queries: int | None,
         limit: int | None,
-    ) -> ExpectedQueries:
+    ) -> Self:
         """From drafts to write and queries in the log, with the limits of synthesis."""
         logged = min(real, max_real_queries or real)
         most = max_queries if drafts else 0

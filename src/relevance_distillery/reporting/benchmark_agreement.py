@@ -1,7 +1,5 @@
 """Agreement of a trained labeler and its rivals with people, on every benchmark of a report."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

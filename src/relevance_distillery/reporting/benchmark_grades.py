@@ -1,7 +1,5 @@
 """Grades of a benchmark by every judge of the report: student, teacher, untrained base, BM25."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

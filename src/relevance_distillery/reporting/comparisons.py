@@ -1,7 +1,5 @@
 """One judge minus another: differences, tests, and what may be concluded."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any

@@ -1,7 +1,5 @@
 """The content of cost.json: price and speed of judges, and every assumption behind them."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The report's first screen: three figures, one picture, the other benchmarks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Any judges' files of grades against people's, with no labeler and no earlier run."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the page calls each judge, and in which colour it is drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Pages from templates: one file each, no script, nothing from elsewhere, everything escaped."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.resources import files
 from typing import Any

@@ -6,8 +6,6 @@ pairs of the same frozen benchmark, by query, in quadratic kappa. The test is th
 (`evaluation.agreement.estimates`); how often it errs is in docs/results/coverage.md.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, replace
 from typing import Any, Literal

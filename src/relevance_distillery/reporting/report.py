@@ -1,7 +1,5 @@
 """The report as one page, of a trained labeler or of files of grades, with texts and without."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

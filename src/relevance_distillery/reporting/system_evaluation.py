@@ -1,7 +1,5 @@
 """The evaluation of search engines as one page: sentences, rows, dots, from evaluation.json."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from relevance_distillery.reporting.charts import dots

@@ -1,7 +1,5 @@
 """The report's answer in a sentence: may this labeler be used?"""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

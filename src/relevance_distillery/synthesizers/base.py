@@ -1,7 +1,5 @@
 """What all synthesizers share: seed passages, ids, repeatable choices, keyboard typos."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -5,8 +5,6 @@ enterprise, Hawking (2004) and Freund & Toms (2006): known items and navigation 
 queries are short, and names of people, projects and files take the place of the web's topics.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 

@@ -1,7 +1,5 @@
 """Filters for queries that would teach nothing or leak the benchmark, with counts."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Sequence

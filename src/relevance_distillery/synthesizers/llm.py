@@ -5,8 +5,6 @@ with a query log alike. Every answer is kept in the ledger: nothing is paid for 
 run that was killed continues with the first passage that had no answer.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

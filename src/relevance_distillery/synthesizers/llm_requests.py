@@ -1,7 +1,5 @@
 """What a language model is asked for each passage, and how its answers are read."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -6,8 +6,6 @@ that other documents use too: the idea of class-based tf-idf (Grootendorst, 2022
 document as a class, and of collocations (Church & Hanks, 1990).
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

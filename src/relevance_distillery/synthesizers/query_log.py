@@ -1,11 +1,9 @@
 """People's own queries, from a search log with or without frequencies."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -36,7 +34,7 @@ class QueryLog:
     locations: tuple[Path, ...] = ()
 
     @classmethod
-    def parse(cls, filepath: str | Path | None = None) -> QueryLog:
+    def parse(cls, filepath: str | Path | None = None) -> Self:
         """From one path, several separated by `;`, or None for no log."""
         return cls(tuple(named_paths(filepath)))
 

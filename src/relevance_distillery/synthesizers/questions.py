@@ -6,8 +6,6 @@ passkeys"; "X is a …" becomes "what is X". In other languages only questions a
 are used.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -5,8 +5,6 @@ form must spell the acronym with the initials of its words, stop words skipped o
 Hearst, 2003, in its strictest form).
 """
 
-from __future__ import annotations
-
 import calendar
 import re
 from dataclasses import dataclass

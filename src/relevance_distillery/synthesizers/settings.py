@@ -1,7 +1,5 @@
 """Query styles, and how a language model writes queries."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pydantic import Field

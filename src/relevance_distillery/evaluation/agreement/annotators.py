@@ -6,12 +6,10 @@ away: so one annotator after the other is the truth, and what the judge reaches 
 compared with what another person reaches, pair by pair.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -49,7 +47,7 @@ class Ratings:
     left_out: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, annotators: pd.DataFrame) -> Ratings:
+    def of(cls, annotators: pd.DataFrame) -> Self:
         """Line up the grades of all raters.
 
         Columns query_id, document_id, annotator, grade, one row a grade, of several by the same

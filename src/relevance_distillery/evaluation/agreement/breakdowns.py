@@ -1,7 +1,5 @@
 """Agreement in parts: at each grade as a threshold of relevance, and on slices of the benchmark."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

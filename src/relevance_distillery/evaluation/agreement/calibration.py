@@ -5,8 +5,6 @@ from the threshold on). Each has a reliability diagram (Murphy and Winkler, 1977
 calibration error over equally wide bins (Naeini et al., 2015) and the Brier score (Brier, 1950).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

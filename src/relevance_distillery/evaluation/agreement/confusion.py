@@ -8,8 +8,6 @@ scale, so one step is one grade. Where a figure is not defined it is nan; who wr
 turns that into null with a reason.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

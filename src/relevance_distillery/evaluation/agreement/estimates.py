@@ -3,8 +3,6 @@
 All figures of a call come from the same draws of queries, so they move together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal

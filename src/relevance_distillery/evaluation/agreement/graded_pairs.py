@@ -5,9 +5,8 @@ In that table a judge is a set of columns: `NAME_grade` (grades of the scale),
 column of `SCORING_JUDGES`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -48,7 +47,7 @@ class GradedPairs:
     graded: bool = True
     weight: Floats | None = None
 
-    def same_pairs(self, other: GradedPairs) -> bool:
+    def same_pairs(self, other: Self) -> bool:
         """Whether another judge graded the same pairs in the same order."""
         return np.array_equal(self.query, other.query) and np.array_equal(self.human, other.human)
 

@@ -1,7 +1,5 @@
 """Everything measured about agreement, as the content of agreement.json."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any

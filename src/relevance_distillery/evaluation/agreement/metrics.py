@@ -1,7 +1,5 @@
 """The metrics of agreement: names, meaning, and how each becomes a statistic."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

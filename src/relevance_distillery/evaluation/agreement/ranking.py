@@ -5,9 +5,8 @@ the same score taken together, everything else sums over stretches of that order
 correlation of a score with many values runs over all pairs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,7 +72,7 @@ class _Order:
     queries: int
 
     @classmethod
-    def of(cls, score: Floats, query: Ints, queries: int) -> _Order:
+    def of(cls, score: Floats, query: Ints, queries: int) -> Self:
         rows = np.lexsort((-score, query))
         number, value = query[rows], score[rows]
         starts = np.searchsorted(number, np.arange(queries))

@@ -5,8 +5,6 @@ projected: a standard error falls with the square root of their number. More pai
 help less, since pairs of one query are correlated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What the judges of a cascade say about graded sets, and what a call of each costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -6,12 +6,10 @@ procedure is repeated on folds of queries, each held-out fold graded by a cascad
 it.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -57,10 +55,11 @@ class GradedSet:
     human: Places
     queries: Places
 
-    def rows(self, chosen: np.ndarray) -> GradedSet:
+    def rows(self, chosen: np.ndarray) -> Self:
         """The pairs of a mask."""
         answers = tuple(answer.rows(chosen) for answer in self.answers)
-        return GradedSet(self.name, answers, self.human[chosen], self.queries[chosen])
+        human, queries = self.human[chosen], self.queries[chosen]
+        return replace(self, answers=answers, human=human, queries=queries)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """What a cascade is worth on a benchmark: agreement, calls and cost, against simpler ways."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -52,7 +50,7 @@ class System:
     asked: Mask
 
     @classmethod
-    def of(cls, fit: CascadeFit, graded: GradedSet) -> System:
+    def of(cls, fit: CascadeFit, graded: GradedSet) -> Self:
         """A cascade."""
         decided = fit.replay(graded.answers)
         return cls(decided.places, decided.asked(len(fit.stages)))

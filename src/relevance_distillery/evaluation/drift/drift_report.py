@@ -3,8 +3,6 @@
 A batch is counted shard by shard: what is kept of a shard is as small for a million pairs.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

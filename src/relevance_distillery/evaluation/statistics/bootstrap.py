@@ -5,8 +5,6 @@ narrow: whole queries are drawn (Cameron, Gelbach and Miller, 2008). How an inte
 the draws is in `bootstrap_t`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol

@@ -11,9 +11,8 @@ Chosen in simulation (docs/results/coverage.md): BCa limits covered a kappa too 
 equal-tailed bootstrap-t differences of means.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.special import expit
@@ -74,7 +73,7 @@ class Studentized:
         values: Floats,
         deviations: Floats | None,
         errors: Floats | None,
-    ) -> Studentized:
+    ) -> Self:
         """From an estimate and its resamples, each of shape (resamples,).
 
         `values` has the figure, all finite; `deviations` what it lies above the estimate, and

@@ -6,8 +6,6 @@ is tuned on the data (PPI++; Angelopoulos, Duchi and Zrnic, 2023, arXiv 2311.014
 machine costs little. Queries whose human values taught the machine must not correct it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Paired randomisation test with queries as units, and correction for many tests."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic

@@ -1,7 +1,5 @@
 """Which systems differ significantly, and whether a machine's grades rank them as people do."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What each system is worth on average, by people's grades, by a machine's, and by both."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Measures of rankings through ir_measures (MacAvaney et al., 2022), one value a query."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The content of evaluation.json: which system is better, how sure, and how far to trust whom."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,9 +1,8 @@
 """Runs of search engines: which documents a system gave for a query, in which order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,7 @@ class SystemRuns:
     systems: tuple[str, ...]
     facts: dict[str, dict[str, object]]
 
-    def only(self, queries: set[str]) -> SystemRuns:
+    def only(self, queries: set[str]) -> Self:
         """The same runs for some queries."""
         kept = self.ranked["query_id"].isin(queries)
         return replace(self, ranked=self.ranked[kept].reset_index(drop=True))

@@ -1,7 +1,5 @@
 """Where the texts of queries and documents come from: read only when a machine must grade."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,10 +1,8 @@
 """Answers of several judges: as arrays, their majority, and joint tables of labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -42,10 +40,10 @@ class Answers:
     def __len__(self) -> int:
         return len(self.places)
 
-    def rows(self, chosen: NDArray[Any]) -> Answers:
+    def rows(self, chosen: NDArray[Any]) -> Self:
         """The answers of these pairs, by mask or number."""
         kept = None if self.probabilities is None else self.probabilities[chosen]
-        return Answers(self.places[chosen], kept)
+        return replace(self, places=self.places[chosen], probabilities=kept)
 
     @property
     def given(self) -> Mask:
@@ -64,7 +62,7 @@ class Answers:
         return (self.places[:, None] == np.arange(size)[None, :]).astype(np.float64)
 
     @classmethod
-    def of_labels(cls, labels: pd.DataFrame, pairs: int, scale: GradeScale) -> Answers:
+    def of_labels(cls, labels: pd.DataFrame, pairs: int, scale: GradeScale) -> Self:
         """The answers in a table of labels, whose index is each one's number among `pairs`."""
         places = np.full(pairs, -1, dtype=np.int64)
         places[labels.index] = scale.positions(labels["grade"].to_numpy())

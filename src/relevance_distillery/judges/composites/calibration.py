@@ -6,8 +6,6 @@ judge that gives grades alone has no confidence of its own: its probabilities ar
 people's grades where it and the judges before it gave the same grades.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self

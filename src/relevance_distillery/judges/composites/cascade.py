@@ -4,8 +4,6 @@ The annotation cascade of arXiv 2606.25871: a pair leaves at the first judge who
 confidence passes its threshold, and what remains goes to a majority vote.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +46,7 @@ class Identity:
     prompt_hash: str
 
     @classmethod
-    def of(cls, asked: str, judge: Judge) -> Identity:
+    def of(cls, asked: str, judge: Judge) -> Self:
         """Of a judge that is ready to grade."""
         return cls(asked, judge.name, judge.model, judge.prompt_hash)
 
@@ -135,9 +133,7 @@ class CascadeFit:
         """Sixteen hexadecimal digits that change with judges, calibrators or thresholds."""
         return json_digest(self.to_state(), 8)
 
-    def with_thresholds(
-        self, thresholds: Sequence[float], decisions: Sequence[Decision]
-    ) -> CascadeFit:
+    def with_thresholds(self, thresholds: Sequence[float], decisions: Sequence[Decision]) -> Self:
         """The same judges and calibrators with other thresholds and decisions."""
         stages = tuple(
             replace(stage, threshold=threshold, decision=decision)

@@ -1,7 +1,5 @@
 """Several judges, or one with several prompts, as one: vote, mean, or Dawid and Skene."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self

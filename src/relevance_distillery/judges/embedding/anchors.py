@@ -5,8 +5,6 @@ seed pairs, a query with the passage that it was written from, nearly all of whi
 relevant. A grade's threshold is a quantile of one of them.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import re

@@ -1,13 +1,12 @@
 """How much of a query's information a passage holds: IDF-weighted term coverage."""
 
-from __future__ import annotations
-
 import math
 import string
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -27,7 +26,7 @@ class TermStatistics:
     language: str
 
     @classmethod
-    def count(cls, texts: Iterable[str], language: str) -> TermStatistics:
+    def count(cls, texts: Iterable[str], language: str) -> Self:
         """Count the terms of a corpus, one text a passage."""
         words = analyzer(language)
         counts: Counter[str] = Counter()

@@ -8,8 +8,6 @@ there is none. A server that takes no upload, such as one at a mistyped address,
 of what is known of former batches.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import tempfile

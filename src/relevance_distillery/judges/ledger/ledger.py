@@ -6,8 +6,6 @@ and queries only ids are stored, with grades and costs; of a language model also
 that it wrote, and answers in which no grade was found.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What can still be read of a damaged ledger, copied into a new one in the same folder."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

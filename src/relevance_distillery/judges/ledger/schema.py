@@ -1,7 +1,5 @@
 """The tables of the ledger, and how verdicts and texts become rows and rows become them."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Generator, Sequence

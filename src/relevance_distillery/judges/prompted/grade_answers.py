@@ -4,8 +4,6 @@ A parser that searches an answer for a digit turned "Sorry, error 429" into grad
 published judge. Here the whole answer is the grade or it is a failure.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A large language model behind an OpenAI-compatible API as a judge, one pair a request."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,12 +1,10 @@
 """The grading prompt filled in with pairs and few-shot examples, for judges that read one."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -95,7 +93,7 @@ class PairPrompt:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> PairPrompt:
+    def from_state(cls, state: Mapping[str, Any], scale: GradeScale) -> Self:
         """The prompt that wrote `state`."""
         return cls(
             Prompt(state["source"], state["name"], PROMPT_REQUIRES, PROMPT_ALLOWS),

@@ -5,8 +5,6 @@ probabilities of the tokens that may come next are those of the grades, so one f
 grades a pair and no answer needs parsing.
 """
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json

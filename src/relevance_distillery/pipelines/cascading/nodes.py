@@ -1,7 +1,5 @@
 """Steps of the cascading pipeline."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from typing import Any

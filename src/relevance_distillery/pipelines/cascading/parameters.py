@@ -1,7 +1,5 @@
 """Parameters of the cascading pipeline."""
 
-from __future__ import annotations
-
 from relevance_distillery.judges.settings import MeasurementSettings
 
 

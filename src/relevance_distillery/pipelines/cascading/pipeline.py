@@ -1,7 +1,5 @@
 """Graded pairs in, a fitted cascade and its report out."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.cascading import nodes

@@ -1,7 +1,5 @@
 """Labels become splits, splits a labeler, the labeler a registered version."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

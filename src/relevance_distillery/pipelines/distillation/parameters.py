@@ -1,6 +1,6 @@
 """What can be turned about distillation, and why one would."""
 
-from __future__ import annotations
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -21,7 +21,7 @@ class SplitParameters(StrictModel):
     """Pairs for a benchmark where there is none; 0 when you have people's grades."""
 
     @model_validator(mode="after")
-    def _sum(self) -> SplitParameters:
+    def _sum(self) -> Self:
         total = self.train + self.early_stopping + self.calibration + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"the shares of the splits sum to {total:g}, they must sum to 1")

@@ -1,7 +1,5 @@
 """Wires distillation: labels to splits to a labeler to a registered version."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.distillation.nodes import (

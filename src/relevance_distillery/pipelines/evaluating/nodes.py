@@ -1,7 +1,5 @@
 """Pool the runs, grade what people did not, measure the systems."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs in, graded pool, figures and a page out."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.evaluating import nodes

@@ -1,7 +1,5 @@
 """The one step of the forgetting pipeline."""
 
-from __future__ import annotations
-
 import logging
 from unicodedata import normalize
 

@@ -1,7 +1,5 @@
 """Parameters of the forgetting pipeline."""
 
-from __future__ import annotations
-
 from relevance_distillery.strict import StrictModel
 
 

@@ -1,7 +1,5 @@
 """A document's id in; the document out of everything that is stored."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.forgetting.nodes import forget_document

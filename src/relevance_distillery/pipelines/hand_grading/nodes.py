@@ -1,7 +1,5 @@
 """Steps of the hand-grading pipelines."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What people are asked to grade, and why one would turn it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

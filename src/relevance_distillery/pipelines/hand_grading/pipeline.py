@@ -1,7 +1,5 @@
 """Wires hand-grading: pairs to a sheet, and sheets that came back to grades."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.hand_grading.nodes import draw_sheet, read_sheets

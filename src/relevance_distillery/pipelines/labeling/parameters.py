@@ -1,7 +1,5 @@
 """Parameters of the labeling pipeline."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from relevance_distillery.judges.labeling import MAX_ATTEMPTS

@@ -1,7 +1,5 @@
 """Candidates in, labels and failures out."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.labeling.nodes import (

@@ -1,7 +1,5 @@
 """Plan the paid stages of a run; nothing is sent and nothing that is stored is changed."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Parameters of the planning pipeline."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from relevance_distillery.strict import StrictModel

@@ -1,7 +1,5 @@
 """Documents and settings in, a plan out; nothing is sent."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.planning.nodes import (

@@ -1,7 +1,5 @@
 """Wires probing: irrelevant pairs and hostile texts to what judges do with them."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.probing.nodes import probe_graders

@@ -1,7 +1,5 @@
 """Wires recalibration: a labeler and grades of a new collection to a labeler that fits it."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.recalibrating.nodes import (

@@ -1,7 +1,5 @@
 """Steps of the reporting pipelines that are not functions of `reporting` themselves."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

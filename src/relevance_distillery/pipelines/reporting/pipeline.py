@@ -1,7 +1,5 @@
 """Grades the benchmark with every judge, measures agreement and cost, decides, reports."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.reporting import nodes

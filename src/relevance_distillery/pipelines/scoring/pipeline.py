@@ -1,7 +1,5 @@
 """Wires scoring: pairs and a grader to graded pairs and their drift."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs

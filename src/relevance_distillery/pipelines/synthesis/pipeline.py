@@ -1,7 +1,5 @@
 """Documents in; passages and queries out."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.synthesis.nodes import (
