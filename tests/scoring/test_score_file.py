@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from checkout import start_script
@@ -126,6 +128,22 @@ def test_a_killed_scoring_resumes_and_grades_nothing_twice(tmp_path: Path) -> No
     _score(pairs, tmp_path / "straight.csv")
     assert scored.read_bytes() == (tmp_path / "straight.csv").read_bytes()
     assert not parts.exists()
+
+
+def test_reading_a_large_row_group_keeps_memory_flat(tmp_path: Path) -> None:
+    rows = 40_000
+    noise = random.Random(0)
+    texts = [noise.randbytes(400).hex() for _ in range(rows)]
+    table = pa.table({"query": [text[:20] for text in texts], "text": texts})
+    pq.write_table(table, tmp_path / "pairs.parquet", row_group_size=rows)
+    del table
+    before = pa.total_allocated_bytes()
+
+    held = [pa.total_allocated_bytes() for _ in PairsFile(tmp_path / "pairs.parquet").shards()]
+
+    # The texts are 32 MB.
+    assert len(held) == 20
+    assert max(held) - before < 20_000_000
 
 
 def _missing(stop_at: int | None = None) -> tuple[Executor, list[int]]:

@@ -118,7 +118,8 @@ class PairsFile:
         self.kind = suffix_of(path)
         if self.kind == ".parquet":
             try:
-                self._parquet = pq.ParquetFile(path)
+                # A buffer, else whole columns of a row group, a million rows, are read at once.
+                self._parquet = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
             except (OSError, pa.ArrowInvalid) as error:
                 raise UserError(f"{path}: not a Parquet file; check it") from error
             schema = self._parquet.schema_arrow
