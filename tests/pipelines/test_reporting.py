@@ -49,12 +49,11 @@ class StandIn:
     """Grades a pair by whether the query stands in the text, as a labeler would return it."""
 
     digest = "f00d"
-    device = "cpu"
+    device, precision = "cpu", "fp32"
     scale = SCALE
     facts = SimpleNamespace(
         base_model="bundled",
         architecture="combined",
-        precision="fp32",
         length_slope=0.0,
         template=InputTemplate(),
     )
