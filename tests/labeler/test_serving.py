@@ -109,6 +109,7 @@ def test_what_waits_is_read_in_one_pass_and_every_request_keeps_its_rows(
     requests: list[pd.DataFrame],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    model._graded = MicroBatcher(model._raw, piece=256)
     begun, go_on, passes = threading.Event(), threading.Event(), []
     read = Labeler.raw_texts
 
@@ -167,6 +168,19 @@ def test_only_the_caller_whose_items_fail_gets_the_error() -> None:
             others[0].result(60)
         assert batcher([9]) == [18]
     assert batcher._waiting == []
+
+
+def test_two_passes_run_at_a_time_and_a_third_caller_waits() -> None:
+    both = threading.Barrier(2)
+
+    def answer(items: list[int]) -> list[int]:
+        both.wait(60)
+        return items
+
+    batcher = MicroBatcher(answer, piece=9, passes=2)
+    with ThreadPoolExecutor(4) as pool:
+        assert [list(one) for one in pool.map(batcher, [[1], [2]])] == [[1], [2]]
+    assert batcher._free == 2
 
 
 def test_threads_that_share_a_tokenizer_read_whole_texts(

@@ -39,6 +39,7 @@ _REQUIREMENTS = (
 )  # fmt: skip
 _PIECE = 256
 """Pairs of one request in a pass: about a second of two cores."""
+_PASSES = 2  # while one makes tokens, the other multiplies
 
 
 class ServedLabeler(PythonModel):
@@ -52,7 +53,7 @@ class ServedLabeler(PythonModel):
     def load_context(self, context: Any) -> None:
         """Read the artifact folder that was logged with the model."""
         self.labeler = Labeler.load(context.artifacts[ARTIFACT_NAME])
-        self._graded = MicroBatcher(self._raw, _PIECE)
+        self._graded = MicroBatcher(self._raw, _PIECE, _PASSES)
 
     def predict(  # pyrefly: ignore[bad-override]
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -1,6 +1,6 @@
 """Callers that come while others are being answered are answered together, in the next pass.
 
-Nobody waits for company: a caller who finds nobody at work starts at once, so that batches grow
+Nobody waits for company: a caller who finds a pass free starts at once, so that batches grow
 with the load alone (requests join between two passes, as in Yu et al., Orca, 2022).
 """
 
@@ -19,15 +19,17 @@ class MicroBatcher:
     """A function over many items, called by several threads at once.
 
     Args:
-        answer: Answers items, in their order; one thread at a time is in it.
+        answer: Answers items, in their order.
         piece: Items of a caller in one pass; a longer list goes in pieces, so that callers with few
             items need not wait for its end.
+        passes: Threads that may be in `answer` at a time.
     """
 
-    def __init__(self, answer: Callable[[list[Any]], Sequence[Any]], piece: int) -> None:
-        self._answer, self._piece = answer, piece
+    def __init__(
+        self, answer: Callable[[list[Any]], Sequence[Any]], piece: int, passes: int = 1
+    ) -> None:
+        self._answer, self._piece, self._free = answer, piece, passes
         self._waiting: list[_Call] = []
-        self._busy = False
         self._changed = threading.Condition()
 
     def __call__(self, items: Sequence[Any]) -> list[Any]:
@@ -39,15 +41,17 @@ class MicroBatcher:
         mine: Future[list[Any]] = Future()
         with self._changed:
             self._waiting.append((items, mine))
-            self._changed.wait_for(lambda: mine.done() or not self._busy)
+            self._changed.wait_for(
+                lambda: mine.done() or (self._free and (items, mine) in self._waiting)
+            )
             if mine.done():
                 return mine.result()
-            calls, self._waiting, self._busy = self._waiting, [], True
+            calls, self._waiting, self._free = self._waiting, [], self._free - 1
         try:
             self._pass(calls)
         finally:
             with self._changed:
-                self._busy = False
+                self._free += 1
                 for _, call in calls:
                     call.cancel()  # where Ctrl-C ended the pass
                 self._changed.notify_all()
