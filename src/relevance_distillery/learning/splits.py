@@ -4,24 +4,20 @@ Kept out are the benchmarks' queries, near-duplicates of them, judged pairs and 
 Splits and folds divide seed documents and queries, never the pairs of one.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.text.terms import analyzer
-
-if TYPE_CHECKING:
-    from relevance_distillery.collections.benchmark import Benchmark
 
 SPLITS = ("train", "early_stopping", "calibration", "test")
 _FEWEST_QUERIES = 10

@@ -1,7 +1,5 @@
 """Words, stop words and stems of a language."""
 
-from __future__ import annotations
-
 import re
 from functools import cached_property
 

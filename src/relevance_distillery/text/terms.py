@@ -1,7 +1,5 @@
 """Text to stemmed terms, the same for the index, for queries and for term coverage."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Words of every script: with their marks, without what nobody sees, cut where no blanks are."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from itertools import pairwise
