@@ -34,6 +34,7 @@ ROOMS = (
     "hand_grading",
     "probing",
     "recalibrating",
+    "quantizing",
 )
 ORDER = (
     "errors",

@@ -34,6 +34,7 @@ from relevance_distillery.pipelines.labeling.parameters import LabelingParameter
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.planning.parameters import PlanningParameters
 from relevance_distillery.pipelines.probing.parameters import ProbingParameters
+from relevance_distillery.pipelines.quantizing.parameters import QuantizingParameters
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
@@ -57,6 +58,7 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "hand_grading": (HandGradingParameters, "hand_grading"),
     "probing": (ProbingParameters, "probing"),
     "recalibrating": (RecalibratingParameters, "recalibrating"),
+    "quantizing": (QuantizingParameters, "quantizing"),
     "scale": (GradeScale, ""),
 }
 """Group in the configuration: its model, and the page that explains it."""

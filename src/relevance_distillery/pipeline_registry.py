@@ -28,6 +28,7 @@ PIPELINES = {
     "forget": "forgetting",
     "probe": "probing",
     "recalibrate": "recalibrating",
+    "quantize": "quantizing",
     "export_sheet": "hand_grading:create_export_pipeline",
     "import_sheet": "hand_grading:create_import_pipeline",
 }
@@ -37,7 +38,7 @@ PIPELINES = {
 class PipelineRegistry(Mapping[str, Pipeline]):
     """Pipelines that are imported when they are asked for.
 
-    A run of one stage need not wait for what the other fifteen pipelines import.
+    A run of one stage need not wait for what the other pipelines import.
     """
 
     def __getitem__(self, name: str) -> Pipeline:

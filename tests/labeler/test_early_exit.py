@@ -40,7 +40,7 @@ def test_layers_in_two_parts_are_the_whole_encoder(architecture: str) -> None:
     }
     with torch.inference_mode():
         whole = network(**tokens, output_hidden_states=True).hidden_states
-        states = first_states(network, tokens, 1)
+        states = first_states(network, tokens["input_ids"], tokens["attention_mask"], 1)
         states += further_states(network, states[-1], tokens["attention_mask"], 1, 3)
     for some, expected in zip(states, whole, strict=True):
         torch.testing.assert_close(some, expected)

@@ -1,5 +1,7 @@
 """Rows of tokens into padded batches, similar lengths together."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 import torch

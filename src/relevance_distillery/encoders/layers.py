@@ -6,12 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from relevance_distillery.encoders.batching import Tokens
-
 _FAMILY = frozenset(("bert", "roberta", "xlm-roberta", "camembert", "data2vec-text"))
 """Architectures whose layers take token states and a mask, and nothing of the model around them."""
-
-_READ = ("input_ids", "token_type_ids")
 
 
 def can_stop(network: Any) -> bool:
@@ -19,20 +15,20 @@ def can_stop(network: Any) -> bool:
     return network.config.model_type in _FAMILY
 
 
-def first_states(network: Any, tokens: Tokens, layers: int) -> list[Tensor]:
+def first_states(network: Any, input_ids: Tensor, attended: Tensor, layers: int) -> list[Tensor]:
     """States of the embeddings and of the first `layers` layers.
 
     Args:
         network: A base model without an output layer, see `can_stop`.
-        tokens: input_ids and attention_mask, shape (texts, tokens), and others.
+        input_ids: Of single texts, shape (texts, tokens).
+        attended: 1 for tokens, 0 for padding, shape (texts, tokens).
         layers: At least 1.
 
     Returns:
         layers + 1 tensors of shape (texts, tokens, width).
     """
-    given = {name: value for name, value in tokens.items() if name in _READ}
-    start = network.embeddings(**given)
-    return [start, *further_states(network, start, tokens["attention_mask"], 0, layers)]
+    start = network.embeddings(input_ids=input_ids)
+    return [start, *further_states(network, start, attended, 0, layers)]
 
 
 def further_states(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -34,6 +34,7 @@ from relevance_distillery.strict import StrictModel
 FORMAT = 2
 FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"
 _DIGESTS_FILE = "digests.json"
+_CHANGING = (FACTS_FILE, _DIGESTS_FILE, "profile.json")
 ARTIFACT_NAME = "labeler"
 
 _Model = TypeVar("_Model", bound=StrictModel)
@@ -52,6 +53,7 @@ class LabelerFacts(StrictModel):
         cut_points: On the expected grade, shape (grades - 1,).
         length_slope: What ln(passages) takes off a document's expected grade.
         early_exit: When a pair leaves before the last layer; None where none does.
+        int8: The folder has the encoder in int8 too, which processors read with.
         training: How it was trained, for people and reports.
     """
 
@@ -67,6 +69,7 @@ class LabelerFacts(StrictModel):
     cut_points: tuple[float, ...]
     length_slope: float = 0.0
     early_exit: EarlyExit | None = None
+    int8: bool = False
     training: dict[str, Any] = Field(default_factory=dict)
 
     def calibrated(self, raw: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -107,8 +110,7 @@ def write_artifact(folder: Path, model: PairModel, tokenizer: Any, facts: Labele
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         head = {name: value.contiguous() for name, value in model.head.state_dict().items()}
         save_file(head, partial / HEAD_FILE)
-        files = {found.name: file_digest(found) for found in sorted(partial.iterdir())}
-        write_text(partial / _DIGESTS_FILE, json.dumps(files, indent=2) + "\n")
+        _write_digests(partial)
         write_facts(partial, facts)
     return folder
 
@@ -191,6 +193,36 @@ def _check_files(folder: Path) -> None:
         )
 
 
+def copy_artifact(
+    source: Path, folder: Path, add: Callable[[Path], None] | None = None, **changes: Any
+) -> Path:
+    """Copy a labeler's folder, replacing what was there.
+
+    Args:
+        source: The folder.
+        folder: The copy.
+        add: Writes further files into the copy.
+        changes: New values of the facts.
+    """
+    facts = read_facts(source).model_copy(update=changes)
+    with replacing(folder) as partial:
+        shutil.copytree(source, partial)
+        if add is not None:
+            add(partial)
+        _write_digests(partial)
+        write_facts(partial, facts)
+    return folder
+
+
+def _write_digests(folder: Path) -> None:
+    files = {
+        found.name: file_digest(found)
+        for found in sorted(folder.iterdir())
+        if found.name not in _CHANGING
+    }
+    write_text(folder / _DIGESTS_FILE, json.dumps(files, indent=2) + "\n")
+
+
 def copy_with_calibration(
     source: Path,
     folder: Path,
@@ -203,14 +235,7 @@ def copy_with_calibration(
     `recalibration` says how it was recalibrated, for the facts of training. The copy has no early
     exit, which was chosen for the old cut points.
     """
-    facts = read_facts(source)
-    changed = {
-        "calibration": link,
-        "cut_points": cut_points,
-        "early_exit": None,
-        "training": {**facts.training, "recalibration": dict(recalibration)},
-    }
-    with replacing(folder) as partial:
-        shutil.copytree(source, partial)
-        write_facts(partial, facts.model_copy(update=changed))
-    return folder
+    training = {**read_facts(source).training, "recalibration": dict(recalibration)}
+    return copy_artifact(
+        source, folder, calibration=link, cut_points=cut_points, early_exit=None, training=training
+    )

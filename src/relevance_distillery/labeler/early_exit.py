@@ -9,7 +9,7 @@ keeps the predicted score. Layer and threshold are chosen on pairs that were gra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relevance_distillery.encoders.batching import Tokens
-from relevance_distillery.encoders.layers import first_states, further_states
 from relevance_distillery.labeler.features import (
     COVERAGE,
     Encoded,
@@ -27,10 +26,8 @@ from relevance_distillery.labeler.features import (
     similarity_places,
     weighted_coverage,
 )
+from relevance_distillery.labeler.stages import Stages
 from relevance_distillery.strict import StrictModel
-
-if TYPE_CHECKING:
-    from relevance_distillery.labeler.model import PairModel
 
 _FOLDS = 5
 _RIDGE = 1.0
@@ -118,18 +115,14 @@ def fit_early_exit(
 
 def known_places(layers: int, levels: int, layer: int) -> list[int]:
     """Places of the features that are known after a layer: coverage, then similarities."""
-    first = first_known_level(layers, levels, layer)
+    first = sum(compared > layer for compared in compared_layers(layers, levels))
     return [COVERAGE, *similarity_places(first, levels)]
 
 
-def first_known_level(layers: int, levels: int, layer: int) -> int:
-    """The uppermost level that does not lie above a layer; `levels` where there is none."""
-    return sum(compared > layer for compared in compared_layers(layers, levels))
-
-
 def compare_with_exit(
-    model: PairModel,
+    stages: Stages,
     exit_: EarlyExit,
+    token_weights: Tensor,
     queries: Encoded,
     texts: Tokens,
     query_of: Tensor,
@@ -139,9 +132,10 @@ def compare_with_exit(
     """Pair features of a batch of passages, which are read on only for pairs that stay.
 
     Args:
-        model: The labeler's network.
+        stages: The encoder, split after the exit's layer.
         exit_: When a pair leaves.
-        queries: Encoded through all layers.
+        token_weights: Of the head.
+        queries: With all levels.
         texts: Tokens of the passages, with special_tokens_mask.
         query_of: Row of `queries` of each pair, shape (pairs,).
         passage_of: Row of `texts` of each pair, shape (pairs,).
@@ -151,37 +145,30 @@ def compare_with_exit(
         Features, shape (pairs, features), incomplete for pairs that left; and the scores of these,
         NaN for the others, shape (pairs,).
     """
-    network, layer, levels = model.base, exit_.layer, len(queries.units)
-    layers = int(network.config.num_hidden_layers)
-    compared = compared_layers(layers, levels)
-    first = first_known_level(layers, levels, layer)
+    levels, first = len(queries.units), stages.first_level
 
     def compare(function: Any, passages: Encoded, end: int, rows: Tensor, of: Tensor) -> Tensor:
         asked = queries.levels(end - len(passages.units), end)
-        weights = model.head.token_weights
-        with torch.autocast(of.device.type, enabled=False):
-            parts = [
-                function(asked.select(some), passages.select(these), weights).flatten(1)
-                for some, these in zip(rows.split(block), of.split(block), strict=True)
-            ]
-            return torch.cat(parts)
+        parts = [
+            function(asked.select(some), passages.select(these), token_weights).flatten(1)
+            for some, these in zip(rows.split(block), of.split(block), strict=True)
+        ]
+        return torch.cat(parts)
 
-    states = first_states(network, texts, layer)
-    passages = Encoded.of([states[place] for place in compared[first:]], texts)
-    coverage = compare(weighted_coverage, passages, levels, query_of, passage_of)
-    known = compare(level_similarities, passages, levels, query_of, passage_of)
-    known = torch.cat([coverage, known], dim=-1)
-    with torch.autocast(known.device.type, enabled=False):
+    passages, states = stages.lower(texts)
+    with torch.autocast(query_of.device.type, enabled=False):
+        coverage = compare(weighted_coverage, passages, levels, query_of, passage_of)
+        known = compare(level_similarities, passages, levels, query_of, passage_of)
+        known = torch.cat([coverage, known], dim=-1)
         scores = exit_.scores(known)
     features = known.new_zeros(len(scores), feature_count(levels))
-    features[:, known_places(layers, levels, layer)] = known
+    features[:, [COVERAGE, *similarity_places(first, levels)]] = known
     stays = scores >= exit_.below
     if stays.any():
         rows, place = passage_of[stays].unique(return_inverse=True)
         texts = {name: values[rows] for name, values in texts.items()}
-        upper = further_states(network, states[-1][rows], texts["attention_mask"], layer, layers)
-        passages = Encoded.of([upper[one - layer - 1] for one in compared[:first]], texts)
-        places = torch.tensor(similarity_places(0, first))
-        further = compare(level_similarities, passages, first, query_of[stays], place)
-        features[stays.nonzero(), places] = further
+        passages = stages.upper(states[rows], texts)
+        with torch.autocast(query_of.device.type, enabled=False):
+            further = compare(level_similarities, passages, first, query_of[stays], place)
+        features[stays.nonzero(), torch.tensor(similarity_places(0, first))] = further
     return features, scores.masked_fill(stays, torch.nan)

@@ -80,10 +80,8 @@ class Encoded:
         """
         attended = texts["attention_mask"]
         words = attended * (1 - texts["special_tokens_mask"])
-        with torch.autocast(attended.device.type, enabled=False):
-            pooled = [mean_pooled(some, attended.unsqueeze(-1)) for some in states]
-            units = tuple(normalize(some, dim=-1) for some in states)
-            return cls(units, torch.stack(pooled, dim=1), texts["input_ids"], words)
+        units, pooled = unit_states(states, attended)
+        return cls(units, pooled, texts["input_ids"], words)
 
     def levels(self, first: int, end: int | None = None) -> Encoded:
         """Some of the levels alone."""
@@ -96,6 +94,14 @@ class Encoded:
             return self
         units = tuple(states[index] for states in self.units)
         return Encoded(units, self.pooled[index], self.ids[index], self.words[index])
+
+
+def unit_states(states: Sequence[Tensor], attended: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """`Encoded.units` and `Encoded.pooled` from token states, without autocast."""
+    with torch.autocast(attended.device.type, enabled=False):
+        pooled = [mean_pooled(some, attended.unsqueeze(-1)) for some in states]
+        units = tuple(normalize(some, dim=-1) for some in states)
+        return units, torch.stack(pooled, dim=1)
 
 
 def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ to floating-point rounding: results are rounded to six digits before grades are 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,10 +34,13 @@ from relevance_distillery.io.progress import Progress
 from relevance_distillery.labeler.artifact import LabelerFacts, read_facts, read_model
 from relevance_distillery.labeler.early_exit import EarlyExit, compare_with_exit
 from relevance_distillery.labeler.features import Encoded, feature_count
+from relevance_distillery.labeler.int8_stages import load_int8_stages
 from relevance_distillery.labeler.model import PairModel
+from relevance_distillery.labeler.stages import Stages, torch_stages
 from relevance_distillery.labeler.template import TokenisedPairs
 from relevance_distillery.learning.document_grades import best_of_passages, correct_for_length
 
+logger = logging.getLogger(__name__)
 SHARD_ROWS = 2048
 DIGITS = 6
 _T = TypeVar("_T")
@@ -68,6 +72,15 @@ class Labeler:
         self.name, self.digest = f"labeler {facts.base_model} {digest}".strip(), digest
         self.device, self.precision, self.batch_size = device, precision, batch_size
         self.folder = folder
+        self.compiled: Stages | None = None
+
+    @property
+    def stages(self) -> Stages | None:
+        """What reads texts in stages: compiled, or torch where pairs may leave early."""
+        exit_ = self.facts.early_exit
+        if self.compiled is None and exit_ is not None:
+            return torch_stages(self.model.base, self.facts.levels, exit_.layer)
+        return self.compiled
 
     @classmethod
     def load(
@@ -79,8 +92,9 @@ class Labeler:
     ) -> Labeler:
         """Read an artifact folder.
 
-        The device `auto` takes a GPU when there is one, the precision `auto` the one that training
-        settled on where the processor has it, see `settle_precision`.
+        The device `auto` takes a GPU when there is one, the precision `auto` int8 where the folder
+        has it and the device is a processor, else the one that training settled on where the
+        device has it, see `settle_precision`.
 
         Raises:
             UserError: The folder is no labeler, is damaged, or an argument is not known.
@@ -89,7 +103,7 @@ class Labeler:
 
         folder = Path(folder)
         facts = read_facts(folder)
-        device = choose_device(device)
+        device, as_trained = choose_device(device), precision == "auto"
         precision = settle_precision(device, precision, facts.precision)
         model = read_model(folder, facts)
         with readable(f"labeler {folder}", folder, "distill again"):
@@ -97,9 +111,14 @@ class Labeler:
                 folder, trust_remote_code=False, local_files_only=True
             )
         prepare_inference(model.backbone, device, precision, facts.template.max_length)
-        return cls(
+        labeler = cls(
             model, tokenizer, facts, folder_digest(folder), device, precision, batch_size, folder
         )
+        if facts.int8 and as_trained and torch.device(device).type == "cpu":
+            labeler.compiled = load_int8_stages(folder, facts.levels, precision)
+        elif facts.int8:
+            logger.warning("labeler %s: read in %s on %s, not in int8", folder, precision, device)
+        return labeler
 
     @property
     def batch_size(self) -> int:
@@ -231,7 +250,7 @@ class Labeler:
     def _classified(self, pairs: TokenisedPairs) -> Tensor:
         logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
         for chosen in by_length(pairs.lengths(), self.batch_size):
-            logits[chosen] = self.model.classify(self._tokens(pairs.joint, chosen))
+            logits[chosen] = self.model.classify(self.tokens(pairs.joint, chosen))
         return logits
 
     def _compared(
@@ -240,6 +259,7 @@ class Labeler:
         """Pair features, and the scores of pairs that left early, NaN for the others."""
         features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
         left = torch.full((len(pairs),), torch.nan, device=self.device)
+        stages = self.stages
         queries = self._encoded(pairs.queries, range(len(pairs.queries)))
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
@@ -251,10 +271,16 @@ class Labeler:
             place = {passage: row for row, passage in enumerate(chosen)}
             query_of = torch.tensor([pairs.query_of[i] for i in compared])
             passage_of = torch.tensor([place[pairs.passage_of[i]] for i in compared])
-            if exit_ is not None:
-                texts = self._tokens(pairs.passages, chosen)
+            if stages is not None and exit_ is not None:
                 features[compared], left[compared] = compare_with_exit(
-                    self.model, exit_, queries, texts, query_of, passage_of, self.batch_size
+                    stages,
+                    exit_,
+                    self.model.head.token_weights,
+                    queries,
+                    self.tokens(pairs.passages, chosen),
+                    query_of,
+                    passage_of,
+                    self.batch_size,
                 )
                 continue
             passages = self._encoded(pairs.passages, chosen)
@@ -267,13 +293,14 @@ class Labeler:
 
     def _encoded(self, rows: list[Row], chosen: Any) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
+        encode = self.stages.encode if self.stages else self.model.encode
         parts = []
         for start in range(0, len(chosen), self.batch_size):
-            some = self._tokens(rows, chosen[start : start + self.batch_size])
-            parts.append(self.model.encode(some))
+            parts.append(encode(self.tokens(rows, chosen[start : start + self.batch_size])))
         return parts[0] if len(parts) == 1 else _stack(parts)
 
-    def _tokens(self, rows: list[Row], chosen: Any) -> Tokens:
+    def tokens(self, rows: list[Row], chosen: Any) -> Tokens:
+        """Some rows as a padded batch on the device."""
         padded = pad([rows[i] for i in chosen], self.tokenizer.pad_token_id)
         return to_device(padded, self.device)
 

@@ -1,6 +1,8 @@
 """What a user can turn about training a labeler, with a reason for each."""
 
-from typing import Any, Literal, Self
+from __future__ import annotations
+
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -144,7 +146,9 @@ class TrainingSettings(StrictModel):
     seed: Seed = 0
     """Another seed, another labeler of the same kind."""
 
-    def resolved(self, tuning: Literal["full", "lora"], architecture: Architecture) -> Self:
+    def resolved(
+        self, tuning: Literal["full", "lora"], architecture: Architecture
+    ) -> TrainingSettings:
         """The same settings with the recipe's values where nothing was given."""
         values = self.model_dump()
         recipe = {
@@ -156,4 +160,4 @@ class TrainingSettings(StrictModel):
             if values[name] is None:
                 values[name] = value
         values |= {"tuning": tuning, "architecture": architecture}
-        return self.model_validate(values)
+        return TrainingSettings.model_validate(values)

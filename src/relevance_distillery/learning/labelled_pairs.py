@@ -106,8 +106,12 @@ def labelled_pairs(
 ) -> LabelledPairs:
     """Labels with their texts and the judge's probabilities.
 
-    `labels` have query_id, passage_id, grade, probabilities (a list or nothing) and, where it is
-    known, group: queries of one seed document, or of one wording.
+    Args:
+        labels: Columns query_id, passage_id, grade, probabilities (a list or nothing) and,
+            where it is known, group: queries of one seed document, or of one wording.
+        queries: Columns query_id, text.
+        passages: The passages table.
+        scale: The grades.
 
     Raises:
         UserError: A grade is not on the scale, or probabilities have another length.

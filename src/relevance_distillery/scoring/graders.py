@@ -16,6 +16,7 @@ from relevance_distillery.io.files import read_stored_json
 if TYPE_CHECKING:
     from relevance_distillery.judges.base import Judge
     from relevance_distillery.judges.ledger.ledger import Ledger
+    from relevance_distillery.labeler.inference import Labeler
 
 CHAMPION = "champion"
 GRADE_COLUMNS = ("grade", "expected_grade", "confidence", "probabilities")
@@ -153,6 +154,36 @@ class GraderShelf:
             f"judge={name}: neither a judge ({', '.join(JUDGES)}, or KIND:MODEL) nor an alias or "
             f"version of {self.registered_name} nor a labeler's folder"
         )
+
+    def find_labeler(self, name: str) -> Labeler:
+        """A labeler: `champion` or another alias, a version number or a folder.
+
+        Raises:
+            UserError: No such labeler, or a judge.
+        """
+        from relevance_distillery.labeler.inference import Labeler
+
+        try:
+            found = self.find(name)
+        except UserError as error:
+            # `find` knows graders as judges; this user typed labeler=.
+            said = str(error).removeprefix(f"judge={name}: ")
+            raise UserError(f"labeler={name}: {said}") from error
+        if not isinstance(found, Labeler):
+            raise UserError(
+                f"labeler={name}: is a judge; give a labeler's alias, version number or folder"
+            )
+        return found
+
+    def known_as(self, name: str) -> dict[str, str]:
+        """A labeler's `name` without the folders that lead to it, and its registered `version`."""
+        from relevance_distillery.labeler import flavor
+
+        folder = Path(name).expanduser()
+        if (folder / "labeler.json").is_file():
+            return {"name": folder.resolve().name, "version": ""}
+        version = name if name.isdigit() else flavor.get_alias(self.registered_name, name)
+        return {"name": name, "version": version or ""}
 
 
 def find_grader(judge: str = CHAMPION, **shelf: Any) -> Grader | NamedJudge:

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from relevance_distillery.evaluation.statistics.bootstrap import CELLS, SumStatistic
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
+
+_CELLS = 4_000_000
+"""Swaps held at once: keeps memory flat whatever the number of queries."""
 
 
 def swap_test(
@@ -22,7 +25,7 @@ def swap_test(
     if not np.isfinite(observed):
         return float("nan")
     rng = np.random.default_rng(seed)
-    step = max(1, CELLS // max(1, first.queries))
+    step = max(1, _CELLS // max(1, first.queries))
     as_large, defined = 0, 0
     for start in range(0, permutations, step):
         rows = min(step, permutations - start)

@@ -1,5 +1,7 @@
 """Steps of the mining pipeline."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any
 

@@ -58,7 +58,9 @@ def recalibrate_labeler(
 
     graded = judgments.kind != "held_out"
     _check(graded, pairs, parameters)
-    labeler = _labeler(graders, parameters.labeler)
+    labeler = graders.find_labeler(parameters.labeler)
+    # Early scores leave out the upper layers, and new cuts ask anew which pairs are clear.
+    labeler.facts = labeler.facts.model_copy(update={"early_exit": None})
     assert labeler.folder is not None
     if graded:
         chosen = judged_pairs(
@@ -76,7 +78,7 @@ def recalibrate_labeler(
     else:
         found = _by_shares(labeler, pairs, parameters)
     facts = {
-        "labeler": {**_known_as(parameters), "digest": labeler.digest},
+        "labeler": {**graders.known_as(parameters.labeler), "digest": labeler.digest},
         "judgments": [one.name for one in judgments.everything] if graded else [],
         **found.facts,
         "helps": found.helps,
@@ -215,34 +217,3 @@ def _by_shares(
         parameters.seed,
     )
     return recalibrate_to_shares(scores, probabilities, shares, rules_of(labeler))
-
-
-def _labeler(graders: GraderShelf, name: str) -> Labeler:
-    from relevance_distillery.labeler.inference import Labeler
-
-    try:
-        found = graders.find(name)
-    except UserError as error:
-        # The shelf knows graders as judges; this user typed labeler=.
-        said = str(error).removeprefix(f"judge={name}: ")
-        raise UserError(f"labeler={name}: {said}") from error
-    if not isinstance(found, Labeler):
-        raise UserError(
-            f"labeler={name}: is a judge, and only a labeler has a calibration to be fitted; give "
-            "an alias, a version number or a labeler's folder"
-        )
-    # Early scores leave out the upper layers, and new cuts ask anew which pairs are clear.
-    found.facts = found.facts.model_copy(update={"early_exit": None})
-    return found
-
-
-def _known_as(parameters: RecalibratingParameters) -> dict[str, str]:
-    """A labeler's name without the folders that lead to it, and its registered version."""
-    from relevance_distillery.labeler import flavor
-    from relevance_distillery.labeler.artifact import FACTS_FILE
-
-    name, folder = parameters.labeler, Path(parameters.labeler).expanduser()
-    if (folder / FACTS_FILE).is_file():
-        return {"name": folder.resolve().name, "version": ""}
-    version = name if name.isdigit() else flavor.get_alias(parameters.registered_name, name)
-    return {"name": name, "version": version or ""}

@@ -1,0 +1,1 @@
+"""Quantizing: a labeler becomes a version in int8 that processors read faster."""

@@ -1,0 +1,202 @@
+"""A labeler becomes a version in int8, if that grades as before."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.pipelines.quantizing.parameters import QuantizingParameters
+from relevance_distillery.scoring.graders import GraderShelf
+
+if TYPE_CHECKING:
+    from relevance_distillery.labeler.inference import Labeler
+
+logger = logging.getLogger(__name__)
+
+LEAST_CORRELATION, MOST_LOST = 0.99, 0.005
+_BATCH = 10
+
+
+def quantize_labeler(
+    graders: GraderShelf,
+    labels: pd.DataFrame,
+    splits: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    parameters: QuantizingParameters,
+) -> tuple[dict[str, Any], Path]:
+    """Make the labeler in int8 and compare the grades of both.
+
+    Args:
+        graders: Where the labeler is found.
+        labels: The judge's, of the last run.
+        splits: Of that run; pairs of the split `test` are compared.
+        queries: Schema `Queries`.
+        passages: Schema `Passages`; some show which values occur.
+        parameters: Which labeler.
+
+    Returns:
+        The content of quantization.json, and the folder of the labeler in int8.
+
+    Raises:
+        UserError: No such labeler, or `write_int8` cannot read it; no pairs were held out.
+    """
+    from relevance_distillery.collections.pairs_to_grade import build_pairs
+    from relevance_distillery.labeler.artifact import ARTIFACT_NAME
+    from relevance_distillery.labeler.inference import Labeler
+
+    key = ["query_id", "passage_id"]
+    held_out = splits.loc[splits["split"] == "test", key].merge(labels[[*key, "grade"]], on=key)
+    if held_out.empty:
+        raise UserError(
+            "quantize: no labelled pair was held out to compare grades on; set "
+            "distillation.splits.test above 0 and distill again"
+        )
+    before = graders.find_labeler(parameters.labeler)
+    assert before.folder is not None
+    sample = passages.sample(min(parameters.texts, len(passages)), random_state=parameters.seed)
+    rows: list[dict[str, Any]] = sample.to_dict("records")  # type: ignore[assignment]
+    texts = [before.facts.template.passage_text(row) for row in rows]
+    folder = write_int8(before.folder, texts, Path(parameters.workspace) / ARTIFACT_NAME)
+    pairs = build_pairs(held_out[key], queries, passages).merge(held_out, on=key)
+    found = agreement(before, Labeler.load(folder), pairs)
+    name = graders.known_as(parameters.labeler)
+    return {"labeler": {**name, "digest": before.digest}, "texts": len(texts), **found}, folder
+
+
+def accept_labeler(quantization: dict[str, Any], candidate: Path) -> Path:
+    """The labeler in int8, where it grades as before.
+
+    Raises:
+        UserError: It does not; quantization.json has the figures.
+    """
+    if not quantization["passes"]:
+        raise UserError(
+            f"int8 changes the grades of {quantization['labeler']['name']}: "
+            f"{_said(quantization)}; a correlation of {LEAST_CORRELATION} and at most {MOST_LOST} "
+            "less kappa are asked, no new version was made"
+        )
+    return candidate
+
+
+def register_labeler(
+    labeler: Path, quantization: dict[str, Any], parameters: QuantizingParameters
+) -> dict[str, str]:
+    """Register the labeler with the alias `challenger`, and say what changes.
+
+    Returns:
+        {"name", "version", "run_id", "digest"}.
+    """
+    from relevance_distillery.labeler import flavor
+    from relevance_distillery.labeler.artifact import read_facts
+
+    training, source = read_facts(labeler).training, quantization["labeler"]
+    tags = {
+        **{name: str(training.get(name, "")) for name in ("base_model", "architecture", "recipe")},
+        "quantized_from": source["version"] or source["name"],
+        "quantized_from_digest": source["digest"],
+    }
+    kappa = quantization["quadratic_kappa"]
+    metrics = {
+        "quantization.correlation": quantization["correlation"],
+        "quantization.quadratic_kappa_before": kappa["before"],
+        "quantization.quadratic_kappa_after": kappa["after"],
+    }
+    registered = flavor.log_and_register(labeler, parameters.registered_name, tags, metrics)
+    logger.info(
+        "%s in int8: %s; version %s of %s is the challenger",
+        source["name"],
+        _said(quantization),
+        registered["version"],
+        registered["name"],
+    )
+    return registered
+
+
+def write_int8(source: Path, passages: Sequence[str], folder: Path) -> Path:
+    """Copy a labeler's folder and add its encoder in int8, replacing what was there.
+
+    Args:
+        source: The folder of a labeler that compares separately encoded texts.
+        passages: Rendered passages (`InputTemplate.passage_text`) that show which values occur.
+        folder: Of the copy.
+
+    Raises:
+        UserError: The labeler is in int8 already, or of another architecture; OpenVINO or NNCF
+            is not installed.
+    """
+    from relevance_distillery.encoders.layers import can_stop
+    from relevance_distillery.labeler.artifact import copy_artifact
+    from relevance_distillery.labeler.inference import Labeler
+    from relevance_distillery.labeler.int8_stages import write_int8_stages
+    from relevance_distillery.labeler.stages import torch_stages
+
+    labeler = Labeler.load(source, device="cpu", precision="fp32")
+    facts, model = labeler.facts, labeler.model
+    if facts.int8:
+        raise UserError(f"labeler {source}: is in int8 already; name the version it was made from")
+    if model.encodes_jointly or not can_stop(model.base):
+        raise UserError(
+            f"labeler {source}: int8 is for BERT and its relatives that encode query and passage "
+            f"separately, not for {facts.architecture} on {model.base.config.model_type}"
+        )
+    rows = facts.template.encode_separately(labeler.tokenizer, passages, is_query=False)
+    rows.sort(key=lambda row: len(row["input_ids"]))
+    texts = [
+        labeler.tokens(rows, range(start, min(start + _BATCH, len(rows))))
+        for start in range(0, len(rows), _BATCH)
+    ]
+    layer = facts.early_exit.layer if facts.early_exit else None
+    stages = torch_stages(model.base, facts.levels, layer)
+    return copy_artifact(
+        source, folder, lambda copy: write_int8_stages(stages, texts, copy), int8=True
+    )
+
+
+def agreement(before: Labeler, after: Labeler, pairs: pd.DataFrame) -> dict[str, Any]:
+    """How alike two labelers grade pairs.
+
+    Args:
+        before: The one that is trusted.
+        after: The other.
+        pairs: As for `Labeler.grade`, with a column grade by people or a judge.
+
+    Returns:
+        pairs; correlation of scores; same_grades as a share; quadratic_kappa with the column
+        grade, `before` and `after`; and `passes`.
+    """
+    from relevance_distillery.labeler.calibration import quadratic_kappa
+
+    scale = before.scale
+    old, new = before.grade(pairs), after.grade(pairs)
+    given, was, now = (
+        scale.positions(table["grade"].to_numpy(dtype=np.int64)) for table in (pairs, old, new)
+    )
+    kappa = {
+        "before": quadratic_kappa(given, was, scale.size),
+        "after": quadratic_kappa(given, now, scale.size),
+    }
+    correlation = float(np.corrcoef(old["score"], new["score"])[0, 1])
+    passes = correlation >= LEAST_CORRELATION and kappa["before"] - kappa["after"] <= MOST_LOST
+    return {
+        "pairs": len(pairs),
+        "correlation": round(correlation, 6),
+        "same_grades": round(float((was == now).mean()), 6),
+        "quadratic_kappa": {when: round(value, 6) for when, value in kappa.items()},
+        "passes": bool(passes),
+    }
+
+
+def _said(quantization: dict[str, Any]) -> str:
+    kappa = quantization["quadratic_kappa"]
+    return (
+        f"on {quantization['pairs']} held-out pairs scores correlate at "
+        f"{quantization['correlation']:.4f}, {quantization['same_grades']:.1%} of grades are the "
+        f"same, quadratic kappa {kappa['before']:.3f} → {kappa['after']:.3f}"
+    )
