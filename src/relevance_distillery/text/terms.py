@@ -30,6 +30,7 @@ _ISO_639_1 = {
 # Letters and digits are kept apart from everything else, the underscore included, so that
 # `travel_policy-2024.md` in a path matches a query that says "travel policy 2024".
 _WORD = re.compile(WORD_PART)
+_REMEMBERED = 100_000  # words; by default a stemmer forgets beyond 10,000
 # Latin letters and punctuation: no marks, and blanks between words.
 _PLAIN = re.compile("[\0-\u02ff\u2010-\u205f]*")
 _PLAIN_WORD = re.compile(r"[^\W_]+")
@@ -87,7 +88,9 @@ class Analyzer:
         """Choose the stemmer; see `stemmer_name` for what `language` may be."""
         self.name = stemmer_name(language)
         self.is_turkish = self.name == "turkish"
-        self._stemmer = None if self.name == NO_STEMMING else Stemmer.Stemmer(self.name)
+        self._stemmer = (
+            None if self.name == NO_STEMMING else Stemmer.Stemmer(self.name, _REMEMBERED)
+        )
 
     def terms(self, text: str) -> list[str]:
         """The stemmed words of `text`, in order, with repetitions."""
