@@ -6,37 +6,29 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from relevance_distillery.strict import StrictModel
 
 
-class Grade(BaseModel):
-    """One grade of a scale.
-
-    Attributes:
-        value: The number written in qrels files.
-        name: What people call it.
-        definition: When it is given; judges and annotators read this sentence.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Grade(StrictModel):
+    """One grade of a scale."""
 
     value: int
+    """The number written in qrels files."""
     name: str
+    """What people call it."""
     definition: str = ""
+    """When it is given; judges and annotators read this sentence."""
 
 
-class GradeScale(BaseModel):
-    """Ordered relevance grades.
-
-    Attributes:
-        grades: The grades, lowest first, values strictly increasing.
-        relevant_from: A document counts as relevant from this grade on.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class GradeScale(StrictModel):
+    """Ordered relevance grades."""
 
     grades: tuple[Grade, ...] = Field(min_length=2)
+    """The grades, lowest first, values strictly increasing."""
     relevant_from: int
+    """A document counts as relevant from this grade on."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -37,15 +37,12 @@ _ENOUGH_SCORES, _SPREAD = 1000, 9
 
 
 class Link(StrictModel):
-    """From the score to probabilities: P(grade > k) = sigmoid(slope * score - cut_k).
-
-    Attributes:
-        slope: How fast the odds of a better grade grow with the score.
-        cuts: Where each grade ends, never decreasing, shape (grades - 1,).
-    """
+    """From the score to probabilities: P(grade > k) = sigmoid(slope * score - cut_k)."""
 
     slope: float = Field(gt=0)
+    """How fast the odds of a better grade grow with the score."""
     cuts: tuple[float, ...]
+    """Where each grade ends, never decreasing, shape (grades - 1,)."""
 
     def probabilities(self, scores: Array) -> Array:
         """One probability a grade, lowest first, shape (pairs, grades)."""

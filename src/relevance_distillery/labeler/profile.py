@@ -48,46 +48,39 @@ class HeldOut(StrictModel):
 
     Early stopping chose among checkpoints by some of them and the calibrators were fitted on
     the others, so accuracy is a little flattering.
-
-    Attributes:
-        accuracy: Share of the teacher's grades that the labeler gave too.
-        confidence: Mean confidence of the grades that it gave.
-        tallies: A row a query, see `tallies`.
     """
 
     pairs: int
     queries: int
     accuracy: float
+    """Share of the teacher's grades that the labeler gave too."""
     confidence: float
+    """Mean confidence of the grades that it gave."""
     tallies: dict[str, list[list[int | float]]]
+    """A row a query, see `tallies`."""
 
 
 class TrainingProfile(StrictModel):
-    """What training looked like.
-
-    Attributes:
-        key: Of the hashes and digests, hexadecimal.
-        taught_by: Judges whose grades were learned.
-        people: Whether people are among them, as far as the judges' names say so.
-        pairs, queries: How many were learned from.
-        taught_grades: Share of each grade among the pairs that were learned.
-        lengths: Tokens of the queries and passages learned: 5 %, 25 %, 50 %, 75 %, 95 %.
-        vocabulary: Hashes of their words, see `tallies.Vocabulary`.
-        query_digests: Of every query whose labels were used: learning, early stopping,
-            calibration; base64 of sorted eight-byte digests.
-        held_out: What to compare with.
-    """
+    """What training looked like; `pairs` and `queries` are those that were learned from."""
 
     format: int = PROFILE_FORMAT
     key: str
+    """Of the hashes and digests, hexadecimal."""
     taught_by: tuple[str, ...]
+    """Judges whose grades were learned."""
     people: bool
+    """Whether people are among them, as far as the judges' names say so."""
     pairs: int
     queries: int
     taught_grades: dict[str, float]
+    """Share of each grade among the pairs that were learned."""
     lengths: dict[str, tuple[int, ...]]
+    """Tokens of the queries and passages learned: 5 %, 25 %, 50 %, 75 %, 95 %."""
     vocabulary: str
+    """Hashes of their words, see `tallies.Vocabulary`."""
     query_digests: str
+    """Of every query whose labels were used: learning, early stopping, calibration; base64 of
+    sorted eight-byte digests."""
     held_out: HeldOut
 
     def trained_on(self, query_texts: Sequence[str]) -> NDArray[np.bool_]:

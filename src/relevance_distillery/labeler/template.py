@@ -19,24 +19,21 @@ from relevance_distillery.text.terms import PASSAGE_FIELDS
 
 
 class InputTemplate(StrictModel):
-    """How a pair becomes text and the text becomes tokens; saved beside the weights.
-
-    Attributes:
-        fields: Parts of the passage in reading order; the text last, so that truncation
-            cuts it and never the title or the metadata.
-        joiner: Stands between the parts.
-        max_length: Longest input in tokens, special tokens included.
-        max_query_tokens: A longer query is cut, so that it leaves room for the passage.
-        query_label, passage_label: Written before query and passage where the tokenizer
-            has no separator of its own; both empty where it has one.
-    """
+    """How a pair becomes text and the text becomes tokens; saved beside the weights."""
 
     fields: tuple[str, ...] = PASSAGE_FIELDS
+    """Parts of the passage in reading order; the text last, so that truncation cuts it and never
+    the title or the metadata."""
     joiner: str = "\n"
+    """Stands between the parts."""
     max_length: int = Field(default=192, ge=16)
+    """Longest input in tokens, special tokens included."""
     max_query_tokens: int = Field(default=48, ge=4)
+    """A longer query is cut, so that it leaves room for the passage."""
     query_label: str = ""
     passage_label: str = ""
+    """As `query_label`, written before its text where the tokenizer has no separator of its own;
+    both empty where it has one."""
 
     @classmethod
     def for_tokenizer(cls, tokenizer: Any, max_length: int, max_query_tokens: int) -> InputTemplate:
