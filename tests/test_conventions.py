@@ -38,8 +38,8 @@ ROOMS = (
 )
 ORDER = (
     "errors",
-    "grading",
     "strict",
+    "grading",
     "typed_parameters",
     "schemas",
     "io",

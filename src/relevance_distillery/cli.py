@@ -52,13 +52,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def one_line(error: BaseException) -> str | None:
-    """The message for an error that the user can correct; None for a bug.
+    """The message for an error that the user can correct, or its causes; None for a bug.
 
-    Args:
-        error: What a run raised; its causes are looked through as well.
-
-    Returns:
-        One line, or a few for a table that failed several checks.
+    One line, or a few for a table that failed several checks.
     """
     links = list(_chain(error))
     for link in links:

@@ -4,10 +4,8 @@ A labeler that saw only the head of a ranking never learns what is irrelevant, a
 saw random passages only never learns what is nearly relevant, so both are graded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -32,7 +30,7 @@ class Band(StrictModel):
     """Passages drawn from it for every query."""
 
     @model_validator(mode="after")
-    def _check(self) -> Band:
+    def _check(self) -> Self:
         if self.last < self.first:
             raise ValueError(f"band ends at rank {self.last} before it begins at {self.first}")
         return self

@@ -1,7 +1,5 @@
 """A base model: which folder or hub id a name stands for, its kind, its tokenizer."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Rows of tokens into padded batches, similar lengths together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import torch

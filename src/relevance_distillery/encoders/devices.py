@@ -3,8 +3,6 @@
 Timing would let a busy machine choose other arithmetic, and with it another labeler.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from functools import cache

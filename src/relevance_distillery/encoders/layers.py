@@ -1,7 +1,5 @@
 """A part of an encoder's layers at a time, so that a text need not pass all of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

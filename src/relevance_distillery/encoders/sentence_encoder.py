@@ -1,7 +1,5 @@
 """A sentence encoder: text to a vector whose inner products are cosine similarities."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Texts into rows of tokens, without reading more of a long text than is kept."""
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Sequence

@@ -21,10 +21,7 @@ _GROUP = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 
 
 def known_parameters(conf_source: Path) -> tuple[set[str], set[str]]:
-    """What `--params` takes: names that some configuration file reads, and whole groups.
-
-    Args:
-        conf_source: The project's `conf` folder.
+    """What `--params` takes: names that some file of the `conf` folder reads, and whole groups.
 
     Returns:
         Names such as `documents`, `judge`, `limit`; and groups such as `synthesis`, whose

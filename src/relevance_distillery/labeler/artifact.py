@@ -7,8 +7,6 @@ digests.json                               SHA-256 of the files above labeler.js
 profile.json                               what training looked like, as `TrainingProfile`
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Mapping

@@ -11,9 +11,8 @@ maximise kappa on the same pairs overfit, and are worse than the shares on anoth
 docs/results/student.md). Everything is plain numbers, stored as JSON.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +120,7 @@ class _Standardised:
     spread: float
 
     @classmethod
-    def of(cls, scores: Array) -> _Standardised:
+    def of(cls, scores: Array) -> Self:
         spread = float(scores.std())
         return cls(float(scores.mean()), spread if spread > 1e-9 else 1.0)
 

@@ -1,7 +1,5 @@
 """From labelled pairs to a finished labeler folder: train, calibrate, decide, correct length."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -6,8 +6,6 @@ layers from what the texts have in common up to one layer; a pair that it puts b
 keeps the predicted score. Layer and threshold are chosen on pairs that were graded in full.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ MLflow runs this very file when it loads the model ("models from code"), with th
 it, so no class is pickled. Its registry is reached through the tracking address in force.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from copy import copy

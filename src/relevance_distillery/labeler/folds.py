@@ -6,8 +6,6 @@ queries fit no others. So each fold's model learns from the other folds and scor
 Wortsman et al., 2022), which all start from the same encoder and stay close to it.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

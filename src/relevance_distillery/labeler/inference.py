@@ -5,12 +5,10 @@ each query and each passage is encoded once. A pair's result depends on its own 
 to floating-point rounding: results are rounded to six digits before grades are decided.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -89,7 +87,7 @@ class Labeler:
         device: str = "auto",
         precision: str = "auto",
         batch_size: int = 32,
-    ) -> Labeler:
+    ) -> Self:
         """Read an artifact folder.
 
         The device `auto` takes a GPU when there is one, the precision `auto` int8 where the folder

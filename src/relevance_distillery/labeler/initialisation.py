@@ -5,8 +5,6 @@ are counted and features computed once for all folds, and the head is fitted on 
 encoder is tuned on.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

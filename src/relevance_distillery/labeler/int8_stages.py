@@ -4,8 +4,6 @@ Weights and states are quantised after training (static quantisation by NNCF, wi
 et al., 2023), from batches of texts that show which values occur.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging

@@ -4,8 +4,6 @@ Nobody waits for company: a caller who finds a pass free starts at once, so that
 with the load alone (requests join between two passes, as in Yu et al., Orca, 2022).
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future

@@ -4,11 +4,9 @@ The head is proportional odds (McCullagh, 1980): P(grade > k) = sigmoid(score - 
 ordered cut points, so that the grades share one direction and a rare grade borrows from others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +62,7 @@ class PairModel(nn.Module):
             levels=levels,
         )
 
-    def train(self, mode: bool = True) -> PairModel:
+    def train(self, mode: bool = True) -> Self:
         """Training mode; without `dropout` for the head and the adapters of LoRA alone."""
         super().train(mode)
         if not self.dropout:

@@ -1,7 +1,5 @@
 """A fresh network on a base model, ready to be trained."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any, Literal
 

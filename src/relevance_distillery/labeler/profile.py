@@ -5,8 +5,6 @@ the words of training and digests of its queries. With the file one can test whe
 or query was among them; it is as confidential as the weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

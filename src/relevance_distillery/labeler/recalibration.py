@@ -8,11 +8,9 @@ is measured by cross-fitting over queries. Without grades, the shares of grades 
 move the cuts alone (prior shift; Saerens et al., 2002).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -61,9 +59,9 @@ class Graded:
     probabilities: Array
     given: NDArray[np.int64]
 
-    def __getitem__(self, rows: NDArray[Any]) -> Graded:
+    def __getitem__(self, rows: NDArray[Any]) -> Self:
         """Some of the documents."""
-        return Graded(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return type(self)(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     @property
     def counted(self) -> Array:

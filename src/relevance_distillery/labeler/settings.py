@@ -1,8 +1,6 @@
 """What a user can turn about training a labeler, with a reason for each."""
 
-from __future__ import annotations
-
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -146,9 +144,7 @@ class TrainingSettings(StrictModel):
     seed: Seed = 0
     """Another seed, another labeler of the same kind."""
 
-    def resolved(
-        self, tuning: Literal["full", "lora"], architecture: Architecture
-    ) -> TrainingSettings:
+    def resolved(self, tuning: Literal["full", "lora"], architecture: Architecture) -> Self:
         """The same settings with the recipe's values where nothing was given."""
         values = self.model_dump()
         recipe = {
@@ -160,4 +156,4 @@ class TrainingSettings(StrictModel):
             if values[name] is None:
                 values[name] = value
         values |= {"tuning": tuning, "architecture": architecture}
-        return TrainingSettings.model_validate(values)
+        return self.model_validate(values)

@@ -3,8 +3,6 @@
 Each ends in what is compared, so that a compiled copy computes it with the layers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

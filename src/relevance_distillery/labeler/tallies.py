@@ -4,13 +4,11 @@ Training and a scored batch are counted by the same functions. A tally is a dict
 a row a pair: one-hot histograms, counts and sums. Rows add up, to queries and to whole batches.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -57,7 +55,7 @@ class Vocabulary:
         self._common = np.sort(hashes[:COMMON])
 
     @classmethod
-    def of(cls, texts: Iterable[str], most: int = MOST_TERMS) -> Vocabulary:
+    def of(cls, texts: Iterable[str], most: int = MOST_TERMS) -> Self:
         """The vocabulary of different texts; the key follows from them, so runs repeat.
 
         Of more than `most` words those of the fewest texts are left out.
@@ -95,7 +93,7 @@ class Vocabulary:
         )
 
     @classmethod
-    def from_text(cls, key: str, hashes: str) -> Vocabulary:
+    def from_text(cls, key: str, hashes: str) -> Self:
         """From the hexadecimal key and packed hashes."""
         return cls(bytes.fromhex(key), unpack_hashes(hashes, _HASH_BYTES))
 

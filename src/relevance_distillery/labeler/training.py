@@ -1,7 +1,5 @@
 """Fine-tune a pair model with Hugging Face's Trainer; a killed run resumes where it was."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

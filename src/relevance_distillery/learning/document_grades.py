@@ -54,11 +54,9 @@ def best_of_passages(
 def correct_for_length(documents: pd.DataFrame, passages: pd.DataFrame, slope: float) -> None:
     """Take off in place what the number of passages alone gives a document.
 
-    Args:
-        documents: Columns expected_grade, score, passages, as from `best_of_passages`.
-        passages: The same columns a passage; the score is lowered by the same share of its own
-            spread as the expected grade.
-        slope: From `fit_length_slope`.
+    `documents` are from `best_of_passages`, `passages` have the same columns expected_grade and
+    score, `slope` is from `fit_length_slope`. The score is lowered by the same share of its own
+    spread as the expected grade.
     """
     logs = np.log(documents["passages"].to_numpy(dtype=np.float64))
     spread = passages["expected_grade"].std(ddof=0)
@@ -75,12 +73,8 @@ def unrelated_pairs(
     Documents are drawn evenly over their lengths, so that long ones are among them. A query's own
     candidates are left out: they may well be relevant.
 
-    Args:
-        pairs: Columns query_id, document_id: queries to draw from, and their candidates.
-        queries: Columns query_id, text.
-        passages: The passages table.
-        most: About how many passages are drawn.
-        seed: Draws.
+    `pairs` (columns query_id, document_id) are queries to draw from and their candidates, `queries`
+    have query_id and text; about `most` passages are drawn.
 
     Returns:
         Columns query_id, passage_id, query, document_id and the passage's texts; no rows
@@ -110,10 +104,7 @@ def unrelated_pairs(
 
 
 def fit_length_slope(unrelated: pd.DataFrame) -> float:
-    """How fast the best expected grade of unrelated documents grows with their length.
-
-    Args:
-        unrelated: Columns query_id, document_id, expected_grade; from `unrelated_pairs`.
+    """How fast the best expected grade of `unrelated_pairs`' documents grows with their length.
 
     Returns:
         Slope over ln(passages), least squares, never negative; 0 where documents do not

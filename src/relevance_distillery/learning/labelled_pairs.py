@@ -106,12 +106,8 @@ def labelled_pairs(
 ) -> LabelledPairs:
     """Labels with their texts and the judge's probabilities.
 
-    Args:
-        labels: Columns query_id, passage_id, grade, probabilities (a list or nothing) and,
-            where it is known, group: queries of one seed document, or of one wording.
-        queries: Columns query_id, text.
-        passages: The passages table.
-        scale: The grades.
+    `labels` have query_id, passage_id, grade, probabilities (a list or nothing) and, where it is
+    known, group: queries of one seed document, or of one wording.
 
     Raises:
         UserError: A grade is not on the scale, or probabilities have another length.

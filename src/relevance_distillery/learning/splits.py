@@ -4,24 +4,20 @@ Kept out are the benchmarks' queries, near-duplicates of them, judged pairs and 
 Splits and folds divide seed documents and queries, never the pairs of one.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.text.terms import analyzer
-
-if TYPE_CHECKING:
-    from relevance_distillery.collections.benchmark import Benchmark
 
 SPLITS = ("train", "early_stopping", "calibration", "test")
 _FEWEST_QUERIES = 10
@@ -37,9 +33,8 @@ def normalised(text: str) -> str:
 def query_groups(queries: pd.DataFrame, passages: pd.DataFrame) -> dict[str, str]:
     """Which queries belong together: those of one seed document, or of one wording.
 
-    Args:
-        queries: Columns query_id, text, passage_id (the seed, empty for a real query).
-        passages: Columns passage_id, document_id.
+    Queries have query_id, text and passage_id (the seed, empty for a real query), passages
+    passage_id and document_id.
 
     Returns:
         For each query id the id of its group, which is its first query's.
@@ -72,13 +67,8 @@ def query_groups(queries: pd.DataFrame, passages: pd.DataFrame) -> dict[str, str
 def deal_groups(groups: Sequence[str], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
     """Deal rows into parts, such as splits or folds; rows of one group stay together.
 
-    Groups are dealt in random order, each to the part that is furthest below its share of
-    rows, so that small data fill every part too.
-
-    Args:
-        groups: The group of each row.
-        shares: Share of each part; they need not sum to 1.
-        seed: Decides which group goes where.
+    Groups are dealt in random order (`seed`), each to the part that is furthest below its share of
+    rows, so that small data fill every part too. Shares need not sum to 1.
 
     Returns:
         Number of each row's part, shape (rows,).
@@ -105,12 +95,8 @@ def split_pairs(
 ) -> pd.DataFrame:
     """Give every pair a split; whole groups of queries stay together.
 
-    Args:
-        pairs: Columns query_id, passage_id.
-        queries: As of `query_groups`.
-        passages: As of `query_groups`.
-        shares: Share of each of `SPLITS`.
-        seed: Decides which group goes where.
+    Pairs have query_id and passage_id; queries and passages are as of `query_groups`, `shares`
+    those of `SPLITS`.
 
     Returns:
         Columns query_id, passage_id, split, group; the rows of `pairs`, in order.
@@ -144,14 +130,9 @@ def exclude_benchmarks(
     than half of them are documents of the run: then it is the same collection, on which
     documents may recur and the report slices by seen and unseen.
 
-    Args:
-        labels: Columns query_id, passage_id.
-        queries: Columns query_id, text.
-        passages: Columns passage_id, document_id, title, text, perhaps path.
-        benchmarks: Ids of one say nothing about another's.
-        language: For stemming.
-        near_duplicate: Jaccard similarity of stemmed terms from which two queries count as
-            the same.
+    Labels have query_id and passage_id; queries query_id and text; passages passage_id,
+    document_id, title, text and perhaps path. Ids of one benchmark say nothing about another's.
+    From the Jaccard similarity `near_duplicate` of stemmed terms on, two queries count as the same.
 
     Returns:
         The labels that are left, and {"reasons": {reason: {"pairs", "queries"}}, "pairs_before",

@@ -1,7 +1,5 @@
 """Grade a file of pairs: what an interrupted run left is kept, the rest is graded and joined."""
 
-from __future__ import annotations
-
 import logging
 import time
 from functools import partial

@@ -1,7 +1,5 @@
 """Graded shards on disk: a part a shard, kept over a kill, joined whole at the end."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

@@ -1,7 +1,5 @@
 """Shards of a file of pairs: each is graded for itself, so their order changes no grade."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Words, stop words and stems of a language."""
 
-from __future__ import annotations
-
 import re
 from functools import cached_property
 
@@ -93,12 +91,7 @@ class Language(Analyzer):
         return self.stemmed([lower(word, self.is_turkish)])[0]
 
     def stems(self, text: str, content_only: bool = False) -> list[str]:
-        """Stems of all words of a text, in order.
-
-        Args:
-            text: Any text.
-            content_only: Leave stop words out.
-        """
+        """Stems of all words of a text, in order; without stop words where `content_only`."""
         words = cut([lower(word, self.is_turkish) for word in WORD.findall(text)])
         if content_only:
             words = [word for word in words if word not in self.stop_words]

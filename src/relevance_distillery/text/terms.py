@@ -1,7 +1,5 @@
 """Text to stemmed terms, the same for the index, for queries and for term coverage."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -37,17 +35,10 @@ _PLAIN_WORD = re.compile(r"[^\W_]+")
 
 
 def stemmer_name(language: str) -> str:
-    """The Snowball stemmer for `language`.
+    """The Snowball stemmer for a language: a name of `Stemmer.algorithms()`, or `none`.
 
-    Args:
-        language: An ISO 639-1 code (`en`), a stemmer's own name (`english`), or `none`
-            for a language that has no stemmer.
-
-    Returns:
-        A name of `Stemmer.algorithms()`, or `none`.
-
-    Raises:
-        UserError: There is no stemmer for the language.
+    The language is an ISO 639-1 code (`en`), a stemmer's own name (`english`), or `none` for one
+    that has no stemmer. UserError where there is none for it.
     """
     key = language.strip().lower()
     name = _ISO_639_1.get(key, key)
@@ -127,9 +118,7 @@ def analyzer(language: str) -> Analyzer:
 def passage_text(table: pd.DataFrame, fields: Sequence[str] = PASSAGE_FIELDS) -> list[str]:
     """Everything of a passage that can be matched by words, one string a row.
 
-    Args:
-        table: Passages or pairs with any of `fields` as columns; absent ones count as empty.
-        fields: The columns to join.
+    `fields` are the columns to join, of passages or pairs; absent ones count as empty.
     """
     columns = [table[field].fillna("").astype(str) for field in fields if field in table.columns]
     return [" \n".join(parts) for parts in zip(*columns, strict=True)] if columns else []

@@ -1,7 +1,5 @@
 """Words of every script: with their marks, without what nobody sees, cut where no blanks are."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from itertools import pairwise
@@ -36,9 +34,7 @@ _MOSTLY = 0.3
 def fold(text: str, turkish: bool = False) -> str:
     """Text as it counts for sameness of words: NFKC, case folded, without what nobody sees.
 
-    Args:
-        text: Any text.
-        turkish: `I` is the capital of `ı`, as in Turkish.
+    In Turkish `I` is the capital of `ı`.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)

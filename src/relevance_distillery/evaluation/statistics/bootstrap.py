@@ -22,10 +22,10 @@ from relevance_distillery.evaluation.statistics.bootstrap_t import (
 _STEP = 1e-6
 """Step of the numerical derivative, as a share of the largest sum."""
 
-_CELLS = 4_000_000
+CELLS = 4_000_000
 """Weights held at once: keeps memory flat whatever the number of queries."""
 
-_FEWEST_DEFINED = 0.9
+FEWEST_DEFINED = 0.9
 """An interval needs the figure to be defined in this share of the resamples."""
 
 _JACKKNIFE_GROUPS = 200
@@ -151,7 +151,7 @@ def resamples_of_queries(queries: int, resamples: int, seed: int) -> Iterator[Fl
         Counts, shape (some resamples, queries), each row adding up to `queries`.
     """
     rng = np.random.default_rng(seed)
-    step = max(1, _CELLS // max(1, queries))
+    step = max(1, CELLS // max(1, queries))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         drawn = rng.integers(queries, size=(rows, queries))
@@ -269,7 +269,7 @@ class _Figure:
         """The figure with all its resamples."""
         values = np.concatenate(self._values) if self._values else np.zeros(0)
         defined = np.isfinite(values)
-        enough = defined.sum() >= max(_FEWEST_DEFINED * resamples, 2.0)
+        enough = defined.sum() >= max(FEWEST_DEFINED * resamples, 2.0)
         deviations = errors = None
         if self._ratios:
             deviations = np.concatenate([part for part, _ in self._ratios])[defined]

@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
-
-_CELLS = 4_000_000
-"""Swaps held at once: keeps memory flat whatever the number of queries."""
+from relevance_distillery.evaluation.statistics.bootstrap import CELLS, SumStatistic
 
 
 def swap_test(
@@ -25,7 +22,7 @@ def swap_test(
     if not np.isfinite(observed):
         return float("nan")
     rng = np.random.default_rng(seed)
-    step = max(1, _CELLS // max(1, first.queries))
+    step = max(1, CELLS // max(1, first.queries))
     as_large, defined = 0, 0
     for start in range(0, permutations, step):
         rows = min(step, permutations - start)

@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relevance_distillery.evaluation.statistics.arrays import Floats
-from relevance_distillery.evaluation.statistics.bootstrap import resamples_of_queries
+from relevance_distillery.evaluation.statistics.bootstrap import (
+    CELLS,
+    FEWEST_DEFINED,
+    resamples_of_queries,
+)
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
@@ -19,9 +23,6 @@ _SAME = 1e-12
 
 _ONE_SYSTEM = "one system only: there is no ranking"
 _NO_QUERY = "no query that people graded completely has grades of this judge"
-_CELLS = 4_000_000
-_FEWEST_DEFINED = 0.9
-"""An interval needs the correlation to be defined in this share of the resamples."""
 _MOST_SWAPS = 200_000
 _SWAPS_FOR_SMALLEST = 10
 """The smallest p-value, times the number of pairs, stays this many times below the level."""
@@ -88,7 +89,7 @@ def correlations(
     """
     systems, queries = truth.shape
     drawn: dict[str, list[Floats]] = {name: [] for name in CORRELATIONS}
-    step = max(1, _CELLS // (2 * systems**2))
+    step = max(1, CELLS // (2 * systems**2))
     for counts in resamples_of_queries(queries, resamples, seed) if queries > 1 else ():
         for start in range(0, len(counts), step):
             weights = counts[start : start + step] / queries
@@ -100,7 +101,7 @@ def correlations(
         value = float(figure(truth.mean(1), estimate.mean(1))[0])
         values = np.concatenate(drawn[name]) if drawn[name] else np.zeros(0)
         values = values[np.isfinite(values)]
-        if not np.isfinite(value) or values.size < max(_FEWEST_DEFINED * resamples, 2):
+        if not np.isfinite(value) or values.size < max(FEWEST_DEFINED * resamples, 2):
             found[name] = Interval(value)
             continue
         low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
@@ -192,7 +193,7 @@ def pairwise_tests(
     observed = np.abs(apart.sum(1))
     as_large = np.zeros(len(first), dtype=np.int64)
     rng = np.random.default_rng(seed)
-    step = max(1, _CELLS // max(1, len(first), queries))
+    step = max(1, CELLS // max(1, len(first), queries))
     for start in range(0, swaps, step):
         rows = min(step, swaps - start)
         signs = rng.integers(2, size=(queries, rows)) * 2.0 - 1.0

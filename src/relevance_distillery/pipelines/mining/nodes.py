@@ -1,7 +1,5 @@
 """Steps of the mining pipeline."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

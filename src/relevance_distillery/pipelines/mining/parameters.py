@@ -1,6 +1,6 @@
 """Parameters of the mining pipeline."""
 
-from __future__ import annotations
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,7 @@ class BM25Parameters(StrictModel):
     """Head for what is relevant, middle for hard cases, tail for easy ones."""
 
     @model_validator(mode="after")
-    def _check(self) -> BM25Parameters:
+    def _check(self) -> Self:
         ranks = [rank for band in self.bands for rank in (band.first, band.last)]
         if ranks != sorted(ranks) or any(
             left.last == right.first

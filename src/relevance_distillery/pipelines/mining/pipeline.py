@@ -1,7 +1,5 @@
 """Queries and passages in, pairs to grade out."""
 
-from __future__ import annotations
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.mining.nodes import (

@@ -1,7 +1,5 @@
 """What can be turned about quantization, and why one would."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from relevance_distillery.strict import Seed, StrictModel

@@ -1,7 +1,5 @@
 """Wires quantization: a labeler and its run's tables to a version in int8."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline

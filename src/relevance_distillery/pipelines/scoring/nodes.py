@@ -26,13 +26,9 @@ def choose_grader(
 ) -> Grader:
     """Prepare the judge that is named; a labeler is ready as it is.
 
-    Args:
-        grader: From the catalog.
-        recorded: Grades of the recorded judge, empty where there are none.
-        prompt: For judges that read instructions.
-        labeling: The group `labeling` as it is written: here `judge` may name a labeler's alias,
-            which labeling itself does not know.
-        scale: The grades to give.
+    `recorded` is empty for others than recorded judges, the prompt is for those that read
+    instructions. `labeling` is the group as it is written: here `judge` may name a labeler's alias,
+    which labeling itself does not know.
 
     Returns:
         What grades the pairs; a judge's answers go through the ledger.
