@@ -106,12 +106,14 @@ def test_a_killed_training_resumes_and_ends_the_same(tiny_encoder: Path, tmp_pat
     assert status == 0
     assert "resumed True" in said
     resumed = Labeler.load(next(work.glob("*/labeler")))
-    straight, _ = distill(
+    straight, told = distill(
         tiny_data(),
         tiny_settings(tiny_encoder, epochs=4, patience=50),
         DEFAULT_SCALE,
         tmp_path / "straight",
     )
+    rates = [facts["pairs_per_second"] for facts in (resumed.facts.training, told)]
+    assert min(rates) > told["train_pairs"] * 4 / told["seconds"]
     pairs = tiny_data().early.pairs
     np.testing.assert_allclose(
         resumed.grade(pairs)["score"], Labeler.load(straight).grade(pairs)["score"], atol=1e-3

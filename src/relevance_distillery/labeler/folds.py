@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Any
 
 import numpy as np
@@ -108,12 +109,14 @@ def train_folds(
     if not model.encodes_jointly:
         _fit_plain_classifier(model, tokenizer, facts.template, learn, settings)
     trainings = [read_facts(one).training for one in trained]
+    rates = [one["pairs_per_second"] for one in trainings if one["pairs_per_second"]]
     training = {
         **facts.training,
         "folds": trainings,
         "train_queries": int(np.unique(np.concatenate([a.queries for a, _ in splits])).size),
         "early_stopping_queries": int(early.pairs["query_id"].nunique()) if stops else 0,
         "steps": sum(one["steps"] for one in trainings),
+        "pairs_per_second": round(harmonic_mean(rates), 1) if rates else None,
     }
     facts = facts.model_copy(update={"training": training})
     pairs = held_out[0][0]

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class _PairTrainer(Trainer):
         super().__init__(*args, **kw)
         self.early, self.grader, self.settings = early, grader, settings
         self.losses: list[float] = []
+        self.pairs = 0
 
     def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
         # The Trainer's own one asks the library `datasets` for a class, and takes any folder of
@@ -90,6 +92,7 @@ class _PairTrainer(Trainer):
                 "learning_rate or set precision to fp32"
             )
         self.losses.append(float(loss.detach()))
+        self.pairs += len(inputs["targets"])
         return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -112,14 +115,20 @@ class _PairTrainer(Trainer):
 
 
 class _ShownSteps(TrainerCallback):
-    """The trainer's steps as the project's own progress."""
+    """The trainer's steps as the project's own progress, and how many seconds they took."""
+
+    seconds = 0.0
 
     def on_train_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._progress = Progress(state.max_steps, "training", "step", done=state.global_step)
 
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._started = time.perf_counter()
+
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.seconds += time.perf_counter() - self._started
         self._progress.advance()
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
@@ -218,13 +227,14 @@ def train(
         report_to=[],
         log_level="error",
     )
+    steps = _ShownSteps()
     trainer = _PairTrainer(
         model=grader.model,
         args=arguments,
         train_dataset=batches,
         eval_dataset=batches[:1],
         data_collator=lambda rows: rows[0],
-        callbacks=[_ShownSteps(), *([EarlyStoppingCallback(settings.patience)] if stops else [])],
+        callbacks=[steps, *([EarlyStoppingCallback(settings.patience)] if stops else [])],
         early=early,
         grader=grader,
         settings=settings,
@@ -259,6 +269,8 @@ def train(
         },
         "precision": grader.precision,
         "resumed": checkpoint is not None,
+        # Of steps alone, without evaluations and checkpoints; None where a resumed run had none.
+        "pairs_per_second": round(trainer.pairs / steps.seconds, 1) if steps.seconds else None,
     }
 
 
