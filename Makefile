@@ -54,6 +54,7 @@ bench: $(READY) ## the slow runs on real data behind docs/results/ (BENCHMARKS=f
 	$(BIN)/python benchmarks/report_speed.py
 	$(BIN)/python benchmarks/performance.py
 	$(BIN)/python benchmarks/early_exit.py
+	$(BIN)/python benchmarks/scale.py
 
 viz: $(READY) ## the lineage as a static site in build/, with a screenshot
 	$(BIN)/python docs/tools/build_viz.py

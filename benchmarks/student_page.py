@@ -186,6 +186,12 @@ def _test(folder: Path, full: bool) -> Iterator[str]:
         for name in ways[0]
     }
     yield from _compared(together, full)
+    yield (
+        "Then the ladder of each direction: each judge as the teacher of 600 pairs a fold, "
+        "teacher → its student, against people. The last column is quadratic κ when a hundred "
+        f"grades of people, ten for each of ten queries, recalibrate both (mean of {DRAWS} draws, "
+        "on the other queries).\n"
+    )
     for direction, labelers in zip(DIRECTIONS, ways, strict=True):
         first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
         yield f"### Taught on {first}, tested on {second}\n"
@@ -250,12 +256,6 @@ def _minus_each(
 
 def _ladder(folder: Path, direction: str) -> Iterator[str]:
     """Each judge beside the student that it taught."""
-    yield (
-        "The ladder: each judge as the teacher of 600 pairs a fold, teacher → its student, "
-        "against people. The last column is quadratic κ when a hundred grades of people, "
-        f"ten for each of ten queries, recalibrate both (mean of {DRAWS} draws, on the other "
-        "queries).\n"
-    )
     rows = []
     for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
         judge = path.name.removeprefix("recipe.").removesuffix(f".{direction}.parquet")
