@@ -371,7 +371,7 @@ def test_bad_input_is_one_line(trained: Trained, tmp_path: Path) -> None:
     unknown = refused(judged=judged, labeler="nobody")
     assert unknown.startswith("labeler=nobody: neither a judge")
     assert "no such registered labeler" in refused(judged=judged, labeler="99")
-    assert "is a judge, and only a labeler" in refused(judged=judged, labeler="embedded")
+    assert "is a judge; give a labeler" in refused(judged=judged, labeler="embedded")
     binary = GradeScale(
         grades=(Grade(value=0, name="no"), Grade(value=1, name="yes")), relevant_from=1
     )
