@@ -34,11 +34,9 @@ class NothingInCommonError(UserError):
 
 @dataclass(frozen=True)
 class JudgeFiles:
-    """Files of judges, not read yet.
+    """Files of judges, not read yet, and what the files call their columns.
 
-    Attributes:
-        locations: Files, or names of a benchmark's recorded judges.
-        columns: What the files call their columns.
+    `locations` are the files, or names of a benchmark's recorded judges.
     """
 
     locations: tuple[str, ...]

@@ -63,11 +63,9 @@ class RowFacts:
 
 @dataclass(frozen=True)
 class Sampled:
-    """How graded pairs were drawn.
+    """How graded pairs were drawn: `whole_queries`, with all their pairs, or one by one.
 
-    Attributes:
-        weights: Columns query_id, document_id, weight: 1 / inclusion probability.
-        whole_queries: Queries were drawn with all their pairs.
+    `weights` has the columns query_id, document_id, weight: 1 / inclusion probability.
     """
 
     weights: pd.DataFrame

@@ -22,10 +22,8 @@ class Pairs:
     """Pairs that are joined with their texts when they are read, a shard at a time.
 
     A passage is once in the passages table and in the pairs of every query that found it: joined
-    all at once, the texts would fill the memory.
-
-    Attributes:
-        keys: Columns query_id and passage_id, a row a pair.
+    all at once, the texts would fill the memory. `keys`: columns query_id and passage_id, a row a
+    pair.
     """
 
     def __init__(

@@ -75,10 +75,9 @@ class ForgottenDocuments:
 class StoredFiles:
     """The tables in the folders of the layers, and what was derived from their texts.
 
-    Attributes:
-        folders: Each is searched for `NAME.parquet` and `NAME.parquet/VERSION/NAME.parquet`.
-        derived: Files or folders that hold words of all documents at once, such as an index: no
-            single document can be taken out of them.
+    Each of `folders` is searched for `NAME.parquet` and `NAME.parquet/VERSION/NAME.parquet`.
+    `derived` are files or folders that hold words of all documents at once, such as an index: no
+    single document can be taken out of them.
     """
 
     folders: Sequence[str | Path]

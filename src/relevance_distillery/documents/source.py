@@ -54,10 +54,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class DocumentSource:
-    """A handle on documents that are read when asked for.
+    """Files and folders of documents that are read when asked for.
 
-    Attributes:
-        locations: Files and folders; ids of several are prefixed with the location's name.
+    Ids of several locations are prefixed with the location's name.
     """
 
     locations: tuple[Path, ...]

@@ -180,9 +180,8 @@ def refuse_total_failure(judge: str, labels: pd.DataFrame, failures: pd.DataFram
 class _Run:
     """One stream of misses through a judge into the ledger.
 
-    Attributes:
-        unasked: Status and reason of requests that the judge never sent, None for the others,
-            shape (requests,).
+    `unasked` has the status and reason of requests that the judge never sent, None for the
+    others, shape (requests,).
     """
 
     def __init__(

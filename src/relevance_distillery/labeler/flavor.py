@@ -23,10 +23,12 @@ from mlflow.types.schema import Array
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import folder_digest
-from relevance_distillery.labeler.artifact import ARTIFACT_NAME
+from relevance_distillery.labeler.artifact import ARTIFACT_NAME, read_facts
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.micro_batching import MicroBatcher
 from relevance_distillery.text.terms import PASSAGE_FIELDS
+
+_TRAINED = ("base_model", "architecture", "recipe")
 
 # Six small files need no bar.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -91,8 +93,8 @@ def log_and_register(
     """Log an artifact folder as a model and register it with the alias `challenger`.
 
     The model goes into the active run, or into one of its own. Two labelers with the same
-    files become two versions, since their lineage may differ. To the version's tags its digest
-    is added; the metrics are those of the run.
+    files become two versions, since their lineage may differ. To the version's tags are added
+    how it was trained and its digest; the metrics are those of the run.
 
     Returns:
         {"name", "version", "run_id", "digest"}.
@@ -115,7 +117,9 @@ def log_and_register(
             pip_requirements=_requirements(),
         )
         number = str(info.registered_model_version)
-        set_version_tags(registered_name, number, {**tags, "digest": digest})
+        training = read_facts(folder).training
+        trained = {name: str(training[name]) for name in _TRAINED if name in training}
+        set_version_tags(registered_name, number, {**trained, **tags, "digest": digest})
         set_alias(registered_name, "challenger", number)
         return {
             "name": registered_name,

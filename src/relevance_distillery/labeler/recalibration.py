@@ -73,9 +73,8 @@ class Graded:
 class Rules:
     """What turns scores into grades beside the link.
 
-    Attributes:
-        cut_points: On the expected grade, shape (grades - 1,).
-        length_slope: What ln(passages) takes off a document's expected grade.
+    `cut_points` are on the expected grade, shape (grades - 1,); `length_slope` is what
+    ln(passages) takes off a document's expected grade.
     """
 
     scale: GradeScale
@@ -93,9 +92,8 @@ class Rules:
 class Recalibrated:
     """A new link with its cut points.
 
-    Attributes:
-        helps: Cross-fitted, it has the lower log-loss; true where nothing could be compared.
-        facts: What it was made from and what it changes, plain JSON.
+    `helps`: cross-fitted, it has the lower log-loss; true where nothing could be compared.
+    `facts`: what it was made from and what it changes, plain JSON.
     """
 
     link: Link

@@ -25,11 +25,9 @@ _ONE_FILE = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
 
 
 class Prompt:
-    """A prompt template, checked for what it must hold.
+    """A prompt template, checked for what it must hold; error messages call it by its name.
 
-    Attributes:
-        name: Where it comes from, for error messages.
-        hash: Twelve hexadecimal digits that change with any character of `source`.
+    `hash`: twelve hexadecimal digits that change with any character of `source`.
     """
 
     def __init__(

@@ -54,12 +54,10 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One token of an answer with the probabilities that the model gave in its place.
+    """One token of an answer, and the natural logarithm of the probability that it had.
 
-    Attributes:
-        logprob: Natural logarithm of the probability.
-        top: Likeliest tokens in its place with their logarithms, the written one among them
-            on most servers; empty where the server gives none.
+    `top` are the likeliest tokens in its place with their logarithms, the written one among them
+    on most servers; empty where the server gives none.
     """
 
     token: str

@@ -21,10 +21,9 @@ _RESERVED = frozenset(
 class Endpoint:
     """An OpenAI-compatible server.
 
-    Attributes:
-        base_url: Its address up to and including `/v1`; may hold a password, so it is kept
-            out of the representation: show `host` instead.
-        api_key: The key; None where none was set, which matters only once a request is sent.
+    `base_url` is its address up to and including `/v1`; it may hold a password, so it is kept out
+    of the representation: show `host` instead. `api_key` is None where none was set, which matters
+    only once a request is sent.
     """
 
     base_url: SecretStr

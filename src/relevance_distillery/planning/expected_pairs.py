@@ -24,9 +24,8 @@ _FEW = 0.5
 class ExpectedQueries:
     """How many queries a run would keep.
 
-    Attributes:
-        synthetic, logged: Written ones and people's, if filters drop as is expected.
-        most_synthetic: Written ones, if filters drop none.
+    `synthetic` are written ones and `logged` people's, if filters drop as is expected;
+    `most_synthetic` are written ones if filters drop none.
     """
 
     synthetic: int

@@ -123,11 +123,9 @@ def count_styles(queries: pd.DataFrame) -> dict[str, int]:
 
 
 class QueryFilter:
-    """Applies filters one after the other and remembers what each dropped.
+    """Applies filters one after the other: `queries` are those that are left.
 
-    Attributes:
-        queries: What is left.
-        dropped: Filter to the number of queries it dropped, by style.
+    `dropped` has for each filter how many queries it dropped, by style.
     """
 
     def __init__(self, queries: pd.DataFrame) -> None:

@@ -25,10 +25,9 @@ _MAX_LENGTH = 1_000
 
 @dataclass(frozen=True)
 class QueryLog:
-    """A handle on query logs that are read when asked for.
+    """Query logs that are read when asked for: files, or BEIR folders with `queries.jsonl[.gz]`.
 
-    Attributes:
-        locations: Files, or BEIR folders with `queries.jsonl[.gz]`; none for no log.
+    No location means no log.
     """
 
     locations: tuple[Path, ...] = ()

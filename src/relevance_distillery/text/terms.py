@@ -63,16 +63,12 @@ StemmerLanguage = Annotated[str, AfterValidator(_known_language)]
 
 
 class Analyzer:
-    """Splits text into lower-case words and stems them.
+    """Splits text into lower-case words and stems them with the stemmer `name`, or `none`.
 
     Words are runs of letters, digits and marks after Unicode NFKC and case folding; scripts
     without blanks give pairs of characters. Nothing is dropped as a stop word, since inverse
     document frequency takes the weight from words that occur everywhere. The stemmers are
-    Snowball's (Porter, 2001).
-
-    Attributes:
-        name: Of the stemmer, or `none`.
-        is_turkish: `I` is the capital of `ı`.
+    Snowball's (Porter, 2001). `is_turkish`: `I` is the capital of `ı`.
     """
 
     def __init__(self, language: str) -> None:

@@ -103,11 +103,9 @@ def check_calibration_set(name: str, human: Places, queries: Places, scale: Grad
 
 @dataclass(frozen=True)
 class Fitting:
-    """How a cascade is fitted.
+    """How a cascade is fitted: judges in the order in which they are asked.
 
-    Attributes:
-        judges: In the order in which they are asked.
-        prices: Of a call of each judge, in units of the last judge's.
+    `prices` are of a call of each judge, in units of the last judge's.
     """
 
     judges: Sequence[Identity]

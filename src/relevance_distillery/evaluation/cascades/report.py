@@ -41,9 +41,8 @@ MOST_POINTS = 40
 class System:
     """One way to grade a set.
 
-    Attributes:
-        places: Grades as places on the scale, -1 for none, shape (pairs,).
-        asked: Which judges saw which pairs, shape (judges, pairs).
+    `places` are grades as places on the scale, -1 for none, shape (pairs,); `asked` is which
+    judges saw which pairs, shape (judges, pairs).
     """
 
     places: Places

@@ -53,9 +53,8 @@ _SEED = 20_260_121
 class BatchStatistics:
     """A batch, or as much of it as was graded.
 
-    Attributes:
-        totals: Sums over pairs, see `labeler.tallies`; each of shape (width,).
-        queries: Different queries, exact up to 255, within about 6 % beyond.
+    `totals` are sums over pairs, see `labeler.tallies`, each of shape (width,); `queries`, how
+    many different ones there are, is exact up to 255, within about 6 % beyond.
     """
 
     totals: Tally

@@ -28,10 +28,8 @@ NOT_ASKED = ("budget", "pending", "unanswered")
 class Answers:
     """Grades and probabilities that one judge gave to some pairs.
 
-    Attributes:
-        places: The grade's place on the scale, -1 where it gave none, shape (pairs,).
-        probabilities: Shape (pairs, grades), rows of nan where there are none; None for a judge
-            that never gives any.
+    `places` are the grades' on the scale, -1 where it gave none, shape (pairs,); `probabilities`
+    have shape (pairs, grades), rows of nan where there are none, None for a judge without any.
     """
 
     places: Places

@@ -47,8 +47,7 @@ class _Fit:
 class EmbeddedJudge(RegisteredJudge):
     """Grades by similarity, term coverage and the seed link; see the module.
 
-    Attributes:
-        facts: What it was fitted on, for reports.
+    `facts` say what it was fitted on, for reports.
     """
 
     name = "embedded"

@@ -43,8 +43,7 @@ class Example(StrictModel):
 class PairPrompt:
     """A prompt with all that is the same for every pair: scale, examples, redaction.
 
-    Attributes:
-        hash: Changes with any of them.
+    `hash` changes with any of them.
     """
 
     def __init__(

@@ -42,9 +42,8 @@ _PART = 1 << 20
 class CausalLM:
     """A language model that is asked which of a few answers comes next.
 
-    Attributes:
-        name: The folder's or the hub's name, with what tells its weights apart.
-        precision: Arithmetic of the weights, `bf16` or `fp32`.
+    `name` is the folder's or the hub's, with what tells its weights apart; `precision` the
+    arithmetic of the weights, `bf16` or `fp32`.
     """
 
     def __init__(

@@ -86,13 +86,8 @@ def register_labeler(
     """
     from relevance_distillery.labeler import flavor
 
-    tags = {
-        "base_model": str(training_facts["base_model"]),
-        "architecture": str(training_facts["architecture"]),
-        "recipe": str(training_facts["recipe"]),
-    }
     metrics = {
         f"distillation.{name}": float(training_facts[name])
         for name in ("calibration_quadratic_kappa", "train_pairs", "steps")
     }
-    return flavor.log_and_register(labeler, parameters.registered_name, tags, metrics)
+    return flavor.log_and_register(labeler, parameters.registered_name, {}, metrics)

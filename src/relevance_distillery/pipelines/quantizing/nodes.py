@@ -31,15 +31,9 @@ def quantize_labeler(
     passages: pd.DataFrame,
     parameters: QuantizingParameters,
 ) -> tuple[dict[str, Any], Path]:
-    """Make the labeler in int8 and compare the grades of both.
+    """Make the labeler in int8 and compare the grades of both on the pairs of the split `test`.
 
-    Args:
-        graders: Where the labeler is found.
-        labels: The judge's, of the last run.
-        splits: Of that run; pairs of the split `test` are compared.
-        queries: Schema `Queries`.
-        passages: Schema `Passages`; some show which values occur.
-        parameters: Which labeler.
+    Labels, splits, queries and passages are the last run's; some passages show which values occur.
 
     Returns:
         The content of quantization.json, and the folder of the labeler in int8.
@@ -94,11 +88,9 @@ def register_labeler(
         {"name", "version", "run_id", "digest"}.
     """
     from relevance_distillery.labeler import flavor
-    from relevance_distillery.labeler.artifact import read_facts
 
-    training, source = read_facts(labeler).training, quantization["labeler"]
+    source = quantization["labeler"]
     tags = {
-        **{name: str(training.get(name, "")) for name in ("base_model", "architecture", "recipe")},
         "quantized_from": source["version"] or source["name"],
         "quantized_from_digest": source["digest"],
     }
@@ -122,10 +114,7 @@ def register_labeler(
 def write_int8(source: Path, passages: Sequence[str], folder: Path) -> Path:
     """Copy a labeler's folder and add its encoder in int8, replacing what was there.
 
-    Args:
-        source: The folder of a labeler that compares separately encoded texts.
-        passages: Rendered passages (`InputTemplate.passage_text`) that show which values occur.
-        folder: Of the copy.
+    `passages` are rendered (`InputTemplate.passage_text`) and show which values occur.
 
     Raises:
         UserError: The labeler is in int8 already, or of another architecture; OpenVINO or NNCF
@@ -160,12 +149,9 @@ def write_int8(source: Path, passages: Sequence[str], folder: Path) -> Path:
 
 
 def agreement(before: Labeler, after: Labeler, pairs: pd.DataFrame) -> dict[str, Any]:
-    """How alike two labelers grade pairs.
+    """How alike two labelers grade pairs, the first of which is trusted.
 
-    Args:
-        before: The one that is trusted.
-        after: The other.
-        pairs: As for `Labeler.grade`, with a column grade by people or a judge.
+    The pairs are as for `Labeler.grade`, with a column grade by people or a judge.
 
     Returns:
         pairs; correlation of scores; same_grades as a share; quadratic_kappa with the column

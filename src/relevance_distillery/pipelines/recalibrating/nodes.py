@@ -35,15 +35,9 @@ def recalibrate_labeler(
 ) -> tuple[dict[str, Any], Path]:
     """Fit calibration and cut points to people's grades, or to expected shares of grades.
 
-    Args:
-        graders: Where the labeler is found.
-        judgments: People's grades; kind `held_out` where none are given.
-        pairs: Pairs without grades, for `prior`.
-        texts: The documents that a user named.
-        stored_queries: The last run's, maybe without rows.
-        stored_passages: The last run's, maybe without rows.
-        synthesis: How documents are split into passages.
-        parameters: Which labeler, and what is expected.
+    Judgments have the kind `held_out` where none are given; pairs are those without grades, for
+    `prior`; texts, the documents that a user named. The stored tables are the last run's, maybe
+    without rows; `synthesis` says how documents are split into passages.
 
     Returns:
         The content of recalibration.json, and the folder of the labeler that it starts from.
@@ -127,11 +121,9 @@ def register_labeler(
         {"name", "version", "run_id", "digest"}.
     """
     from relevance_distillery.labeler import flavor
-    from relevance_distillery.labeler.artifact import read_facts
 
-    training, source = read_facts(labeler).training, recalibration["labeler"]
+    source = recalibration["labeler"]
     tags = {
-        **{name: training.get(name, "") for name in ("base_model", "architecture", "recipe")},
         "recalibrated_from": source["version"] or source["name"],
         "recalibrated_from_digest": source["digest"],
         "recalibrated_by": recalibration["method"],
