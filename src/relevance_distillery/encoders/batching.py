@@ -20,10 +20,8 @@ PAD_TO = 8
 def pad(rows: Sequence[Row], pad_token_id: int, multiple: int = PAD_TO) -> Tokens:
     """Rows of tokens as tensors, shape (rows, tokens), padded on the right.
 
-    Args:
-        rows: At least one; all with the same keys.
-        pad_token_id: Fills input_ids; masks are filled with 0.
-        multiple: Of which the padded length is one.
+    There is at least one row, and all have the same keys. `pad_token_id` fills input_ids, 0 the
+    masks; the padded length is a multiple of `multiple`.
     """
     longest = max(len(row["input_ids"]) for row in rows)
     width = -(-longest // multiple) * multiple

@@ -35,9 +35,6 @@ def choose_precision(device: str) -> Precision:
     """bf16 where the processor multiplies bf16 in hardware, else fp32.
 
     On a CPU that is AMX or AVX-512-BF16; without them bf16 is emulated, and slower than fp32.
-
-    Args:
-        device: A torch device name.
     """
     kind = torch.device(device).type
     if kind == "cuda":
@@ -103,11 +100,8 @@ def prepare_inference(network: Any, device: str, precision: str, max_length: int
 
     Weights in bf16 need no conversion at every layer, as autocast's do.
 
-    Args:
-        network: A Hugging Face model, float32; changed in place.
-        device: The torch device name where it is to run.
-        precision: As `choose_precision` gives it.
-        max_length: Tokens of the longest input.
+    `network` is a Hugging Face model, float32, and changed in place; `device` is where it is to
+    run, and `max_length` the tokens of the longest input.
     """
     choose_attention(network, device, precision, max_length)
     network.config.use_cache = False  # of a decoder's keys and values, which no token will follow

@@ -21,12 +21,8 @@ _CACHED_TEXTS = 100_000
 def mean_pooled(states: Tensor, attended: Tensor) -> Tensor:
     """Mean of the token states of each text, scaled to length 1 (Reimers and Gurevych, 2019).
 
-    Args:
-        states: Shape (..., tokens, width).
-        attended: 1 for tokens, 0 for padding, shape (..., tokens, 1).
-
-    Returns:
-        Shape (..., width), float32.
+    States have shape (..., tokens, width); `attended` is 1 for tokens, 0 for padding, shape
+    (..., tokens, 1). The means have shape (..., width), float32.
     """
     mask = attended.to(states.dtype)
     total = (states * mask).sum(-2, dtype=torch.float32)
@@ -69,13 +65,9 @@ class SentenceEncoder:
         self._cache: dict[str, np.ndarray] = {}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of texts.
+        """Vectors of texts, shape (texts, dimensions), float32, each row of length 1.
 
-        Args:
-            texts: Any number of texts; of repetitions each is encoded once.
-
-        Returns:
-            Shape (texts, dimensions), float32, each row of length 1.
+        Of repetitions each is encoded once.
         """
         if not texts:
             return np.zeros((0, self._width), dtype=np.float32)

@@ -39,36 +39,33 @@ _Model = TypeVar("_Model", bound=StrictModel)
 
 
 class LabelerFacts(StrictModel):
-    """What a labeler is, beside its weights.
-
-    Attributes:
-        base_model: Name of the base model, never a path of the machine.
-        architecture: What the network reads, see `PairModel`.
-        levels: Depths of the encoder at which texts are compared.
-        precision: Arithmetic that training settled on; grading uses it too.
-        calibration: From the score to calibrated probabilities; None leaves the head's own.
-        decision: Whether a grade comes from cut points or is the most probable one.
-        cut_points: On the expected grade, shape (grades - 1,).
-        length_slope: What ln(passages) takes off a document's expected grade.
-        early_exit: When a pair leaves before the last layer; None where none does.
-        int8: The folder has the encoder in int8 too, which processors read with.
-        training: How it was trained, for people and reports.
-    """
+    """What a labeler is, beside its weights."""
 
     format: int = FORMAT
     base_model: str
+    """Name of the base model, never a path of the machine."""
     architecture: Architecture
+    """What the network reads, see `PairModel`."""
     levels: int = 1
+    """Depths of the encoder at which texts are compared."""
     scale: GradeScale
     template: InputTemplate
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic that training settled on; grading uses it too."""
     calibration: Link | None = None
+    """From the score to calibrated probabilities; None leaves the head's own."""
     decision: Decision = "cut_points"
+    """Whether a grade comes from cut points or is the most probable one."""
     cut_points: tuple[float, ...]
+    """On the expected grade, shape (grades - 1,)."""
     length_slope: float = 0.0
+    """What ln(passages) takes off a document's expected grade."""
     early_exit: EarlyExit | None = None
+    """When a pair leaves before the last layer; None where none does."""
     int8: bool = False
+    """The folder has the encoder in int8 too, which processors read with."""
     training: dict[str, Any] = Field(default_factory=dict)
+    """How it was trained, for people and reports."""
 
     def calibrated(self, raw: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Probabilities, shape (pairs, grades), from the head's own and the scores."""

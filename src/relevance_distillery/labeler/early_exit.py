@@ -33,19 +33,16 @@ _LEAST_SAVED = 0.05  # of the layers' time; less does not pay for comparing twic
 
 
 class EarlyExit(StrictModel):
-    """When a pair leaves, and with which score.
-
-    Attributes:
-        layer: After which it may leave; 1 is the first.
-        weights: Of the features that are known there, in their order.
-        bias: Added to the weighted features, for the score.
-        below: A pair with a lower score leaves.
-    """
+    """When a pair leaves, and with which score."""
 
     layer: int
+    """After which it may leave; 1 is the first."""
     weights: tuple[float, ...]
+    """Of the features that are known there, in their order."""
     bias: float
+    """Added to the weighted features, for the score."""
     below: float
+    """A pair with a lower score leaves."""
 
     def scores(self, features: Tensor) -> Tensor:
         """Predicted scores, shape (pairs,), from the features known at the layer."""

@@ -60,10 +60,7 @@ class ServedLabeler(PythonModel):
     ) -> pd.DataFrame:
         """Grade pairs as `Labeler.grade`; the parameter `batch_size` is how many are read at once.
 
-        Args:
-            context: MLflow's, not used.
-            model_input: The pairs.
-            params: `batch_size`, which changes no grade.
+        The batch size changes no grade; MLflow's context is not used.
 
         Raises:
             MlflowException: What `Labeler.grade` refuses, or the batch size; status 400.

@@ -29,10 +29,8 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 def write_int8_stages(stages: Stages, texts: Sequence[Tokens], folder: Path) -> None:
     """Quantise stages and write each as an OpenVINO model.
 
-    Args:
-        stages: As `torch_stages` gives them, fp32, on the CPU.
-        texts: Batches of texts like those that will be read; some three hundred texts.
-        folder: Where `lower.xml`, `upper.xml` and their `.bin` files go.
+    Stages are as `torch_stages` gives them, fp32, on the CPU; texts, batches of some three hundred
+    like those that will be read. In `folder` are then `lower.xml`, `upper.xml` and their `.bin`.
 
     Raises:
         UserError: OpenVINO or NNCF is not installed.
@@ -57,12 +55,9 @@ def write_int8_stages(stages: Stages, texts: Sequence[Tokens], folder: Path) -> 
 
 
 def load_int8_stages(folder: Path, levels: int, precision: Precision) -> Stages:
-    """Compile what `write_int8_stages` wrote.
+    """Compile what `write_int8_stages` wrote into a labeler's folder.
 
-    Args:
-        folder: The labeler's.
-        levels: At how many depths texts are compared.
-        precision: Of what is not quantised.
+    Texts are compared at so many `levels`; `precision` is of what is not quantised.
 
     Raises:
         UserError: OpenVINO is not installed, or cannot compile the stages.

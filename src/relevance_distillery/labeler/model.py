@@ -115,13 +115,9 @@ class PairModel(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Relevance scores of a batch, shape (pairs,), and the classifier's logits.
 
-        Args:
-            joint: Tokens of the pairs, where the architecture encodes them jointly; without
-                them there are no logits, shape (pairs, grades).
-            queries: Tokens of the batch's different queries.
-            passages: Tokens of the batch's different passages.
-            query_index: The query of each pair, a row of `queries`, shape (pairs,).
-            passage_index: The passage of each pair, a row of `passages`, shape (pairs,).
+        `joint` has tokens of the pairs, where the architecture encodes them jointly; without them
+        there are no logits, shape (pairs, grades). `queries` and `passages` have tokens of the
+        batch's different ones, and the indices a row of them for each pair, shape (pairs,).
         """
         logits = self.classify(joint) if joint is not None else None
         features = None

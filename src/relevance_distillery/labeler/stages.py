@@ -56,10 +56,8 @@ class Stages:
 def torch_stages(network: Any, levels: int, layer: int | None) -> Stages:
     """A base model that `can_stop`, split after `layer`; None leaves it whole.
 
-    Args:
-        network: Without an output layer.
-        levels: At how many depths texts are compared.
-        layer: Of the early exit.
+    `network` is without an output layer, `levels` at how many depths texts are compared, and
+    `layer` that of the early exit.
     """
     layers = int(network.config.num_hidden_layers)
     stop = layer or layers
