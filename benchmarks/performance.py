@@ -49,7 +49,7 @@ import pandas as pd
 from cross_encoder_process import CALIBRATION, PLAIN, TRAINING, WAYS
 from graded_sets import folds_of, read_set
 from pages import BENCHMARKS, PAGES, ROOT, machine
-from performance_page import BM25S, OURS, OURS_FP32, Found, as_page
+from performance_page import BM25S, OURS, OURS_FP32, OURS_INT8, OURS_WHOLE, Found, as_page
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.encoders.base_model import resolve_model
@@ -63,9 +63,11 @@ from relevance_distillery.text.terms import analyzer, passage_text
 
 PAGE, FIGURES = PAGES / "performance.md", PAGES / "performance.json"
 LABELERS = ROOT / "data" / "06_models" / "labeler"
+INT8_LABELERS = LABELERS.with_name("quantized_labeler")
 SET = "trec-dl20"
-LABELING = (OURS, OURS_FP32, *(name for name in WAYS if name != TRAINING))
-REPEATED = (OURS, PLAIN)
+LABELING = (OURS, OURS_INT8, OURS_WHOLE, OURS_FP32, *(name for name in WAYS if name != TRAINING))
+OWN = (OURS, OURS_INT8, OURS_WHOLE, OURS_FP32)
+REPEATED = (OURS, OURS_INT8, PLAIN)
 WARM_UP, HELD_OUT = 64, 300
 CALIBRATION_TEXTS = 300
 """As many as sentence-transformers takes by itself, of a data set that it would download."""
@@ -139,23 +141,33 @@ def in_turn(
 
 
 def label(
-    pairs: pd.DataFrame, ways: Sequence[str], rounds: int, labeler: Path, extras: Path | None
+    pairs: pd.DataFrame,
+    ways: Sequence[str],
+    rounds: int,
+    labeler: Path,
+    int8: Path | None,
+    extras: Path | None,
 ) -> Found:
     """Grades pairs by every way that is installed; agreement with the column `human`."""
     human = SCALE.positions(pairs["human"].to_numpy(dtype=np.int64))
     ours = {
         OURS: Labeler.load(labeler, device="cpu"),
+        OURS_WHOLE: Labeler.load(labeler, device="cpu"),
         OURS_FP32: Labeler.load(labeler, device="cpu", precision="fp32"),
     }
+    whole = ours[OURS_WHOLE]
+    whole.facts = whole.facts.model_copy(update={"early_exit": None})
+    if int8 is not None:
+        ours[OURS_INT8] = Labeler.load(int8, device="cpu")
     graded: dict[str, np.ndarray] = {}
     scores: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         _keep_calibration_texts(pairs, workspace)
-        others = {way: Process(way, labeler, workspace, extras) for way in ways if way not in ours}
+        others = {way: Process(way, labeler, workspace, extras) for way in ways if way not in OWN}
 
         def run(way: str, some: pd.DataFrame) -> float:
-            if way not in ours:
+            if way not in OWN:
                 seconds, logits = others[way].ask(some[["query", "text"]])
                 graded[way] = grades_like(human[: len(some)], logits)
                 return seconds
@@ -166,7 +178,7 @@ def label(
             scores[way] = found["score"].to_numpy()
             return seconds
 
-        there = [way for way in ways if way in ours or not others[way].missing]
+        there = [way for way in ways if (way in ours if way in OWN else not others[way].missing)]
         for way in there:
             run(way, pairs.head(WARM_UP))
         seconds = in_turn(there, rounds, lambda way: run(way, pairs))
@@ -182,7 +194,7 @@ def label(
         "base_model": ours[OURS].facts.base_model,
         "rounds": rounds,
         "seconds": seconds,
-        "missing": sorted({others[way].missing for way in ways if way not in there}),
+        "missing": sorted({other.missing for other in others.values()} - {""}),
         "quadratic_kappa": {way: quadratic_kappa(human, graded[way], SCALE.size) for way in there},
         "products": products(ours[OURS].model.backbone.config, lengths(ours[OURS], pairs)),
     }
@@ -448,7 +460,7 @@ def limits(rounds: int) -> Found:
 def command(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
     """What was typed, without names of folders."""
     words = ["BENCHMARKS=… python benchmarks/performance.py"]
-    for name in ("pairs", "train_pairs", "rounds", "labeler", "extras"):
+    for name in ("pairs", "train_pairs", "rounds", "labeler", "int8", "extras"):
         value = getattr(asked, name)
         if value != parser.get_default(name):
             words.append(f"--{name.replace('_', '-')} {'…' if isinstance(value, Path) else value}")
@@ -464,6 +476,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--labeler", type=Path, default=None, help="default: the newest of data/")
+    parser.add_argument("--int8", type=Path, default=None, help="that in int8, likewise")
     parser.add_argument("--pairs", type=int, default=5000, help="to label")
     parser.add_argument("--train-pairs", type=int, default=600, help="to learn")
     parser.add_argument("--rounds", type=int, default=3)
@@ -475,6 +488,7 @@ def main() -> None:
     labeler = asked.labeler or next(iter(versions(LABELERS)), None)
     if needs_labeler and labeler is None:
         parser.error(f"no labeler in {LABELERS.relative_to(ROOT)}: kedro run first, or --labeler")
+    int8 = asked.int8 or next(iter(versions(INT8_LABELERS)), None)
     extras = asked.extras.resolve() if asked.extras else None
 
     def measure(name: str) -> Found:
@@ -488,11 +502,11 @@ def main() -> None:
         whole = read_set(BENCHMARKS / SET, None).texts()
         if name == "repeated":
             pairs = five_queries_each(whole, asked.pairs)
-            found = label(pairs, REPEATED, asked.rounds, labeler, extras)
+            found = label(pairs, REPEATED, asked.rounds, labeler, int8, extras)
             del found["quadratic_kappa"]  # nobody graded the drawn queries' pairs
             return found
         pairs = whole.sample(min(asked.pairs, len(whole)), random_state=0)
-        return label(pairs, LABELING, asked.rounds, labeler, extras)
+        return label(pairs, LABELING, asked.rounds, labeler, int8, extras)
 
     here = machine()
     stored = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}

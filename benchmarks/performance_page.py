@@ -11,9 +11,14 @@ from pages import table
 
 from relevance_distillery.reporting.formats import figure
 
-OURS, OURS_FP32, BM25S = "labeler", "labeler-fp32", "bm25s"
+OURS, OURS_INT8, OURS_WHOLE, OURS_FP32, BM25S = (
+    "labeler", "labeler-int8", "labeler-whole", "labeler-fp32", "bm25s"
+)  # fmt: skip
+PEER_INT8 = "openvino-int8"
 TITLES = {
     OURS: "`Labeler.grade`",
+    OURS_INT8: "the same, [int8](../pipelines/quantizing.md)",
+    OURS_WHOLE: "the same, no early exit",
     OURS_FP32: "the same, fp32",
     **{name: way.title for name, way in WAYS.items()},
 }
@@ -75,6 +80,12 @@ def _labeling(found: Found) -> str:
         f"{figure(found['correlation_with_fp32'], 5)}; {100 * found['same_grade_as_fp32']:.1f} % "
         f"of the grades are the same.{_left_out(found)}"
     )
+    if {OURS_INT8, PEER_INT8} <= set(found["seconds"]):
+        after += (
+            f" Of the labeler's time in int8, `CrossEncoder.predict` takes "
+            f"{_ratio(found, PLAIN, OURS_INT8)}, in OpenVINO int8 "
+            f"{_ratio(found, PEER_INT8, OURS_INT8)}."
+        )
     body = table(["way", "pairs/s", "takes", "κ"], rows)
     return f"{_fill(lead)}\n\n{body}\n{_fill(after)}\n"
 
@@ -122,28 +133,20 @@ def _mining(measured: dict[str, Found]) -> str:
 def _machine(measured: dict[str, Found]) -> str:
     found = measured["machine"]
     gflops = found["gflops"]
-    shares = [
-        f"{100 * _share(measured[name], gflops):.1f} %{where}"
-        for name, where in zip(_LABELING, ("", " (five queries a passage)"), strict=True)
-        if name in measured
-    ]
     text = (
         f"**The machine's limit**: a matrix product ({found['side']:,} wide) runs at "
         f"{gflops['fp32']:,.0f} GFLOP/s in fp32 and {gflops['bf16']:,.0f} in bf16, a copy at "
         f"{found['copied_gb_per_second']:.1f} GB/s."
     )
-    if shares:
+    labeled = measured.get("labeling")
+    if labeled:
+        seconds = statistics.median(labeled["seconds"][OURS_WHOLE])
+        share = labeled["products"] / seconds / 1e9 / gflops[labeled["precision"]]
         text += (
-            f" Labeling reaches {', '.join(shares)} of the product in its type, counting the "
-            "products of the encoder's layers for each distinct text once."
+            f" Labeling without early exit reaches {100 * share:.1f} % of the product in its type, "
+            "counting the products of the encoder's layers for each distinct text once."
         )
     return text
-
-
-def _share(found: Found, gflops: dict[str, float]) -> float:
-    """How much of a matrix product's speed labeling reaches."""
-    seconds = statistics.median(found["seconds"][OURS])
-    return found["products"] / seconds / 1e9 / gflops[found["precision"]]
 
 
 _LABELING = ("labeling", "repeated")
@@ -155,15 +158,15 @@ def _per_second(found: Found, way: str) -> float:
     return found["pairs"] / statistics.median(found["seconds"][way])
 
 
-def _ratios(found: Found, way: str) -> tuple[float, float, float]:
-    """Seconds of a way over ours, round by round: median, lowest, highest."""
-    both = zip(found["seconds"][way], found["seconds"][OURS], strict=True)
+def _ratios(found: Found, way: str, base: str) -> tuple[float, float, float]:
+    """Seconds of a way over those of `base`, round by round: median, lowest, highest."""
+    both = zip(found["seconds"][way], found["seconds"][base], strict=True)
     rounds = [other / ours for other, ours in both]
     return statistics.median(rounds), min(rounds), max(rounds)
 
 
-def _ratio(found: Found, way: str) -> str:
-    middle, low, high = _ratios(found, way)
+def _ratio(found: Found, way: str, base: str = OURS) -> str:
+    middle, low, high = _ratios(found, way, base)
     return f"{middle:.2f}×" + (f" ({low:.2f} to {high:.2f})" if found["rounds"] > 1 else "")
 
 
