@@ -31,7 +31,7 @@ from performance import in_turn
 from relevance_distillery.io.files import newest_version, read_stored_table
 from relevance_distillery.labeler.calibration import quadratic_kappa
 from relevance_distillery.labeler.early_exit import EarlyExit, fit_early_exit, known_places
-from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
+from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import join_texts
 from relevance_distillery.reporting.formats import figure
@@ -50,8 +50,7 @@ class Read:
     def __init__(self, labeler: Labeler, pairs: pd.DataFrame, label: str) -> None:
         self.pairs, self.labeler = pairs, labeler
         self.labels = labeler.scale.positions(pairs[label].to_numpy(dtype=np.int64))
-        starts = range(0, len(pairs), SHARD_ROWS)
-        parts = torch.cat([labeler.features(pairs[start : start + SHARD_ROWS]) for start in starts])
+        parts = labeler.features(pairs)
         with torch.inference_mode():
             self.scores = labeler.model.head(None, parts).double().numpy()
         self.features = parts.double().numpy()
@@ -105,7 +104,8 @@ def as_page(found: dict[str, Any]) -> str:
     text = [
         f"`early_exit` is the share of leaving pairs that may be wrong. Fitted on {found['fitted']}"
         f" pairs of a run; κ is quadratic, with the teacher on the {frontier[0.0][TEST]['pairs']} "
-        f"of its test split, which chose {DEFAULT:g}:",
+        f"of its test split, by which {DEFAULT:g}, the strictest that lets as many leave, is the "
+        "default:",
         f"With people, reported only, at 0 and {DEFAULT:g} (leaving): {', '.join(lines)}."
         + (f" **Beyond the {MOST_LOST:g} that we allow: {', '.join(lost)}.**" if lost else ""),
         f"At {DEFAULT:g} `Labeler.grade` is {', '.join(speeds)} as fast (processor time, median of "

@@ -139,7 +139,7 @@ def _machine(measured: dict[str, Found]) -> str:
         f"{found['copied_gb_per_second']:.1f} GB/s."
     )
     labeled = measured.get("labeling")
-    if labeled:
+    if labeled and OURS_WHOLE in labeled["seconds"]:
         seconds = statistics.median(labeled["seconds"][OURS_WHOLE])
         share = labeled["products"] / seconds / 1e9 / gflops[labeled["precision"]]
         text += (

@@ -26,7 +26,7 @@ from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.calibration import cut_points_like
 from relevance_distillery.labeler.features import FEATURES
-from relevance_distillery.labeler.inference import SHARD_ROWS, Labeler
+from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.document_grades import best_of_passages
@@ -65,11 +65,9 @@ class UntrainedEncoder:
         They have the columns query, text and, where there are any, the passage's other parts.
         """
         places = [FEATURES.index(name) for name in _SIMILARITIES.values()]
-        shards = [
-            self._labeler.features(pairs.iloc[start : start + SHARD_ROWS]).double().cpu().numpy()
-            for start in range(0, len(pairs), SHARD_ROWS)
-        ]
-        values = np.concatenate(shards)[:, places] if shards else np.zeros((0, len(places)))
+        values = np.zeros((0, len(places)))
+        if len(pairs):
+            values = self._labeler.features(pairs)[:, places].double().cpu().numpy()
         return pd.DataFrame(values, columns=[*_SIMILARITIES], index=pairs.index)
 
 
@@ -106,8 +104,6 @@ def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
         number of passages), student_score (uncalibrated), student_probabilities (calibrated,
         of the document's best passage).
     """
-    # Neighbours share their passage, which is then read once.
-    pairs = pairs.sort_values("passage_id", kind="stable", ignore_index=True)
     graded = labeler.grade(pairs)
     graded[KEY] = pairs[KEY]
     documents = labeler.document_grades(graded)

@@ -1,14 +1,14 @@
 """Grade pairs with a labeler's artifact folder.
 
-Pairs are read in fixed shards of 2,048 rows; inside a shard batches are sorted by length and
-each query and each passage is encoded once. A pair's result depends on its own text alone, up
+Pairs are read by passage, in shards of 2,048; inside a shard batches are sorted by length and each
+query and each passage is encoded once. A pair's result depends on its own text alone, up
 to floating-point rounding: results are rounded to six digits before grades are decided.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,6 @@ from relevance_distillery.learning.document_grades import best_of_passages, corr
 logger = logging.getLogger(__name__)
 SHARD_ROWS = 2048
 DIGITS = 6
-_T = TypeVar("_T")
 
 
 class Labeler:
@@ -161,23 +160,17 @@ class Labeler:
         self, queries: Sequence[str], passages: Sequence[str]
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same for pairs as the template renders them."""
-        probabilities, scores = [np.zeros((0, self.scale.size))], [np.zeros(0)]
+        if not queries:
+            return np.zeros((0, self.scale.size)), np.zeros(0)
         with Progress(len(queries), "grading") as progress:
-            for start in range(0, len(queries), SHARD_ROWS):
-                shard = slice(start, start + SHARD_ROWS)
-                tokens = self.tokenise(queries[shard], passages[shard])
-                graded, scored = self._within_memory(self._shard, tokens)
-                probabilities.append(graded)
-                scores.append(scored)
-                progress.advance(len(scored))
-        return np.concatenate(probabilities), np.concatenate(scores)
+            probabilities, scores = self._in_shards(queries, passages, self._graded, progress)
+        return probabilities.double().cpu().numpy(), scores.double().cpu().numpy()
 
-    @torch.inference_mode()
     def features(self, pairs: pd.DataFrame) -> Tensor:
         """Pair features, see `pair_features`; for architectures that compare texts."""
-        tokens = self.tokenise(*self.facts.template.render(pairs))
-        with autocast(self.device, self.precision):
-            return self._within_memory(self._compared, tokens)[0]
+        queries, passages = self.facts.template.render(pairs)
+        with Progress(len(queries), "comparing") as progress:
+            return self._in_shards(queries, passages, self._compared, progress)[0]
 
     def decide(self, raw: np.ndarray, scores: np.ndarray, index: pd.Index) -> pd.DataFrame:
         """Calibrate raw probabilities and decide on grades; columns as in `grade`."""
@@ -224,26 +217,42 @@ class Labeler:
             separately=self.model.encodes_separately,
         )
 
-    def _within_memory(self, read: Callable[[TokenisedPairs], _T], tokens: TokenisedPairs) -> _T:
-        def attempt(size: int) -> _T:
-            self.batch_size = size
-            return read(tokens)
-
-        return within_memory(attempt, self.batch_size, self.device)[0]
-
     @torch.inference_mode()
-    def _shard(self, pairs: TokenisedPairs) -> tuple[np.ndarray, np.ndarray]:
+    def _in_shards(
+        self,
+        queries: Sequence[str],
+        passages: Sequence[str],
+        read: Callable[[TokenisedPairs], tuple[Tensor, Tensor]],
+        progress: Progress,
+    ) -> list[Tensor]:
+        """What is read of pairs, a shard at a time; pairs that share a passage are neighbours."""
+        order = sorted(range(len(passages)), key=passages.__getitem__)
+        parts = []
+        for start in range(0, len(order), SHARD_ROWS):
+            rows = order[start : start + SHARD_ROWS]
+            tokens = self.tokenise([queries[i] for i in rows], [passages[i] for i in rows])
+
+            def attempt(size: int, tokens: TokenisedPairs = tokens) -> tuple[Tensor, Tensor]:
+                self.batch_size = size
+                with autocast(self.device, self.precision):
+                    return read(tokens)
+
+            parts.append(within_memory(attempt, self.batch_size, self.device)[0])
+            progress.advance(len(rows))
+        back = torch.tensor(order).argsort()
+        return [torch.cat(columns)[back] for columns in zip(*parts, strict=True)]
+
+    def _graded(self, pairs: TokenisedPairs) -> tuple[Tensor, Tensor]:
         logits = features = None
         left = torch.full((len(pairs),), torch.nan, device=self.device)
-        with autocast(self.device, self.precision):
-            if self.model.encodes_jointly:
-                logits = self._classified(pairs)
-            if self.model.encodes_separately:
-                features, left = self._compared(pairs, self.facts.early_exit)
-        scores = self.model.head(logits, features)
-        scores = torch.where(left.isnan(), scores, left)
-        probabilities = self.model.head.probabilities(scores)
-        return probabilities.double().cpu().numpy(), scores.double().cpu().numpy()
+        if self.model.encodes_jointly:
+            logits = self._classified(pairs)
+        if self.model.encodes_separately:
+            features, left = self._compared(pairs, self.facts.early_exit)
+        with autocast(self.device, "fp32"):
+            scores = self.model.head(logits, features)
+            scores = torch.where(left.isnan(), scores, left)
+            return self.model.head.probabilities(scores), scores
 
     def _classified(self, pairs: TokenisedPairs) -> Tensor:
         logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
