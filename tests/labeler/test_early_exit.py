@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
+from relevance_distillery.encoders import layers
 from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.encoders.layers import can_stop, first_states, further_states
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -15,8 +18,9 @@ from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.early_exit import EarlyExit, fit_early_exit, known_places
 from relevance_distillery.labeler.features import feature_count
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.initialisation import HeadInitialiser
 from relevance_distillery.labeler.model import PairModel
-from relevance_distillery.labeler.network import load_backbone
+from relevance_distillery.labeler.network import freeze_lower_layers, load_backbone
 from relevance_distillery.labeler.template import InputTemplate
 
 
@@ -50,7 +54,47 @@ def test_layers_in_two_parts_are_the_whole_encoder(architecture: str) -> None:
 def labeler() -> Labeler:
     tokenizer = load_tokenizer("bundled")
     backbone = load_backbone("bundled", DEFAULT_SCALE, tokenizer.pad_token_id)
-    facts = LabelerFacts(
+    model = PairModel(backbone, "late_interaction", DEFAULT_SCALE.size, levels=6)
+    return Labeler(model, tokenizer, _facts(tokenizer), batch_size=3)
+
+
+def test_frozen_layers_are_read_once_and_give_the_same_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenizer = load_tokenizer("bundled")
+    backbone = load_backbone("bundled", DEFAULT_SCALE, tokenizer.pad_token_id)
+    freeze_lower_layers(backbone, 2)
+    model = PairModel(backbone, "late_interaction", DEFAULT_SCALE.size, levels=6)
+    grader = Labeler(model, tokenizer, _facts(tokenizer), batch_size=3)
+    plain = grader.features(_pairs())
+    HeadInitialiser(None, []).share_frozen_layers(grader)  # type: ignore[arg-type]
+    assert model.frozen is not None
+    read: list[int] = []
+    whole = layers.first_states
+
+    def counted(network: Any, input_ids: torch.Tensor, *rest: Any) -> list[torch.Tensor]:
+        read.append(len(input_ids))
+        return whole(network, input_ids, *rest)
+
+    monkeypatch.setattr(layers, "first_states", counted)
+    for _ in range(2):
+        torch.testing.assert_close(grader.features(_pairs()), plain, atol=1e-5, rtol=1e-4)
+        assert sum(read) == 6  # two queries, four passages
+    # What a reading has kept can be learned from.
+    texts = grader.tokens(grader.tokenise(["lunch"], ["soup"]).passages, [0])
+    model.encode(texts).pooled.sum().backward()
+    stack = model.base.encoder.layer
+    tuned = [layer for layer in stack if layer.output.dense.weight.grad is not None]
+    assert len(tuned) == 2
+    # No more is kept than fits.
+    model.frozen = layers.FrozenLayers(model.base, 4, [0, 1, 2, 4], "fp32", most_bytes=10)
+    for _ in range(2):
+        torch.testing.assert_close(grader.features(_pairs()), plain, atol=1e-5, rtol=1e-4)
+    assert sum(read) == 6 + 1 + 2 * 6
+
+
+def _facts(tokenizer: Any) -> LabelerFacts:
+    return LabelerFacts(
         base_model="bundled",
         architecture="late_interaction",
         levels=6,
@@ -58,8 +102,6 @@ def labeler() -> Labeler:
         template=InputTemplate.for_tokenizer(tokenizer, 64, 16),
         cut_points=(0.5, 1.5, 2.5),
     )
-    model = PairModel(backbone, "late_interaction", DEFAULT_SCALE.size, levels=6)
-    return Labeler(model, tokenizer, facts, batch_size=3)
 
 
 def _pairs() -> pd.DataFrame:

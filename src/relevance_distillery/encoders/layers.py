@@ -1,7 +1,11 @@
 """A part of an encoder's layers at a time, so that a text need not pass all of them."""
 
+import copy
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 _FAMILY = frozenset(("bert", "roberta", "xlm-roberta", "camembert", "data2vec-text"))
@@ -43,3 +47,57 @@ def further_states(
         states = layer(states, mask)
         found.append(states)
     return found
+
+
+class FrozenLayers:
+    """The lower layers, which training leaves as they are: each text passes them once.
+
+    States are kept, on the device, until they fill `most_bytes`; what comes later is read anew.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        layers: int,
+        kept: Sequence[int],
+        precision: str,
+        most_bytes: int = 2**29,
+    ) -> None:
+        """Copy the lower layers of a base model that `can_stop`.
+
+        `kept` are the layers whose states are wanted, `layers` the last of them, 0 the embeddings.
+        """
+        self.layers, self._kept, self._left = layers, list(kept), most_bytes
+        lower = copy.deepcopy((network.embeddings, network.encoder.layer[:layers]))
+        if precision == "bf16":
+            lower = tuple(part.to(torch.bfloat16) for part in lower)
+        encoder = SimpleNamespace(layer=lower[1].eval())
+        self._network = SimpleNamespace(
+            config=network.config, embeddings=lower[0].eval(), encoder=encoder
+        )
+        self._states: dict[tuple[int, ...], Tensor] = {}
+
+    @torch.no_grad()
+    def states(self, input_ids: Tensor, attended: Tensor) -> dict[int, Tensor]:
+        """Token states by layer, shape (texts, tokens, width) each; arguments as `first_states`."""
+        lengths = attended.sum(-1).tolist()
+        keys = [tuple(row[:size]) for row, size in zip(input_ids.tolist(), lengths, strict=True)]
+        fresh = [row for row, key in enumerate(keys) if key not in self._states]
+        given: dict[int, Tensor] = {}
+        if fresh:
+            read = first_states(self._network, input_ids[fresh], attended[fresh], self.layers)
+            stacked = torch.stack([read[layer] for layer in self._kept], dim=1)
+            for row, states in zip(fresh, stacked, strict=True):
+                given[row] = states[:, : lengths[row]]
+                self._keep(keys[row], given[row])
+        rows = [given[row] if row in given else self._states[key] for row, key in enumerate(keys)]
+        shape = len(rows), len(self._kept), input_ids.shape[1], rows[0].shape[-1]
+        padded = rows[0].new_zeros(shape)
+        for row, states in enumerate(rows):
+            padded[row, :, : states.shape[1]] = states
+        return dict(zip(self._kept, padded.unbind(1), strict=True))
+
+    def _keep(self, key: tuple[int, ...], states: Tensor) -> None:
+        if states.nbytes <= self._left:
+            self._left -= states.nbytes
+            self._states[key] = states.clone()

@@ -190,6 +190,7 @@ def _train_fold(
     precision = settle_precision(device, settings.precision, choose_precision(device))
     choose_attention(model.backbone, device, precision, facts.template.max_length)
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
+    initialiser.share_frozen_layers(grader)
     queries = frozenset(pairs.queries.astype(str).tolist())
     learn = pairs.even_sample(settings.max_train_pairs, settings.seed)
     training = train(grader, initialiser, queries, learn, monitored, stops, settings, folder)

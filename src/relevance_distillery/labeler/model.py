@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
 
 from relevance_distillery.encoders.batching import Tokens
+from relevance_distillery.encoders.layers import FrozenLayers, further_states
 from relevance_distillery.labeler.features import (
     FEATURES,
     SIMILARITY,
@@ -53,6 +54,8 @@ class PairModel(nn.Module):
         self.backbone, self.architecture, self.levels = backbone, architecture, levels
         self.classifier_weight, self.ranking_weight = classifier_weight, ranking_weight
         self.dropout = dropout
+        self.frozen: FrozenLayers | None = None
+        """What reads the lower layers while training leaves them as they are."""
         self.head = GradeHead(
             grades,
             uses_classifier=architecture != "late_interaction",
@@ -92,6 +95,13 @@ class PairModel(nn.Module):
 
     def encode(self, texts: Tokens) -> Encoded:
         """Token states of queries or passages; `texts` has their special_tokens_mask too."""
+        if self.frozen is not None:
+            done, layers = self.frozen.layers, int(self.base.config.num_hidden_layers)
+            by_layer = self.frozen.states(texts["input_ids"], texts["attention_mask"])
+            upper = further_states(self.base, by_layer[done], texts["attention_mask"], done, layers)
+            by_layer.update(enumerate(upper, start=done + 1))
+            compared = compared_layers(layers, self.levels)
+            return Encoded.of([by_layer[layer] for layer in compared], texts)
         tokens = {key: value for key, value in texts.items() if key != "special_tokens_mask"}
         output = self.base(**tokens, output_hidden_states=self.levels > 1)
         states = [output.last_hidden_state]
