@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy
 from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.encoders.batching import by_length, pad
 from relevance_distillery.encoders.devices import (
+    autocast,
     choose_attention,
     choose_device,
     choose_precision,
@@ -40,7 +41,6 @@ from relevance_distillery.labeler.initialisation import HeadInitialiser
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.network import fresh_network
 from relevance_distillery.labeler.settings import TrainingSettings
-from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
 from relevance_distillery.learning.splits import deal_groups
 
@@ -107,7 +107,7 @@ def train_folds(
     model = averaged(trained, facts)
     tokenizer = load_tokenizer(settings.base_model)
     if not model.encodes_jointly:
-        _fit_plain_classifier(model, tokenizer, facts.template, learn, settings)
+        _fit_plain_classifier(model, tokenizer, facts, learn, settings)
     trainings = [read_facts(one).training for one in trained]
     rates = [one["pairs_per_second"] for one in trainings if one["pairs_per_second"]]
     training = {
@@ -202,7 +202,7 @@ def _train_fold(
 def _fit_plain_classifier(
     model: PairModel,
     tokenizer: Any,
-    template: InputTemplate,
+    facts: LabelerFacts,
     learn: LabelledPairs,
     settings: TrainingSettings,
 ) -> None:
@@ -219,13 +219,16 @@ def _fit_plain_classifier(
         if isinstance(part, nn.Linear) and part.out_features == model.head.grades
     ][-1]
     pairs = learn.even_sample(_MOST_CLASSIFIER_PAIRS, settings.seed)
+    template = facts.template
     rows = template.encode_jointly(tokenizer, *template.render(pairs.pairs))
+    # Training may have been on a GPU, and in a type that this processor lacks.
+    precision = "fp32" if facts.precision == "fp32" else choose_precision("cpu")
     seen: list[Tensor] = []
     hook = layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
     order: list[int] = []
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast("cpu", precision):
             for chosen in by_length([len(row["input_ids"]) for row in rows], 32):
                 model.classify(pad([rows[i] for i in chosen], tokenizer.pad_token_id))
                 order += chosen
