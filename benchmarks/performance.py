@@ -49,7 +49,7 @@ import pandas as pd
 from cross_encoder_process import CALIBRATION, PLAIN, TRAINING, WAYS
 from graded_sets import folds_of, read_set
 from pages import BENCHMARKS, PAGES, ROOT, machine
-from performance_page import BM25S, OURS, OURS_FP32, OURS_INT8, OURS_WHOLE, Found, as_page
+from performance_page import BM25S, OURS, OURS_FP32, OURS_INT8, Found, as_page
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.encoders.base_model import resolve_model
@@ -65,8 +65,8 @@ PAGE, FIGURES = PAGES / "performance.md", PAGES / "performance.json"
 LABELERS = ROOT / "data" / "06_models" / "labeler"
 INT8_LABELERS = LABELERS.with_name("quantized_labeler")
 SET = "trec-dl20"
-LABELING = (OURS, OURS_INT8, OURS_WHOLE, OURS_FP32, *(name for name in WAYS if name != TRAINING))
-OWN = (OURS, OURS_INT8, OURS_WHOLE, OURS_FP32)
+LABELING = (OURS, OURS_INT8, OURS_FP32, *(name for name in WAYS if name != TRAINING))
+OWN = (OURS, OURS_INT8, OURS_FP32)
 REPEATED = (OURS, OURS_INT8, PLAIN)
 WARM_UP, HELD_OUT = 64, 300
 CALIBRATION_TEXTS = 300
@@ -152,11 +152,8 @@ def label(
     human = SCALE.positions(pairs["human"].to_numpy(dtype=np.int64))
     ours = {
         OURS: Labeler.load(labeler, device="cpu"),
-        OURS_WHOLE: Labeler.load(labeler, device="cpu"),
         OURS_FP32: Labeler.load(labeler, device="cpu", precision="fp32"),
     }
-    whole = ours[OURS_WHOLE]
-    whole.facts = whole.facts.model_copy(update={"early_exit": None})
     if int8 is not None:
         ours[OURS_INT8] = Labeler.load(int8, device="cpu")
     graded: dict[str, np.ndarray] = {}

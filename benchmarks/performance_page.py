@@ -11,14 +11,11 @@ from pages import table
 
 from relevance_distillery.reporting.formats import figure
 
-OURS, OURS_INT8, OURS_WHOLE, OURS_FP32, BM25S = (
-    "labeler", "labeler-int8", "labeler-whole", "labeler-fp32", "bm25s"
-)  # fmt: skip
+OURS, OURS_INT8, OURS_FP32, BM25S = "labeler", "labeler-int8", "labeler-fp32", "bm25s"
 PEER_INT8 = "openvino-int8"
 TITLES = {
     OURS: "`Labeler.grade`",
     OURS_INT8: "the same, [int8](../pipelines/quantizing.md)",
-    OURS_WHOLE: "the same, no early exit",
     OURS_FP32: "the same, fp32",
     **{name: way.title for name, way in WAYS.items()},
 }
@@ -139,12 +136,12 @@ def _machine(measured: dict[str, Found]) -> str:
         f"{found['copied_gb_per_second']:.1f} GB/s."
     )
     labeled = measured.get("labeling")
-    if labeled and OURS_WHOLE in labeled["seconds"]:
-        seconds = statistics.median(labeled["seconds"][OURS_WHOLE])
+    if labeled:
+        seconds = statistics.median(labeled["seconds"][OURS])
         share = labeled["products"] / seconds / 1e9 / gflops[labeled["precision"]]
         text += (
-            f" Labeling without early exit reaches {100 * share:.1f} % of the product in its type, "
-            "counting the products of the encoder's layers for each distinct text once."
+            f" Labeling reaches {100 * share:.1f} % of the product in its type, counting the "
+            " products of the encoder's layers for each distinct text once."
         )
     return text
 

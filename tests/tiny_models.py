@@ -192,6 +192,7 @@ def tiny_settings(base_model: Path | str, **changes: Any) -> TrainingSettings:
         "precision": "fp32",
         "evaluations_per_epoch": 1,
         "folds": 1,
+        "early_exit": 0.005,
     }
     return TrainingSettings(**{**values, **changes})
 

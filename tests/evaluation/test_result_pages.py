@@ -162,7 +162,6 @@ def test_the_page_of_speed_has_what_was_measured_and_says_what_was_not(load: Any
     ways = {
         "labeler": [2.0, 4.0],
         "labeler-int8": [1.0, 2.0],
-        "labeler-whole": [2.0, 4.0],
         "labeler-fp32": [3.0, 6.0],
         "plain": [4.0, 12.0],
         "openvino-int8": [2.0, 6.0],
@@ -197,7 +196,7 @@ def test_the_page_of_speed_has_what_was_measured_and_says_what_was_not(load: Any
     assert "| `CrossEncoder.predict`, as it loads | 38 | 2.50× (2.00 to 3.00) | 0.500 |" in page
     for package in ("onnx", "train"):
         assert f"not installed: `sentence-transformers[{package}]`" in " ".join(page.split())
-    assert "without early exit reaches 10.0 % of the product" in " ".join(page.split())
+    assert "Labeling reaches 10.0 % of the product" in " ".join(page.split())
     assert "takes 5.00× (4.00 to 6.00), in OpenVINO int8 2.50×" in " ".join(page.split())
     assert "Mining" not in page
     assert "too small" in page
