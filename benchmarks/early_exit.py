@@ -2,8 +2,8 @@
 
 A labeler's exit is fitted anew for each share of leaving pairs that may be wrong. The teacher's
 labels of the run's test split show what it costs, and so do people's grades of the run's benchmark
-and of other collections. Pairs are read once through all layers: what leaves, and with which score, follows
-from their features. Seconds are processor time of `Labeler.grade`, in turn.
+and of other collections. Pairs are read once through all layers: what leaves, and with which score,
+follows from their features. Seconds are processor time of `Labeler.grade`, in turn.
 
     BENCHMARKS=/folder/of/the/sets python benchmarks/early_exit.py [--data FOLDER of a run]
 """
