@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler import flavor
@@ -57,6 +62,34 @@ def test_the_loaded_model_grades_as_the_labeler_does(
     ours = Labeler.load(artifact).grade(pairs)
     assert (served["grade"] == ours["grade"]).all()
     np.testing.assert_allclose(served["expected_grade"], ours["expected_grade"], atol=1e-5)
+
+
+def test_what_is_logged_requires_all_that_it_imports(
+    registered: dict[str, str], artifact: Path
+) -> None:
+    """The project's other dependencies are hidden: a server installs what the model names."""
+    by_version = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{NAME}/1")
+    asked = (Path(by_version) / "requirements.txt").read_text().splitlines()
+    known, installed = set(), {canonicalize_name(Requirement(line).name) for line in asked}
+    while fresh := installed - known:
+        known |= fresh
+        needed = [Requirement(line) for name in fresh for line in requires(name) or []]
+        used = [one for one in needed if not one.marker or one.marker.evaluate({"extra": ""})]
+        installed |= {canonicalize_name(one.name) for one in used}
+    ours = {canonicalize_name(Requirement(one).name) for one in requires("relevance-distillery")}
+    hidden = [
+        module
+        for module, names in packages_distributions().items()
+        if (found := {canonicalize_name(name) for name in names}) <= ours - installed and found
+    ]
+    assert "bm25s" in hidden
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))\n"
+        "import pandas as pd\n"
+        "from relevance_distillery.labeler import flavor\n"
+        f"flavor.Labeler.load({str(artifact)!r}).grade(flavor._example())"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_missing_column_is_refused(registered: dict[str, str]) -> None:

@@ -107,6 +107,8 @@ def test_a_version_in_int8_grades_as_before(trained: Trained, tmp_path: Path) ->
         for version in ("1", registered["version"])
     )
     assert after.compiled is not None
+    files = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{NAME}@challenger"))
+    assert "openvino==" in (files / "requirements.txt").read_text()
     assert after.digest == registered["digest"] != before.digest
     old, new = before.grade(trained.pairs), after.grade(trained.pairs)
     assert np.corrcoef(old["score"], new["score"])[0, 1] > 0.99

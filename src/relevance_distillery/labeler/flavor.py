@@ -35,7 +35,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 _REQUIREMENTS = (
     "mlflow", "torch", "transformers", "safetensors", "tokenizers", "pandas", "numpy", "scipy",
-    "scikit-learn", "pydantic",
+    "scikit-learn", "pydantic", "PyStemmer",
 )  # fmt: skip
 _PIECE = 256
 """Pairs of one request in a pass: about a second of two cores."""
@@ -100,7 +100,7 @@ def log_and_register(
     try:
         if metrics:
             mlflow.log_metrics(dict(metrics))
-        digest = folder_digest(folder)
+        digest, facts = folder_digest(folder), read_facts(folder)
         package = Path(__file__).resolve().parents[1]
         # The example is made up: no document or query of the user's goes into the registry.
         info = mlflow.pyfunc.log_model(
@@ -111,11 +111,10 @@ def log_and_register(
             signature=_signature(),
             input_example=(_example(), {"batch_size": 32}),
             registered_model_name=registered_name,
-            pip_requirements=_requirements(),
+            pip_requirements=_requirements(facts.int8),
         )
         number = str(info.registered_model_version)
-        training = read_facts(folder).training
-        trained = {name: str(training[name]) for name in _TRAINED if name in training}
+        trained = {name: str(facts.training[name]) for name in _TRAINED if name in facts.training}
         set_version_tags(registered_name, number, {**trained, **tags, "digest": digest})
         set_alias(registered_name, "challenger", number)
         return {
@@ -236,9 +235,10 @@ def _example() -> pd.DataFrame:
     )
 
 
-def _requirements() -> list[str]:
+def _requirements(int8: bool) -> list[str]:
+    packages = [*_REQUIREMENTS, "openvino"] if int8 else _REQUIREMENTS
     # A local build tag such as +cpu is on no package index.
-    return [f"{package}=={version(package).split('+')[0]}" for package in _REQUIREMENTS]
+    return [f"{package}=={version(package).split('+')[0]}" for package in packages]
 
 
 set_model(ServedLabeler())
