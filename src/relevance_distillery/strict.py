@@ -1,9 +1,11 @@
 """The base of everything that a user configures, and of the JSON files of a labeler."""
 
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from relevance_distillery.errors import UserError
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every library that draws takes as its start."""
@@ -32,6 +34,19 @@ class StrictModel(BaseModel):
             for name, value in values.items():
                 _check_number(name, value, cls.model_fields[name].annotation)
         return values
+
+    @classmethod
+    def read(cls, content: Any, named: str, advice: str = "") -> Self:
+        """The model of what a file or a group of parameters holds; UserError with its first fault.
+
+        The message begins with what is `named`, and the advice ends it.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = [".".join(map(str, first["loc"]))] if first["loc"] else []
+            raise UserError(": ".join([named, *where, first["msg"]]) + advice) from error
 
 
 class Intervals(StrictModel):

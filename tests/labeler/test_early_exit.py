@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,20 @@ def test_pairs_that_stay_have_the_scores_of_all_layers(labeler: Labeler, layer: 
     assert 0 < leaves.sum() < len(pairs)
     np.testing.assert_allclose(found[~leaves], whole[~leaves], atol=1e-5)
     np.testing.assert_allclose(found[leaves], predicted[leaves] + 0.25, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_on_a_gpu_the_same_pairs_leave(labeler: Labeler) -> None:
+    places = known_places(6, 6, 2)
+    known = labeler.features(_pairs())[:, places].sum(dim=1)
+    exit_ = EarlyExit(layer=2, weights=(1.0,) * len(places), bias=0.0, below=float(known.mean()))
+    facts = labeler.facts.model_copy(update={"early_exit": exit_})
+    expected, found = (
+        Labeler(deepcopy(labeler.model), labeler.tokenizer, facts, device=device)
+        for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(found.raw(_pairs())[1], expected.raw(_pairs())[1], atol=1e-3)
+    found.model.head.place_cuts(torch.arange(8.0, device="cuda"), [0.25] * 4)
 
 
 def _fitted(most_wrong: float, noise: float = 0.1) -> tuple[EarlyExit | None, dict[str, float]]:

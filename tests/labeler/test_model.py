@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from relevance_distillery.labeler.features import (
     Encoded,
     feature_count,
     pair_features,
+    unit_states,
 )
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.initialisation import inverse_document_frequency
@@ -30,7 +33,11 @@ from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 
 def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> Encoded:
-    return Encoded.of([torch.tensor([vectors])], _texts([ids], [words]))
+    return _from_states([torch.tensor([vectors])], _texts([ids], [words]))
+
+
+def _from_states(states: Sequence[torch.Tensor], texts: dict[str, torch.Tensor]) -> Encoded:
+    return Encoded.of(*unit_states(states, texts["attention_mask"]), texts)
 
 
 def _texts(ids: list[list[int]], words: list[list[int]]) -> dict[str, torch.Tensor]:
@@ -187,13 +194,13 @@ def test_each_level_adds_its_similarities() -> None:
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(2, 1, 3, 3, 4, generator=generator)
     weights = torch.arange(8.0)
-    query, passage = (Encoded.of(states[side].unbind(1), texts) for side in (0, 1))
+    query, passage = (_from_states(states[side].unbind(1), texts) for side in (0, 1))
     found = pair_features(query, passage, weights)[0]
     assert len(found) == feature_count(3)
     alone = [
         pair_features(
-            Encoded.of([states[0][:, level]], texts),
-            Encoded.of([states[1][:, level]], texts),
+            _from_states([states[0][:, level]], texts),
+            _from_states([states[1][:, level]], texts),
             weights,
         )[0]
         for level in range(3)

@@ -167,7 +167,7 @@ def test_only_the_caller_whose_items_fail_gets_the_error() -> None:
         with pytest.raises(ValueError, match="thirteen"):
             others[0].result(60)
         assert batcher([9]) == [18]
-    assert batcher._waiting == []
+    assert not batcher._waiting
 
 
 def test_two_passes_run_at_a_time_and_a_third_caller_waits() -> None:

@@ -151,7 +151,7 @@ def test_the_champion_is_probed_and_an_llm_teacher_as_well(tmp_path: Path) -> No
 def test_what_cannot_be_probed_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no label has the lowest grade"):
         run_without_benchmark(Shelf(tmp_path))
-    with pytest.raises(UserError, match=r"the file of attacks, attacks\.0\.kind: .*correct it"):
+    with pytest.raises(UserError, match=r"the file of attacks: attacks\.0\.kind: .*correct it"):
         run(tmp_path, attacks={"attacks": [{"name": "a", "kind": "magic", "text": "x"}]})
 
 

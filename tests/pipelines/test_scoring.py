@@ -132,7 +132,7 @@ def test_a_judge_that_nobody_prepared_is_prepared_for_a_file(tmp_path: Path) -> 
     )
     assert isinstance(ready, JudgeGrader)
     assert (ready.name, ready.judge.model) == ("big", "recorded")
-    with pytest.raises(UserError, match=r"labeling\.max_attempts: Input should be greater"):
+    with pytest.raises(UserError, match=r"labeling: max_attempts: Input should be greater"):
         choose_grader(
             _grader("recorded:big"),
             read_recorded_grades(None, None),

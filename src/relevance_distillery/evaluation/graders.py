@@ -15,7 +15,7 @@ import pandas as pd
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.judgments import KEY
-from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS, build_pairs
+from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder, public_name
 from relevance_distillery.encoders.devices import choose_device, prepare_inference
 from relevance_distillery.evaluation.statistics.arrays import Floats, Ints
@@ -30,6 +30,7 @@ from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.template import InputTemplate
 from relevance_distillery.learning.document_grades import best_of_passages
+from relevance_distillery.learning.labelled_pairs import pairs_of_split
 
 _SIMILARITIES = {"cosine": "cosine", "late_interaction": "maxsim"}
 
@@ -197,13 +198,9 @@ def calibration_pairs(
     most: int,
     seed: int,
 ) -> pd.DataFrame:
-    """At most `most` of the calibration split's pairs: `build_pairs` and the teacher's grade."""
-    key = ["query_id", "passage_id"]
-    chosen = splits.loc[splits["split"] == "calibration", key]
-    chosen = chosen.merge(labels[[*key, "grade"]], on=key)
-    if len(chosen) > most:
-        chosen = chosen.sample(most, random_state=seed).sort_index()
-    return build_pairs(chosen, queries, passages).merge(chosen, on=key)
+    """At most `most` of the calibration split's pairs, as `pairs_of_split`."""
+    pairs = pairs_of_split("calibration", labels, splits, queries, passages)
+    return pairs.sample(min(most, len(pairs)), random_state=seed).sort_index()
 
 
 def assemble(documents: pd.DataFrame, parts: Sequence[pd.DataFrame | None]) -> pd.DataFrame:

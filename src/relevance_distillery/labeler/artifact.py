@@ -9,12 +9,12 @@ profile.json                               what training looked like, as `Traini
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 
 from relevance_distillery.encoders.base_model import quiet, readable
@@ -141,12 +141,7 @@ def read_versioned(path: Path, model: type[_Model], missing: str) -> _Model:
             f"{path} has format {found}, this version reads {known}; "
             "upgrade relevance-distillery or distill again"
         )
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        raise UserError(f"{path}: {where}: {first['msg']}; distill again") from error
+    return model.read(content, str(path), "; distill again")
 
 
 def read_model(folder: Path, facts: LabelerFacts) -> PairModel:
@@ -216,21 +211,3 @@ def _write_digests(folder: Path) -> None:
         if found.name not in _CHANGING
     }
     write_text(folder / _DIGESTS_FILE, json.dumps(files, indent=2) + "\n")
-
-
-def copy_with_calibration(
-    source: Path,
-    folder: Path,
-    link: Link,
-    cut_points: tuple[float, ...],
-    recalibration: Mapping[str, Any],
-) -> Path:
-    """Copy a labeler's folder and give the copy another calibration, replacing what was there.
-
-    `recalibration` says how it was recalibrated, for the facts of training. The copy has no early
-    exit, which was chosen for the old cut points.
-    """
-    training = {**read_facts(source).training, "recalibration": dict(recalibration)}
-    return copy_artifact(
-        source, folder, calibration=link, cut_points=cut_points, early_exit=None, training=training
-    )

@@ -103,8 +103,8 @@ def fit_early_exit(
             bias=float(ridge.intercept_ - weights @ scaler.mean_),
             below=float(predicted[order[leaving - 1 : leaving + 1]].mean()),
         )
-        facts = {"share": leaving / len(order), "wrong": float(wrong[leaving - 1])}
-        best = (saved, exit_, facts)
+        share = leaving / len(order)
+        best = (saved, exit_, {"share": share, "wrong": float(wrong[leaving - 1])})
     return best[1], best[2]
 
 

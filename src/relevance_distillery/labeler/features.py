@@ -73,15 +73,10 @@ class Encoded:
     words: Tensor
 
     @classmethod
-    def of(cls, states: Sequence[Tensor], texts: Tokens) -> Encoded:
-        """From token states as the encoder gives them, a tensor a level as in `units`.
-
-        `texts` has their special_tokens_mask too.
-        """
-        attended = texts["attention_mask"]
-        words = attended * (1 - texts["special_tokens_mask"])
-        units, pooled = unit_states(states, attended)
-        return cls(units, pooled, texts["input_ids"], words)
+    def of(cls, units: Sequence[Tensor], pooled: Tensor, texts: Tokens) -> Encoded:
+        """From `unit_states` of texts, which have their special_tokens_mask too."""
+        words = texts["attention_mask"] * (1 - texts["special_tokens_mask"])
+        return cls(tuple(units), pooled, texts["input_ids"], words)
 
     def levels(self, first: int, end: int | None = None) -> Encoded:
         """Some of the levels alone."""

@@ -9,6 +9,7 @@ Wortsman et al., 2022), which all start from the same encoder and stay close to 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from statistics import harmonic_mean
 from typing import Any
@@ -119,14 +120,9 @@ def train_folds(
         "pairs_per_second": round(harmonic_mean(rates), 1) if rates else None,
     }
     facts = facts.model_copy(update={"training": training})
-    pairs = held_out[0][0]
-    for one, _, _ in held_out[1:]:
-        pairs = pairs.followed_by(one)
-    scored = HeldOutScores(
-        pairs,
-        np.concatenate([raw for _, raw, _ in held_out]),
-        np.concatenate([scores for _, _, scores in held_out]),
-    )
+    asked, raws, scores = zip(*held_out, strict=True)
+    pairs = reduce(LabelledPairs.followed_by, asked)
+    scored = HeldOutScores(pairs, np.concatenate(raws), np.concatenate(scores))
     return write_artifact(folder / "uncalibrated", model, tokenizer, facts), facts, scored
 
 
@@ -160,10 +156,9 @@ def averaged(folders: Sequence[Path], facts: LabelerFacts) -> PairModel:
         for name, value in read_model(folder, facts).state_dict().items():
             if value.is_floating_point():
                 total[name] += value
-    with torch.no_grad():
-        for value in total.values():
-            if value.is_floating_point():
-                value /= len(folders)
+    for value in total.values():
+        if value.is_floating_point():
+            value /= len(folders)
     model.load_state_dict(total)
     return model
 

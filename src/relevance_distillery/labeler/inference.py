@@ -164,7 +164,7 @@ class Labeler:
             return np.zeros((0, self.scale.size)), np.zeros(0)
         with Progress(len(queries), "grading") as progress:
             probabilities, scores = self._in_shards(queries, passages, self._graded, progress)
-        return probabilities.double().cpu().numpy(), scores.double().cpu().numpy()
+        return probabilities.cpu().double().numpy(), scores.cpu().double().numpy()
 
     def features(self, pairs: pd.DataFrame) -> Tensor:
         """Pair features, see `pair_features`; for architectures that compare texts."""
@@ -276,8 +276,8 @@ class Labeler:
         for chosen in by_length(lengths, self.batch_size):
             compared = [pair for passage in chosen for pair in pairs_of[passage]]
             place = {passage: row for row, passage in enumerate(chosen)}
-            query_of = torch.tensor([pairs.query_of[i] for i in compared])
-            passage_of = torch.tensor([place[pairs.passage_of[i]] for i in compared])
+            found = [(pairs.query_of[i], place[pairs.passage_of[i]]) for i in compared]
+            query_of, passage_of = torch.tensor(found, device=self.device).unbind(1)
             if stages is not None and exit_ is not None:
                 features[compared], left[compared] = compare_with_exit(
                     stages,
@@ -301,9 +301,9 @@ class Labeler:
     def _encoded(self, rows: list[Row], chosen: Any) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
         encode = self.stages.encode if self.stages else self.model.encode
-        parts = []
-        for start in range(0, len(chosen), self.batch_size):
-            parts.append(encode(self.tokens(rows, chosen[start : start + self.batch_size])))
+        size = self.batch_size
+        starts = range(0, len(chosen), size)
+        parts = [encode(self.tokens(rows, chosen[at : at + size])) for at in starts]
         return parts[0] if len(parts) == 1 else _stack(parts)
 
     def tokens(self, rows: list[Row], chosen: Any) -> Tokens:

@@ -5,12 +5,10 @@ with the load alone (requests join between two passes, as in Yu et al., Orca, 20
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from typing import Any
-
-_Call = tuple[Sequence[Any], "Future[list[Any]]"]
 
 
 class MicroBatcher:
@@ -27,7 +25,7 @@ class MicroBatcher:
         self, answer: Callable[[list[Any]], Sequence[Any]], piece: int, passes: int = 1
     ) -> None:
         self._answer, self._piece, self._free = answer, piece, passes
-        self._waiting: list[_Call] = []
+        self._waiting: dict[Future[list[Any]], Sequence[Any]] = {}
         self._changed = threading.Condition()
 
     def __call__(self, items: Sequence[Any]) -> list[Any]:
@@ -38,33 +36,31 @@ class MicroBatcher:
     def _answered(self, items: Sequence[Any]) -> list[Any]:
         mine: Future[list[Any]] = Future()
         with self._changed:
-            self._waiting.append((items, mine))
-            self._changed.wait_for(
-                lambda: mine.done() or (self._free and (items, mine) in self._waiting)
-            )
+            self._waiting[mine] = items
+            self._changed.wait_for(lambda: mine.done() or (self._free and mine in self._waiting))
             if mine.done():
                 return mine.result()
-            calls, self._waiting, self._free = self._waiting, [], self._free - 1
+            calls, self._waiting, self._free = self._waiting, {}, self._free - 1
         try:
             self._pass(calls)
         finally:
             with self._changed:
                 self._free += 1
-                for _, call in calls:
+                for call in calls:
                     call.cancel()  # where Ctrl-C ended the pass
                 self._changed.notify_all()
         return mine.result()
 
-    def _pass(self, calls: Sequence[_Call]) -> None:
+    def _pass(self, calls: Mapping[Future[list[Any]], Sequence[Any]]) -> None:
         try:
-            answers = iter(self._answer([item for items, _ in calls for item in items]))
+            answers = iter(self._answer([item for items in calls.values() for item in items]))
         except Exception as error:
-            if len(calls) == 1:
-                calls[0][1].set_exception(error)
-                return
             # What one caller's items cause is not the others' concern.
-            for call in calls:
-                self._pass([call])
-            return
-        for items, call in calls:
-            call.set_result(list(islice(answers, len(items))))
+            for call, items in calls.items():
+                if len(calls) > 1:
+                    self._pass({call: items})
+                else:
+                    call.set_exception(error)
+        else:
+            for call, items in calls.items():
+                call.set_result(list(islice(answers, len(items))))

@@ -21,6 +21,7 @@ from relevance_distillery.labeler.features import (
     compared_layers,
     feature_count,
     pair_features,
+    unit_states,
 )
 from relevance_distillery.labeler.settings import Architecture
 
@@ -56,10 +57,14 @@ class PairModel(nn.Module):
         self.dropout = dropout
         self.frozen: FrozenLayers | None = None
         """What reads the lower layers while training leaves them as they are."""
+        self.encodes_jointly = architecture != "late_interaction"
+        """Query and passage are one input."""
+        self.encodes_separately = architecture != "cross_encoder"
+        """Query and passage are two inputs, whose token states are compared."""
         self.head = GradeHead(
             grades,
-            uses_classifier=architecture != "late_interaction",
-            uses_features=architecture != "cross_encoder",
+            uses_classifier=self.encodes_jointly,
+            uses_features=self.encodes_separately,
             vocabulary=int(backbone.config.vocab_size),
             hidden=head_hidden,
             levels=levels,
@@ -79,16 +84,6 @@ class PairModel(nn.Module):
         plain = getattr(self.backbone, "get_base_model", lambda: self.backbone)()
         return plain.base_model
 
-    @property
-    def encodes_jointly(self) -> bool:
-        """Query and passage are one input."""
-        return self.head.uses_classifier
-
-    @property
-    def encodes_separately(self) -> bool:
-        """Query and passage are two inputs, whose token states are compared."""
-        return self.head.uses_features
-
     def classify(self, joint: Tokens) -> Tensor:
         """The classifier's logits, shape (pairs, grades), float32."""
         return self.backbone(**joint).logits.float()
@@ -100,15 +95,15 @@ class PairModel(nn.Module):
             by_layer = self.frozen.states(texts["input_ids"], texts["attention_mask"])
             upper = further_states(self.base, by_layer[done], texts["attention_mask"], done, layers)
             by_layer.update(enumerate(upper, start=done + 1))
-            compared = compared_layers(layers, self.levels)
-            return Encoded.of([by_layer[layer] for layer in compared], texts)
-        tokens = {key: value for key, value in texts.items() if key != "special_tokens_mask"}
-        output = self.base(**tokens, output_hidden_states=self.levels > 1)
-        states = [output.last_hidden_state]
-        if self.levels > 1:
-            places = compared_layers(len(output.hidden_states) - 1, self.levels)
-            states += [output.hidden_states[place] for place in places[1:]]
-        return Encoded.of(states, texts)
+            states = [by_layer[layer] for layer in compared_layers(layers, self.levels)]
+        else:
+            tokens = {key: value for key, value in texts.items() if key != "special_tokens_mask"}
+            output = self.base(**tokens, output_hidden_states=self.levels > 1)
+            states = [output.last_hidden_state]
+            if self.levels > 1:
+                places = compared_layers(len(output.hidden_states) - 1, self.levels)
+                states += [output.hidden_states[place] for place in places[1:]]
+        return Encoded.of(*unit_states(states, texts["attention_mask"]), texts)
 
     def compare(self, queries: Encoded, passages: Encoded) -> Tensor:
         """Pair features of aligned rows, without autocast."""
@@ -245,7 +240,7 @@ class GradeHead(nn.Module):
 
         `shares` are those of the grades among the labels, lowest first.
         """
-        below = torch.tensor(shares, dtype=torch.float32).cumsum(0)[:-1].clamp(0.02, 0.98)
+        below = scores.new_tensor(shares, dtype=torch.float32).cumsum(0)[:-1].clamp(0.02, 0.98)
         cuts = torch.quantile(scores.float(), below)
         self.first_cut.copy_(cuts[:1])
         steps = (cuts.diff() - _SMALLEST_GAP).clamp(min=0.05)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from relevance_distillery.encoders.batching import Tokens
-from relevance_distillery.encoders.layers import first_states, further_states
+from relevance_distillery.encoders.layers import further_states
 from relevance_distillery.labeler.features import Encoded, compared_layers, unit_states
 
 Stage = Callable[[Tensor, Tensor], Sequence[Tensor]]
@@ -35,13 +35,13 @@ class Stages:
     def lower(self, texts: Tokens) -> tuple[Encoded, Tensor]:
         """The lower levels, and token states to go on from; `texts` has special_tokens_mask too."""
         *units, pooled, states = self.lower_stage(texts["input_ids"], texts["attention_mask"])
-        return _encoded(units, pooled, texts), states
+        return Encoded.of(units, pooled, texts), states
 
     def upper(self, states: Tensor, texts: Tokens) -> Encoded:
         """The levels above, from the token states of `lower`."""
         assert self.upper_stage is not None
         *units, pooled = self.upper_stage(states, texts["attention_mask"])
-        return _encoded(units, pooled, texts)
+        return Encoded.of(units, pooled, texts)
 
     def encode(self, texts: Tokens) -> Encoded:
         """All levels of texts."""
@@ -63,33 +63,20 @@ def torch_stages(network: Any, levels: int, layer: int | None) -> Stages:
     stop = layer or layers
     compared = compared_layers(layers, levels)
     first = sum(one > stop for one in compared)
-    upper = _Upper(network, compared[:first], stop, layers) if first else None
-    return Stages(first, _Lower(network, compared[first:], stop), upper)
+    upper = _Layers(network, compared[:first], stop, layers) if first else None
+    return Stages(first, _Layers(network, compared[first:], 0, stop), upper)
 
 
-class _Lower(nn.Module):
-    def __init__(self, network: Any, compared: Sequence[int], layer: int) -> None:
+class _Layers(nn.Module):
+    """The layers after `done` up to `layers`; from tokens, and with their states, where it is 0."""
+
+    def __init__(self, network: Any, compared: Sequence[int], done: int, layers: int) -> None:
         super().__init__()
-        self.network, self.compared, self.layer = network, compared, layer
+        self.network, self.compared, self.done, self.layers = network, compared, done, layers
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        states = first_states(self.network, input_ids, attention_mask, self.layer)
-        units, pooled = unit_states([states[one] for one in self.compared], attention_mask)
-        return *units, pooled, states[-1]
-
-
-class _Upper(nn.Module):
-    def __init__(self, network: Any, compared: Sequence[int], layer: int, layers: int) -> None:
-        super().__init__()
-        self.network, self.layer, self.layers = network, layer, layers
-        self.places = [one - layer - 1 for one in compared]
-
-    def forward(self, states: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        found = further_states(self.network, states, attention_mask, self.layer, self.layers)
-        units, pooled = unit_states([found[place] for place in self.places], attention_mask)
-        return *units, pooled
-
-
-def _encoded(units: Sequence[Tensor], pooled: Tensor, texts: Tokens) -> Encoded:
-    words = texts["attention_mask"] * (1 - texts["special_tokens_mask"])
-    return Encoded(tuple(units), pooled, texts["input_ids"], words)
+    def forward(self, given: Tensor, attended: Tensor) -> tuple[Tensor, ...]:
+        start = given if self.done else self.network.embeddings(input_ids=given)
+        further = further_states(self.network, start, attended, self.done, self.layers)
+        states = [start, *further]
+        units, pooled = unit_states([states[one - self.done] for one in self.compared], attended)
+        return (*units, pooled) if self.done else (*units, pooled, states[-1])

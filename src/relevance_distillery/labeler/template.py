@@ -119,12 +119,11 @@ class InputTemplate(StrictModel):
         """
         query_rows = {text: row for row, text in enumerate(dict.fromkeys(queries))}
         passage_rows = {text: row for row, text in enumerate(dict.fromkeys(passages))}
+        different = (list(query_rows), list(passage_rows)) if separately else ([], [])
         return TokenisedPairs(
             joint=self.encode_jointly(tokenizer, queries, passages) if jointly else [],
-            queries=self.encode_separately(tokenizer, list(query_rows), True) if separately else [],
-            passages=self.encode_separately(tokenizer, list(passage_rows), False)
-            if separately
-            else [],
+            queries=self.encode_separately(tokenizer, different[0], is_query=True),
+            passages=self.encode_separately(tokenizer, different[1], is_query=False),
             query_of=[query_rows[text] for text in queries],
             passage_of=[passage_rows[text] for text in passages],
         )

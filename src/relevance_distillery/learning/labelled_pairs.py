@@ -101,6 +101,19 @@ def join_texts(table: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFram
     return table.merge(texts, on=["query_id", "passage_id"], how="left", validate="many_to_one")
 
 
+def pairs_of_split(
+    split: str,
+    labels: pd.DataFrame,
+    splits: pd.DataFrame,
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+) -> pd.DataFrame:
+    """Pairs of a split with the judge's grade and their texts; errors are those of `join_texts`."""
+    key = ["query_id", "passage_id"]
+    chosen = splits.loc[splits["split"] == split, key].merge(labels[[*key, "grade"]], on=key)
+    return join_texts(chosen, queries, passages)
+
+
 def labelled_pairs(
     labels: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame, scale: GradeScale
 ) -> LabelledPairs:

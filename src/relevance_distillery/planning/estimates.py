@@ -225,7 +225,7 @@ def plan_judge(
     answered = np.zeros(len(requests), dtype=bool)
     settled = answered.copy()
     counter = TokenCounter.for_model(judge.model)
-    factor, answered_tokens, usual = 1.0, 0, None
+    answered_tokens, usual = 0, None
     # A look into a ledger that is not there would make one.
     if ledger.path.exists():
         answered = requests.answered(ledger)
@@ -238,7 +238,6 @@ def plan_judge(
         read = _tokens_read(ledger, asked.hashes.iloc[places].tolist())
         sent = _requests(judge, learned, asked.first_pair[places])
         counter = counter.corrected(*_billed(sent, read))
-        factor = counter.factor
         answered_tokens = sum(_tokens_read(ledger, requests.hashes[answered].tolist()).values())
         usual = ledger.mean_output_tokens(judge.model)
     to_send, withheld, documents, passages = _to_send(
@@ -262,7 +261,7 @@ def plan_judge(
         withheld=round(withheld * weight),
         requests=round(calls * scale),
         counted=calls,
-        input_tokens=tokens * scale * factor,
+        input_tokens=tokens * scale * counter.factor,
         documents=documents,
         passages=passages,
         complete=complete,

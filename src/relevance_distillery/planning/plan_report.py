@@ -41,9 +41,7 @@ def summarise(
         "hours": sum(row["hours"] for row in rows),
     }
     highest = total["usd"]["high"]
-    within = None
-    if max_cost_usd is not None and highest is not None:
-        within = highest <= max_cost_usd
+    within = None if max_cost_usd is None or highest is None else highest <= max_cost_usd
     hosts: dict[str, dict[str, int]] = {}
     for row in rows:
         # Most that any one stage sends: stages send the same documents again.

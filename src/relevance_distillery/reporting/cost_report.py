@@ -272,8 +272,7 @@ def prices_of_files(
         for count, what in (("labels_with_price", "a price"), ("labels_with_time", "a time")):
             if judge[count]:
                 source = "its file, one label after another"
-                row = _one(f"{name}, labels with {what}", judge[count], "labels", source)
-                assumptions.append(row)
+                assumptions += [_one(f"{name}, labels with {what}", judge[count], "labels", source)]
     if any(row["list_usd_per_1000_labels"] is not None for row in found.values()):
         assumptions += _assumed_tokens(cost)
     return {"judges": found, "assumptions": assumptions}
@@ -288,10 +287,8 @@ def _tokens(pairs: pd.DataFrame, labels: pd.DataFrame, cost: CostParameters) -> 
 
 def _estimated_tokens(pairs: pd.DataFrame, cost: CostParameters) -> float:
     """Tokens read for one pair, by the length of its texts."""
-    characters = (
-        pairs["query"].str.len() + pairs["title"].str.len() + pairs["text"].str.len()
-    ).mean()
-    return cost.prompt_tokens + float(characters) / cost.characters_per_token
+    characters = sum(float(pairs[name].str.len().mean()) for name in ("query", "title", "text"))
+    return cost.prompt_tokens + characters / cost.characters_per_token
 
 
 def _assumptions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -155,12 +156,17 @@ class GraderShelf:
             f"version of {self.registered_name} nor a labeler's folder"
         )
 
-    def find_labeler(self, name: str) -> Labeler:
+    def find_labeler(self, name: str) -> tuple[Labeler, dict[str, str]]:
         """A labeler: `champion` or another alias, a version number or a folder.
+
+        Returns:
+            The labeler; and its `name` without the folders that lead to it, its registered
+            `version` or "", and its `digest`.
 
         Raises:
             UserError: No such labeler, or a judge.
         """
+        from relevance_distillery.labeler import flavor
         from relevance_distillery.labeler.inference import Labeler
 
         try:
@@ -173,17 +179,18 @@ class GraderShelf:
             raise UserError(
                 f"labeler={name}: is a judge; give a labeler's alias, version number or folder"
             )
-        return found
-
-    def known_as(self, name: str) -> dict[str, str]:
-        """A labeler's `name` without the folders that lead to it, and its registered `version`."""
-        from relevance_distillery.labeler import flavor
-
-        folder = Path(name).expanduser()
+        folder, version = Path(name).expanduser(), ""
         if (folder / "labeler.json").is_file():
-            return {"name": folder.resolve().name, "version": ""}
-        version = name if name.isdigit() else flavor.get_alias(self.registered_name, name)
-        return {"name": name, "version": version or ""}
+            name = folder.resolve().name
+        else:
+            version = name if name.isdigit() else flavor.get_alias(self.registered_name, name) or ""
+        return found, {"name": name, "version": version, "digest": found.digest}
+
+
+def called(source: Mapping[str, str]) -> str:
+    """What `GraderShelf.find_labeler` found, as it reads in a sentence."""
+    name = source["name"]
+    return f"version {name}" if name.isdigit() else name
 
 
 def find_grader(judge: str = CHAMPION, **shelf: Any) -> Grader | NamedJudge:

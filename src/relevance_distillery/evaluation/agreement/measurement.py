@@ -223,11 +223,9 @@ def _notes(grades: pd.DataFrame, roles: Mapping[str, str], whole_queries: bool) 
             "Single pairs were sampled, not whole queries: ranking metrics describe the graded "
             "documents of each query, not its whole ranking."
         )
-    columns = [
-        name for name in grades if str(name).endswith("_grade") and grades[name].isna().all()
-    ]
-    for column in columns if len(grades) else ():
-        found.append(f"{str(column).removesuffix('_grade')} graded none of these pairs.")
+    for name in grades if len(grades) else ():
+        if str(name).endswith("_grade") and grades[name].isna().all():
+            found.append(f"{str(name).removesuffix('_grade')} graded none of these pairs.")
     if roles and "base" not in roles:
         found.append("No grades by the base.")
     return found

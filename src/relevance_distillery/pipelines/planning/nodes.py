@@ -170,10 +170,8 @@ def expected_pairs(
         drafts, len(real), synthesis.max_queries, synthesis.max_real_queries, synthesis.limit
     )
     known = stored_pairs(queries, candidates, passages)
-    generator = {
-        "extractive": "extractive",
-        "llm": f"llm:{public_model(synthesis.llm.model or '')}",
-    }.get(synthesis.synthesizer, "")
+    llm = f"llm:{public_model(synthesis.llm.model or '')}"
+    generator = {"extractive": "extractive", "llm": llm}.get(synthesis.synthesizer, "")
     if known is not None and are_current(queries, candidates, passages, expected, generator):
         return known, 1.0
     channels = [name for name in mining.channels if name != "recorded"]

@@ -4,7 +4,6 @@ import logging
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.recorded_grades import RecordedGrades
@@ -42,12 +41,7 @@ def probe_graders(
         UserError: The attacks are not understood, nothing is irrelevant, or a judge cannot
             grade texts that it has not seen.
     """
-    try:
-        known = Attacks.model_validate(attacks)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"the file of attacks, {where}: {first['msg']}; correct it") from error
+    known = Attacks.read(attacks, "the file of attacks", "; correct it")
     pairs = choose_pairs(labels, queries, passages, benchmark, parameters.pairs, parameters.seed)
     if pairs.empty:
         raise UserError(

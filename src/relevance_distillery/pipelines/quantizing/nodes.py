@@ -12,7 +12,7 @@ import pandas as pd
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.pipelines.quantizing.parameters import QuantizingParameters
-from relevance_distillery.scoring.graders import GraderShelf
+from relevance_distillery.scoring.graders import GraderShelf, called
 
 if TYPE_CHECKING:
     from relevance_distillery.labeler.inference import Labeler
@@ -41,27 +41,25 @@ def quantize_labeler(
     Raises:
         UserError: No such labeler, or `write_int8` cannot read it; no pairs were held out.
     """
-    from relevance_distillery.collections.pairs_to_grade import build_pairs
     from relevance_distillery.labeler.artifact import ARTIFACT_NAME
     from relevance_distillery.labeler.inference import Labeler
+    from relevance_distillery.learning.labelled_pairs import pairs_of_split
 
-    key = ["query_id", "passage_id"]
-    held_out = splits.loc[splits["split"] == "test", key].merge(labels[[*key, "grade"]], on=key)
-    if held_out.empty:
+    pairs = pairs_of_split("test", labels, splits, queries, passages)
+    if pairs.empty:
         raise UserError(
             "quantize: no labelled pair was held out to compare grades on; set "
             "distillation.splits.test above 0 and distill again"
         )
-    before = graders.find_labeler(parameters.labeler)
+    before, source = graders.find_labeler(parameters.labeler)
     assert before.folder is not None
     sample = passages.sample(min(parameters.texts, len(passages)), random_state=parameters.seed)
     rows: list[dict[str, Any]] = sample.to_dict("records")  # type: ignore[assignment]
     texts = [before.facts.template.passage_text(row) for row in rows]
     folder = write_int8(before.folder, texts, Path(parameters.workspace) / ARTIFACT_NAME)
-    pairs = build_pairs(held_out[key], queries, passages).merge(held_out, on=key)
-    found = agreement(before, Labeler.load(folder), pairs)
-    name = graders.known_as(parameters.labeler)
-    return {"labeler": {**name, "digest": before.digest}, "texts": len(texts), **found}, folder
+    # On a GPU it would be read as before, not in int8.
+    found = agreement(before, Labeler.load(folder, device="cpu"), pairs)
+    return {"labeler": source, "texts": len(texts), **found}, folder
 
 
 def accept_labeler(quantization: dict[str, Any], candidate: Path) -> Path:
@@ -72,7 +70,7 @@ def accept_labeler(quantization: dict[str, Any], candidate: Path) -> Path:
     """
     if not quantization["passes"]:
         raise UserError(
-            f"int8 changes the grades of {quantization['labeler']['name']}: "
+            f"int8 changes the grades of {called(quantization['labeler'])}: "
             f"{_said(quantization)}; a correlation of {LEAST_CORRELATION} and at most {MOST_LOST} "
             "less kappa are asked, no new version was made"
         )
@@ -103,7 +101,7 @@ def register_labeler(
     registered = flavor.log_and_register(labeler, parameters.registered_name, tags, metrics)
     logger.info(
         "%s in int8: %s; version %s of %s is the challenger",
-        source["name"],
+        called(source),
         _said(quantization),
         registered["version"],
         registered["name"],
@@ -165,8 +163,8 @@ def agreement(before: Labeler, after: Labeler, pairs: pd.DataFrame) -> dict[str,
         scale.positions(table["grade"].to_numpy(dtype=np.int64)) for table in (pairs, old, new)
     )
     kappa = {
-        "before": quadratic_kappa(given, was, scale.size),
-        "after": quadratic_kappa(given, now, scale.size),
+        when: quadratic_kappa(given, grades, scale.size)
+        for when, grades in (("before", was), ("after", now))
     }
     correlation = float(np.corrcoef(old["score"], new["score"])[0, 1])
     passes = correlation >= LEAST_CORRELATION and kappa["before"] - kappa["after"] <= MOST_LOST

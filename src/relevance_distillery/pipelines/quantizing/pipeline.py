@@ -1,7 +1,5 @@
 """Wires quantization: a labeler and its run's tables to a version in int8."""
 
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from relevance_distillery.pipelines.quantizing.nodes import (
@@ -11,7 +9,7 @@ from relevance_distillery.pipelines.quantizing.nodes import (
 )
 
 
-def create_pipeline(**kwargs: Any) -> Pipeline:
+def create_pipeline() -> Pipeline:
     """The pipeline `quantize`."""
     return Pipeline(
         [

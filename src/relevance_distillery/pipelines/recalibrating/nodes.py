@@ -13,7 +13,7 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.scoring.graders import GraderShelf
+from relevance_distillery.scoring.graders import GraderShelf, called
 from relevance_distillery.scoring.pairs_file import GivenPairs
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def recalibrate_labeler(
 
     graded = judgments.kind != "held_out"
     _check(graded, pairs, parameters)
-    labeler = graders.find_labeler(parameters.labeler)
+    labeler, source = graders.find_labeler(parameters.labeler)
     # Early scores leave out the upper layers, and new cuts ask anew which pairs are clear.
     labeler.facts = labeler.facts.model_copy(update={"early_exit": None})
     assert labeler.folder is not None
@@ -72,7 +72,7 @@ def recalibrate_labeler(
     else:
         found = _by_shares(labeler, pairs, parameters)
     facts = {
-        "labeler": {**graders.known_as(parameters.labeler), "digest": labeler.digest},
+        "labeler": source,
         "judgments": [one.name for one in judgments.everything] if graded else [],
         **found.facts,
         "helps": found.helps,
@@ -90,25 +90,24 @@ def write_labeler(
     Raises:
         UserError: Cross-fitted over queries it does not; recalibration.json has the figures.
     """
-    from relevance_distillery.labeler.artifact import ARTIFACT_NAME, copy_with_calibration
+    from relevance_distillery.labeler.artifact import ARTIFACT_NAME, copy_artifact, read_facts
     from relevance_distillery.labeler.calibration import Link
 
     if not recalibration["helps"]:
         raise UserError(
-            f"recalibration does not help {_called(recalibration)} on {_compared(recalibration)}; "
-            "no new version was made, give more grades or keep the labeler as it is"
+            f"recalibration does not help {called(recalibration['labeler'])} on "
+            f"{_compared(recalibration)}; no new version was made, give more grades or keep the "
+            "labeler as it is"
         )
-    facts = {
-        name: value
-        for name, value in recalibration.items()
-        if name not in ("link", "cut_points", "judgments")
-    }
-    return copy_with_calibration(
+    left_out = ("link", "cut_points", "judgments")
+    facts = {name: value for name, value in recalibration.items() if name not in left_out}
+    return copy_artifact(
         source,
         Path(parameters.workspace) / ARTIFACT_NAME,
-        Link.model_validate(recalibration["link"]),
-        tuple(recalibration["cut_points"]["after"]),
-        facts,
+        calibration=Link.model_validate(recalibration["link"]),
+        cut_points=tuple(recalibration["cut_points"]["after"]),
+        early_exit=None,  # it was chosen for the old cut points
+        training={**read_facts(source).training, "recalibration": facts},
     )
 
 
@@ -144,17 +143,12 @@ def register_labeler(
     )
     logger.info(
         "%s recalibrated on %s; version %s of %s is the challenger",
-        _called(recalibration),
+        called(recalibration["labeler"]),
         _compared(recalibration),
         registered["version"],
         registered["name"],
     )
     return registered
-
-
-def _called(recalibration: dict[str, Any]) -> str:
-    name = str(recalibration["labeler"]["name"])
-    return f"version {name}" if name.isdigit() else name
 
 
 def _compared(recalibration: dict[str, Any]) -> str:

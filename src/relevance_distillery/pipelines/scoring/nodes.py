@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
@@ -57,16 +56,9 @@ def choose_grader(
 
 
 def _parameters(labeling: dict[str, Any], judge: str) -> LabelingParameters:
-    from pydantic import ValidationError
-
     from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 
-    try:
-        return LabelingParameters.model_validate({**dict(labeling), "judge": judge})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"labeling.{where}: {first['msg']}") from error
+    return LabelingParameters.read({**labeling, "judge": judge}, "labeling")
 
 
 def score_pairs(
