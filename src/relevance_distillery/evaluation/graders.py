@@ -68,7 +68,7 @@ class UntrainedEncoder:
         places = [FEATURES.index(name) for name in _SIMILARITIES.values()]
         values = np.zeros((0, len(places)))
         if len(pairs):
-            values = self._labeler.features(pairs)[:, places].double().cpu().numpy()
+            values = self._labeler.features(pairs)[:, places].cpu().double().numpy()
         return pd.DataFrame(values, columns=[*_SIMILARITIES], index=pairs.index)
 
 

@@ -199,8 +199,8 @@ def _with_early_exit(
         return np.asarray(facts.decide(probabilities, expected) == facts.scale.values[0])
 
     exit_, found = fit_early_exit(
-        features.double().cpu().numpy(),
-        scores.double().cpu().numpy(),
+        features.cpu().double().numpy(),
+        scores.cpu().double().numpy(),
         pairs.queries.astype(str).tolist(),
         int(model.base.config.num_hidden_layers),
         model.levels,

@@ -152,9 +152,7 @@ def compare_with_exit(
 
     passages, states = stages.lower(texts)
     with torch.autocast(query_of.device.type, enabled=False):
-        coverage = compare(weighted_coverage, passages, levels, query_of, passage_of)
-        known = compare(level_similarities, passages, levels, query_of, passage_of)
-        known = torch.cat([coverage, known], dim=-1)
+        known = compare(_known_features, passages, levels, query_of, passage_of)
         scores = exit_.scores(known)
     features = known.new_zeros(len(scores), feature_count(levels))
     features[:, [COVERAGE, *similarity_places(first, levels)]] = known
@@ -167,3 +165,10 @@ def compare_with_exit(
             further = compare(level_similarities, passages, first, query_of[stays], place)
         features[stays.nonzero(), torch.tensor(similarity_places(0, first))] = further
     return features, scores.masked_fill(stays, torch.nan)
+
+
+def _known_features(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
+    """Those at `known_places`, of aligned queries and passages with the levels below the exit."""
+    coverage = weighted_coverage(queries, passages, token_weights)
+    similarities = level_similarities(queries, passages, token_weights)
+    return torch.cat([coverage, similarities.flatten(1)], dim=-1)

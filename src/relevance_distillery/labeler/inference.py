@@ -267,7 +267,8 @@ class Labeler:
         features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
         left = torch.full((len(pairs),), torch.nan, device=self.device)
         stages = self.stages
-        queries = self._encoded(pairs.queries, range(len(pairs.queries)))
+        encode = stages.encode if stages else self.model.encode
+        queries = self._encoded(encode, pairs.queries, range(len(pairs.queries)))
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
             pairs_of[passage].append(pair)
@@ -290,7 +291,7 @@ class Labeler:
                     self.batch_size,
                 )
                 continue
-            passages = self._encoded(pairs.passages, chosen)
+            passages = self._encoded(encode, pairs.passages, chosen)
             for start in range(0, len(compared), self.batch_size):
                 block = slice(start, start + self.batch_size)
                 features[compared[block]] = self.model.compare(
@@ -298,9 +299,10 @@ class Labeler:
                 )
         return features, left
 
-    def _encoded(self, rows: list[Row], chosen: Any) -> Encoded:
+    def _encoded(
+        self, encode: Callable[[Tokens], Encoded], rows: list[Row], chosen: Any
+    ) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
-        encode = self.stages.encode if self.stages else self.model.encode
         size = self.batch_size
         starts = range(0, len(chosen), size)
         parts = [encode(self.tokens(rows, chosen[at : at + size])) for at in starts]

@@ -118,6 +118,7 @@ def write_int8(source: Path, passages: Sequence[str], folder: Path) -> Path:
         UserError: The labeler is in int8 already, or of another architecture; OpenVINO or NNCF
             is not installed.
     """
+    from relevance_distillery.encoders.batching import by_length
     from relevance_distillery.encoders.layers import can_stop
     from relevance_distillery.labeler.artifact import copy_artifact
     from relevance_distillery.labeler.inference import Labeler
@@ -134,11 +135,9 @@ def write_int8(source: Path, passages: Sequence[str], folder: Path) -> Path:
             f"separately, not for {facts.architecture} on {model.base.config.model_type}"
         )
     rows = facts.template.encode_separately(labeler.tokenizer, passages, is_query=False)
-    rows.sort(key=lambda row: len(row["input_ids"]))
-    texts = [
-        labeler.tokens(rows, range(start, min(start + _BATCH, len(rows))))
-        for start in range(0, len(rows), _BATCH)
-    ]
+    lengths = [len(row["input_ids"]) for row in rows]
+    batches = by_length(lengths, _BATCH, longest_first=False)
+    texts = [labeler.tokens(rows, chosen) for chosen in batches]
     layer = facts.early_exit.layer if facts.early_exit else None
     stages = torch_stages(model.base, facts.levels, layer)
     return copy_artifact(
