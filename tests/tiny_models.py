@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from relevance_distillery.encoders.base_model import resolve_model
 from relevance_distillery.grading import DEFAULT_SCALE
-from relevance_distillery.labeler.distilling import DistillationData
+from relevance_distillery.labeler.distilling import DistillationData, distill
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import labelled_pairs
 from relevance_distillery.learning.splits import split_pairs
@@ -195,6 +195,22 @@ def tiny_settings(base_model: Path | str, **changes: Any) -> TrainingSettings:
         "early_exit": 0.005,
     }
     return TrainingSettings(**{**values, **changes})
+
+
+def champion(folder: Path, name: str) -> Path:
+    """A labeler that learned from `tiny_data`, the champion of a registry in the folder."""
+    import mlflow
+
+    from relevance_distillery.labeler import flavor
+
+    settings = tiny_settings(encoder(folder / "tiny-bert"))
+    made, _ = distill(tiny_data(), settings, DEFAULT_SCALE, folder / "checkpoints")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
+    mlflow.set_experiment("tiny")
+    flavor.log_and_register(made, name, {}, {})
+    flavor.set_alias(name, "champion", "1")
+    return made
 
 
 CHAT_TEMPLATE = (

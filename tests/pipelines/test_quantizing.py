@@ -18,9 +18,7 @@ from kedro.runner import SequentialRunner
 import tiny_models
 from relevance_distillery.datasets import JSONFileDataset, LabelerDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler import flavor
-from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.quantizing import nodes
 from relevance_distillery.pipelines.quantizing.parameters import QuantizingParameters
@@ -54,13 +52,7 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("quantizing")
-    settings = tiny_models.tiny_settings(tiny_models.encoder(folder / "tiny-bert"))
-    made, _ = distill(tiny_models.tiny_data(), settings, DEFAULT_SCALE, folder / "checkpoints")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
-    mlflow.set_experiment("tiny")
-    flavor.log_and_register(made, NAME, {}, {})
-    flavor.set_alias(NAME, "champion", "1")
+    made = tiny_models.champion(folder, NAME)
     return Trained(folder, made, *tiny_models.tables())
 
 

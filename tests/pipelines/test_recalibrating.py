@@ -27,7 +27,6 @@ from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.artifact import read_facts, write_facts
-from relevance_distillery.labeler.distilling import distill
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.recalibrating.pipeline import create_pipeline
@@ -53,14 +52,7 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("recalibrating")
-    base = tiny_models.encoder(folder / "tiny-bert")
-    settings = tiny_models.tiny_settings(base)
-    made, _ = distill(tiny_models.tiny_data(), settings, DEFAULT_SCALE, folder / "checkpoints")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
-    mlflow.set_experiment("tiny")
-    flavor.log_and_register(made, NAME, {}, {})
-    flavor.set_alias(NAME, "champion", "1")
+    made = tiny_models.champion(folder, NAME)
     pairs = new_collection()
     return Trained(folder, made, write_judgments(folder / "judged", made, pairs), pairs)
 
