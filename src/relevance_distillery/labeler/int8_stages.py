@@ -105,11 +105,6 @@ def _library(name: str) -> Any:
 @contextlib.contextmanager
 def _silent() -> Generator[None]:
     """Without the libraries' progress bars, and torch's notes on what tracing fixes."""
-    root = logging.getLogger()
-    level = root.level
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            root.setLevel(level)  # OpenVINO's converter sets it to ERROR
+        yield
