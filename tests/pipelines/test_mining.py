@@ -127,7 +127,7 @@ def test_unknown_parameters_and_channels_are_refused():
     with pytest.raises(ValidationError, match="chanels"):
         MiningParameters(seed=1, chanels=["bm25"])
     with pytest.raises(ValidationError, match="recorded"):
-        MiningParameters(seed=1, channels=["dense"])
+        MiningParameters(seed=1, channels=["ann"])
 
 
 def test_the_configuration_states_every_parameter_and_the_model_explains_it():

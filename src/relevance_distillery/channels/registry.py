@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.channels.dense import DenseSettings, dense_run
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import digest_number
 
@@ -38,6 +39,7 @@ class ChannelSources:
         depth: How many passages a channel that ranks returns for a query.
         random_passages: Passages drawn at random for every query.
         seed: Of the draws.
+        dense: The encoder, loaded where its channel is asked.
     """
 
     passages: pd.DataFrame
@@ -46,6 +48,7 @@ class ChannelSources:
     depth: int
     random_passages: int
     seed: int
+    dense: DenseSettings = field(default_factory=DenseSettings)
 
 
 Search = Callable[[pd.DataFrame, ChannelSources], tuple[pd.DataFrame, dict[str, Any]]]
@@ -70,6 +73,10 @@ def _bm25(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame,
     run = sources.index.search(queries, sources.depth)
     missed = ~queries["query_id"].isin(run["query_id"].unique())
     return run, {"queries_without_bm25_hit": int(missed.sum())}
+
+
+def _dense(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
+    return dense_run(queries, sources.passages, sources.dense.encoder(), sources.depth), {}
 
 
 def _random(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -123,9 +130,14 @@ def _recorded(
     return run.assign(rank=UNRANKED, score=0.0), counts
 
 
-ChannelName = Literal["bm25", "random", "recorded"]
+ChannelName = Literal["bm25", "dense", "random", "recorded"]
 
-CHANNELS: dict[ChannelName, Search] = {"bm25": _bm25, "recorded": _recorded, "random": _random}
+CHANNELS: dict[ChannelName, Search] = {
+    "bm25": _bm25,
+    "dense": _dense,
+    "recorded": _recorded,
+    "random": _random,
+}
 """In the order in which candidates of a query are listed."""
 
 

@@ -50,6 +50,7 @@ def run_channels(
         depth=max(parameters.depth, parameters.bm25.depth),
         random_passages=parameters.random_passages,
         seed=parameters.seed,
+        dense=parameters.dense,
     )
     return search_channels(queries, sources, parameters.channels)
 

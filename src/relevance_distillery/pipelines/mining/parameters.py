@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from relevance_distillery.channels.candidates import Band
+from relevance_distillery.channels.dense import DenseSettings
 from relevance_distillery.channels.registry import ChannelName
 from relevance_distillery.strict import Seed, StrictModel
 from relevance_distillery.text.terms import StemmerLanguage
@@ -51,6 +52,8 @@ class MiningParameters(StrictModel):
     """Stemmer of the index: ISO code or name; none for no stemming."""
     bm25: BM25Parameters = BM25Parameters()
     """The lexical channel."""
+    dense: DenseSettings = DenseSettings()
+    """The dense channel."""
     random_passages: int = Field(2, ge=0)
     """Random passages a query: what no retriever finds, mostly irrelevant."""
     seed: Seed

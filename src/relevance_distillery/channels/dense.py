@@ -1,0 +1,112 @@
+"""Dense retrieval: passages by the cosine of their vector and the query's, compared with all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from relevance_distillery.strict import StrictModel
+from relevance_distillery.text.terms import passage_text
+
+FIELDS = ("title", "heading", "text")
+_TEXTS = 4096  # encoded at once
+_ROWS, _QUERIES = 16_384, 256  # of one product: 16 MB of scores
+_SAME = 1e-6
+"""Scores closer than this are ties: the last digits change with the size of a product."""
+
+Encode = Callable[[Sequence[str]], np.ndarray]
+"""Vectors of texts: float32, shape (texts, width), rows of length 1."""
+
+
+class DenseSettings(StrictModel):
+    """The encoder of the dense channel."""
+
+    model: str = "bundled"
+    """`bundled`, an id of the Hugging Face hub, or a folder, such as a trained retriever."""
+    max_length: int = Field(256, ge=8)
+    """Tokens of a passage that are read; fewer is faster where passages begin with what matters."""
+
+    def encoder(self) -> Encode:
+        """Load it; UserError where there is no such model."""
+        # Loads torch, which takes seconds.
+        from relevance_distillery.encoders.sentence_encoder import sentence_encoder
+
+        return sentence_encoder(self.model, self.max_length).encode
+
+
+def dense_run(
+    queries: pd.DataFrame, passages: pd.DataFrame, encode: Encode, k: int
+) -> pd.DataFrame:
+    """The `k` passages nearest to every query, by title, heading and text.
+
+    Args:
+        queries: Columns query_id, text.
+        passages: Columns passage_id and any of `FIELDS`.
+        encode: The same for both.
+        k: How many passages a query gets; more than there are is no error.
+
+    Returns:
+        Columns query_id, passage_id, rank (from 1), score (cosine), queries in the order given.
+    """
+    blocks = [
+        encode(passage_text(passages.iloc[start : start + _TEXTS], FIELDS))
+        for start in range(0, len(passages), _TEXTS)
+    ]
+    asked = encode(queries["text"].astype(str).tolist())
+    vectors = np.concatenate(blocks) if blocks else asked[:0]
+    rows, scores = exact_top(vectors, asked, k)
+    return pd.DataFrame(
+        {
+            "query_id": queries["query_id"].astype("str").array.repeat(rows.shape[1]),
+            "passage_id": passages["passage_id"].array.take(rows.ravel()),
+            "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(queries)),
+            "score": scores.ravel().astype(np.float64),
+        }
+    )
+
+
+def exact_top(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the `k` highest inner products of every query, by comparing it with all.
+
+    Vectors are read once, a block at a time, so that a memory-mapped file larger than the memory
+    can be searched. Scores that differ by less than a millionth are ties, in the order of rows.
+
+    Args:
+        vectors: Shape (rows, width), float32.
+        queries: Shape (queries, width), float32.
+        k: At most this many rows a query; more than there are is no error.
+
+    Returns:
+        Rows, int64, and their products, float32, each of shape (queries, min(k, rows)), best first.
+    """
+    k = max(min(k, len(vectors)), 0)
+    if k == 0 or not len(queries):
+        return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+    none = np.empty(0, np.int64), np.empty(0, np.float32)
+    best = [none] * len(queries)
+    for start in range(0, len(vectors), _ROWS):
+        block = np.array(vectors[start : start + _ROWS]).T
+        for first in range(0, len(queries), _QUERIES):
+            for query, scores in enumerate(queries[first : first + _QUERIES] @ block, first):
+                best[query] = _merged(best[query], scores, start, k)
+    return np.stack([rows for rows, _ in best]), np.stack([scores for _, scores in best])
+
+
+def _merged(
+    best: tuple[np.ndarray, np.ndarray], scores: np.ndarray, start: int, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best so far and those of a block, whose first row is `start`."""
+    rows, found = best
+    least: np.floating | float = -np.inf
+    if found.size == k:
+        least = found[-1]
+    elif scores.size > k:
+        least = np.partition(scores, scores.size - k)[scores.size - k]
+    inside = np.flatnonzero(scores >= least - _SAME)
+    rows = np.concatenate([rows, inside + start])
+    found = np.concatenate([found, np.round(scores[inside], 6)])
+    order = np.argsort(-found, kind="stable")[:k]
+    return rows[order], found[order]
