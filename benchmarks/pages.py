@@ -53,26 +53,25 @@ def short_report(
         ("People and judges on one scale", one_scale(agreement, called)),
         ("Cost and speed", costs(cost, called) if cost and cost.get("judges") else ""),
     ]
-    parts = [answer(agreement, called)]
+    parts = [answer(agreement, called, alone=False)]
     for title, body in sections:
         if body.strip():
             parts.append(f"{'#' * level} {title}\n\n{body.strip()}\n")
     return "\n".join(parts)
 
 
-def answer(agreement: dict[str, Any], names: Names) -> str:
-    """Whose grades, how many, and what the primary metric says of each judge and couple."""
+def answer(agreement: dict[str, Any], names: Names, alone: bool = True) -> str:
+    """Whose grades, how many, and what the primary metric says of each couple.
+
+    Of each judge as well where the answer stands `alone`, without the table of every metric.
+    """
     benchmark = agreement["benchmark"]
     who = "graded by people" if benchmark.get("human") else "**not** graded by people"
-    lines = [
-        f"{benchmark['pairs']:,} pairs of {benchmark['queries']:,} queries, {who} "
-        f"(`{benchmark.get('name', '')}`). In {METRICS[PRIMARY].title}, with 95 % intervals over "
-        "queries:\n"
-    ]
-    for name in graded(agreement):
+    lines = []
+    for name in graded(agreement) if alone else []:
         lines.append(f"- {names.get(name, name)}: {cell(agreement['judges'][name][PRIMARY])}")
     ceiling = agreement["human_ceiling"].get(PRIMARY)
-    if ceiling:
+    if ceiling and alone:
         lines.append(f"- people with each other: {cell(ceiling)}")
     couples = agreement["comparisons"]
     for couple in couples if len(couples) <= MANY_JUDGES else []:
@@ -82,7 +81,11 @@ def answer(agreement: dict[str, Any], names: Names) -> str:
             f"- {first} minus {second}: {cell(row, signed=True)}, "
             f"**{row.get('conclusion') or 'not defined'}** at a margin of {couple['margin']:g}"
         )
-    return "\n".join(lines) + "\n"
+    said = "Intervals are 95 %, over queries."
+    if lines:
+        said = f"In {METRICS[PRIMARY].title}, with 95 % intervals over queries:\n"
+    lead = f"{benchmark['pairs']:,} pairs of {benchmark['queries']:,} queries, {who} "
+    return "\n".join([f"{lead}(`{benchmark.get('name', '')}`). {said}", *lines]) + "\n"
 
 
 def every_metric(agreement: dict[str, Any], names: Names) -> str:
@@ -96,21 +99,15 @@ def every_metric(agreement: dict[str, Any], names: Names) -> str:
         cells += [cell(ceiling.get(metric.name), signed) for _ in people]
         rows.append([metric.title, *cells])
     parts = [table(["metric", *(names.get(name, name) for name in judges), *people], rows)]
-    scores = [name for name in agreement["judges"] if name not in judges]
-    if scores:
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, found in agreement["judges"].items():
+        if name not in judges:
+            cells = tuple(cell(found.get(metric)) for metric in SCORED)
+            alike.setdefault(cells, []).append(f"`{names.get(name, name)}`")
+    if alike:
         parts.append("\nRows that rank by a score without ties:\n\n")
-        parts.append(
-            table(
-                ["score", *(METRICS[metric].title for metric in SCORED)],
-                [
-                    [
-                        f"`{names.get(name, name)}`",
-                        *(cell(agreement["judges"][name].get(metric)) for metric in SCORED),
-                    ]
-                    for name in scores
-                ],
-            )
-        )
+        header = ["score", *(METRICS[metric].title for metric in SCORED)]
+        parts.append(table(header, [[", ".join(said), *cells] for cells, said in alike.items()]))
     return "".join(parts)
 
 
@@ -138,20 +135,29 @@ def costs(cost: dict[str, Any], names: Names) -> str:
             str(row.get("usd_basis") or "–"),
         ]
         for name, row in cost["judges"].items()
+        if _known(row)
     ]
-    found = table(["judge", "pairs/s", "basis", "1,000 labels", "basis"], rows)
+    found = table(["judge", "pairs/s", "basis", "1,000 labels", "basis"], rows) if rows else ""
+    unknown = [names.get(name, name) for name, row in cost["judges"].items() if not _known(row)]
+    if unknown:
+        found += f"\nNeither speed nor price is known of {', '.join(unknown)}.\n"
     pays = cost.get("break_even") or {}
     if pays.get("labels") is not None:
         found += f"\nPaid back after {pays['labels']:,} labels: {pays['reason']}.\n"
     return found
 
 
+def _known(row: dict[str, Any]) -> bool:
+    return not (row.get("pairs_per_second") is None and row.get("usd_per_1000_labels") is None)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; a bar inside a cell is escaped."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    first, *rest = (
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n"
+        for line in (header, *rows)
     )
+    return "".join([first, "|---" * len(header) + "|\n", *rest])
 
 
 def cell(row: dict[str, Any] | None, signed: bool = False, digits: int = 3) -> str:

@@ -112,18 +112,19 @@ def section(name: str, project: Path, full: bool) -> list[str]:
         f"{found['pool']['pairs']} pairs among the first {found['pool']['depth']}.\n",
     ]
     for measure in MEASURES if full else MEASURES[:1]:
+        found_by = {judge: by[measure] for judge, by in found["judges"].items()}
+        drawn = next(iter(found_by.values()))["conclusions"]
         lines += [
             f"### {measure}\n",
-            "| judge | machine − people | τ | τ_AP | significant for people | survive | lost "
-            "| flip | machine alone |",
-            "|---|---|---|---|---|---|---|---|---|",
+            f"Of {drawn['pairs']} differences {drawn['people']} are significant for people.\n",
+            "| judge | machine − people | τ | τ_AP | survive | lost | flip | machine alone |",
+            "|---|---|---|---|---|---|---|---|",
         ]
-        for judge, by_measure in found["judges"].items():
-            like = by_measure[measure]
+        for judge, like in found_by.items():
             drawn = like["conclusions"]
             lines.append(
                 f"| {judge} | {like['mean_difference']:+.3f} | {shown(like['kendall_tau'])} "
-                f"| {shown(like['ap_correlation'])} | {drawn['people']} of {drawn['pairs']} "
+                f"| {shown(like['ap_correlation'])} "
                 f"| {drawn['survive']} ({drawn['survive_share']:.0%}) | {drawn['lost']} "
                 f"| {drawn['flip']} | {drawn['machine_alone']} |"
             )
@@ -159,19 +160,25 @@ def _systems(found: dict[str, Any]) -> list[str]:
 def _coverage(project: Path, measure: str) -> list[str]:
     values = values_of(project, measure)
     people = values.pop("people")
+    rows = {
+        judge: [coverage(people, machine_values, human) for human in HUMAN_QUERIES]
+        for judge, machine_values in values.items()
+    }
+    # The same queries are drawn for every judge.
+    alone = [f"{row['alone']:.1%}" for row in next(iter(rows.values()))]
+    sizes = " and ".join(map(str, HUMAN_QUERIES))
     lines = [
         f"### Few human queries, {measure}\n",
-        "| judge | human queries | coverage: people and machine | people alone | machine alone "
-        "| width, of people alone |",
-        "|---|---|---|---|---|---|",
+        f"With {sizes} human queries. People alone cover {' and '.join(alone)}.\n",
+        "| judge | people and machine cover | machine alone | width, of people alone |",
+        "|---|---|---|---|",
     ]
-    for judge, machine_values in values.items():
-        for human in HUMAN_QUERIES:
-            row = coverage(people, machine_values, human)
-            lines.append(
-                f"| {judge} | {human} | {row['both']:.1%} | {row['alone']:.1%} "
-                f"| {row['machine']:.1%} | {row['width']:.2f} |"
-            )
+    for judge, found in rows.items():
+        both, machine_alone = (
+            ", ".join(f"{row[key]:.1%}" for row in found) for key in ("both", "machine")
+        )
+        width = ", ".join(f"{row['width']:.2f}" for row in found)
+        lines.append(f"| {judge} | {both} | {machine_alone} | {width} |")
     return [*lines, ""]
 
 

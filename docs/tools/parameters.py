@@ -101,8 +101,8 @@ class Row:
 
     @property
     def described(self) -> tuple[str, str, str]:
-        """What two groups share where they hold the same settings."""
-        return self.key, self.limits, self.reason
+        """What two settings share that mean the same: last part of the key, limits, reason."""
+        return self.key.rpartition(".")[2], self.limits, self.reason
 
 
 def page() -> str:
@@ -115,14 +115,13 @@ def page() -> str:
     values, raw = loader["parameters"], _raw_parameters()
     shorts: dict[str, list[str]] = {}
     sections = []
-    nested: dict[tuple[str, str, str], str] = {}
+    known: dict[tuple[str, str, str], str] = {}
     for group, (model, explained) in GROUPS.items():
         rows = list(_rows(model, values[group], raw[group], group))
         for row in rows:
             if row.short:
                 shorts.setdefault(row.short, []).append(f"`{group}.{row.key}`")
-        sections.append(_section(group, model, explained, rows, nested))
-        nested.update({row.described: group for row in rows if "." in row.key})
+        sections.append(_section(group, model, explained, rows, known))
     return "\n".join([_INTRODUCTION, _short_table(shorts), *sections]).rstrip() + "\n"
 
 
@@ -177,22 +176,24 @@ def _section(
     model: type[BaseModel],
     explained: str,
     rows: list[Row],
-    nested: dict[tuple[str, str, str], str],
+    known: dict[tuple[str, str, str], str],
 ) -> str:
-    """A heading and a table; settings that an earlier group described are only named."""
-    more = f" More in [{explained}](../pipelines/{explained}.md)." if explained else ""
-    lines = [f"## {group}", "", _first_line(model) + more, ""]
+    """A heading and a list; settings that were described before, in `known`, are only named."""
+    about = f"See [{explained}](../pipelines/{explained}.md)." if explained else _first_line(model)
+    lines = [f"## {group}", "", about, ""]
     repeated: dict[str, list[str]] = {}
     for row in rows:
-        if row.described in nested:
-            repeated.setdefault(nested[row.described], []).append(f"`{row.key}` {row.value}")
+        if row.described in known:
+            repeated.setdefault(known[row.described], []).append(f"`{row.key}` {row.value}".strip())
             continue
+        known[row.described] = group
         facts = row.value + (f" ({row.limits})" if row.limits else "")
         facts += f', `--params="{row.short}=…"`' if row.short else ""
         start = f"- **`{row.key}`**" + (f" {facts}" if facts else "")
         lines.append(f"{start}: {row.reason}")
     for other, keys in repeated.items():
-        lines.append(f"- As in [{other}](#{other}): {', '.join(keys)}")
+        where = "above" if other == group else f"in [{other}](#{other})"
+        lines.append(f"- As {where}: {', '.join(keys)}")
     if group == "distillation":
         lines += ["", "What is null comes from the recipe:", "", *_recipes()]
     return "\n".join([*lines, ""])
@@ -290,6 +291,8 @@ def _limits(field: FieldInfo) -> str:
     choices = _choices(field.annotation)
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
+    if {getattr(part, "lt", None) for part in field.metadata} >= {2**32}:
+        return "below 2³²"
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
         f"{sign} {getattr(part, name):g}"
