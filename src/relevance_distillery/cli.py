@@ -19,11 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.hooks.stopping import (
-    Terminated,
-    end_tracking,
-    terminated_like_interrupted,
-)
+from relevance_distillery.hooks import stopping
 from relevance_distillery.pipeline_registry import PIPELINES
 from relevance_distillery.typed_parameters import read_parameters
 
@@ -164,12 +160,12 @@ def _run(**options: Any) -> Any:
     """Kedro's run without a traceback for what a user can correct."""
     try:
         _check(options)
-        with terminated_like_interrupted():
+        with stopping.terminated_like_interrupted():
             return kedro_run.callback(**_any_judge(_named_pipelines(options)))  # type: ignore[misc]
     except click.exceptions.ClickException:
         raise
     except KeyboardInterrupt as stopped:
-        how = " by SIGTERM" if isinstance(stopped, Terminated) else ""
+        how = " by SIGTERM" if isinstance(stopped, stopping.Terminated) else ""
     except Exception as error:
         message = one_line(error)
         if message is None:
@@ -178,7 +174,7 @@ def _run(**options: Any) -> Any:
         raise click.ClickException(message.replace(f"{Path.cwd()}/", "")) from None
     # Only now is the stack gone, and with it a transaction that was interrupted: it would keep
     # MLflow's database locked.
-    end_tracking()
+    stopping.end_tracking()
     raise click.ClickException(
         f"stopped{how}; finished tables, answers of judges and graded parts are kept: run the same "
         "command again to go on"

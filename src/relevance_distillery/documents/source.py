@@ -16,14 +16,7 @@ import numpy as np
 import pandas as pd
 import pathspec
 
-from relevance_distillery.documents.formats import (
-    CONTAINERS,
-    PARSERS,
-    UnreadableError,
-    iso_date,
-    names,
-    parse,
-)
+from relevance_distillery.documents import formats
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import named_paths
 from relevance_distillery.io.tables import (
@@ -169,7 +162,7 @@ class _Folder:
                 break
             try:
                 rows.append(self._read_file(name))
-            except UnreadableError as error:
+            except formats.UnreadableError as error:
                 self._skip(name, str(error))
         return sorted(rows, key=lambda row: row["document_id"])
 
@@ -195,7 +188,7 @@ class _Folder:
                 relative = (here / name).as_posix()
                 if excluded.match_file(relative) or not included.match_file(relative):
                     continue
-                if _kind(name) in PARSERS:
+                if _kind(name) in formats.PARSERS:
                     found.append(relative)
                 elif table_kind(Path(name)):
                     self._skip(relative, "a table, not a document; give it as documents=FILE")
@@ -206,11 +199,11 @@ class _Folder:
     def _read_file(self, name: str) -> dict[str, str]:
         path = self.folder / name
         if path.is_symlink() and not path.resolve().is_relative_to(self.folder.resolve()):
-            raise UnreadableError("link that leaves the folder, not followed")
-        parsed = parse(self._content(path), _kind(name))
+            raise formats.UnreadableError("link that leaves the folder, not followed")
+        parsed = formats.parse(self._content(path), _kind(name))
         text = parsed.text.strip()
         if reason := _unusable(parsed.title, text, self.max_document_mb):
-            raise UnreadableError(reason)
+            raise formats.UnreadableError(reason)
         if parsed.note:
             self._skip(name, parsed.note)
         written = dt.date.fromtimestamp(path.stat().st_mtime).isoformat()
@@ -228,17 +221,17 @@ class _Folder:
         }
 
     def _content(self, path: Path) -> bytes:
-        factor = _CONTAINER_FACTOR if _kind(path.name) in CONTAINERS else 1
+        factor = _CONTAINER_FACTOR if _kind(path.name) in formats.CONTAINERS else 1
         longest = int(self.max_document_mb * MEGABYTE * factor)
         try:
             with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
                 content = stream.read(longest + 1)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UnreadableError("is not a whole gzip file") from error
+            raise formats.UnreadableError("is not a whole gzip file") from error
         except OSError as error:
-            raise UnreadableError(f"cannot be opened ({error.strerror})") from error
+            raise formats.UnreadableError(f"cannot be opened ({error.strerror})") from error
         if len(content) > longest:
-            raise UnreadableError(f"larger than {longest / MEGABYTE:g} MB")
+            raise formats.UnreadableError(f"larger than {longest / MEGABYTE:g} MB")
         return bytes(content)
 
 
@@ -330,8 +323,8 @@ def _table_row(identifier: str, record: dict[str, Any]) -> dict[str, str]:
         "title": " ".join(cell_text(cell("title")).split()),
         "text": cell_text(first_cell(record, DOCUMENTS["text"])),
         "path": cell_text(cell("path")),
-        "author": names(cell("author")),
-        "modified": iso_date(cell("modified")),
+        "author": formats.names(cell("author")),
+        "modified": formats.iso_date(cell("modified")),
         "metadata": json.dumps(extra, ensure_ascii=False, sort_keys=True, default=str),
     }
 

@@ -13,12 +13,7 @@ from pydantic import Field, field_validator
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.id_matching import as_named
-from relevance_distillery.evaluation.statistics.bootstrap import (
-    SumStatistic,
-    difference,
-    interval,
-    mean_of_pairs,
-)
+from relevance_distillery.evaluation.statistics import bootstrap
 from relevance_distillery.evaluation.statistics.numbers import counts, interval_json
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest
@@ -217,7 +212,7 @@ def probe(
     overall = measure.figures(graded[hostile]) if hostile.any() else {}
     if hostile.any() and harmless.any():
         sides = (measure.mean(graded[some], "raised") for some in (hostile, harmless))
-        overall["raised_above_control"] = measure.interval(difference(*sides))
+        overall["raised_above_control"] = measure.interval(bootstrap.difference(*sides))
     return result | {
         "overall": overall,
         "kinds": {
@@ -269,15 +264,15 @@ class _Measure:
             "raised": self.interval(self.mean(rows, "raised")),
         }
 
-    def mean(self, rows: pd.DataFrame, column: str) -> SumStatistic:
+    def mean(self, rows: pd.DataFrame, column: str) -> bootstrap.SumStatistic:
         some = rows[rows[column].notna()]
         query = some["query"].to_numpy(dtype=np.int64)
         bounds = (0.0, 1.0) if column == "raised" else (-self.widest, self.widest)
         values = some[column].to_numpy(dtype=np.float64)
-        return mean_of_pairs(values, query, self.queries, bounds=bounds)
+        return bootstrap.mean_of_pairs(values, query, self.queries, bounds=bounds)
 
-    def interval(self, statistic: SumStatistic) -> dict[str, Any]:
-        found = interval(statistic, self.resamples, self.seed)
+    def interval(self, statistic: bootstrap.SumStatistic) -> dict[str, Any]:
+        found = bootstrap.interval(statistic, self.resamples, self.seed)
         return interval_json(found, "no attacked pair was graded", "too few queries")
 
 

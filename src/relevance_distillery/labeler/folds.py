@@ -20,15 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from relevance_distillery.encoders import devices
 from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.encoders.batching import by_length, pad
-from relevance_distillery.encoders.devices import (
-    autocast,
-    choose_attention,
-    choose_device,
-    choose_precision,
-    settle_precision,
-)
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.labeler.artifact import (
     FACTS_FILE,
@@ -181,9 +175,11 @@ def _train_fold(
     assert settings.max_train_pairs is not None
     folder.mkdir(parents=True, exist_ok=True)
     model, tokenizer, facts = fresh_network(settings, scale)
-    device = choose_device()
-    precision = settle_precision(device, settings.precision, choose_precision(device))
-    choose_attention(model.backbone, device, precision, facts.template.max_length)
+    device = devices.choose_device()
+    precision = devices.settle_precision(
+        device, settings.precision, devices.choose_precision(device)
+    )
+    devices.choose_attention(model.backbone, device, precision, facts.template.max_length)
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
     initialiser.share_frozen_layers(grader)
     queries = frozenset(pairs.queries.astype(str).tolist())
@@ -217,13 +213,13 @@ def _fit_plain_classifier(
     template = facts.template
     rows = template.encode_jointly(tokenizer, *template.render(pairs.pairs))
     # Training may have been on a GPU, and in a type that this processor lacks.
-    precision = "fp32" if facts.precision == "fp32" else choose_precision("cpu")
+    precision = "fp32" if facts.precision == "fp32" else devices.choose_precision("cpu")
     seen: list[Tensor] = []
     hook = layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
     order: list[int] = []
     model.eval()
     try:
-        with torch.inference_mode(), autocast("cpu", precision):
+        with torch.inference_mode(), devices.autocast("cpu", precision):
             for chosen in by_length([len(row["input_ids"]) for row in rows], 32):
                 model.classify(pad([rows[i] for i in chosen], tokenizer.pad_token_id))
                 order += chosen

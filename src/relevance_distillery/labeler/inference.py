@@ -15,16 +15,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from relevance_distillery.encoders import devices
 from relevance_distillery.encoders.base_model import readable
 from relevance_distillery.encoders.batching import Row, Tokens, by_length, pad
-from relevance_distillery.encoders.devices import (
-    autocast,
-    choose_device,
-    prepare_inference,
-    settle_precision,
-    to_device,
-    within_memory,
-)
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
@@ -64,7 +57,7 @@ class Labeler:
         folder: Path | None = None,
     ) -> None:
         # As a batch of one, for its message where the weights alone are too large.
-        self.model, _ = within_memory(lambda _: model.eval().to(device), 1, device)
+        self.model, _ = devices.within_memory(lambda _: model.eval().to(device), 1, device)
         self.tokenizer, self.facts = tokenizer, facts
         self.name, self.digest = f"labeler {facts.base_model} {digest}".strip(), digest
         self.device, self.precision, self.batch_size = device, precision, batch_size
@@ -100,14 +93,14 @@ class Labeler:
 
         folder = Path(folder)
         facts = read_facts(folder)
-        device, as_trained = choose_device(device), precision == "auto"
-        precision = settle_precision(device, precision, facts.precision)
+        device, as_trained = devices.choose_device(device), precision == "auto"
+        precision = devices.settle_precision(device, precision, facts.precision)
         model = read_model(folder, facts)
         with readable(f"labeler {folder}", folder, "distill again"):
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
-        prepare_inference(model.backbone, device, precision, facts.template.max_length)
+        devices.prepare_inference(model.backbone, device, precision, facts.template.max_length)
         labeler = cls(
             model, tokenizer, facts, folder_digest(folder), device, precision, batch_size, folder
         )
@@ -234,10 +227,10 @@ class Labeler:
 
             def attempt(size: int, tokens: TokenisedPairs = tokens) -> tuple[Tensor, Tensor]:
                 self.batch_size = size
-                with autocast(self.device, self.precision):
+                with devices.autocast(self.device, self.precision):
                     return read(tokens)
 
-            parts.append(within_memory(attempt, self.batch_size, self.device)[0])
+            parts.append(devices.within_memory(attempt, self.batch_size, self.device)[0])
             progress.advance(len(rows))
         back = torch.tensor(order).argsort()
         return [torch.cat(columns)[back] for columns in zip(*parts, strict=True)]
@@ -249,7 +242,7 @@ class Labeler:
             logits = self._classified(pairs)
         if self.model.encodes_separately:
             features, left = self._compared(pairs, self.facts.early_exit)
-        with autocast(self.device, "fp32"):
+        with devices.autocast(self.device, "fp32"):
             scores = self.model.head(logits, features)
             scores = torch.where(left.isnan(), scores, left)
             return self.model.head.probabilities(scores), scores
@@ -311,7 +304,7 @@ class Labeler:
     def tokens(self, rows: list[Row], chosen: Any) -> Tokens:
         """Some rows as a padded batch on the device."""
         padded = pad([rows[i] for i in chosen], self.tokenizer.pad_token_id)
-        return to_device(padded, self.device)
+        return devices.to_device(padded, self.device)
 
 
 def _stack(parts: list[Encoded]) -> Encoded:

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relevance_distillery.reporting.charts import (
-    Axis,
-    linear_axis,
-    linear_ticks,
-    place_labels,
-    plotly_figure,
-    whiskers,
-)
+from relevance_distillery.reporting import charts
 from relevance_distillery.reporting.formats import figure
 from relevance_distillery.reporting.pages import fill
 
@@ -24,7 +17,7 @@ _MEASURES = ("quadratic_kappa", "kappa", "binary_kappa", "accuracy", "bias")
 
 def draw_frontier(report: dict[str, Any]) -> go.Figure:
     """Quadratic kappa on the benchmark against cost, for the frontier and all single systems."""
-    drawn = plotly_figure("Cost and agreement")
+    drawn = charts.plotly_figure("Cost and agreement")
     points = _frontier(report)
     drawn.add_scatter(
         name="cascades chosen on the train set",
@@ -32,7 +25,7 @@ def draw_frontier(report: dict[str, Any]) -> go.Figure:
         y=[point["quadratic_kappa"]["estimate"] for point in points],
         mode="lines+markers",
         line={"color": _CASCADE},
-        error_y=whiskers(point["quadratic_kappa"] for point in points) | {"thickness": 0.7},
+        error_y=charts.whiskers(point["quadratic_kappa"] for point in points) | {"thickness": 0.7},
     )
     drawn.add_scatter(
         name="the same on the train set",
@@ -81,15 +74,17 @@ def _drawing(report: dict[str, Any]) -> dict[str, Any]:
     ]
     costs = [0.0, 1.0, *(cost for cost, _ in line), *(cost for _, cost, _ in systems)]
     kappas = [0.0, 0.1, *(kappa for _, kappa in line), *(kappa for _, _, kappa in systems)]
-    x, y = linear_axis(costs, 60, 740), linear_axis(kappas, 330, 20)
+    x, y = charts.linear_axis(costs, 60, 740), charts.linear_axis(kappas, 330, 20)
 
     marks: list[dict[str, Any]] = [
         {"name": name, "x": x.at(cost), "y": y.at(kappa)} for name, cost, kappa in systems
     ]
-    place_labels(marks, (x.start, 760))
+    charts.place_labels(marks, (x.start, 760))
 
-    def ticks(axis: Axis) -> list[dict[str, Any]]:
-        return [{"at": axis.at(value), "text": figure(value, 2)} for value in linear_ticks(axis)]
+    def ticks(axis: charts.Axis) -> list[dict[str, Any]]:
+        return [
+            {"at": axis.at(value), "text": figure(value, 2)} for value in charts.linear_ticks(axis)
+        ]
 
     return {
         "width": 760,

@@ -10,18 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
-from relevance_distillery.reporting.charts import (
-    Axis,
-    ends_of,
-    linear_axis,
-    linear_ticks,
-    log_axis,
-    log_ticks,
-    path,
-    place_labels,
-    plotly_figure,
-    whiskers,
-)
+from relevance_distillery.reporting import charts
 from relevance_distillery.reporting.formats import count, dollars, figure, shorten
 from relevance_distillery.reporting.judge_names import Judges, judges_of, truth_of
 
@@ -65,10 +54,10 @@ def reliability(agreement: Mapping[str, Any], judges: Judges) -> dict[str, Any] 
     return {"size": _RELIABILITY, "ticks": ticks, "rows": rows}
 
 
-def _unit_axes() -> tuple[Axis, Axis]:
+def _unit_axes() -> tuple[charts.Axis, charts.Axis]:
     return (
-        Axis(0.0, 1.0, _RELIABILITY["left"], _RELIABILITY["right"]),
-        Axis(0.0, 1.0, _RELIABILITY["bottom"], _RELIABILITY["top"]),
+        charts.Axis(0.0, 1.0, _RELIABILITY["left"], _RELIABILITY["right"]),
+        charts.Axis(0.0, 1.0, _RELIABILITY["bottom"], _RELIABILITY["top"]),
     )
 
 
@@ -91,11 +80,13 @@ def _reliability(
     ]
     return {
         "points": points,
-        "line": path((point["x"], point["y"]) for point in points) if len(points) > 1 else "",
+        "line": charts.path((point["x"], point["y"]) for point in points)
+        if len(points) > 1
+        else "",
     }
 
 
-def _limits(axis: Axis, low: float | None, high: float | None) -> dict[str, float | None]:
+def _limits(axis: charts.Axis, low: float | None, high: float | None) -> dict[str, float | None]:
     return {
         "low": None if low is None else axis.at(low),
         "high": None if high is None else axis.at(high),
@@ -131,8 +122,10 @@ def agreement_against_price(
     if not points:
         return None
     size = _PRICE
-    x = log_axis((price for _, price, _, _ in points), size["left"], size["right"])
-    y = linear_axis(ends_of(row for *_, row in points), size["bottom"], size["top"], ticks=4)
+    x = charts.log_axis((price for _, price, _, _ in points), size["left"], size["right"])
+    y = charts.linear_axis(
+        charts.ends_of(row for *_, row in points), size["bottom"], size["top"], ticks=4
+    )
     marks: list[dict[str, Any]] = [
         {
             "x": x.at(price),
@@ -146,12 +139,12 @@ def agreement_against_price(
         }
         for name, price, measured, row in points
     ]
-    place_labels(marks, (size["left"], size["width"]))
+    charts.place_labels(marks, (size["left"], size["width"]))
     return {
         "size": size,
         "marks": marks,
-        "x_ticks": [{"x": x.at(t), "text": dollars(t)} for t in log_ticks(x, most=5)],
-        "y_ticks": [{"y": y.at(t), "text": f"{t:g}"} for t in linear_ticks(y, 4)],
+        "x_ticks": [{"x": x.at(t), "text": dollars(t)} for t in charts.log_ticks(x, most=5)],
+        "y_ticks": [{"y": y.at(t), "text": f"{t:g}"} for t in charts.linear_ticks(y, 4)],
         "absent": absent,
         "bases": sorted({mark["measured"] for mark in marks}, reverse=True),
     }
@@ -163,8 +156,8 @@ def interval_widths(sample_size: Mapping[str, Any]) -> dict[str, Any] | None:
     if len(rows) < 2:
         return None
     size = _WIDTHS
-    x = log_axis((row["queries"] for row in rows), size["left"], size["right"])
-    y = linear_axis(
+    x = charts.log_axis((row["queries"] for row in rows), size["left"], size["right"])
+    y = charts.linear_axis(
         [0.0, *(row["half_width"] for row in rows)], size["bottom"], size["top"], ticks=4
     )
     points: list[dict[str, Any]] = [
@@ -180,11 +173,11 @@ def interval_widths(sample_size: Mapping[str, Any]) -> dict[str, Any] | None:
     ahead = [*measured[-1:], *(point for point in points if point["projected"])]
     return {
         "size": size,
-        "x_ticks": [{"x": x.at(t), "text": count(t)} for t in log_ticks(x) if t >= 1],
-        "y_ticks": [{"y": y.at(t), "text": f"{t:g}"} for t in linear_ticks(y, 4)],
+        "x_ticks": [{"x": x.at(t), "text": count(t)} for t in charts.log_ticks(x) if t >= 1],
+        "y_ticks": [{"y": y.at(t), "text": f"{t:g}"} for t in charts.linear_ticks(y, 4)],
         "points": points,
-        "measured": path((p["x"], p["y"]) for p in measured) if len(measured) > 1 else "",
-        "projected": path((p["x"], p["y"]) for p in ahead) if len(ahead) > 1 else "",
+        "measured": charts.path((p["x"], p["y"]) for p in measured) if len(measured) > 1 else "",
+        "projected": charts.path((p["x"], p["y"]) for p in ahead) if len(ahead) > 1 else "",
     }
 
 
@@ -219,7 +212,7 @@ def _colour(judges: Judges, name: str) -> str:
 
 
 def _agreement_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    drawn = plotly_figure(f"Agreement with {truth_of(agreement['benchmark']).noun}")
+    drawn = charts.plotly_figure(f"Agreement with {truth_of(agreement['benchmark']).noun}")
     for judge in judges.main:
         metrics = agreement["judges"][judge]
         names = [name for name in _SHOWN if _known(metrics.get(name))]
@@ -229,7 +222,7 @@ def _agreement_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
             x=[name.replace("_", " ") for name in names],
             y=[row["estimate"] for row in rows],
             marker_color=_colour(judges, judge),
-            error_y=whiskers(rows),
+            error_y=charts.whiskers(rows),
         )
     return drawn.update_layout(barmode="group")
 
@@ -240,7 +233,9 @@ def _known(row: dict[str, Any] | None) -> bool:
 
 def _confusion_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
     table = agreement["confusion"].get(judges.first)
-    drawn = plotly_figure(f"Where the grades of {judges.label(judges.first) or 'nobody'} fall")
+    drawn = charts.plotly_figure(
+        f"Where the grades of {judges.label(judges.first) or 'nobody'} fall"
+    )
     if table:
         names = [grade["name"] for grade in agreement["scale"]]
         drawn.add_heatmap(
@@ -258,7 +253,7 @@ def _confusion_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
 
 
 def _grades_given_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    drawn = plotly_figure("How often each grade is given")
+    drawn = charts.plotly_figure("How often each grade is given")
     names = [grade["name"] for grade in agreement["scale"]]
     tables = agreement["confusion"]
     if judges.first in tables:
@@ -283,7 +278,7 @@ def _grades_given_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure
 
 def _cost_figure(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges) -> go.Figure:
     """Filled: measured; hollow: a list price. Nothing that costs 0 fits the logarithmic axis."""
-    drawn = plotly_figure("Agreement against price")
+    drawn = charts.plotly_figure("Agreement against price")
     for judge in judges.main:
         row = agreement["judges"][judge].get(PRIMARY)
         if row is None or not _known(row):
@@ -294,7 +289,7 @@ def _cost_figure(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges
                     name=f"{judges.label(judge)} ({'measured' if measured else 'list price'})",
                     x=[price],
                     y=[row["estimate"]],
-                    error_y=whiskers([row]),
+                    error_y=charts.whiskers([row]),
                     mode="markers+text",
                     text=[judges.label(judge)],
                     textposition="middle right",
@@ -310,7 +305,7 @@ def _cost_figure(agreement: dict[str, Any], cost: dict[str, Any], judges: Judges
 
 
 def _reliability_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
-    drawn = plotly_figure("Reliability of the probabilities")
+    drawn = charts.plotly_figure("Reliability of the probabilities")
     drawn.add_scatter(
         x=[0, 1],
         y=[0, 1],
@@ -330,7 +325,7 @@ def _reliability_figure(agreement: dict[str, Any], judges: Judges) -> go.Figure:
                 name=judges.label(judge),
                 x=[row["predicted"] for row in rows],
                 y=[row["estimate"] for row in rows],
-                error_y=whiskers(rows),
+                error_y=charts.whiskers(rows),
                 mode="lines+markers",
                 marker={"color": _colour(judges, judge)},
             )

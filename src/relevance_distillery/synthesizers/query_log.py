@@ -9,15 +9,8 @@ import pandas as pd
 
 from relevance_distillery.documents.source import set_prefixes, table_at
 from relevance_distillery.errors import UserError
+from relevance_distillery.io import tables
 from relevance_distillery.io.files import named_paths
-from relevance_distillery.io.tables import (
-    QUERY_LOG,
-    cell_text,
-    first_cell,
-    iter_lines,
-    iter_records,
-    listed_columns,
-)
 from relevance_distillery.synthesizers.base import digest, query_table
 
 _MAX_LENGTH = 1_000
@@ -101,24 +94,24 @@ def _is_text(path: Path) -> bool:
 def _rows(path: Path) -> Iterator[tuple[int, str, int, str]]:
     """(row, text, frequency, id) of every row, blank ones included."""
     if _is_text(path):
-        for row, line in iter_lines(path):
+        for row, line in tables.iter_lines(path):
             yield row, line, 1, ""
         return
     column = ""
-    for row, record in iter_records(path):
+    for row, record in tables.iter_records(path):
         if not column:
-            column = next((name for name in QUERY_LOG["text"] if name in record), "")
+            column = next((name for name in tables.QUERY_LOG["text"] if name in record), "")
         if not column:
-            has = listed_columns(record)
+            has = tables.listed_columns(record)
             raise UserError(f"{path}: needs the column query (or text); has {has}")
-        identifier = cell_text(first_cell(record, QUERY_LOG["query_id"]))
-        yield row, cell_text(record.get(column)), _frequency(path, row, record), identifier
+        identifier = tables.cell_text(tables.first_cell(record, tables.QUERY_LOG["query_id"]))
+        yield row, tables.cell_text(record.get(column)), _frequency(path, row, record), identifier
 
 
 def _frequency(path: Path, row: int, record: dict[str, Any]) -> int:
-    name = next((name for name in QUERY_LOG["frequency"] if name in record), "")
+    name = next((name for name in tables.QUERY_LOG["frequency"] if name in record), "")
     value = record.get(name)
-    if cell_text(value) in ("", "nan"):
+    if tables.cell_text(value) in ("", "nan"):
         return 1
     try:
         number = float(str(value))

@@ -6,12 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from relevance_distillery.evaluation.statistics import bootstrap
 from relevance_distillery.evaluation.statistics.arrays import Floats
-from relevance_distillery.evaluation.statistics.bootstrap import (
-    CELLS,
-    FEWEST_DEFINED,
-    resamples_of_queries,
-)
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
@@ -89,8 +85,8 @@ def correlations(
     """
     systems, queries = truth.shape
     drawn: dict[str, list[Floats]] = {name: [] for name in CORRELATIONS}
-    step = max(1, CELLS // (2 * systems**2))
-    for counts in resamples_of_queries(queries, resamples, seed) if queries > 1 else ():
+    step = max(1, bootstrap.CELLS // (2 * systems**2))
+    for counts in bootstrap.resamples_of_queries(queries, resamples, seed) if queries > 1 else ():
         for start in range(0, len(counts), step):
             weights = counts[start : start + step] / queries
             means = weights @ truth.T, weights @ estimate.T
@@ -101,7 +97,7 @@ def correlations(
         value = float(figure(truth.mean(1), estimate.mean(1))[0])
         values = np.concatenate(drawn[name]) if drawn[name] else np.zeros(0)
         values = values[np.isfinite(values)]
-        if not np.isfinite(value) or values.size < max(FEWEST_DEFINED * resamples, 2):
+        if not np.isfinite(value) or values.size < max(bootstrap.FEWEST_DEFINED * resamples, 2):
             found[name] = Interval(value)
             continue
         low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
@@ -193,7 +189,7 @@ def pairwise_tests(
     observed = np.abs(apart.sum(1))
     as_large = np.zeros(len(first), dtype=np.int64)
     rng = np.random.default_rng(seed)
-    step = max(1, CELLS // max(1, len(first), queries))
+    step = max(1, bootstrap.CELLS // max(1, len(first), queries))
     for start in range(0, swaps, step):
         rows = min(step, swaps - start)
         signs = rng.integers(2, size=(queries, rows)) * 2.0 - 1.0

@@ -2,11 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.distillation.nodes import (
-    register_labeler,
-    split_labels,
-    train_labeler,
-)
+from relevance_distillery.pipelines.distillation import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -14,13 +10,13 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=split_labels,
+                func=nodes.split_labels,
                 inputs=["labels", "queries", "passages", "benchmark", "params:distillation"],
                 outputs=["splits", "exclusions"],
                 name="split_labels",
             ),
             Node(
-                func=train_labeler,
+                func=nodes.train_labeler,
                 inputs=[
                     "labels",
                     "queries",
@@ -33,7 +29,7 @@ def create_pipeline() -> Pipeline:
                 name="train_labeler",
             ),
             Node(
-                func=register_labeler,
+                func=nodes.register_labeler,
                 inputs=["labeler", "training_facts", "params:distillation"],
                 outputs="registration",
                 name="register_labeler",

@@ -11,16 +11,10 @@ from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems import pool_grading
+from relevance_distillery.evaluation.systems import pool_grading, system_runs
 from relevance_distillery.evaluation.systems.system_means import Options
 from relevance_distillery.evaluation.systems.system_measures import parse_measures
 from relevance_distillery.evaluation.systems.system_report import measure_systems
-from relevance_distillery.evaluation.systems.system_runs import (
-    SystemRuns,
-    make_pool,
-    match_ids,
-    with_people,
-)
 from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
@@ -36,13 +30,13 @@ NOBODY = "none"
 
 
 def pool_runs(
-    runs: SystemRuns,
+    runs: system_runs.SystemRuns,
     benchmark: Benchmark,
     files: JudgeFiles,
     texts: TextSources,
     stored_queries: pd.DataFrame,
     parameters: EvaluatingParameters,
-) -> tuple[SystemRuns, pd.DataFrame, dict[str, Any]]:
+) -> tuple[system_runs.SystemRuns, pd.DataFrame, dict[str, Any]]:
     """Which pairs have to be graded.
 
     Returns:
@@ -57,7 +51,7 @@ def pool_runs(
     people = benchmark.judgments if benchmark.human else benchmark.judgments.iloc[:0]
     documents = benchmark.known_ids["document_id"].iloc[: None if benchmark.human else 0]
     names = benchmark.query_names(queries)
-    runs, notes = match_ids(runs, query_id=names, document_id=documents)
+    runs, notes = system_runs.match_ids(runs, query_id=names, document_id=documents)
     known = set(queries) | set(people["query_id"])
     asked = runs.ranked["query_id"].drop_duplicates()
     # Recorded judges may know queries that are unknown otherwise, and need no texts.
@@ -70,7 +64,7 @@ def pool_runs(
     kept = runs.only(set(asked) - set(unknown))
     if len(unknown):
         logger.warning("%d queries of the runs are not known and left out", len(unknown))
-    pool = with_people(make_pool(kept, parameters.depth), benchmark)
+    pool = system_runs.with_people(system_runs.make_pool(kept, parameters.depth), benchmark)
     facts = {
         "benchmark": {
             "name": benchmark.name,
@@ -158,7 +152,7 @@ def grade_pool(
 
 
 def measure(
-    runs: SystemRuns,
+    runs: system_runs.SystemRuns,
     grades: pd.DataFrame,
     pool_facts: dict[str, Any],
     judges: dict[str, Any],

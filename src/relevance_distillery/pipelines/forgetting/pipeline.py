@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.forgetting.nodes import forget_document
+from relevance_distillery.pipelines.forgetting import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=forget_document,
+                func=nodes.forget_document,
                 inputs=["stored_files", "label_ledger", "forgotten_documents", "params:forgetting"],
                 outputs=None,
                 name="forget_document",

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.hand_grading.nodes import draw_sheet, read_sheets
+from relevance_distillery.pipelines.hand_grading import nodes
 
 
 def create_export_pipeline() -> Pipeline:
@@ -10,7 +10,7 @@ def create_export_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=draw_sheet,
+                func=nodes.draw_sheet,
                 inputs=[
                     "candidates",
                     "queries",
@@ -36,7 +36,7 @@ def create_import_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=read_sheets,
+                func=nodes.read_sheets,
                 inputs=["returned_sheets", "previous_samples", "params:scale"],
                 outputs=["human_grades", "human_grades_report"],
                 name="read_sheets",

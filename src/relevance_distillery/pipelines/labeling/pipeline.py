@@ -2,11 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.labeling.nodes import (
-    grade_candidates,
-    keep_labels,
-    prepare_teacher,
-)
+from relevance_distillery.pipelines.labeling import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -14,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=prepare_teacher,
+                func=nodes.prepare_teacher,
                 inputs=[
                     "passages",
                     "queries",
@@ -28,7 +24,7 @@ def create_pipeline() -> Pipeline:
                 name="prepare_judge",
             ),
             Node(
-                func=grade_candidates,
+                func=nodes.grade_candidates,
                 inputs=[
                     "candidates",
                     "queries",
@@ -50,7 +46,7 @@ def create_pipeline() -> Pipeline:
                 name="grade_candidates",
             ),
             Node(
-                func=keep_labels,
+                func=nodes.keep_labels,
                 inputs=["graded_labels", "failures", "labeling_report"],
                 outputs="labels",
                 name="keep_labels",

@@ -2,11 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.mining.nodes import (
-    build_bm25_index,
-    choose_candidates,
-    run_channels,
-)
+from relevance_distillery.pipelines.mining import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -14,19 +10,19 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=build_bm25_index,
+                func=nodes.build_bm25_index,
                 inputs=["passages", "params:mining"],
                 outputs="bm25_index",
                 name="build_bm25_index",
             ),
             Node(
-                func=run_channels,
+                func=nodes.run_channels,
                 inputs=["queries", "passages", "bm25_index", "recorded_grades", "params:mining"],
                 outputs=["channel_runs", "channel_report"],
                 name="run_channels",
             ),
             Node(
-                func=choose_candidates,
+                func=nodes.choose_candidates,
                 inputs=["queries", "passages", "channel_runs", "channel_report", "params:mining"],
                 outputs=["candidates", "mining_report"],
                 name="choose_candidates",

@@ -2,12 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.planning.nodes import (
-    gather_passages,
-    plan_labels,
-    plan_queries,
-    report_plan,
-)
+from relevance_distillery.pipelines.planning import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -15,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=gather_passages,
+                func=nodes.gather_passages,
                 inputs=[
                     "raw_documents",
                     "benchmark",
@@ -28,7 +23,7 @@ def create_pipeline() -> Pipeline:
                 name="gather_passages",
             ),
             Node(
-                func=plan_queries,
+                func=nodes.plan_queries,
                 inputs=[
                     "planned_passages",
                     "query_prompt",
@@ -40,7 +35,7 @@ def create_pipeline() -> Pipeline:
                 name="plan_queries",
             ),
             Node(
-                func=plan_labels,
+                func=nodes.plan_labels,
                 inputs=[
                     "planned_passages",
                     "query_log",
@@ -61,7 +56,7 @@ def create_pipeline() -> Pipeline:
                 name="plan_labels",
             ),
             Node(
-                func=report_plan,
+                func=nodes.report_plan,
                 inputs=[
                     "planned_passages",
                     "planned_synthesis",

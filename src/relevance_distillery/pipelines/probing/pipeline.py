@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.probing.nodes import probe_graders
+from relevance_distillery.pipelines.probing import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=probe_graders,
+                func=nodes.probe_graders,
                 inputs=[
                     "labels",
                     "queries",

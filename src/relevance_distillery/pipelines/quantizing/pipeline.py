@@ -2,11 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.quantizing.nodes import (
-    accept_labeler,
-    quantize_labeler,
-    register_labeler,
-)
+from relevance_distillery.pipelines.quantizing import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -14,19 +10,19 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=quantize_labeler,
+                func=nodes.quantize_labeler,
                 inputs=["graders", "labels", "splits", "queries", "passages", "params:quantizing"],
                 outputs=["quantization", "quantized_candidate"],
                 name="quantize_labeler",
             ),
             Node(
-                func=accept_labeler,
+                func=nodes.accept_labeler,
                 inputs=["quantization", "quantized_candidate"],
                 outputs="quantized_labeler",
                 name="accept_quantized_labeler",
             ),
             Node(
-                func=register_labeler,
+                func=nodes.register_labeler,
                 inputs=["quantized_labeler", "quantization", "params:quantizing"],
                 outputs="quantization_registration",
                 name="register_quantized_labeler",

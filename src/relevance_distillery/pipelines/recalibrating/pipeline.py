@@ -2,11 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.recalibrating.nodes import (
-    recalibrate_labeler,
-    register_labeler,
-    write_labeler,
-)
+from relevance_distillery.pipelines.recalibrating import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -14,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=recalibrate_labeler,
+                func=nodes.recalibrate_labeler,
                 inputs=[
                     "graders",
                     "recalibration_judgments",
@@ -29,13 +25,13 @@ def create_pipeline() -> Pipeline:
                 name="recalibrate_labeler",
             ),
             Node(
-                func=write_labeler,
+                func=nodes.write_labeler,
                 inputs=["recalibration", "recalibrated_from", "params:recalibrating"],
                 outputs="recalibrated_labeler",
                 name="write_recalibrated_labeler",
             ),
             Node(
-                func=register_labeler,
+                func=nodes.register_labeler,
                 inputs=["recalibrated_labeler", "recalibration", "params:recalibrating"],
                 outputs="recalibration_registration",
                 name="register_recalibrated_labeler",

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.scoring.nodes import choose_grader, score_pairs
+from relevance_distillery.pipelines.scoring import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=choose_grader,
+                func=nodes.choose_grader,
                 inputs=[
                     "grader",
                     "recorded_grades",
@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
                 name="choose_grader",
             ),
             Node(
-                func=score_pairs,
+                func=nodes.score_pairs,
                 inputs=["pairs", "ready_grader", "scoring_output", "params:scoring"],
                 outputs=["scored", "drift"],
                 name="score_pairs",

@@ -2,12 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from relevance_distillery.pipelines.synthesis.nodes import (
-    draft_queries,
-    filter_queries,
-    read_documents,
-    split_into_passages,
-)
+from relevance_distillery.pipelines.synthesis import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -15,19 +10,19 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=read_documents,
+                func=nodes.read_documents,
                 inputs=["raw_documents", "benchmark", "forgotten_documents", "params:synthesis"],
                 outputs=["documents", "skipped_documents", "documents_report"],
                 name="read_documents",
             ),
             Node(
-                func=split_into_passages,
+                func=nodes.split_into_passages,
                 inputs=["documents", "previous_passages", "previous_origins", "params:synthesis"],
                 outputs=["passages", "passage_origins", "passages_report"],
                 name="split_into_passages",
             ),
             Node(
-                func=draft_queries,
+                func=nodes.draft_queries,
                 inputs=[
                     "passages",
                     "query_log",
@@ -39,7 +34,7 @@ def create_pipeline() -> Pipeline:
                 name="draft_queries",
             ),
             Node(
-                func=filter_queries,
+                func=nodes.filter_queries,
                 inputs=[
                     "query_drafts",
                     "passages",
