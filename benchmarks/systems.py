@@ -22,13 +22,13 @@ from projects import kedro_run, newest, newest_json, prepare
 from system_runs import Judged, systems, write_runs
 
 from relevance_distillery.collections.benchmark import load_benchmark
+from relevance_distillery.collections.system_runs import read_runs
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
 from relevance_distillery.evaluation.systems.system_measures import (
     as_qrels,
     parse_measures,
     per_query,
 )
-from relevance_distillery.evaluation.systems.system_runs import read_runs
 from relevance_distillery.grading import DEFAULT_SCALE
 
 WORK = ROOT / "build" / "benchmarks" / "systems"

@@ -14,8 +14,8 @@ from relevance_distillery.collections.benchmark_pairs import select_pairs
 from relevance_distillery.collections.id_matching import as_named, with_known_ids
 from relevance_distillery.collections.judge_files import read_judge
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
+from relevance_distillery.collections.system_runs import match_ids, read_runs
 from relevance_distillery.documents.source import read_wanted
-from relevance_distillery.evaluation.systems.system_runs import match_ids, read_runs
 from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.judges.recorded import RecordedJudge

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from kedro.io import DatasetError
 
+from relevance_distillery.collections.system_runs import read_runs
 from relevance_distillery.datasets import HandleDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.system_runs import read_runs
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import recorded_grades_of
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ppi_py import ppi_mean_ci
 from scipy.stats import kendalltau
 
+from relevance_distillery.collections.system_runs import SystemRuns, read_runs
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.ranking import ranking_metrics
 from relevance_distillery.evaluation.systems.system_comparison import (
@@ -33,7 +34,6 @@ from relevance_distillery.evaluation.systems.system_measures import (
     per_query,
 )
 from relevance_distillery.evaluation.systems.system_report import measure_systems
-from relevance_distillery.evaluation.systems.system_runs import SystemRuns, read_runs
 from relevance_distillery.grading import DEFAULT_SCALE
 
 NAMES = ["nDCG@10", "AP(rel=R)", "P(rel=R)@10", "RR(rel=R)@10", "nDCG"]

@@ -12,14 +12,12 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relevance_distillery.collections.system_runs import match_ids, ranking, read_runs
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.system_runs import (
+from relevance_distillery.evaluation.systems.pools import (
     complete_queries,
     judged_share,
     make_pool,
-    match_ids,
-    ranking,
-    read_runs,
     reordered,
 )
 

@@ -15,9 +15,9 @@ from kedro.runner import SequentialRunner
 import tiny_models
 from checkout import Project
 from relevance_distillery.collections.judge_files import JudgeFiles
+from relevance_distillery.collections.system_runs import read_runs
 from relevance_distillery.datasets import BenchmarkDataset, HandleDataset
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems.system_runs import read_runs
 from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery.documents.acronyms import expansions
 from relevance_distillery.errors import UserError
 from relevance_distillery.schemas import Queries
 from relevance_distillery.synthesizers.base import choose_seeds, misspell
 from relevance_distillery.synthesizers.extractive import WRITERS, ExtractiveSynthesizer
 from relevance_distillery.synthesizers.phrases import Corpus, content_runs
 from relevance_distillery.synthesizers.questions import questions
-from relevance_distillery.synthesizers.seed_passage import SeedPassage, expansions
+from relevance_distillery.synthesizers.seed_passage import SeedPassage
 from relevance_distillery.text.language import Language
 
 ENGLISH = Language("en")

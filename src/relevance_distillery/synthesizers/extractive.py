@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.documents.acronyms import expansions
 from relevance_distillery.synthesizers.base import digest, hashed, misspell, query_table
 from relevance_distillery.synthesizers.phrases import Corpus, Phrase
 from relevance_distillery.synthesizers.questions import questions
-from relevance_distillery.synthesizers.seed_passage import DOCUMENT_KINDS, SeedPassage, expansions
+from relevance_distillery.synthesizers.seed_passage import DOCUMENT_KINDS, SeedPassage
 from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, style_weights
 from relevance_distillery.text.language import Language
 from relevance_distillery.text.words import is_unspaced

@@ -9,9 +9,9 @@ import ir_measures
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.collections.system_runs import SystemRuns
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.statistics.arrays import Floats
-from relevance_distillery.evaluation.systems.system_runs import SystemRuns
 from relevance_distillery.grading import GradeScale
 
 Qrels = dict[str, dict[str, int]]

@@ -6,19 +6,15 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.collections.judgments import KEY
+from relevance_distillery.collections.system_runs import SystemRuns
 from relevance_distillery.evaluation.statistics.numbers import number
+from relevance_distillery.evaluation.systems.pools import complete_queries, judged_share, reordered
 from relevance_distillery.evaluation.systems.system_comparison import (
     differences,
     judged_like_people,
 )
 from relevance_distillery.evaluation.systems.system_means import Options, Values, system_json
 from relevance_distillery.evaluation.systems.system_measures import Measure, as_qrels, per_query
-from relevance_distillery.evaluation.systems.system_runs import (
-    SystemRuns,
-    complete_queries,
-    judged_share,
-    reordered,
-)
 
 FEW_QUERIES = 20
 """Below so many human queries a correction of the machine is warned of."""

@@ -9,9 +9,11 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
+from relevance_distillery.collections.system_runs import SystemRuns, match_ids
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.systems import pool_grading, system_runs
+from relevance_distillery.evaluation.systems import pool_grading
+from relevance_distillery.evaluation.systems.pools import make_pool, with_people
 from relevance_distillery.evaluation.systems.system_means import Options
 from relevance_distillery.evaluation.systems.system_measures import parse_measures
 from relevance_distillery.evaluation.systems.system_report import measure_systems
@@ -30,18 +32,18 @@ NOBODY = "none"
 
 
 def pool_runs(
-    runs: system_runs.SystemRuns,
+    runs: SystemRuns,
     benchmark: Benchmark,
     files: JudgeFiles,
     texts: TextSources,
     stored_queries: pd.DataFrame,
     parameters: EvaluatingParameters,
-) -> tuple[system_runs.SystemRuns, pd.DataFrame, dict[str, Any]]:
+) -> tuple[SystemRuns, pd.DataFrame, dict[str, Any]]:
     """Which pairs have to be graded.
 
     Returns:
         evaluation_runs (the runs for the queries that are known), evaluation_pool (see
-        `evaluation.systems.system_runs.with_people`), evaluation_facts.
+        `evaluation.systems.pools.with_people`), evaluation_facts.
 
     Raises:
         UserError: None of the runs' queries is known, or a measure is not.
@@ -51,7 +53,7 @@ def pool_runs(
     people = benchmark.judgments if benchmark.human else benchmark.judgments.iloc[:0]
     documents = benchmark.known_ids["document_id"].iloc[: None if benchmark.human else 0]
     names = benchmark.query_names(queries)
-    runs, notes = system_runs.match_ids(runs, query_id=names, document_id=documents)
+    runs, notes = match_ids(runs, query_id=names, document_id=documents)
     known = set(queries) | set(people["query_id"])
     asked = runs.ranked["query_id"].drop_duplicates()
     # Recorded judges may know queries that are unknown otherwise, and need no texts.
@@ -64,7 +66,7 @@ def pool_runs(
     kept = runs.only(set(asked) - set(unknown))
     if len(unknown):
         logger.warning("%d queries of the runs are not known and left out", len(unknown))
-    pool = system_runs.with_people(system_runs.make_pool(kept, parameters.depth), benchmark)
+    pool = with_people(make_pool(kept, parameters.depth), benchmark)
     facts = {
         "benchmark": {
             "name": benchmark.name,
@@ -152,7 +154,7 @@ def grade_pool(
 
 
 def measure(
-    runs: system_runs.SystemRuns,
+    runs: SystemRuns,
     grades: pd.DataFrame,
     pool_facts: dict[str, Any],
     judges: dict[str, Any],
