@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_what_cannot_become_int8_is_said(trained: Trained, tmp_path: Path) -> No
     (fast / "lower.bin").write_bytes(b"")
     with pytest.raises(UserError, match=r"lower\.bin is not as it was written"):
         Labeler.load(fast)
+
+
+def test_handlers_of_others_let_through_what_they_did(trained: Trained, tmp_path: Path) -> None:
+    # A handler may serve several loggers: pytest's for caplog is put on this one as well.
+    handler = logging.NullHandler()
+    logging.getLogger("nncf").addHandler(handler)
+    try:
+        nodes.write_int8(trained.labeler, trained.passages["text"].tolist()[:20], tmp_path / "fast")
+    finally:
+        logging.getLogger("nncf").removeHandler(handler)
+    assert handler.level == logging.NOTSET
 
 
 def test_without_openvino_one_line_says_what_to_install(

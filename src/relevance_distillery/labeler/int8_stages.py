@@ -37,7 +37,8 @@ def write_int8_stages(stages: Stages, texts: Sequence[Tokens], folder: Path) -> 
     """
     openvino = _library("openvino")
     nncf = _library("nncf")
-    nncf.set_log_level(logging.ERROR)
+    # Its own set_log_level would also raise the level of handlers that others put there.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     inputs = [(batch["input_ids"], batch["attention_mask"]) for batch in texts]
     for name, stage in ((_LOWER, stages.lower_stage), (_UPPER, stages.upper_stage)):
         if stage is None:
