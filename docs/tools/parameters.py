@@ -83,7 +83,8 @@ FILES = {
     "sheet": "the sheet for graders that `export_sheet` writes; the sheets, separated by `;`, that "
     "`import_sheet` reads",
     "attacks": "with `--pipeline=probe`: a file of hostile texts instead of the bundled one",
-    "runs": "with `--pipeline=evaluate`: a folder of TREC runs or tables, one a search engine",
+    "runs": "a folder of TREC runs or tables, one a search engine: what `evaluate` measures, and "
+    "channels of `mine`",
     "qrels": "with `--pipeline=score`: TREC qrels to write besides",
 }
 """What `--params` takes that no parameter group holds: paths which the catalog reads."""

@@ -221,3 +221,62 @@ def test_runs_deeper_than_the_bands_change_no_candidate():
 
     pd.testing.assert_frame_equal(deep, shallow)
     assert report == same
+
+
+def engine(**found: list[str]) -> pd.DataFrame:
+    rows = [
+        ("ours", query, document, rank)
+        for query, documents in found.items()
+        for rank, document in enumerate(documents, 1)
+    ]
+    return pd.DataFrame(rows, columns=["system", "query_id", "document_id", "rank"])
+
+
+def test_a_run_of_an_engine_is_a_channel_with_all_passages_of_its_documents(caplog):
+    passages = corpus(6)
+    passages.loc[passages["document_id"] == "d4", "document_id"] = "d3"
+    run = engine(q=["gone", "d3", "d3#0", "d1#0", "d5"], stranger=["d1"])
+
+    runs, counts = searched(asked(q="", r=""), passages, runs=run, channels=("bm25",), depth=4)
+
+    found = Runs.validate(runs)[runs["channel"] == "run_ours"]
+    assert found[["query_id", "passage_id", "rank"]].to_numpy().tolist() == [
+        ["q", "d3#0", 2],
+        ["q", "d4#0", 2],
+        ["q", "d1#0", 4],
+    ]
+    assert found["score"].is_monotonic_decreasing
+    assert counts["run_ours_unknown_documents"] == 1
+    assert counts["run_ours_unknown_queries"] == 1
+    assert counts["queries_without_run_ours_hit"] == 1
+    assert [message for message in caplog.messages if "run_ours" in message] == [
+        "run_ours: 1 unknown queries (such as stranger) left out",
+        "run_ours: 1 unknown documents (such as gone) left out",
+    ]
+
+
+def test_a_run_of_other_queries_or_documents_is_refused():
+    for run in (engine(x=["d1"], y=["d2"]), engine(q=["a", "b"])):
+        with pytest.raises(UserError, match=r"run_ours: 2 unknown .* and no known"):
+            searched(asked(q=""), corpus(), runs=run)
+
+
+def test_a_channel_that_finds_nothing_is_said_and_counted(caplog):
+    queries = asked(q="").assign(text=["nowhere"])
+    runs, counts = searched(queries, corpus(), channels=("bm25", "expansion", "random"))
+
+    assert set(runs["channel"]) == {"random"}
+    assert counts["queries_without_expansion_hit"] == counts["queries_without_bm25_hit"] == 1
+    assert [message for message in caplog.messages if "expansion" in message] == [
+        "the channel expansion found nothing for any of 1 queries"
+    ]
+
+
+def test_a_query_of_ten_thousand_words_is_searched_by_every_channel():
+    queries = asked(q="").assign(text=["common filler other " * 3_334])
+    channels = ("bm25", "dense", "expansion")
+    runs, counts = searched(queries, corpus(12), channels=channels)
+
+    assert runs.groupby("channel").size().to_dict() == dict.fromkeys(channels, 12)
+    assert set(counts["overlap"]) == {"10"}
+    assert counts["overlap"]["10"]["bm25, expansion"] == 1

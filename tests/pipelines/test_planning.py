@@ -17,6 +17,7 @@ from llm.fault_server import FaultServer
 from llm.test_tokens import words_model
 from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.collections.pairs_to_grade import Pairs
+from relevance_distillery.collections.system_runs import read_runs
 from relevance_distillery.datasets import HandleDataset, JSONFileDataset
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.source import DocumentSource
@@ -177,8 +178,8 @@ def mined(passages: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         drafts, passages, held_out(DEFAULT_SCALE), {}, {}, counts, told, parameters
     )
     index = build_bm25_index(passages, mining)
-    recorded = recorded_grades_of(None)
-    runs, counts = run_channels(queries, passages, index, recorded, mining)
+    given = recorded_grades_of(None), read_runs(None, optional=True), ""
+    runs, counts = run_channels(queries, passages, index, *given, mining)
     return queries, choose_candidates(queries, passages, runs, counts, mining)[0]
 
 

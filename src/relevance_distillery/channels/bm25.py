@@ -92,18 +92,30 @@ class BM25Channel:
             index.index((corpus, terms), create_empty_token=False, show_progress=False)
         return cls(index, ids, words.name, digest.hexdigest())
 
-    def search(self, queries: pd.DataFrame, k: int) -> pd.DataFrame:
+    def search(
+        self,
+        queries: pd.DataFrame,
+        k: int,
+        added: Sequence[Sequence[str]] | None = None,
+        weight: float = 0.0,
+    ) -> pd.DataFrame:
         """The best `k` passages of every query.
 
         Args:
             queries: Columns query_id, text.
             k: How many passages a query may return; more than the corpus holds is no error.
+            added: Stemmed terms beside those of each query's text.
+            weight: Of what these add to a score.
 
         Returns:
             Columns query_id, passage_id, rank (1 for the best), score (BM25, above 0),
             queries in the order given; a query without a known term has no rows.
         """
-        best = [self._best(str(text), k) for text in queries["text"]]
+        beside = [()] * len(queries) if added is None else added
+        best = [
+            self._best(self._analyzer.terms(str(text)), k, more, weight)
+            for text, more in zip(queries["text"], beside, strict=True)
+        ]
         sizes = [rows.size for rows, _ in best]
         none = np.empty(0, dtype=np.int64)
         places = np.concatenate([none, *(rows for rows, _ in best)])
@@ -128,18 +140,29 @@ class BM25Channel:
         rows = self.passage_ids.get_indexer(pd.Index(list(passage_ids)))
         if (rows < 0).any():
             raise ValueError(f"{(rows < 0).sum()} passages are not in the index")
-        return self._all_scores(query)[1][rows].astype(np.float64)
+        return self._all_scores(self._analyzer.terms(query))[1][rows].astype(np.float64)
 
-    def _all_scores(self, query: str) -> tuple[list[int], np.ndarray]:
+    def passages_with(self, term: str) -> np.ndarray:
+        """Rows of `passage_ids` that hold a stemmed term, each once."""
+        if self._index is None or not (known := self._index.get_tokens_ids([term])):
+            return np.empty(0, dtype=np.int64)
+        start, end = self._index.scores["indptr"][known[0] : known[0] + 2]
+        return np.asarray(self._index.scores["indices"][start:end])
+
+    def _all_scores(self, query: Sequence[str]) -> tuple[list[int], np.ndarray]:
         """Numbers of a query's known terms; its scores, shape (passages,), float32."""
         if self._index is None:
             return [], np.zeros(len(self.passage_ids), dtype=np.float32)
-        terms = self._index.get_tokens_ids(self._analyzer.terms(query))
+        terms = self._index.get_tokens_ids(query)
         return terms, np.asarray(self._index.get_scores_from_ids(terms))
 
-    def _best(self, query: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _best(
+        self, query: Sequence[str], k: int, added: Sequence[str], weight: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the `k` highest positive scores, best first, ties in row order; the scores."""
         terms, scores = self._all_scores(query)
+        if added:
+            scores = scores + np.float32(weight) * self._all_scores(added)[1]
         least = np.finfo(np.float32).tiny
         if self._index is not None and k > 0:
             # What the rarest term of k passages alone adds, they reach: most that share a

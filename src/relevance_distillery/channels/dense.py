@@ -12,7 +12,7 @@ from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import passage_text
 
 FIELDS = ("title", "heading", "text")
-_TEXTS = 4096  # encoded at once
+_TEXTS = 32_768  # encoded at once
 _ROWS, _QUERIES = 16_384, 256  # of one product: 16 MB of scores
 _SAME = 1e-6
 """Scores closer than this are ties: the last digits change with the size of a product."""
@@ -40,13 +40,7 @@ class DenseSettings(StrictModel):
 def dense_run(
     queries: pd.DataFrame, passages: pd.DataFrame, encode: Encode, k: int
 ) -> pd.DataFrame:
-    """The `k` passages nearest to every query, by title, heading and text.
-
-    Args:
-        queries: Columns query_id, text.
-        passages: Columns passage_id and any of `FIELDS`.
-        encode: The same for both.
-        k: How many passages a query gets; more than there are is no error.
+    """The `k` passages (fewer where there are fewer) nearest to every query (query_id, text).
 
     Returns:
         Columns query_id, passage_id, rank (from 1), score (cosine), queries in the order given.
@@ -56,8 +50,7 @@ def dense_run(
         for start in range(0, len(passages), _TEXTS)
     ]
     asked = encode(queries["text"].astype(str).tolist())
-    vectors = np.concatenate(blocks) if blocks else asked[:0]
-    rows, scores = exact_top(vectors, asked, k)
+    rows, scores = exact_top(np.concatenate([asked[:0], *blocks]), asked, k)
     return pd.DataFrame(
         {
             "query_id": queries["query_id"].astype("str").array.repeat(rows.shape[1]),
@@ -71,42 +64,32 @@ def dense_run(
 def exact_top(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the `k` highest inner products of every query, by comparing it with all.
 
-    Vectors are read once, a block at a time, so that a memory-mapped file larger than the memory
-    can be searched. Scores that differ by less than a millionth are ties, in the order of rows.
-
-    Args:
-        vectors: Shape (rows, width), float32.
-        queries: Shape (queries, width), float32.
-        k: At most this many rows a query; more than there are is no error.
+    Vectors (float32, shape (rows, width), as the queries') are read once, a block at a time, so
+    that a memory-mapped file may be larger than the memory. Products that differ by less than a
+    millionth are ties, in the order of rows.
 
     Returns:
         Rows, int64, and their products, float32, each of shape (queries, min(k, rows)), best first.
     """
     k = max(min(k, len(vectors)), 0)
-    if k == 0 or not len(queries):
-        return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-    none = np.empty(0, np.int64), np.empty(0, np.float32)
-    best = [none] * len(queries)
-    for start in range(0, len(vectors), _ROWS):
+    best = [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
+    for start in range(0, len(vectors) if k else 0, _ROWS):
         block = np.array(vectors[start : start + _ROWS]).T
         for first in range(0, len(queries), _QUERIES):
             for query, scores in enumerate(queries[first : first + _QUERIES] @ block, first):
-                best[query] = _merged(best[query], scores, start, k)
-    return np.stack([rows for rows, _ in best]), np.stack([scores for _, scores in best])
-
-
-def _merged(
-    best: tuple[np.ndarray, np.ndarray], scores: np.ndarray, start: int, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best so far and those of a block, whose first row is `start`."""
-    rows, found = best
-    least: np.floating | float = -np.inf
-    if found.size == k:
-        least = found[-1]
-    elif scores.size > k:
-        least = np.partition(scores, scores.size - k)[scores.size - k]
-    inside = np.flatnonzero(scores >= least - _SAME)
-    rows = np.concatenate([rows, inside + start])
-    found = np.concatenate([found, np.round(scores[inside], 6)])
-    order = np.argsort(-found, kind="stable")[:k]
-    return rows[order], found[order]
+                rows, found = best[query]
+                least: np.floating | float = -np.inf
+                if found.size == k:
+                    least = found[-1]
+                elif scores.size > k:
+                    least = np.partition(scores, scores.size - k)[scores.size - k]
+                inside = np.flatnonzero(scores >= least - _SAME)
+                rows = np.concatenate([rows, inside + start])
+                found = np.concatenate([found, np.round(scores[inside], 6)])
+                order = np.argsort(-found, kind="stable")[:k]
+                best[query] = rows[order], found[order]
+    shape = len(queries), k
+    return (
+        np.array([rows for rows, _ in best], np.int64).reshape(shape),
+        np.array([found for _, found in best], np.float32).reshape(shape),
+    )

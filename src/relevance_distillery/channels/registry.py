@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.channels.dense import DenseSettings, dense_run
+from relevance_distillery.channels.expansion import Dictionary
+from relevance_distillery.channels.overlap import channel_overlap
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import digest_number
 
@@ -40,6 +43,9 @@ class ChannelSources:
         random_passages: Passages drawn at random for every query.
         seed: Of the draws.
         dense: The encoder, loaded where its channel is asked.
+        dictionary: What the expansion channel adds to queries.
+        runs: Of the user's engines, each a channel of its own: columns system, query_id,
+            document_id (or a passage's id), rank.
     """
 
     passages: pd.DataFrame
@@ -49,6 +55,8 @@ class ChannelSources:
     random_passages: int
     seed: int
     dense: DenseSettings = field(default_factory=DenseSettings)
+    dictionary: Dictionary = field(default_factory=Dictionary)
+    runs: pd.DataFrame | None = None
 
 
 Search = Callable[[pd.DataFrame, ChannelSources], tuple[pd.DataFrame, dict[str, Any]]]
@@ -71,12 +79,55 @@ def query_rng(seed: int, query_id: str, purpose: str) -> np.random.Generator:
 
 def _bm25(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
     run = sources.index.search(queries, sources.depth)
-    missed = ~queries["query_id"].isin(run["query_id"].unique())
-    return run, {"queries_without_bm25_hit": int(missed.sum())}
+    return run, {"queries_without_bm25_hit": _missed(run, queries)}
+
+
+def _missed(run: pd.DataFrame, queries: pd.DataFrame) -> int:
+    return int((~queries["query_id"].isin(run["query_id"].unique())).sum())
 
 
 def _dense(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
     return dense_run(queries, sources.passages, sources.dense.encoder(), sources.depth), {}
+
+
+def _expansion(
+    queries: pd.DataFrame, sources: ChannelSources
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """BM25 with the terms that the dictionary adds, at its weight."""
+    added = [sources.dictionary.terms(str(text)) for text in queries["text"]]
+    run = sources.index.search(queries, sources.depth, added, sources.dictionary.weight)
+    counts = {
+        "queries_expanded": sum(map(bool, added)),
+        "queries_without_expansion_hit": _missed(run, queries),
+    }
+    return run, counts
+
+
+def _engine(
+    name: str, run: pd.DataFrame, queries: pd.DataFrame, sources: ChannelSources
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The passages of an engine's documents, each with its document's rank; counts what is unknown.
+
+    UserError where all is unknown.
+    """
+    found, stray = _passages_of(run, sources.passages)
+    strange = ~run["query_id"].isin(queries["query_id"])
+    counts = {}
+    for what, ids in (
+        ("queries", run.loc[strange, "query_id"]),
+        ("documents", run.loc[stray, "document_id"]),
+    ):
+        unknown = sorted(ids.unique())
+        counts[f"{name}_unknown_{what}"] = len(unknown)
+        if unknown:
+            said = f"{name}: {len(unknown)} unknown {what} (such as {', '.join(unknown[:5])})"
+            if len(ids) == len(run):
+                raise UserError(f"{said} and no known: give runs of these queries and documents")
+            logger.warning("%s left out", said)
+    found = found[found["rank"] <= sources.depth].sort_values("rank", kind="stable")
+    found = queries[["query_id"]].merge(found.drop_duplicates(["query_id", "passage_id"]))
+    counts[f"queries_without_{name}_hit"] = _missed(found, queries)
+    return found.assign(score=-found["rank"].astype("float64")), counts
 
 
 def _random(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -113,28 +164,34 @@ def _recorded(
             "judge=recorded, or train_set=DIR and judge=NAME with --env=recorded."
         )
     pairs = grades[["query_id", "document_id"]].drop_duplicates()
-    # As objects: `isin` of Arrow strings makes a Python object of every value, slowly.
-    graded = pairs["document_id"].astype(object)
-    whole = graded.isin(passages["document_id"])
-    single = ~whole & graded.isin(passages["passage_id"])
-    documents = pairs[whole].merge(
-        passages[["passage_id", "document_id"]], on="document_id", how="left"
-    )
-    alone = pairs[single].assign(passage_id=pairs.loc[single, "document_id"])
-    known = pd.concat([documents, alone], ignore_index=True)
+    known, unknown = _passages_of(pairs, passages)
     run = queries[["query_id"]].merge(known, on="query_id")[["query_id", "passage_id"]]
     counts = {
-        "recorded_unknown_documents": int((~whole & ~single).sum()),
+        "recorded_unknown_documents": int(unknown.sum()),
         "recorded_unknown_queries": int((~grades["query_id"].isin(queries["query_id"])).sum()),
     }
     return run.assign(rank=UNRANKED, score=0.0), counts
 
 
-ChannelName = Literal["bm25", "dense", "random", "recorded"]
+def _passages_of(rows: pd.DataFrame, passages: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows (document_id) once for each passage that they name, and which name none."""
+    # As objects: `isin` of Arrow strings makes a Python object of every value, slowly.
+    named = rows["document_id"].astype(object)
+    whole = named.isin(passages["document_id"])
+    single = ~whole & named.isin(passages["passage_id"])
+    documents = rows[whole].merge(
+        passages[["passage_id", "document_id"]], on="document_id", how="left"
+    )
+    alone = rows[single].assign(passage_id=rows.loc[single, "document_id"])
+    return pd.concat([documents, alone], ignore_index=True), ~whole & ~single
+
+
+ChannelName = Literal["bm25", "dense", "expansion", "random", "recorded"]
 
 CHANNELS: dict[ChannelName, Search] = {
     "bm25": _bm25,
     "dense": _dense,
+    "expansion": _expansion,
     "recorded": _recorded,
     "random": _random,
 }
@@ -144,11 +201,11 @@ CHANNELS: dict[ChannelName, Search] = {
 def search_channels(
     queries: pd.DataFrame, sources: ChannelSources, channels: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Ask some of `CHANNELS` for every query.
+    """Ask some of `CHANNELS` for every query, and all runs of the sources.
 
     Returns:
-        Runs (schema `Runs`, channel by channel in the order of `CHANNELS`) and the counts of
-        all channels.
+        Runs (schema `Runs`, channel by channel in the order of `CHANNELS`, then `run_NAME` for
+        each engine) and the counts of all channels; with several rankings their `overlap`.
 
     Raises:
         UserError: An unknown channel, no query, no passage, or no recorded grades.
@@ -162,11 +219,20 @@ def search_channels(
     if queries.empty or sources.passages.empty:
         what = "queries" if queries.empty else "passages"
         raise UserError(f"There are no {what} to mine: run `kedro run --pipeline=synthesize`.")
+    asked: dict[str, Search] = {name: CHANNELS[name] for name in CHANNELS if name in channels}
+    if sources.runs is not None:
+        for system, rows in sources.runs.groupby("system", sort=False):
+            asked[f"run_{system}"] = partial(_engine, f"run_{system}", rows)
     runs: list[pd.DataFrame] = []
     counts: dict[str, Any] = {}
-    for name, search in CHANNELS.items():
-        if name in channels:
-            run, found = search(queries, sources)
-            runs.append(run.assign(channel=name))
-            counts |= found
-    return pd.concat(runs, ignore_index=True)[RUN_COLUMNS], counts
+    for name, search in asked.items():
+        run, found = search(queries, sources)
+        runs.append(run.assign(channel=name))
+        counts |= found
+        if run.empty:
+            logger.warning("the channel %s found nothing for any of %d queries", name, len(queries))
+    every = pd.concat(runs, ignore_index=True)[RUN_COLUMNS]
+    depth = min(sources.depth, len(sources.passages))
+    if overlap := channel_overlap(every[every["rank"] != UNRANKED], depth):
+        counts["overlap"] = overlap
+    return every, counts

@@ -39,16 +39,20 @@ class SystemRuns:
         return replace(self, ranked=self.ranked[kept].reset_index(drop=True))
 
 
-def read_runs(locations: str | Path | None) -> SystemRuns:
+def read_runs(locations: str | Path | None, optional: bool = False) -> SystemRuns:
     """Read the runs of one or several systems.
 
     Locations are folders and files, separated by `;`. Every file of a folder is the run of one
-    system, named after the file; `trec.read_run` says what it may hold.
+    system, named after the file; `trec.read_run` says what it may hold. Where they are `optional`
+    none is no error.
 
     Raises:
         UserError: None was given, nothing is there, a file cannot be understood (the message names
             the row), or two files have one name.
     """
+    columns = ["system", "query_id", "document_id", "rank", "level"]
+    if not locations and optional:
+        return SystemRuns(pd.DataFrame(columns=columns), (), {})
     if not locations:
         raise UserError('no runs were given; pass --params="runs=DIR", a folder of run files')
     files = _files(str(locations))
@@ -65,7 +69,6 @@ def read_runs(locations: str | Path | None) -> SystemRuns:
             "tied": int(table.duplicated(["query_id", "level"], keep=False).sum()),
             "tags": sorted(set(rows["tag"]) - {""})[:5],
         }
-    columns = ["system", "query_id", "document_id", "rank", "level"]
     return SystemRuns(pd.concat(parts, ignore_index=True)[columns], tuple(files), facts)
 
 
@@ -102,7 +105,7 @@ def match_ids(runs: SystemRuns, **known: pd.DataFrame) -> tuple[SystemRuns, list
         part, said = with_known_ids(run, **known)
         parts.append(part)
         notes |= dict.fromkeys(said)
-    return replace(runs, ranked=pd.concat(parts, ignore_index=True)), list(notes)
+    return replace(runs, ranked=pd.concat(parts or [runs.ranked], ignore_index=True)), list(notes)
 
 
 def _files(locations: str) -> dict[str, Path]:

@@ -7,9 +7,11 @@ import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.candidates import choose_candidates as choose
+from relevance_distillery.channels.expansion import learn_dictionary
 from relevance_distillery.channels.registry import ChannelSources, search_channels
 from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.recorded_grades import RecordedGrades
+from relevance_distillery.collections.system_runs import SystemRuns, match_ids
 from relevance_distillery.errors import UserError
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 
@@ -25,11 +27,22 @@ def build_bm25_index(passages: pd.DataFrame, parameters: MiningParameters) -> BM
     return BM25Channel.build(passages, parameters.language, k1=bm25.k1, b=bm25.b)
 
 
+def learn_expansions(
+    passages: pd.DataFrame, index: BM25Channel, parameters: MiningParameters
+) -> str:
+    """A synonym file learned from the passages, where the expansion channel is to learn one."""
+    if "expansion" not in parameters.channels or not parameters.expansion.learn:
+        return "# Nothing was learned: mining.channels lacks expansion, or learn is false.\n"
+    return learn_dictionary(passages, index, parameters.dense.encoder())
+
+
 def run_channels(
     queries: pd.DataFrame,
     passages: pd.DataFrame,
     index: BM25Channel,
     recorded: RecordedGrades,
+    engines: SystemRuns,
+    learned: str,
     parameters: MiningParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Ask every channel for its ranking of the passages.
@@ -51,6 +64,8 @@ def run_channels(
         random_passages=parameters.random_passages,
         seed=parameters.seed,
         dense=parameters.dense,
+        dictionary=parameters.expansion.dictionary(learned, parameters.language),
+        runs=match_ids(engines, query_id=queries, document_id=passages)[0].ranked,
     )
     return search_channels(queries, sources, parameters.channels)
 

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from relevance_distillery.channels.candidates import Band
 from relevance_distillery.channels.dense import DenseSettings
+from relevance_distillery.channels.expansion import ExpansionSettings
 from relevance_distillery.channels.registry import ChannelName
 from relevance_distillery.strict import Seed, StrictModel
 from relevance_distillery.text.terms import StemmerLanguage
@@ -54,6 +55,8 @@ class MiningParameters(StrictModel):
     """The lexical channel."""
     dense: DenseSettings = DenseSettings()
     """The dense channel."""
+    expansion: ExpansionSettings = ExpansionSettings()
+    """The expansion channel."""
     random_passages: int = Field(2, ge=0)
     """Random passages a query: what no retriever finds, mostly irrelevant."""
     seed: Seed

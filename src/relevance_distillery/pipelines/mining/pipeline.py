@@ -16,8 +16,22 @@ def create_pipeline() -> Pipeline:
                 name="build_bm25_index",
             ),
             Node(
+                func=nodes.learn_expansions,
+                inputs=["passages", "bm25_index", "params:mining"],
+                outputs="expansion_dictionary",
+                name="learn_expansions",
+            ),
+            Node(
                 func=nodes.run_channels,
-                inputs=["queries", "passages", "bm25_index", "recorded_grades", "params:mining"],
+                inputs=[
+                    "queries",
+                    "passages",
+                    "bm25_index",
+                    "recorded_grades",
+                    "engine_runs",
+                    "expansion_dictionary",
+                    "params:mining",
+                ],
                 outputs=["channel_runs", "channel_report"],
                 name="run_channels",
             ),

@@ -190,6 +190,7 @@ def expected_pairs(
             depth=mining.bm25.depth,
             random_passages=mining.random_passages,
             seed=mining.seed,
+            dense=mining.dense,
         )
         runs, _ = search_channels(queries, sources, channels)
         candidates, _ = choose_candidates(
