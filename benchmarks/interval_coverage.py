@@ -221,8 +221,8 @@ def page(
         "# Whether the intervals are honest",
         "",
         "How often a 95 % interval holds the truth, and how often the tests err, counted on "
-        "simulated benchmarks whose truth is known. What the intervals are, and when not to trust "
-        "them, is in [intervals and tests](../explanation/intervals.md).",
+        "simulated benchmarks. What they are: [intervals and tests]"
+        "(../explanation/intervals.md).",
         "",
         f"Machine: {machine()}. Date: {date}. {minutes:.0f} minutes. {trials} benchmarks a figure "
         f"(so a percentage is uncertain by ±{196 * (0.95 * 0.05 / trials) ** 0.5:.1f}), "
@@ -233,8 +233,8 @@ def page(
         "```",
         "",
         "Populations (`benchmarks/simulated.py`): queries differ in how many documents were "
-        "judged, how many are relevant, how hard they are and how generous judges are with them; "
-        "two thirds of the pairs have grade 0; the judges share part of their errors. *Usual*: "
+        "judged and are relevant, how hard they are and how generous judges are; two thirds of the "
+        "pairs have grade 0; judges share part of their errors. *Usual*: "
         f"about {first[PRIMARY].sums.sum() / first[PRIMARY].queries:.0f} pairs a query, judges "
         f"with quadratic κ {truth(first[PRIMARY]):.2f} and {truth(second[PRIMARY]):.2f}. *Hard*: "
         f"about {_pairs('hard'):.0f} pairs a query, very unequally many, quadratic κ "
@@ -243,9 +243,8 @@ def page(
         "",
         "## Coverage of 95 % intervals, %",
         "",
-        "One judge, and the difference of two judges on the same pairs. The usual population for "
-        f"10 to 200 queries, the hard one from 50. {_range(found)} The same command writes the "
-        f"table of differences to `{REPORT.relative_to(ROOT)}`.",
+        f"By queries. {_range(found)} The same command writes those of the difference of two "
+        f"judges to `{REPORT.relative_to(ROOT)}`.",
     ]
     kinds = {"judge": "One judge"}
     if full:
@@ -301,10 +300,10 @@ def _tests(found: dict[tuple[Any, ...], dict[str, Any]], sizes: str) -> list[str
         "",
         "## Error rates of the gate and of the swap test, %",
         "",
-        "How often the gate would promote (quadratic κ): a candidate that is worse by exactly the "
-        f"margin ({margin:.3f}), nominally 2.5 %; one that is equally good with a margin of "
-        f"{MARGIN}, which is its power. And how often equally good judges are told apart, "
-        "nominally 2.5 % (called superior) and 5 % (swap test, p ≤ .05).",
+        "How often the gate (quadratic κ) promotes a candidate that is worse by exactly the margin "
+        f"({margin:.3f}), nominally 2.5 %, or equally good (margin {MARGIN}; its power), and "
+        "equally good judges are told apart, nominally 2.5 % (superior) and 5 % (swap test, "
+        "p ≤ .05).",
         "",
         f"| | {sizes} |",
         "|---|" + "---|" * len(QUERIES),
@@ -325,10 +324,10 @@ def _powered(found: dict[tuple[Any, ...], dict[str, Any]]) -> list[str]:
         "## Prediction-powered intervals",
         "",
         "A mean over queries (share of relevant documents among ten) from few queries with "
-        f"people's and machine's grades and {MACHINE} with the machine's alone. The good machine "
-        f"correlates with people by {np.corrcoef(people, good)[0, 1]:.2f}, over queries; the bad "
-        "one not at all. Coverage in %, and mean width; *classical* has people's values alone, "
-        "*paper* is PPI++ with normal quantiles, *ours* is what `evaluate` uses.",
+        f"people's and machine's grades and {MACHINE} with the machine's alone. Over queries, the "
+        f"good machine correlates with people by {np.corrcoef(people, good)[0, 1]:.2f}, the bad "
+        "one not at all. Coverage in %, and mean width; *classical*: people's values alone; "
+        "*paper*: PPI++ with normal quantiles; *ours*: what `evaluate` uses.",
         "",
         "| machine | human queries | classical | paper | ours | width: classical | paper | ours |",
         "|---|---|---|---|---|---|---|---|",

@@ -57,9 +57,8 @@ def write_pages(work: Path, page: Path, report: Path) -> None:
             "# The student and its recipe\n",
             f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
             "benchmarks/student.py page` from the runs of `student.py validate`, `across` and "
-            "`test --seeds N`; the same command writes each direction apart, validation "
-            "within a collection, differences at equal shares of grades and calibration rules to "
-            f" `{report.relative_to(work.parents[2])}`. "
+            "`test --seeds N`, with each direction apart, validation within a collection, equal "
+            f"shares of grades and calibration rules in `{report.relative_to(work.parents[2])}`. "
             "Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
             *_test(work / "test", full),
             *(_every_pair(work.parent) if full else ()),
@@ -133,9 +132,8 @@ def _across(work: Path) -> Iterator[str]:
     if SHORT not in ways:
         return
     yield (
-        "Taught by GPT-4o on one collection and compared with GPT-4o on every pair of the other: "
-        f"mean of both directions, and quadratic κ minus that of the {SHORT}, a direction each. "
-        "People's grades play no part.\n"
+        "Taught by GPT-4o on one collection, compared with GPT-4o on every pair of the other: mean "
+        f"of both directions, and quadratic κ minus that of the {SHORT}, a direction each.\n"
     )
     rows = []
     for name, both in ways.items():
@@ -152,13 +150,12 @@ def _across(work: Path) -> Iterator[str]:
 def _test(folder: Path, full: bool) -> Iterator[str]:
     yield (
         "## Against people\n\n"
-        "Taught on one TREC collection by a recorded judge, tested on NIST's grades of the other, "
-        "every pair (queries and passages of both collections do not teach); all labelers are "
-        "compared on the same pairs. *Student, every pair*: the defaults of `recipe=full`. "
-        "*Plain fine-tuning*: Hugging Face's Trainer, a cross-encoder with a class a grade, two "
-        "epochs, the most probable class. *Tuned late interaction*: last layer, a small network "
-        "in the head, cumulative logits, no ranking loss, one epoch, the cut points of its loss. "
-        "*Calibrated*: trained by this project's trainer, rare grades weighing more, and given "
+        "Taught on one TREC collection by a recorded judge, tested on NIST's grades of all pairs "
+        "of the other (queries and passages of both do not teach). *Student, every pair*: the "
+        "defaults of `recipe=full`. *Plain fine-tuning*: Hugging Face's Trainer, a cross-encoder "
+        "with a class a grade, two epochs, the most probable class. *Tuned late interaction*: last "
+        "layer, a small network in the head, cumulative logits, no ranking loss, one epoch, the "
+        "cut points of its loss. *Calibrated*: this project's trainer, rare grades weighing more, "
         "the student's calibration on 15 % of the queries. *Boosted trees* read the student's "
         "features of the untrained encoder, BM25 and lengths.\n"
     )
@@ -168,13 +165,11 @@ def _test(folder: Path, full: bool) -> Iterator[str]:
     trained = ", ".join(f"{name} {len(runs)}" for name, runs in ways[0].items() if len(runs) > 1)
     if trained:
         yield (
-            f"Trainings with different seeds, and so different splits: {trained}; one of the "
-            "others. A figure of several is that of all their answers: κ of their tables added "
-            "up.\n"
+            f"Trainings with different seeds and splits: {trained}; one of the others. Tables of "
+            "several are added up.\n"
         )
     yield (
-        "### Both directions together\n\n"
-        "Every query of both collections, asked of the student that did not learn them.\n"
+        "### Both directions together\n\nEvery query, asked of the student that did not learn it.\n"
     )
     together = {
         name: [
@@ -187,10 +182,9 @@ def _test(folder: Path, full: bool) -> Iterator[str]:
     }
     yield from _compared(together, full)
     yield (
-        "Then the ladder of each direction: each judge as the teacher of 600 pairs a fold, "
-        "teacher → its student, against people. The last column is quadratic κ when a hundred "
-        f"grades of people, ten for each of ten queries, recalibrate both (mean of {DRAWS} draws, "
-        "on the other queries).\n"
+        "Then the ladder: each judge as the teacher of 600 pairs a fold, teacher → its student, "
+        "against people. Last, quadratic κ when a hundred grades of people, ten for each of ten "
+        f"queries, recalibrate both (mean of {DRAWS} draws, on the other queries).\n"
     )
     for direction, labelers in zip(DIRECTIONS, ways, strict=True):
         first, second = (f"DL 20{name[-2:]}" for name in direction.split("."))
@@ -337,10 +331,10 @@ def _travelling(folder: Path) -> Iterator[str]:
         return
     yield (
         "## How many grades of a new collection repair κ\n\n"
-        "The students taught by GPT-4o, [recalibrated](../pipelines/recalibrating.md) on ten "
-        "grades of people for each of so many queries of the other collection; mean of "
-        f"{DRAWS} random draws, measured on the queries that were not drawn. *Gain* is the "
-        "change on those; where it does not lower the cross-fitted log-loss, the labeler stays.\n"
+        "GPT-4o's students, [recalibrated](../pipelines/recalibrating.md) on ten grades of people "
+        f"for each of so many queries of the other collection; mean of {DRAWS} random draws and, "
+        "in brackets, the change, on the queries that were not drawn. Where it does not lower the "
+        "cross-fitted log-loss, the labeler stays.\n"
     )
     rows = []
     for queries in (0, 3, 5, 10, 20):

@@ -198,13 +198,13 @@ def main() -> None:
         "`BENCHMARKS=… python benchmarks/systems.py`.\n",
         "```\nkedro run --pipeline=evaluate "
         '--params="runs=runs,benchmark=$BENCHMARKS/trec-dl19,grades=umbrela-gpt-4o;…"\n```\n',
-        "τ and τ_AP compare the order of systems under a judge with their order under people, "
-        "with 95 % intervals over queries. A difference between two systems is significant when "
-        "a paired randomisation test by query says so after Holm's correction for all pairs.\n",
-        "In the tables on few human queries, queries are drawn with replacement from the judged "
-        f"ones: some with people's grades, {MACHINE_QUERIES} more with machine grades alone, "
-        f"{REPEATS} times; the truth is people's mean over all judged queries. Nominal coverage is "
-        "95 %. The width is the median, as a share of the interval from people's queries alone.\n",
+        "τ and τ_AP compare the order of systems under a judge with people's, with 95 % intervals "
+        "over queries. Differences are significant by a paired randomisation test by query, "
+        "Holm-corrected for all pairs.\n",
+        "*Few human queries*: queries are drawn with replacement from the judged ones, some with "
+        f"people's grades, {MACHINE_QUERIES} more with machine grades alone, {REPEATS} times; the "
+        "truth is people's mean over all judged queries. Nominal coverage is 95 %; the width is "
+        "the median share of that from people's queries alone.\n",
     ]
     projects = {}
     for name in SETS:

@@ -28,6 +28,7 @@ ROOMS = (
     "distillation",
     "reporting",
     "scoring",
+    "searching",
     "evaluating",
     "forgetting",
     "cascading",
@@ -44,6 +45,7 @@ ORDER = (
     "schemas",
     "io",
     "text",
+    "model_registry",
     "documents",
     "collections",
     "encoders",
@@ -52,6 +54,7 @@ ORDER = (
     "labeler",
     "judges",
     "channels",
+    "retriever",
     "synthesizers",
     "scoring",
     "evaluation",
@@ -68,7 +71,7 @@ ORDER = (
 )
 """What stands further down may import what stands above it, never the other way."""
 MAY_IMPORT_KEDRO = ORDER[ORDER.index("datasets") :]
-MAY_IMPORT_MLFLOW = ("hooks", "flavor")
+MAY_IMPORT_MLFLOW = ("hooks", "flavor", "model_registry")
 LAYERS = (
     "01_raw",
     "02_intermediate",

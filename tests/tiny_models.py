@@ -201,6 +201,7 @@ def champion(folder: Path, name: str) -> Path:
     """A labeler that learned from `tiny_data`, the champion of a registry in the folder."""
     import mlflow
 
+    from relevance_distillery import model_registry
     from relevance_distillery.labeler import flavor
 
     settings = tiny_settings(encoder(folder / "tiny-bert"))
@@ -209,7 +210,19 @@ def champion(folder: Path, name: str) -> Path:
     mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
     mlflow.set_experiment("tiny")
     flavor.log_and_register(made, name, {}, {})
-    flavor.set_alias(name, "champion", "1")
+    model_registry.set_alias(name, "champion", "1")
+    return made
+
+
+def retriever(folder: Path, max_length: int = 24) -> Path:
+    """An untrained retriever, `folder/retriever`."""
+    from relevance_distillery.encoders.base_model import load_encoder
+    from relevance_distillery.retriever.encoder import write_retriever
+
+    made = folder / "retriever"
+    network, tokenizer = load_encoder(str(encoder(folder / "tiny-bert")))
+    facts = {"base_model": "tiny-bert", "max_length": max_length, "training": {}}
+    write_retriever(network, tokenizer, made, facts)
     return made
 
 

@@ -37,7 +37,9 @@ from relevance_distillery.pipelines.probing.parameters import ProbingParameters
 from relevance_distillery.pipelines.quantizing.parameters import QuantizingParameters
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.reporting.parameters import ReportingParameters
+from relevance_distillery.pipelines.retrieving.parameters import RetrievingParameters
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
+from relevance_distillery.pipelines.searching.parameters import SearchingParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.settings import CONFIG_LOADER_ARGS
 
@@ -52,6 +54,8 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "distillation": (DistillationParameters, "distillation"),
     "reporting": (ReportingParameters, "reporting"),
     "scoring": (ScoringParameters, "scoring"),
+    "retrieving": (RetrievingParameters, "retrieving"),
+    "searching": (SearchingParameters, "searching"),
     "evaluating": (EvaluatingParameters, "evaluating"),
     "cascading": (CascadingParameters, "cascading"),
     "forgetting": (ForgettingParameters, "forgetting"),
@@ -65,7 +69,8 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
 
 FILES = {
     "documents": "a folder, a file or a BEIR folder of documents; several separated by `;`",
-    "queries": "a log of people's own queries, mixed in with the synthetic ones",
+    "queries": "a log of people's own queries, mixed in with the synthetic ones; with "
+    "`--pipeline=search`: the queries to answer",
     "human_judgments": "people's grades: a BEIR folder, TREC qrels, or a table with the query's "
     "text; the report is measured on them",
     "benchmark": "the same as `human_judgments`, as a set of its own in the environment `recorded`",
@@ -84,7 +89,8 @@ FILES = {
     "`import_sheet` reads",
     "attacks": "with `--pipeline=probe`: a file of hostile texts instead of the bundled one",
     "runs": "a folder of TREC runs or tables, one a search engine: what `evaluate` measures, and "
-    "channels of `mine`",
+    "channels of `mine` and `train_retriever`",
+    "run": "with `--pipeline=search`: the TREC run to write",
     "qrels": "with `--pipeline=score`: TREC qrels to write besides",
 }
 """What `--params` takes that no parameter group holds: paths which the catalog reads."""

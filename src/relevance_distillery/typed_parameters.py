@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 NUMBERS = {
-    "depth", "limit", "log_text", "max_cost_usd", "max_queries", "prior", "retry_failures", "seed",
-    "size", "usd_per_hour",
+    "depth", "fuse", "grade_unjudged", "limit", "log_text", "max_cost_usd", "max_queries", "prior",
+    "retry_failures", "seed", "size", "usd_per_hour",
 }  # fmt: skip
 """Parameters that hold a number or a switch; every other one without a group is a text: a path,
 an id, a name. YAML, which Kedro reads values as, would make `No` of Norwegian, and nothing of

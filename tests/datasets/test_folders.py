@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from kedro.io import DatasetError
+from kedro.io import DatasetError, Version
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.datasets import BM25IndexDataset
+from relevance_distillery.datasets import BM25IndexDataset, FolderDataset
 from relevance_distillery.errors import UserError
 
 
@@ -62,3 +62,20 @@ def test_a_half_written_index_does_not_exist(tmp_path):
     assert not dataset.exists()
     with pytest.raises((UserError, DatasetError)):
         dataset.load()
+
+
+def test_a_folder_is_taken_over_or_left_where_it_was(tmp_path):
+    for keeps in (False, True):
+        source = tmp_path / f"work-{keeps}" / "retriever"
+        source.mkdir(parents=True)
+        (source / "retriever.json").write_text("{}")
+        dataset = FolderDataset(
+            filepath=str(tmp_path / str(keeps) / "retriever"),
+            holds="retriever.json",
+            made_by="train_retriever",
+            keeps_source=keeps,
+            version=Version(None, "v1"),
+        )
+        dataset.save(source)
+        assert (dataset.load() / "retriever.json").read_text() == "{}"
+        assert source.exists() == keeps

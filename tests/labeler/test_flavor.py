@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from relevance_distillery import model_registry
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
@@ -33,15 +34,15 @@ def test_it_is_registered_as_challenger_with_its_tags(
     registered: dict[str, str], artifact: Path
 ) -> None:
     assert registered["version"] == "1"
-    assert flavor.get_alias(NAME, "challenger") == "1"
-    assert flavor.get_alias(NAME, "champion") is None
-    tags = flavor.get_version_tags(NAME, "1")
+    assert model_registry.get_alias(NAME, "challenger") == "1"
+    assert model_registry.get_alias(NAME, "champion") is None
+    tags = model_registry.get_version_tags(NAME, "1")
     assert tags["base_model"] == "tiny"
     assert tags["digest"] == Labeler.load(artifact).digest == registered["digest"]
     assert mlflow.get_run(registered["run_id"]).data.metrics == {"kappa": 0.5}
-    assert [entry["version"] for entry in flavor.list_versions(NAME)] == ["1"]
-    assert flavor.list_versions(NAME)[0]["aliases"] == "challenger"
-    assert flavor.list_versions("nobody") == []
+    assert [entry["version"] for entry in model_registry.list_versions(NAME)] == ["1"]
+    assert model_registry.list_versions(NAME)[0]["aliases"] == "challenger"
+    assert model_registry.list_versions("nobody") == []
 
 
 def test_what_was_logged_is_the_same_folder(registered: dict[str, str], artifact: Path) -> None:
@@ -115,7 +116,7 @@ def test_an_unknown_labeler_names_the_known_versions(registered: dict[str, str])
 
 
 def test_aliases_move_and_tags_change(registered: dict[str, str]) -> None:
-    flavor.set_alias(NAME, "champion", "1")
-    assert flavor.get_alias(NAME, "champion") == "1"
-    flavor.set_version_tags(NAME, "1", {"promotion": "first"})
-    assert flavor.get_version_tags(NAME, "1")["promotion"] == "first"
+    model_registry.set_alias(NAME, "champion", "1")
+    assert model_registry.get_alias(NAME, "champion") == "1"
+    model_registry.set_version_tags(NAME, "1", {"promotion": "first"})
+    assert model_registry.get_version_tags(NAME, "1")["promotion"] == "first"

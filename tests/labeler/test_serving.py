@@ -21,11 +21,11 @@ from mlflow.exceptions import MlflowException
 
 from checkout import ROOT
 from model_server import post, served
+from relevance_distillery.encoders.micro_batching import MicroBatcher
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.artifact import ARTIFACT_NAME
 from relevance_distillery.labeler.flavor import ServedLabeler
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.micro_batching import MicroBatcher
 from tiny_models import WORDS, tiny_data
 
 ROUNDING = 2e-3

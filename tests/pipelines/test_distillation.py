@@ -15,8 +15,9 @@ from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
 import tiny_models
+from relevance_distillery import model_registry
 from relevance_distillery.collections.benchmark import held_out
-from relevance_distillery.datasets import JSONFileDataset, LabelerDataset, TableDataset
+from relevance_distillery.datasets import FolderDataset, JSONFileDataset, TableDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler import flavor
@@ -35,7 +36,7 @@ CONF = Path(__file__).parents[2] / "conf" / "base" / "distillation"
 @dataclass
 class Run:
     outputs: dict[str, Any]
-    dataset: LabelerDataset
+    dataset: FolderDataset
     workspace: Path
 
 
@@ -56,8 +57,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     mlflow.set_experiment("tiny")
     base = tiny_models.encoder(folder / "tiny-bert")
     labels, queries, passages = tiny_models.tables()
-    dataset = LabelerDataset(
-        filepath=str(folder / "labeler"), version=Version(None, "2026-01-01T00.00.00.000Z")
+    dataset = FolderDataset(
+        holds="labeler.json",
+        made_by="distill",
+        filepath=str(folder / "labeler"),
+        version=Version(None, "2026-01-01T00.00.00.000Z"),
     )
     catalog = DataCatalog(
         {
@@ -87,7 +91,7 @@ def test_labels_become_a_registered_labeler(run: Run) -> None:
     assert read_profile(labeler.folder).taught_by == ("embedded",)
     registration = run.outputs["registration"]
     assert registration["digest"] == labeler.digest
-    assert flavor.get_alias("tiny-distilled", "challenger") == registration["version"]
+    assert model_registry.get_alias("tiny-distilled", "challenger") == registration["version"]
     registered = Labeler.load(flavor.load_registered("tiny-distilled", "challenger"))
     pairs = tiny_models.tiny_data().early.pairs
     assert registered.grade(pairs).equals(labeler.grade(pairs))
@@ -116,7 +120,12 @@ def test_who_learns_and_who_calibrates(run: Run) -> None:
 
 
 def test_a_half_written_labeler_is_never_a_version(tmp_path: Path, run: Run) -> None:
-    dataset = LabelerDataset(filepath=str(tmp_path / "labeler"), version=Version(None, "v1"))
+    dataset = FolderDataset(
+        holds="labeler.json",
+        made_by="distill",
+        filepath=str(tmp_path / "labeler"),
+        version=Version(None, "v1"),
+    )
     assert not dataset.exists()
     torn = tmp_path / "labeler" / "v0" / ".labeler.1.partial"
     torn.mkdir(parents=True)
@@ -130,7 +139,12 @@ def test_saving_takes_the_folder_over(tmp_path: Path) -> None:
     source = tmp_path / "work" / "labeler"
     source.mkdir(parents=True)
     (source / "labeler.json").write_text("{}")
-    dataset = LabelerDataset(filepath=str(tmp_path / "labeler"), version=Version(None, "v1"))
+    dataset = FolderDataset(
+        holds="labeler.json",
+        made_by="distill",
+        filepath=str(tmp_path / "labeler"),
+        version=Version(None, "v1"),
+    )
     dataset.save(source)
     assert dataset.load() == tmp_path / "labeler" / "v1" / "labeler"
     assert not source.exists()
@@ -138,7 +152,7 @@ def test_saving_takes_the_folder_over(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_labeler_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as raised:
-        LabelerDataset(filepath=str(tmp_path)).load()
+        FolderDataset(holds="labeler.json", made_by="distill", filepath=str(tmp_path)).load()
     assert isinstance(raised.value.__cause__, UserError)
     assert "--pipeline=distill" in str(raised.value.__cause__)
 

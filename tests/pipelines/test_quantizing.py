@@ -17,7 +17,8 @@ from kedro.io.core import Version
 from kedro.runner import SequentialRunner
 
 import tiny_models
-from relevance_distillery.datasets import JSONFileDataset, LabelerDataset
+from relevance_distillery import model_registry
+from relevance_distillery.datasets import FolderDataset, JSONFileDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
@@ -76,8 +77,11 @@ def run(trained: Trained, folder: Path, split: str = "test", **options: Any) -> 
             "params:quantizing": MemoryDataset(QuantizingParameters(**{**parameters, **options})),
             "quantization": JSONFileDataset(filepath=str(folder / "quantization.json")),
             "quantized_candidate": MemoryDataset(copy_mode="assign"),
-            "quantized_labeler": LabelerDataset(
-                filepath=str(folder / "quantized"), version=Version(None, "2026-01-01T00.00.00")
+            "quantized_labeler": FolderDataset(
+                holds="labeler.json",
+                made_by="distill",
+                filepath=str(folder / "quantized"),
+                version=Version(None, "2026-01-01T00.00.00"),
             ),
             "quantization_registration": JSONFileDataset(filepath=str(folder / "registered.json")),
         }
@@ -93,8 +97,8 @@ def test_a_version_in_int8_grades_as_before(trained: Trained, tmp_path: Path) ->
     )
     assert found["passes"]
     assert found["correlation"] >= 0.99
-    assert flavor.get_alias(NAME, "challenger") == registered["version"] != "1"
-    assert flavor.get_alias(NAME, "champion") == "1"
+    assert model_registry.get_alias(NAME, "challenger") == registered["version"] != "1"
+    assert model_registry.get_alias(NAME, "champion") == "1"
     before, after = (
         Labeler.load(flavor.load_registered(NAME, version))
         for version in ("1", registered["version"])
@@ -115,10 +119,10 @@ def test_other_grades_make_no_version(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nodes, "LEAST_CORRELATION", 1.0)
-    versions = len(flavor.list_versions(NAME))
+    versions = len(model_registry.list_versions(NAME))
     with pytest.raises(UserError, match=r"int8 changes the grades of champion: on \d+ held-out"):
         run(trained, tmp_path)
-    assert len(flavor.list_versions(NAME)) == versions
+    assert len(model_registry.list_versions(NAME)) == versions
     assert (tmp_path / "quantization.json").is_file()
     assert not (tmp_path / "quantized").exists()
 

@@ -19,8 +19,9 @@ from kedro.runner import SequentialRunner
 
 import tiny_models
 from checkout import Project
+from relevance_distillery import model_registry
 from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
-from relevance_distillery.datasets import JSONFileDataset, LabelerDataset
+from relevance_distillery.datasets import FolderDataset, JSONFileDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
@@ -111,8 +112,11 @@ def run(
         judge_state=str(folder / "judge_state.json"),
         ledger=str(folder / "ledger.sqlite"),
     )
-    labeler = LabelerDataset(
-        filepath=str(folder / "recalibrated_labeler"), version=Version(None, "2026-01-01T00.00.00")
+    labeler = FolderDataset(
+        holds="labeler.json",
+        made_by="distill",
+        filepath=str(folder / "recalibrated_labeler"),
+        version=Version(None, "2026-01-01T00.00.00"),
     )
     catalog = DataCatalog(
         {
@@ -143,7 +147,7 @@ def run(
 
 
 def versions() -> list[str]:
-    return [entry["version"] for entry in flavor.list_versions(NAME)]
+    return [entry["version"] for entry in model_registry.list_versions(NAME)]
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +162,8 @@ def test_the_new_version_grades_otherwise_and_the_old_one_as_before(
     trained: Trained, made: dict[str, Any]
 ) -> None:
     version = made["registered"]["version"]
-    assert flavor.get_alias(NAME, "challenger") == version != "1"
-    assert flavor.get_alias(NAME, "champion") == "1"
+    assert model_registry.get_alias(NAME, "challenger") == version != "1"
+    assert model_registry.get_alias(NAME, "champion") == "1"
     old = Labeler.load(flavor.load_registered(NAME, "1"))
     new = Labeler.load(flavor.load_registered(NAME, version))
     assert old.facts.calibration != new.facts.calibration
@@ -215,7 +219,7 @@ def test_facts_and_tags_say_what_it_was_made_from(trained: Trained, made: dict[s
     compared = facts["cross_fitted"]
     assert compared["quadratic_kappa"]["after"] > compared["quadratic_kappa"]["before"] + 0.04
     assert compared["log_loss"]["after"] < compared["log_loss"]["before"]
-    tags = flavor.get_version_tags(NAME, made["registered"]["version"])
+    tags = model_registry.get_version_tags(NAME, made["registered"]["version"])
     assert tags["recalibrated_from"] == "1"
     assert tags["recalibrated_by"] == "grades"
     assert tags["recalibrated_on"] == "judged"
@@ -237,7 +241,7 @@ def test_the_last_line_says_what_was_gained(
     assert "quadratic kappa 0." in last
     assert "(cross-fitted over queries)" in last
     assert f"version {found['registered']['version']} of {NAME} is the challenger" in last
-    tags = flavor.get_version_tags(NAME, found["registered"]["version"])
+    tags = model_registry.get_version_tags(NAME, found["registered"]["version"])
     assert tags["recalibrated_from"] == "labeler"
 
 
@@ -256,7 +260,7 @@ def test_expected_shares_do_without_grades(
     means = np.mean(graded["probabilities"].tolist(), axis=0)
     np.testing.assert_allclose(means, [0.7, 0.1, 0.1, 0.1], atol=1e-3)
     assert "pairs without grades" in caplog.messages[-1]
-    tags = flavor.get_version_tags(NAME, found["registered"]["version"])
+    tags = model_registry.get_version_tags(NAME, found["registered"]["version"])
     assert tags["recalibration_prior"] == "0.7;0.1;0.1;0.1"
     assert "recalibration_queries" not in tags
     few = run(

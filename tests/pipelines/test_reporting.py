@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relevance_distillery import model_registry
 from relevance_distillery.collections.benchmark import held_out, load_benchmark
 from relevance_distillery.collections.benchmark_pairs import select_pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
@@ -468,20 +469,24 @@ def test_figures_are_plotly(results: dict[str, Any]) -> None:
 
 
 class Registry:
-    """A model registry in memory with the functions of the flavor."""
+    """A model registry in memory with its functions."""
 
     def __init__(self, tags: dict[str, dict[str, str]], champion: str | None) -> None:
         self.tags, self.champion = tags, champion
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(flavor, "get_alias", lambda *_: self.champion)
-        monkeypatch.setattr(flavor, "set_alias", lambda _n, _a, version: self._set(version))
+        monkeypatch.setattr(model_registry, "get_alias", lambda *_: self.champion)
+        monkeypatch.setattr(model_registry, "set_alias", lambda _n, _a, version: self._set(version))
         monkeypatch.setattr(
-            flavor, "list_versions", lambda _: [{"version": name} for name in self.tags]
+            model_registry, "list_versions", lambda _: [{"version": name} for name in self.tags]
         )
-        monkeypatch.setattr(flavor, "get_version_tags", lambda _, version: self.tags[version])
         monkeypatch.setattr(
-            flavor, "set_version_tags", lambda _, version, tags: self.tags[version].update(tags)
+            model_registry, "get_version_tags", lambda _, version: self.tags[version]
+        )
+        monkeypatch.setattr(
+            model_registry,
+            "set_version_tags",
+            lambda _, version, tags: self.tags[version].update(tags),
         )
         monkeypatch.setattr(flavor, "load_registered", lambda _, version: Path(version))
 

@@ -19,6 +19,7 @@ import pytest
 
 import tiny_models
 from checkout import start_script
+from relevance_distillery import model_registry
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
@@ -69,7 +70,7 @@ def _grader(judge: str) -> Grader | NamedJudge:
 def test_the_champion_grades_as_the_loaded_model_does(registry: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such registered labeler"):
         _grader("champion")
-    flavor.set_alias("tiny-scorer", "champion", "1")
+    model_registry.set_alias("tiny-scorer", "champion", "1")
     labeler = _grader("champion")
     assert labeler.digest == Labeler.load(registry).digest
     table = tiny_models.tiny_data().early.pairs[["query", "text"]]

@@ -50,11 +50,18 @@ def dense_run(
         for start in range(0, len(passages), _TEXTS)
     ]
     asked = encode(queries["text"].astype(str).tolist())
-    rows, scores = exact_top(np.concatenate([asked[:0], *blocks]), asked, k)
+    found = exact_top(np.concatenate([asked[:0], *blocks]), asked, k)
+    return run_table(queries, pd.Index(passages["passage_id"]), *found)
+
+
+def run_table(
+    queries: pd.DataFrame, passage_ids: pd.Index, rows: np.ndarray, scores: np.ndarray
+) -> pd.DataFrame:
+    """What `exact_top` found as a run: query_id, passage_id, rank (from 1), score."""
     return pd.DataFrame(
         {
             "query_id": queries["query_id"].astype("str").array.repeat(rows.shape[1]),
-            "passage_id": passages["passage_id"].array.take(rows.ravel()),
+            "passage_id": passage_ids.array.take(rows.ravel()),
             "rank": np.tile(np.arange(1, rows.shape[1] + 1), len(queries)),
             "score": scores.ravel().astype(np.float64),
         }

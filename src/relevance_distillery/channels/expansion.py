@@ -45,7 +45,7 @@ class ExpansionSettings(StrictModel):
     synonyms: str | None = None
     """A file of synonyms in the format of search engines: `a, b` or `a => b` a line."""
     learn: bool = True
-    """Whether synonyms are learned from the corpus too; false for your file alone."""
+    """Learn synonyms from the corpus too; false for your file alone."""
     weight: float = Field(0.3, ge=0, le=1)
     """Of an added term beside the query's own; less for a dictionary you trust less."""
 

@@ -8,16 +8,16 @@ from relevance_distillery.datasets.files import (
     TableDataset,
     TextFileDataset,
 )
-from relevance_distillery.datasets.folders import BM25IndexDataset, LabelerDataset
+from relevance_distillery.datasets.folders import BM25IndexDataset, FolderDataset
 from relevance_distillery.datasets.handles import HandleDataset
 
 __all__ = [
     "BM25IndexDataset",
     "BenchmarkDataset",
     "FigureDataset",
+    "FolderDataset",
     "HandleDataset",
     "JSONFileDataset",
-    "LabelerDataset",
     "SheetDataset",
     "TableDataset",
     "TextFileDataset",

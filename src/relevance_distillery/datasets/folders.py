@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from relevance_distillery.channels.bm25 import BM25Channel
 
 
-class LabelerDataset(AbstractVersionedDataset[Path, Path]):
-    """A labeler's artifact folder, which loads as its path: weights are read by `Labeler.load`.
+class FolderDataset(AbstractVersionedDataset[Path, Path]):
+    """A model's folder, which loads as its path: what is in it is read by the model's own class.
 
     Saving takes a folder over: its files are hard-linked where that is possible and copied where
     it is not, so that the source stays whole until the target is complete.
@@ -27,28 +27,38 @@ class LabelerDataset(AbstractVersionedDataset[Path, Path]):
         self,
         *,
         filepath: str,
+        holds: str,
+        made_by: str,
+        keeps_source: bool = False,
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        """`holds` is a file that shows a folder to be one; `made_by` the pipeline to run else.
+
+        With `keeps_source` the folder that was saved stays where it is.
+        """
+        self._holds, self._made_by, self._keeps_source = holds, made_by, keeps_source
         self.metadata = metadata
         super().__init__(filepath=PurePosixPath(filepath), version=version)
 
     def load(self) -> Path:
-        """The artifact folder; UserError where there is no labeler in it."""
+        """The folder; UserError where the file is not in it."""
         folder = Path(str(self._get_load_path()))
-        if not (folder / "labeler.json").is_file():
-            raise UserError(f"{folder}: no labeler; run kedro run --pipeline=distill")
+        if not (folder / self._holds).is_file():
+            what = self._holds.partition(".")[0]
+            raise UserError(f"{folder}: no {what}; run kedro run --pipeline={self._made_by}")
         return folder
 
     def save(self, data: Path) -> None:
-        """Take a finished artifact folder over; `data` is gone afterwards."""
+        """Take a finished folder over; unless the source is kept, `data` is gone afterwards."""
         with replacing(Path(str(self._get_save_path()))) as partial:
             shutil.copytree(data, partial, copy_function=_link_or_copy)
-        shutil.rmtree(data)
+        if not self._keeps_source:
+            shutil.rmtree(data)
 
     def _exists(self) -> bool:
         try:
-            return (Path(str(self._get_load_path())) / "labeler.json").is_file()
+            return (Path(str(self._get_load_path())) / self._holds).is_file()
         except DatasetError:
             return False
 

@@ -57,7 +57,7 @@ class SentenceEncoder:
         """
         network, self._tokenizer = load_encoder(model)
         self.max_length = fitting_length(max_length, network.config, self._tokenizer)
-        self.name = f"{model if model == 'bundled' else Path(model).name}@{_weights_hash(network)}"
+        self.name = f"{model if model == 'bundled' else Path(model).name}@{weights_hash(network)}"
         self._width = int(network.config.hidden_size)
         self._batch_size = batch_size
         self._device = choose_device(device)
@@ -102,7 +102,8 @@ def sentence_encoder(model: str, max_length: int = 256) -> SentenceEncoder:
     return SentenceEncoder(model, max_length)
 
 
-def _weights_hash(network: torch.nn.Module) -> str:
+def weights_hash(network: torch.nn.Module) -> str:
+    """Twelve hexadecimal digits of a network's weights and their names."""
     digest = hashlib.blake2b(digest_size=6)
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

@@ -19,6 +19,9 @@ _RESULTS = {
     "system_evaluation": "evaluation",
     "system_evaluation_page": "report",
     "evaluation_grades": "grades",
+    "retriever": "retriever",
+    "retrieval": "figures",
+    "retrieval_page": "report",
 }
 """What a result is called in its line, in the order of the lines."""
 

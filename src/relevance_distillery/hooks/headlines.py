@@ -46,6 +46,15 @@ _HEADLINES: dict[str, tuple[str, tuple[str, ...]]] = {
         "system_evaluation",
         (rf"systems\..+\.measures\..+\.{_INTERVAL}", r"queries\.all"),
     ),
+    "retrieval": (
+        "retrieval",
+        (
+            rf"(systems|differences)\.retriever\.nDCG@10\.{_INTERVAL}",
+            rf"systems\.retriever\.(embarrassing@10|removed)\.{_INTERVAL}",
+            r"benchmark\.queries",
+            r"(systems|differences)\..+\.nDCG@10\.estimate",
+        ),
+    ),
 }
 """Of each table: the prefix of its metrics, and which of its numbers, the first ones foremost."""
 

@@ -52,6 +52,8 @@ _ARTIFACTS = (
     "cascade_page",
     "system_evaluation",
     "system_evaluation_page",
+    "retrieval",
+    "retrieval_page",
 )
 _PAGES = ("report_without_text", "report")
 """The report as it is tracked by default, and with `log_text=true`: one file name, two catalog

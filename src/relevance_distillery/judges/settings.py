@@ -37,9 +37,9 @@ class EmbeddedSettings(StrictModel):
     related_quantile: float = Field(0.99, gt=0, lt=1)
     """Share of random pairs that stay in the lowest grade; higher is stricter."""
     relevant_quantile: float = Field(0.25, gt=0, lt=1)
-    """Share of seed pairs whose text alone falls below the first relevant grade."""
+    """Share of seed pairs whose text falls below the first relevant grade."""
     perfect_quantile: float = Field(0.75, gt=0, lt=1)
-    """Share of seed pairs whose text alone falls below the highest grade."""
+    """The same below the highest grade."""
     sample: int = Field(1000, ge=20)
     """Seed pairs, and random pairs, that thresholds are read from."""
 
@@ -48,8 +48,7 @@ class LLMJudgeSettings(LLMSettings):
     """How an LLM grades, and what it may see."""
 
     examples: str | None = None
-    """Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, taken from validation
-    data; a query of the benchmark among them is refused."""
+    """Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, from validation data."""
     never_send: tuple[str, ...] = ()
     """Gitignore-style patterns of paths, or ids, of documents that stay here; their pairs are
     failures, `withheld`."""
@@ -74,11 +73,9 @@ class CascadeSettings(StrictModel):
     """Which judges a cascade asks, and how its thresholds are chosen."""
 
     judges: str | None = None
-    """The judges in the order in which they are asked, cheapest first, separated by `;`; the
-    pipeline cascade fits them."""
+    """Judges in the order in which they are asked, cheapest first, separated by `;`."""
     fitted: str | None = None
-    """The fitted cascade that judge=cascade uses, as the pipeline cascade wrote it; of a versioned
-    file the newest."""
+    """What the pipeline cascade fitted and judge=cascade uses; of a versioned file the newest."""
     target: Target = "agreement"
     """`agreement` (quadratic kappa) or `accuracy`: the cheapest thresholds that reach `value`;
     `cost`: those that agree best among all that cost at most `value`."""
@@ -86,11 +83,10 @@ class CascadeSettings(StrictModel):
     """The target: a kappa, a share, or a cost in units of the last judge's. Null for the last
     judge's own figure, or half of its cost."""
     map: MapKind = "per_class"
-    """Map of a judge that gives probabilities: one isotonic function a grade, a single one for all,
-    or none, to compare."""
+    """Map of probabilities: one isotonic function a grade, one for all, or none, to compare."""
     decision: Literal["auto", "own", "posterior"] = "auto"
-    """Grade of a pair that leaves: the judge's own, or the most probable one by the calibrator;
-    auto chooses for each judge on the graded set."""
+    """Grade of a pair that leaves: the judge's own, or the calibrator's most probable one; auto
+    chooses for each judge on the graded set."""
     folds: int = Field(5, ge=2)
     """Folds of queries for every choice; more is steadier and slower."""
     enough_examples: int = Field(ENOUGH_EXAMPLES, ge=2)
@@ -107,7 +103,7 @@ class TokenEstimates(StrictModel):
     """What stands in for the tokens of labels that do not say how many they took."""
 
     prompt_tokens: int = Field(300, ge=0)
-    """Tokens of the instructions before query and passage."""
+    """Tokens of the instructions."""
     output_tokens: int = Field(10, ge=0)
     """Tokens of an answer."""
     characters_per_token: float = Field(4.0, gt=0)
@@ -118,8 +114,8 @@ class MeasurementSettings(TokenEstimates, Intervals):
     """How a cascade is priced and measured; its judges are set under labeling.cascade."""
 
     judges_usd_per_1000: str | None = None
-    """Dollars for 1,000 answers of a judge that has no price here, as `NAME:USD;NAME:USD`; the
-    report names them as assumptions."""
+    """Dollars for 1,000 answers of a judge without a price, as `NAME:USD;NAME:USD`; assumptions,
+    says the report."""
     usd_per_hour: float = Field(0.1, ge=0)
     """Price of this machine, for judges that run on it."""
 
@@ -128,7 +124,7 @@ class ConsensusSettings(StrictModel):
     """How several judges become one."""
 
     judges: str | None = None
-    """The judges that judge=consensus asks, at least two, separated by `;`."""
+    """Whom judge=consensus asks, at least two, separated by `;`."""
     method: Method = "vote"
     """`vote`: the grade that most gave, among equals the last judge's; `mean`: of the grades, to
     the nearest grade; `dawid_skene`: weighs judges by how they agree."""
@@ -149,9 +145,7 @@ class JudgeSettings(StrictModel):
 
     # Checked here, so that a wrong name fails before any node.
     judge: Annotated[str, AfterValidator(_known)] = "embedded"
-    """Who teaches, `KIND` or `KIND:MODEL`: embedded needs nothing, recorded reads grades from a
-    file, llm asks an API, transformers runs a language model here, labeler is one that was
-    distilled before."""
+    """Who teaches, `KIND` or `KIND:MODEL`: see [judges](../pipelines/labeling.md#judges)."""
     language: StemmerLanguage = "english"
     """Stemmer of the embedded judge: ISO code or name; none for none."""
     embedded: EmbeddedSettings = EmbeddedSettings()

@@ -1,37 +1,26 @@
-"""The labeler in MLflow: logged from code with safetensors beside it, registered, served.
+"""The labeler in MLflow: logged from code with safetensors beside it, registered, served."""
 
-MLflow runs this very file when it loads the model ("models from code"), with the package beside
-it, so no class is pickled. Its registry is reached through the tracking address in force.
-"""
-
-import os
 from collections.abc import Mapping
 from copy import copy
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, set_model
 from mlflow.pyfunc import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import Array
 
+from relevance_distillery import model_registry
+from relevance_distillery.encoders.micro_batching import MicroBatcher
 from relevance_distillery.errors import UserError
-from relevance_distillery.io.digests import folder_digest
-from relevance_distillery.labeler.artifact import ARTIFACT_NAME, read_facts
+from relevance_distillery.labeler.artifact import ARTIFACT_NAME, FACTS_FILE, read_facts
 from relevance_distillery.labeler.inference import Labeler
-from relevance_distillery.labeler.micro_batching import MicroBatcher
 from relevance_distillery.text.terms import PASSAGE_FIELDS
 
 _TRAINED = ("base_model", "architecture", "recipe")
-
-# Six small files need no bar.
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 _REQUIREMENTS = (
     "mlflow", "torch", "transformers", "safetensors", "tokenizers", "pandas", "numpy", "scipy",
@@ -87,121 +76,29 @@ class ServedLabeler(PythonModel):
 def log_and_register(
     folder: Path, registered_name: str, tags: Mapping[str, str], metrics: Mapping[str, float]
 ) -> dict[str, str]:
-    """Log an artifact folder as a model and register it with the alias `challenger`.
+    """Log and register an artifact folder, see `model_registry.log_and_register`.
 
-    The model goes into the active run, or into one of its own. Two labelers with the same
-    files become two versions, since their lineage may differ. To the version's tags are added
-    how it was trained and its digest; the metrics are those of the run.
-
-    Returns:
-        {"name", "version", "run_id", "digest"}.
+    To the version's tags is added how it was trained.
     """
-    own_run = mlflow.active_run() is None
-    try:
-        if metrics:
-            mlflow.log_metrics(dict(metrics))
-        digest, facts = folder_digest(folder), read_facts(folder)
-        package = Path(__file__).resolve().parents[1]
-        # The example is made up: no document or query of the user's goes into the registry.
-        info = mlflow.pyfunc.log_model(
-            name="labeler",
-            python_model=str(Path(__file__).resolve()),
-            artifacts={ARTIFACT_NAME: str(folder)},
-            code_paths=[str(package)],
-            signature=_signature(),
-            input_example=(_example(), {"batch_size": 32}),
-            registered_model_name=registered_name,
-            pip_requirements=_requirements(facts.int8),
-        )
-        number = str(info.registered_model_version)
-        trained = {name: str(facts.training[name]) for name in _TRAINED if name in facts.training}
-        set_version_tags(registered_name, number, {**trained, **tags, "digest": digest})
-        set_alias(registered_name, "challenger", number)
-        return {
-            "name": registered_name,
-            "version": number,
-            "run_id": str(info.run_id),
-            "digest": digest,
-        }
-    finally:
-        if own_run and mlflow.active_run() is not None:
-            mlflow.end_run()
+    facts = read_facts(folder)
+    trained = {name: str(facts.training[name]) for name in _TRAINED if name in facts.training}
+    return model_registry.log_and_register(
+        __file__,
+        {ARTIFACT_NAME: folder},
+        registered_name,
+        {**trained, **tags},
+        metrics,
+        [*_REQUIREMENTS, "openvino"] if facts.int8 else _REQUIREMENTS,
+        signature=_signature(),
+        # Made up: no document or query of the user's goes into the registry.
+        input_example=(_example(), {"batch_size": 32}),
+    )
 
 
 def load_registered(name: str, alias_or_version: str) -> Path:
-    """The artifact folder of a registered labeler, on this machine.
-
-    Raises:
-        UserError: There is no such labeler, or its files are gone.
-    """
-    separator = "/" if alias_or_version.isdigit() else "@"
-    uri = f"models:/{name}{separator}{alias_or_version}"
-    try:
-        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-    except (MlflowException, OSError) as error:
-        known = ", ".join(entry["version"] for entry in list_versions(name)) or "none"
-        raise UserError(
-            f"{uri}: no such registered labeler, or its files are gone (versions: {known}); "
-            "run kedro run, or set the alias by hand"
-        ) from error
-    found = sorted(local.rglob("labeler.json"))
-    if not found:
-        raise UserError(f"{uri}: holds no labeler.json, so it is no labeler of this project")
-    return found[0].parent
-
-
-def list_versions(name: str) -> list[dict[str, str]]:
-    """Versions of a registered labeler, oldest first.
-
-    Returns:
-        {"version", "run_id", "created_at" (milliseconds), "aliases" (comma separated)} each;
-        empty when nothing of that name is registered.
-    """
-    client = MlflowClient()
-    try:
-        # Listing versions leaves their aliases out; the registered model has them.
-        aliases = client.get_registered_model(name).aliases
-    except MlflowException:
-        return []
-    versions = sorted(
-        client.search_model_versions(f"name = '{name}'"), key=lambda entry: int(entry.version)
-    )
-    return [
-        {
-            "version": str(entry.version),
-            "run_id": str(entry.run_id or ""),
-            "created_at": str(entry.creation_timestamp),
-            "aliases": ",".join(
-                sorted(alias for alias, at in aliases.items() if str(at) == str(entry.version))
-            ),
-        }
-        for entry in versions
-    ]
-
-
-def get_version_tags(name: str, version: str) -> dict[str, str]:
-    """Tags of a version."""
-    return dict(MlflowClient().get_model_version(name, version).tags)
-
-
-def set_version_tags(name: str, version: str, tags: Mapping[str, str]) -> None:
-    """Add tags to a version, or change them."""
-    client = MlflowClient()
-    for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
-
-
-def set_alias(name: str, alias: str, version: str) -> None:
-    """Point an alias at a version, away from any other."""
-    MlflowClient().set_registered_model_alias(name, alias, version)
-
-
-def get_alias(name: str, alias: str) -> str | None:
-    """The version that an alias points at; None without one."""
-    try:
-        return str(MlflowClient().get_model_version_by_alias(name, alias).version)
-    except MlflowException:
-        return None
+    """The artifact folder of a registered labeler, on this machine; UserError for none."""
+    found = (name, alias_or_version, "labeler", "kedro run", [FACTS_FILE])
+    return model_registry.load_registered(*found)[0]
 
 
 def _signature() -> ModelSignature:
@@ -233,12 +130,6 @@ def _example() -> pd.DataFrame:
             "modified": ["2026-01-05", ""],
         }
     )
-
-
-def _requirements(int8: bool) -> list[str]:
-    packages = [*_REQUIREMENTS, "openvino"] if int8 else _REQUIREMENTS
-    # A local build tag such as +cpu is on no package index.
-    return [f"{package}=={version(package).split('+')[0]}" for package in packages]
 
 
 set_model(ServedLabeler())

@@ -60,33 +60,31 @@ class TrainingSettings(StrictModel):
     base_model: str = "bundled"
     """`bundled`, a Hugging Face id or a local folder; a larger model grades better and slower."""
     architecture: Architecture = "auto"
-    """`cross_encoder` encodes query and passage jointly, `late_interaction` separately and compares
-    their tokens, `combined` does both in twice the time; `auto` is late_interaction for encoders,
-    cross_encoder for decoders."""
+    """`cross_encoder` reads query and passage jointly, `late_interaction` compares their tokens,
+    `combined` does both in twice the time; `auto` is late_interaction for encoders, cross_encoder
+    for decoders."""
     tuning: Literal["auto", "full", "lora"] = "auto"
     """`full` changes all weights, `lora` a few per cent; `auto` is full for encoders, lora for
     decoders."""
     recipe: Recipe = "small"
     """`small` trains on a sample within two minutes on two cores; `full` uses every pair."""
     folds: int | None = Field(None, ge=1, le=10)
-    """One model a fold learns from the other folds' queries; the weights are averaged and every
-    query serves calibration. 1 trains one model and calibrates on the split `calibration` alone:
-    cheaper, and as good with many queries."""
+    """One model a fold learns from the other folds' queries; weights are averaged and every query
+    serves calibration. 1 calibrates on the split `calibration` alone: cheaper, and as good with
+    many queries."""
     tuned_layers: int | None = Field(None, ge=1)
-    """Layers from the top that full tuning changes; fewer train faster and forget less, all of them
-    need more labels."""
+    """Layers from the top that full tuning changes; fewer train faster, forget less and need fewer
+    labels."""
     max_train_pairs: int | None = Field(None, ge=10)
     """Pairs a fold learns from; more train better and longer."""
     max_head_pairs: int | None = Field(None, ge=10)
-    """Pairs that the heads of all folds start from; each is read once, so more of them are
-    cheap."""
+    """Pairs that all folds' heads start from; each is read once, so more are cheap."""
     max_evaluation_pairs: int | None = Field(None, ge=10)
     """Pairs of the early-stopping split graded each time."""
     max_calibration_pairs: int | None = Field(None, ge=10)
     """More pairs calibrate better; each is graded once."""
     max_null_pairs: int | None = Field(None, ge=0)
-    """Random passages graded to learn how length alone raises a document's grade; 0 leaves the
-    correction out."""
+    """Random passages that show how length alone raises a document's grade; 0 corrects nothing."""
     epochs: float | None = Field(None, gt=0)
     """How often each pair is seen."""
     evaluations_per_epoch: int | None = Field(None, ge=1)
@@ -102,31 +100,30 @@ class TrainingSettings(StrictModel):
     head_learning_rate: float = Field(5e-3, gt=0)
     """The head is new and small, so it learns faster."""
     head_start: Literal["fitted", "similarity"] = "fitted"
-    """`fitted` begins with the best linear head on the untrained encoder's features; `similarity`
-    with the sum of cosine and MaxSim."""
+    """`fitted`: the best linear head on the untrained encoder's features; `similarity`: the sum of
+    cosine and MaxSim."""
     head_ridge: float = Field(0.02, ge=0)
     """Ridge penalty of the fitted head; raise it where queries are few."""
     head_ranking_weight: float = Field(10.0, ge=0)
-    """Weight of the pairwise loss in that fit; higher ranks better, and grades worse."""
+    """Of the pairwise loss in that fit; higher ranks better, grades worse."""
     levels: int = Field(6, ge=1)
-    """Depths of the encoder at which texts are compared, from the last layer down to the
-    embeddings; 1 is the last layer alone."""
+    """Depths at which texts are compared, from the last layer down to the embeddings; 1 is the last
+    layer alone."""
     head_hidden: int = Field(0, ge=0)
     """Width of a small network beside the linear head; 0 for none."""
     ranking_weight: float = Field(1.0, ge=0)
-    """Weight of the pairwise loss in tuning: of two passages of a query the better one should score
-    higher."""
+    """Of the pairwise loss in tuning: of two passages of a query the better should score higher."""
     dropout: bool = False
-    """Drop states as the base model was pretrained to; one gentle epoch overfits too little to gain
-    from it, and it takes a third of the time."""
+    """Drop states as in pretraining; one gentle epoch gains nothing from it, and it takes a third
+    of the time."""
     warmup: float = Field(0.1, ge=0, lt=1)
     """Share of steps of rising rate."""
     weight_decay: float = Field(0.01, ge=0)
     """Raise it where it overfits."""
     class_balance: float = Field(0.5, ge=0, le=1)
-    """0 weighs pairs alike, 1 grades alike; between, rare grades count more without ruling."""
+    """0 weighs pairs alike, 1 grades alike."""
     classifier_weight: float = Field(0.5, ge=0)
-    """Share of the loss for the plain classifier, which others load without the head."""
+    """Share of the loss for the plain classifier, which loads without the head."""
     max_length: int = Field(192, ge=16)
     """Tokens of query and passage; longer reads more, slower."""
     max_query_tokens: int = Field(48, ge=4)
@@ -138,8 +135,8 @@ class TrainingSettings(StrictModel):
     """`cut_points` gives each grade as often as the judge did; `argmax` takes the most probable
     grade."""
     early_exit: float = Field(0.0, ge=0, lt=1)
-    """Above 0, a pair that the lower layers show to be irrelevant is read no further; of those at
-    most this share would get a higher grade. Faster by a fifth or more, and ranks worse."""
+    """Above 0, pairs that the lower layers show to be irrelevant are read no further; at most this
+    share of them would get a higher grade. A fifth faster or more, ranks worse."""
     lora: LoraSettings = LoraSettings()
     seed: Seed = 0
     """Another seed, another labeler of the same kind."""

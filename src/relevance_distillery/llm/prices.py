@@ -30,9 +30,9 @@ class Price(StrictModel):
     batch_share: float = Field(0.5, gt=0, le=1)
     """Share of the price that the batch API asks; OpenAI's asks half."""
     as_of: datetime.date | None = None
-    """Day on which the price was read; plans and reports print it."""
+    """Day on which it was read, printed in plans and reports."""
     source: str = ""
-    """Where the price comes from; plans and reports print it."""
+    """Where it comes from, printed too."""
 
     def usd(self, input_tokens: float, output_tokens: float, *, batch: bool = False) -> float:
         """Dollars for so many tokens; `batch` where they went through the batch API."""

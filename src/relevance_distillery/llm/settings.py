@@ -83,13 +83,11 @@ class LLMSettings(StrictModel):
     model: str | None = Field(None, min_length=1)
     """The server's name of the model; there is no default."""
     temperature: float | None = Field(0.0, ge=0, le=2)
-    """0 repeats best; higher varies more; null leaves it to the server, which reasoning models
-    demand."""
+    """0 repeats best; null leaves it to the server, which reasoning models demand."""
     seed: int | None = Field(None, ge=0, lt=2**32)
-    """Sent where given; servers that know it repeat answers more often."""
+    """Servers that know it repeat answers more often."""
     max_output_tokens: int = Field(64, ge=1)
-    """Longest answer; a longer one is cut off and counts as a failure. Reasoning models think
-    within this limit and need thousands."""
+    """A longer answer is cut off, a failure. Reasoning models need thousands."""
     concurrency: int = Field(16, ge=1, le=1024)
     """Requests in flight; raise it until the server slows down."""
     requests_per_minute: float | None = Field(None, gt=0)
@@ -97,12 +95,11 @@ class LLMSettings(StrictModel):
     tokens_per_minute: float | None = Field(None, gt=0)
     """The account's limit, input and longest output counted; null for none."""
     timeout_seconds: float = Field(60.0, gt=0)
-    """Longest wait for one answer before it is asked for again."""
+    """Wait for an answer before it is asked for again."""
     max_tries: int = Field(6, ge=1)
-    """How often one request is sent in one run before it is a failure."""
+    """How often a run sends a request before it is a failure."""
     structured: Literal["auto", "json_schema", "json_object", "none"] = "auto"
-    """How the answer's form is demanded; auto starts with a JSON schema and falls back where the
-    server refuses it."""
+    """How the answer's form is demanded; auto tries a JSON schema first."""
     logprobs: Literal["auto", "off"] = "auto"
     """`auto` asks for token probabilities, which become the label's, and does without where the
     server refuses."""
@@ -110,13 +107,12 @@ class LLMSettings(StrictModel):
     """Send through OpenAI's Batch API: half the price, answers within a day, collected by running
     again."""
     resend_lost_batches: bool = False
-    """Hand in again what waits in a batch that the server does not know; off, since under another
-    key or address it may still run, and be billed."""
+    """Hand in again what waits in a batch unknown to the server; off, since under another key or
+    address it may still run, and be billed."""
     max_cost_usd: float | None = Field(None, ge=0)
-    """Stop before more is spent than this; needs the model's price."""
+    """Stop before more is spent; needs the model's price."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of the request for servers that know more, such as `chat_template_kwargs` of
-    vLLM."""
+    """Further fields of the request, such as vLLM's `chat_template_kwargs`."""
     redact: str | None = None
     """`package.module:function` applied to every text before it is sent, such as
     `relevance_distillery.llm.redaction:contact_details`."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from relevance_distillery import model_registry
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation import graders
@@ -149,7 +150,7 @@ def promote(
     grades, pairs = of_benchmark(grades, benchmark), of_benchmark(pairs, benchmark)
     name, version = str(registration["name"]), str(registration["version"])
     digest = str(agreement["benchmark"]["digest"])
-    champion = flavor.get_alias(name, CHAMPION)
+    champion = model_registry.get_alias(name, CHAMPION)
     mode, margin = parameters.promotion, parameters.margin
     rival = None if mode == "manual" else _rival(name, version, digest, champion)
     if champion == version:
@@ -168,7 +169,7 @@ def promote(
         decision = decide(mode, champion is not None, comparison, rival or "", margin, reservation)
     promoted = decision.promote
     if promoted:
-        flavor.set_alias(name, CHAMPION, version)
+        model_registry.set_alias(name, CHAMPION, version)
     against = decision.comparison or Difference(Interval(np.nan), np.nan, np.nan)
     result = {
         "name": name,
@@ -187,7 +188,7 @@ def promote(
         "p": number(against.p),
         "benchmark_digest": digest,
     }
-    flavor.set_version_tags(name, version, _tags(result, agreement, cost))
+    model_registry.set_version_tags(name, version, _tags(result, agreement, cost))
     logger.info("version %s of %s: %s", version, name, decision.reason)
     return result
 
@@ -197,7 +198,7 @@ def _reservation(name: str, champion: str | None, benchmark: dict[str, Any]) -> 
     if benchmark["queries"] < FEW_QUERIES:
         return f"{benchmark['queries']} queries are fewer than {FEW_QUERIES}"
     if champion is not None:
-        tags = flavor.get_version_tags(name, champion)
+        tags = model_registry.get_version_tags(name, champion)
         # A trial is measured on a part of what a run on everything is measured on.
         digest, named = tags.get("benchmark_digest"), tags.get("benchmark", "unnamed")
         same = named == benchmark["name"]
@@ -211,10 +212,10 @@ def _reservation(name: str, champion: str | None, benchmark: dict[str, Any]) -> 
 def _rival(name: str, version: str, digest: str, champion: str | None) -> str | None:
     """The best version so far on this benchmark, the champion where none was measured on it."""
     best, best_kappa = champion, -np.inf
-    for other in flavor.list_versions(name):
+    for other in model_registry.list_versions(name):
         if other["version"] == version:
             continue
-        tags = flavor.get_version_tags(name, other["version"])
+        tags = model_registry.get_version_tags(name, other["version"])
         if tags.get("benchmark_digest") != digest:
             continue
         try:

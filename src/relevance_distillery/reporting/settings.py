@@ -13,16 +13,16 @@ class CostParameters(TokenEstimates):
     """Prices and how speed is measured."""
 
     usd_per_hour: float = Field(0.1, ge=0)
-    """Price of the machine that runs the student and trained it: yours, not ours."""
+    """Price of the machine that trained and runs the student."""
     usd_per_hour_source: str = "assumed: about what a cloud asks for two cores"
     """Where that price comes from; the report prints it."""
     teacher_usd_per_hour: float | None = Field(None, ge=0)
-    """Price of the machine of a teacher that runs in this process; the student's when null."""
+    """The same of a teacher that runs in this process; the student's when null."""
     teacher_pairs_per_second: float | None = Field(None, gt=0)
-    """Speed of a teacher that cannot be measured here, when you know it."""
+    """Speed of a teacher that cannot be measured here."""
     prices: dict[str, Price] = Field(default_factory=dict)
-    """List prices by model or recorded judge, from conf/base/globals.yml; a recorded judge without
-    one has no cost."""
+    """By model or recorded judge, from conf/base/globals.yml; a recorded judge without one has no
+    cost."""
     throughput_pairs: int = Field(192, ge=1)
     """Pairs graded in each timed repetition; more is steadier."""
     repeats: int = Field(3, ge=1)
@@ -45,13 +45,12 @@ class ReportingParameters(Intervals):
     promotion: Literal["auto", "manual"] = "auto"
     """`manual` leaves every promotion to a person."""
     max_cost_usd: float | None = Field(None, ge=0)
-    """Cap on what a paid teacher's labels and its grades of the benchmark cost together."""
+    """Cap on a paid teacher's labels and grades of the benchmark together."""
     margin: float = Field(0.03, gt=0)
-    """Loss that does not matter: of two judges, or two versions, the one that is worse by less is
-    called non-inferior."""
+    """Loss that does not matter: who is worse by less is called non-inferior."""
     examples: int = Field(12, ge=0)
-    """Disagreements with people that the report shows as examples; 0 for none."""
+    """Disagreements with people that the report shows."""
     log_text: bool = False
-    """MLflow keeps the report with the texts of its examples; else without them."""
+    """MLflow keeps the report with its examples' texts."""
     cost: CostParameters = Field(default_factory=CostParameters)
     """See CostParameters."""

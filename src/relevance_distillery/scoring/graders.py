@@ -148,8 +148,9 @@ class GraderShelf:
             state = read_stored_json(self.judge_state) or None
             return NamedJudge(str(parse_judge(name)), state, Ledger(Path(self.ledger)), scale)
         from relevance_distillery.labeler import flavor
+        from relevance_distillery.model_registry import get_alias
 
-        if name.isdigit() or name == CHAMPION or flavor.get_alias(self.registered_name, name):
+        if name.isdigit() or name == CHAMPION or get_alias(self.registered_name, name):
             return Labeler.load(flavor.load_registered(self.registered_name, name))
         raise UserError(
             f"judge={name}: neither a judge ({', '.join(JUDGES)}, or KIND:MODEL) nor an alias or "
@@ -166,8 +167,8 @@ class GraderShelf:
         Raises:
             UserError: No such labeler, or a judge.
         """
-        from relevance_distillery.labeler import flavor
         from relevance_distillery.labeler.inference import Labeler
+        from relevance_distillery.model_registry import get_alias
 
         try:
             found = self.find(name)
@@ -183,7 +184,7 @@ class GraderShelf:
         if (folder / "labeler.json").is_file():
             name = folder.resolve().name
         else:
-            version = name if name.isdigit() else flavor.get_alias(self.registered_name, name) or ""
+            version = name if name.isdigit() else get_alias(self.registered_name, name) or ""
         return found, {"name": name, "version": version, "digest": found.digest}
 
 

@@ -57,11 +57,11 @@ class SynthesisLLMSettings(LLMSettings):
     """How an LLM writes queries, and what it may see."""
 
     temperature: float | None = Field(0.7, ge=0, le=2)
-    """0 writes the likeliest queries, which resemble one another; higher varies more; null leaves
-    it to the server, which reasoning models demand."""
+    """0 writes the likeliest queries, which are alike; null leaves it to the server, which
+    reasoning models demand."""
     max_output_tokens: int = Field(400, ge=16)
-    """Longest answer, some forty tokens a query; a longer one is cut off and counts as a failure.
-    Reasoning models need thousands."""
+    """Some forty a query; a longer answer is cut off, a failure. Reasoning models need
+    thousands."""
     personas: tuple[str, ...] = Field(PERSONAS, min_length=1)
     """Who searches; each passage gets one of them, an empty one is anybody."""
     never_send: tuple[str, ...] = ()

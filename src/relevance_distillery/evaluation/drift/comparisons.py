@@ -41,12 +41,12 @@ class DriftSettings(StrictModel):
     """When a scored batch is too unlike training to be trusted."""
 
     sample: int = Field(10_000, ge=0)
-    """Pairs whose texts are read once more to count lengths and unknown words, drawn evenly over
-    the file; 0 turns the comparison with training off."""
+    """Pairs read once more to count lengths and unknown words, drawn evenly over the file; 0 turns
+    the comparison off."""
     fewest_pairs: int = Field(200, ge=1)
     """A batch with fewer graded pairs is too small to tell."""
     fewest_queries: int = Field(10, ge=2)
-    """A batch with fewer queries is too small to tell, since pairs of one query are alike."""
+    """The same with fewer queries."""
     false_alarms: float = Field(0.05, gt=0, lt=1)
     """Share of batches like training that chance may call `watch`; a fifth of it for `distrust`."""
     resamples: int = Field(2000, ge=200)

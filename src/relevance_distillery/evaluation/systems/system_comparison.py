@@ -11,7 +11,7 @@ from relevance_distillery.evaluation.statistics.arrays import Floats
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.prediction_powered import powered_mean
-from relevance_distillery.evaluation.statistics.randomization import holm
+from relevance_distillery.evaluation.statistics.randomization import holm, sign_flips
 from relevance_distillery.evaluation.systems.system_means import Options, Values, bounds_of, powered
 
 _SAME = 1e-12
@@ -186,15 +186,7 @@ def pairwise_tests(
     apart = values[first] - values[second]
     needed = int(np.ceil(_SWAPS_FOR_SMALLEST * len(first) / (1.0 - level)))
     swaps = min(max(permutations, needed), max(_MOST_SWAPS, permutations))
-    observed = np.abs(apart.sum(1))
-    as_large = np.zeros(len(first), dtype=np.int64)
-    rng = np.random.default_rng(seed)
-    step = max(1, bootstrap.CELLS // max(1, len(first), queries))
-    for start in range(0, swaps, step):
-        rows = min(step, swaps - start)
-        signs = rng.integers(2, size=(queries, rows)) * 2.0 - 1.0
-        as_large += (np.abs(apart @ signs) >= observed[:, None] - 1e-12).sum(1)
-    p = ((as_large + 1.0) / (swaps + 1.0)).astype(np.float64)
+    p = sign_flips(apart, swaps, seed)
     corrected = holm({f"{pair:08d}": float(value) for pair, value in enumerate(p)})
     return PairwiseTests(
         difference=apart.mean(1) if queries else np.full(len(first), np.nan),

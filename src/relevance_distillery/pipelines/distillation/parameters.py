@@ -38,11 +38,11 @@ class DistillationParameters(StrictModel):
     language: str = "english"
     """Stemmer for finding near-duplicates of benchmark queries."""
     near_duplicate: float = Field(0.8, gt=0, le=1)
-    """Jaccard similarity of stemmed terms from which a query counts as one of the benchmark's;
-    lower keeps more out."""
+    """Jaccard similarity of stems from which a query counts as the benchmark's; lower keeps more
+    out."""
     workspace: str
-    """Folder of checkpoints, from which a killed training resumes."""
+    """Checkpoints, from which a killed training resumes."""
     registered_name: str = "relevance-labeler"
-    """Name in the registry; another one beside it."""
+    """Name in the registry."""
     splits: SplitParameters = SplitParameters()
     training: TrainingSettings = TrainingSettings()

@@ -13,25 +13,24 @@ class HandGradingParameters(StrictModel):
     """How a sample for people is drawn and handed out."""
 
     design: Design = "stratified"
-    """Random and stratified samples evaluate; active picks what judges doubt most, which teaches
-    most and never evaluates."""
+    """Random and stratified samples evaluate; active picks what judges doubt most: it teaches most
+    and never evaluates."""
     unit: Unit = "pair"
-    """`pair` is cheapest for agreement; query hands out all pairs of a query, which ranking metrics
-    need."""
+    """`pair` is cheapest for agreement; ranking metrics need query, all pairs of one."""
     size: int = Field(200, ge=1)
     """Pairs, or queries with unit=query; people's time."""
     stratify_by: Literal["grade", "style", "grade+style"] = "grade"
-    """What makes the strata: the judge's grade finds the rare relevant pairs, the query's style
-    makes every style measurable."""
+    """The judge's grade finds the rare relevant pairs, the query's style makes every style
+    measurable."""
     allocation: Allocation = "square_root"
     """`equal` measures every stratum alike, `proportional` the whole most simply, `square_root` is
     between the two."""
     doubt: Literal["entropy", "confidence", "disagreement"] = "entropy"
-    """Of the active design: entropy looks for unsure judges and contradictions, confidence the best
-    guess alone, disagreement contradictions alone."""
+    """What active looks for: entropy unsure judges and contradictions, confidence the best guess
+    alone, disagreement contradictions alone."""
     doubters: str = ""
-    """Further judges whose grades count for the active design, separated by `;`, such as
-    labeler:champion; they are asked through the ledger, an LLM at its price."""
+    """Further judges of the active design, separated by `;`, such as labeler:champion; asked
+    through the ledger, an LLM at its price."""
     format: Format = "csv"
     """`csv` opens in a spreadsheet; quepid and trec are for those tools."""
     seed: Seed = 0

@@ -12,4 +12,4 @@ class LabelingParameters(JudgeSettings):
     max_attempts: int = Field(MAX_ATTEMPTS, ge=1)
     """How often a failure that may pass is tried, over all runs."""
     retry_failures: bool = False
-    """Ask again for failures that are final; after their cause has been removed."""
+    """Ask again for final failures, their cause removed."""

@@ -16,7 +16,7 @@ class BM25Parameters(StrictModel):
     """How BM25 ranks and which ranks are graded."""
 
     k1: float = Field(1.2, ge=0)
-    """Saturation of term frequency; higher rewards repetition longer."""
+    """Higher rewards repetition of a term longer."""
     b: float = Field(0.75, ge=0, le=1)
     """Length penalty; lower where long passages are good ones."""
     depth: int = Field(100, ge=1)
@@ -45,7 +45,7 @@ class MiningParameters(StrictModel):
     """Everything about how candidates are found."""
 
     channels: tuple[ChannelName, ...] = Field(("bm25", "random"), min_length=1)
-    """Which ways of finding candidates to use."""
+    """Ways of finding candidates."""
     depth: int = Field(500, ge=1)
     """How many passages of every ranking `channel_runs` keeps for a query, at least `bm25.depth`;
     candidates are drawn from the first `bm25.depth` alone."""

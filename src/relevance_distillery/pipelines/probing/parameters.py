@@ -13,8 +13,8 @@ class ProbingParameters(StrictModel):
     """Whom to probe, several separated by `;`; the champion when null, and the teacher as well
     where it is an LLM."""
     pairs: int = Field(60, ge=2)
-    """Irrelevant pairs, each graded clean and under every attack; more narrows the intervals, and
-    an LLM asks its price for each."""
+    """Irrelevant pairs, each graded clean and under every attack; an LLM asks its price for
+    each."""
     resamples: int = Field(1000, ge=100)
     """Resamples of queries for each interval."""
     seed: Seed = 0

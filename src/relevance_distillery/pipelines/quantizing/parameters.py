@@ -13,7 +13,7 @@ class QuantizingParameters(StrictModel):
     texts: int = Field(300, ge=10)
     """Passages that show which values occur; more take longer."""
     workspace: str = "data/06_models/quantization"
-    """Where the new labeler is put together before the catalog takes it over."""
+    """Where the new labeler is put together."""
     registered_name: str = "relevance-labeler"
     """Name of the labeler in the registry."""
     seed: Seed = 20260121

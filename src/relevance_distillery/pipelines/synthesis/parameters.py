@@ -18,31 +18,29 @@ class ReadingParameters(StrictModel):
     """How documents are read."""
 
     include: tuple[str, ...] = ()
-    """Gitignore-style patterns; read only matching files of a folder, to leave out what nobody
-    searches for."""
+    """Gitignore-style patterns of the only files to read."""
     exclude: tuple[str, ...] = ()
     """Gitignore-style patterns of files to leave out: drafts, archives."""
     max_document_mb: float = Field(5.0, gt=0)
-    """Longest document in MB of text; a longer one is a dump, not a page, and is skipped and
-    listed."""
+    """Longest document in MB of text; a longer one, a dump, is skipped and listed."""
     max_unpacked_mb: float = Field(4_000.0, gt=0)
     """Largest corpus file in MB after unpacking, against gzip bombs."""
     file_dates: bool = False
-    """Take a file's time as its date where the document names none; off, since a copy or a checkout
-    sets it to today and changes every label."""
+    """Take a file's time as its date where the document names none; off, since copies and checkouts
+    reset it, which changes every label."""
 
 
 class CleaningParameters(StrictModel):
     """What is taken out of and away from the documents."""
 
     boilerplate_share: float | None = Field(0.3, gt=0, le=1)
-    """Lines that open or close at least this share of the documents are removed (navigation,
-    footers); null keeps all."""
+    """Lines that open or close at least this share of documents (navigation, footers) are removed;
+    null keeps all."""
     deduplicate: bool = True
     """Keep one copy of each document; off for collections whose ids others judged."""
     near_duplicate: float | None = Field(0.95, gt=0, le=1)
-    """Jaccard similarity of word trigrams from which two documents with the same numbers are
-    copies; null finds exact copies only."""
+    """Jaccard similarity of trigrams from which documents with the same numbers are copies; null
+    finds exact ones only."""
 
 
 class PassageParameters(StrictModel):
@@ -51,13 +49,12 @@ class PassageParameters(StrictModel):
     split: bool = True
     """Off makes one passage of every document, as benchmarks need it."""
     max_tokens: int = Field(160, ge=16)
-    """Longest passage; longer ones cost more to grade and mix subjects, shorter ones lose
-    context."""
+    """Longer passages cost more to grade and mix subjects, shorter ones lose context."""
     min_tokens: int = Field(60, ge=0)
     """Shorter sections are joined with their neighbours where they fit."""
     tokenizer: str = "bundled"
-    """Whose tokens are counted. Not the base model by itself: another base model would move every
-    passage and make all paid labels worthless."""
+    """Whose tokens are counted. Not the base model's by itself, since another one would move every
+    passage and make paid labels worthless."""
 
     def splitter(self) -> Splitter:
         """One way to split documents, for the corpus and for whatever is compared with it."""
@@ -80,22 +77,22 @@ class FilterParameters(StrictModel):
     """The seed document must be among so many passages of BM25; smaller is stricter, null switches
     the test off."""
     max_document_share: float = Field(0.1, gt=0, le=1)
-    """A query is dropped when more than this share of the documents holds all its words."""
+    """A query is dropped when a larger share of the documents holds all its words."""
     max_documents_at_least: int = Field(20, ge=1)
-    """So many documents are never too many, so that small corpora keep short queries."""
+    """So many are never too many, so that small corpora keep short queries."""
     benchmark_overlap: float = Field(0.8, gt=0, le=1)
-    """Jaccard similarity of stems from which a query counts as a query of the benchmark and is
-    dropped, real ones too."""
+    """Jaccard similarity of stems from which a query, real or not, counts as the benchmark's and is
+    dropped."""
     max_copied_words: int | None = Field(6, ge=1)
-    """A query of an LLM is dropped when it copies more words than this in a row from the text of
-    its passage; null keeps all."""
+    """An LLM's query is dropped when it copies more words in a row from its passage; null keeps
+    all."""
 
 
 class SynthesisParameters(StrictModel):
     """Everything that a user can turn in the synthesis pipeline."""
 
     language: str = "english"
-    """Language of documents and queries: stop words, stems, wording of questions."""
+    """Of documents and queries: stop words, stems, wording of questions."""
     seed: Seed = 0
     """Everything random follows from it."""
     limit: int | None = Field(None, ge=1)
@@ -116,7 +113,7 @@ class SynthesisParameters(StrictModel):
     max_real_queries: int | None = Field(1_000, ge=1)
     """Real queries that are kept, the most frequent first; null for all."""
     oversampling: float = Field(1.6, ge=1)
-    """So many more queries are drafted than kept, since the filters drop some."""
+    """Queries drafted for one that is kept, since the filters drop some."""
     styles: dict[str, Annotated[float, Field(ge=0)]] = Field(dict(DEFAULT_STYLES))
     """How often each style is tried; match it to the queries of your people."""
     typo_share: float = Field(0.06, ge=0, le=1)

@@ -1,0 +1,59 @@
+"""A retriever's training as one page, from retrieval.json: what was gained, by what, where not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from relevance_distillery.evaluation.retrieval import PRIMARY, UNTRAINED
+from relevance_distillery.reporting.charts import dots
+from relevance_distillery.reporting.pages import fill
+
+_INGREDIENTS = {
+    "one_stage": "one stage after the other",
+    "one_channel": "several channels",
+    "no_token_similar": "token-similar negatives",
+    "listwise": "this curriculum, not graded listwise distillation",
+}
+"""What the curriculum has and the system of that name has not."""
+
+
+def write_page(
+    found: dict[str, Any],
+    queries: Mapping[str, str] | None = None,
+    passages: Mapping[str, str] | None = None,
+) -> str:
+    """Render retrieval.json; names and texts may be hostile, they are escaped.
+
+    Examples show ids unless the texts of queries and passages are given, by id: then the page is as
+    confidential as they are.
+    """
+    systems = found["systems"]
+    subject = next(name for name in ("retriever", "curriculum", *systems) if name in systems)
+    names = dict.fromkeys(name for row in systems.values() for name in row)
+    stages = [
+        ("student", f"{recipe}: {stage['name']}", "", {"estimate": stage.get("validation")})
+        for recipe, facts in found.get("training", {}).items()
+        for stage in facts["stages"]
+    ]
+    return fill(
+        "retrieval.html.jinja2",
+        found=found,
+        subject=subject,
+        gain=found["differences"].get(subject, {}).get(PRIMARY),
+        beside=found.get(f"{subject}_minus", {}),
+        primary=PRIMARY,
+        untrained=UNTRAINED,
+        sign=lambda row: _sign(row, found["options"]["level"]),
+        picture=dots((("student", name, "", row[PRIMARY]) for name, row in systems.items()), 3),
+        metrics=[one for one in names if one == f"condensed_{PRIMARY}" or "condensed_" not in one],
+        ingredients=_INGREDIENTS,
+        curve=dots(stages, 3),
+        queries=queries or {},
+        passages=passages or {},
+    )
+
+
+def _sign(row: Mapping[str, Any], level: float) -> int:
+    """1 or -1 for a difference beyond chance by its interval and its p-value, else 0."""
+    if row["p"] is None or row["p"] >= 1.0 - level or row["low"] is None:
+        return 0
+    return int(row["low"] > 0) - int(row["high"] < 0)

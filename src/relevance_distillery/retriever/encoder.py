@@ -1,0 +1,127 @@
+"""A two-tower retriever: one encoder of queries and passages, in sentence-transformers' layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.encoders.base_model import COPY_AGAIN, readable, resolve_model
+from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
+from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import json_digest
+from relevance_distillery.io.files import write_text
+from relevance_distillery.text.terms import passage_text
+
+FACTS_FILE = "retriever.json"
+FIELDS = ("title", "heading", "text")
+"""What a passage's vector is made of, in this order."""
+
+_FORMAT = 1
+_MODULES = (
+    ("", "sentence_transformers.models.Transformer"),
+    ("1_Pooling", "sentence_transformers.models.Pooling"),
+    ("2_Normalize", "sentence_transformers.models.Normalize"),
+)
+_CHUNK = 1024
+
+
+class Retriever:
+    """Vectors of queries and passages, whose inner products are cosines.
+
+    Attributes:
+        facts: What `retriever.json` says: base_model, max_length, fields, training and more.
+        name: The base model and a digest of the weights.
+        fingerprint: Changes with anything that changes a vector: an index belongs to one.
+    """
+
+    def __init__(self, source: str, max_length: int, facts: dict[str, Any]) -> None:
+        """Read a model; see `load` and `untrained`."""
+        self._encoder = SentenceEncoder(source, max_length)
+        self.facts = facts
+        self.name = self._encoder.name
+        read = [self.name.partition("@")[2], self._encoder.max_length, list(FIELDS)]
+        self.fingerprint = json_digest(read, 8)
+
+    @classmethod
+    def untrained(cls, base_model: str, max_length: int = 192) -> Retriever:
+        """A base model as it is; UserError where there is none, or it pools otherwise."""
+        _check_pooling(base_model)
+        facts = {"format": _FORMAT, "base_model": base_model, "max_length": max_length}
+        return cls(base_model, max_length, facts | {"fields": list(FIELDS)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Retriever:
+        """Read a retriever's folder; UserError where it holds none or is damaged."""
+        facts = read_facts(folder)
+        return cls(str(folder), int(facts["max_length"]), facts)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Shape (queries, width), float32, each row of length 1."""
+        return self._encoder.encode(list(texts))
+
+    def encode_passages(self, passages: pd.DataFrame) -> np.ndarray:
+        """Shape (passages, width), float32, each row of length 1; columns `FIELDS` are read."""
+        texts = passage_text(passages, FIELDS)
+        parts = [
+            self._encoder.encode(texts[start : start + _CHUNK])
+            for start in range(0, len(texts), _CHUNK)
+        ]
+        return np.concatenate(parts) if parts else self._encoder.encode([])
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """The content of `retriever.json`; UserError where the folder holds no retriever."""
+    path = folder / FACTS_FILE
+    if not path.is_file():
+        raise UserError(f"{folder}: no retriever; run kedro run --pipeline=train_retriever")
+    with readable(f"retriever {folder.name}", folder, COPY_AGAIN):
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if facts["format"] != _FORMAT:
+            raise UserError(f"{path}: format {facts['format']} instead of {_FORMAT}; train again")
+    return facts
+
+
+def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str, Any]) -> None:
+    """Write a folder that `Retriever.load` and `SentenceTransformer(folder)` read.
+
+    `facts` are base_model and max_length in tokens, and what else is worth keeping, such as
+    training. Whoever needs the folder whole or not at all renames it afterwards.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    modules = [
+        {"idx": place, "name": str(place), "path": path, "type": kind}
+        for place, (path, kind) in enumerate(_MODULES)
+    ]
+    width = int(network.config.hidden_size)
+    files: dict[str, Any] = {
+        "modules.json": modules,
+        "sentence_bert_config.json": {"max_seq_length": facts["max_length"]},
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": width, "pooling_mode_mean_tokens": True,
+        },
+        FACTS_FILE: {"format": _FORMAT, **facts, "fields": list(FIELDS)},
+    }  # fmt: skip
+    (folder / "2_Normalize").mkdir(exist_ok=True)
+    for name, content in files.items():
+        write_text(folder / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _check_pooling(base_model: str) -> None:
+    """Refuse a sentence-transformers folder whose vectors are no means of token states."""
+    config = Path(resolve_model(base_model)) / "1_Pooling" / "config.json"
+    if not config.is_file():
+        return
+    with readable(f"base model {base_model}", config.parent, COPY_AGAIN):
+        facts = json.loads(config.read_text(encoding="utf-8"))
+    if not (facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean"):
+        raise UserError(
+            f"base model {base_model}: its vectors are not means of token states, which is all "
+            "that train_retriever knows; choose a model with mean pooling"
+        )

@@ -1,0 +1,102 @@
+"""Vectors of all passages on disk, and exact search among them by inner products."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from relevance_distillery.channels.dense import exact_top
+from relevance_distillery.errors import UserError
+from relevance_distillery.io.files import replacing, write_text
+from relevance_distillery.io.progress import Progress
+
+if TYPE_CHECKING:
+    from relevance_distillery.retriever.encoder import Retriever
+
+INDEX_FILE = "index.json"
+TRAIN = "kedro run --pipeline=train_retriever"
+
+_FORMAT = 1
+_VECTORS = "vectors.npy"
+_BLOCK = 4096
+
+
+class PassageIndex:
+    """The vectors of passages, memory-mapped.
+
+    Attributes:
+        passage_ids: The passages, in the order of the table that they came from.
+        document_ids: The document of each.
+        fingerprint: Of the retriever that made the vectors.
+    """
+
+    def __init__(self, vectors: np.ndarray, facts: dict[str, Any]) -> None:
+        """Wrap what a folder holds; use `build` or `load`."""
+        self._vectors, self._retriever = vectors, str(facts["retriever"])
+        self.passage_ids = pd.Index(facts["passage_ids"]).astype("str")
+        self.document_ids = pd.Index(facts["document_ids"]).astype("str")
+        self.fingerprint = str(facts["fingerprint"])
+
+    @classmethod
+    def build(cls, retriever: Retriever, passages: pd.DataFrame, folder: Path) -> PassageIndex:
+        """Encode passages into a folder, which appears whole or not at all, and open it.
+
+        Vectors go to disk a block at a time: memory does not grow with the number of passages,
+        whose columns passage_id, document_id, title, heading, text are read. UserError for none.
+        """
+        if passages.empty:
+            raise UserError("no passages to index; run kedro run --pipeline=synthesize")
+        shape = (len(passages), retriever.encode_queries([]).shape[1])
+        with replacing(folder) as partial, Progress(len(passages), "indexing", "passage") as done:
+            partial.mkdir()
+            vectors = np.lib.format.open_memmap(partial / _VECTORS, "w+", np.float32, shape)
+            for start in range(0, len(passages), _BLOCK):
+                block = passages.iloc[start : start + _BLOCK]
+                vectors[start : start + _BLOCK] = retriever.encode_passages(block)
+                done.advance(len(block))
+            vectors.flush()
+            facts = {
+                "format": _FORMAT,
+                "retriever": retriever.name,
+                "fingerprint": retriever.fingerprint,
+                "passage_ids": passages["passage_id"].astype(str).tolist(),
+                "document_ids": passages["document_id"].astype(str).tolist(),
+            }
+            write_text(partial / INDEX_FILE, json.dumps(facts, ensure_ascii=False))
+        return cls.load(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> PassageIndex:
+        """Open a folder; UserError where it holds no index, or a damaged one."""
+        if not (folder / INDEX_FILE).is_file():
+            raise UserError(f"{folder}: no index of passages; run {TRAIN}")
+        try:
+            facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+            vectors = np.load(folder / _VECTORS, mmap_mode="r")
+            sizes = {len(vectors), len(facts["passage_ids"]), len(facts["document_ids"])}
+            if facts["format"] != _FORMAT or len(sizes) > 1:
+                raise ValueError("of another format, or not whole")
+            return cls(vectors, facts)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{folder}: the index of passages cannot be read; run {TRAIN}"
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def require(self, retriever: Retriever) -> None:
+        """UserError where another retriever made the vectors: products would mean nothing."""
+        if retriever.fingerprint != self.fingerprint:
+            raise UserError(
+                f"the index was made by the retriever {self._retriever}, not by {retriever.name}; "
+                f"run {TRAIN}, or name a registered version, which has its own"
+            )
+
+    def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and products of the `k` nearest passages of every query, see `exact_top`."""
+        return exact_top(self._vectors, vectors, k)
