@@ -208,6 +208,19 @@ def test_a_query_gives_so_many_pairs_and_the_same_whatever_others_there_are() ->
     assert set(map(tuple, other[KEY].to_numpy())) != set(map(tuple, more[KEY].to_numpy()))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_grade_and_a_rare_place_are_kept(seed: int) -> None:
+    ranks = {"bm25": {"q0": {f"p{i}": i + 1 for i in range(20)}}, "dense": {"q0": {"p1": 1}}}
+    grades = graded([("q0", f"p{i}", 3 * (i == 7)) for i in range(20)])
+    settings = SETTINGS.model_copy(update={"per_query": 5})
+    table = passages(["x"] * 40)
+    pairs, _ = fill_buckets(
+        grades, runs_of(ranks), queries("a"), table, DEFAULT_SCALE, settings, "none", seed, None
+    )
+    assert len(pairs) == 5
+    assert {"p1", "p7"} <= set(pairs["passage_id"])
+
+
 def test_a_channel_that_returns_nothing_and_a_corpus_smaller_than_every_depth() -> None:
     grades = graded([("q0", "p0", 3), ("q0", "p1", 0), ("q0", "p2", 2)])
     table = passages(["a b", "a c", "d e"])
