@@ -27,9 +27,9 @@ class RetrieverSettings(StrictModel):
     """Upper layers that learn, null for all: fewer are faster, and forget less."""
     max_length: int = Field(192, ge=8)
     """Tokens of a passage that are read."""
-    epochs: int = Field(4, ge=1)
+    epochs: int = Field(2, ge=1)
     """Times that every query is seen in a stage."""
-    max_steps: int = Field(400, ge=1)
+    max_steps: int = Field(100, ge=1)
     """Steps of a stage at most."""
     evaluations: int = Field(3, ge=1)
     """Validations in a stage; the best weights are kept."""
