@@ -12,6 +12,8 @@ from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import passage_text
 
 FIELDS = ("title", "heading", "text")
+"""What a passage's vector is made of, in this order."""
+
 _TEXTS = 32_768  # encoded at once
 _ROWS, _QUERIES = 16_384, 256  # of one product: 16 MB of scores
 _SAME = 1e-6

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from sklearn.feature_extraction.text import TfidfVectorizer
 
+from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.channels.registry import UNRANKED, query_rng
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.retriever.encoder import FIELDS
 from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import analyzer, passage_text
 
@@ -150,6 +149,9 @@ def _alike(
     queries: pd.DataFrame, passages: pd.DataFrame, between: tuple[float, float], language: str
 ) -> Iterator[tuple[str, set[int]]]:
     """For every query the rows of passages whose TF-IDF cosine with it lies between two bounds."""
+    # Takes a second, which a run that only names this pipeline can do without.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     words = analyzer(language).terms
     vectors = TfidfVectorizer(analyzer=words, sublinear_tf=True, dtype=np.float32)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.encoders.base_model import COPY_AGAIN, readable, resolve_model
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
@@ -18,16 +19,12 @@ from relevance_distillery.io.files import write_text
 from relevance_distillery.text.terms import passage_text
 
 FACTS_FILE = "retriever.json"
-FIELDS = ("title", "heading", "text")
-"""What a passage's vector is made of, in this order."""
-
 _FORMAT = 1
 _MODULES = (
     ("", "sentence_transformers.models.Transformer"),
     ("1_Pooling", "sentence_transformers.models.Pooling"),
     ("2_Normalize", "sentence_transformers.models.Normalize"),
 )
-_CHUNK = 1024
 
 
 class Retriever:
@@ -66,12 +63,7 @@ class Retriever:
 
     def encode_passages(self, passages: pd.DataFrame) -> np.ndarray:
         """Shape (passages, width), float32, each row of length 1; columns `FIELDS` are read."""
-        texts = passage_text(passages, FIELDS)
-        parts = [
-            self._encoder.encode(texts[start : start + _CHUNK])
-            for start in range(0, len(texts), _CHUNK)
-        ]
-        return np.concatenate(parts) if parts else self._encoder.encode([])
+        return self._encoder.encode(passage_text(passages, FIELDS))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.dense import exact_top
+from relevance_distillery.channels.dense import FIELDS, exact_top, run_table
 from relevance_distillery.channels.fusion import reciprocal_rank_fusion
 from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.encoders.batching import by_length, pad
@@ -18,7 +18,7 @@ from relevance_distillery.encoders.devices import choose_device, to_device
 from relevance_distillery.encoders.layers import can_stop, first_states, further_states
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
 from relevance_distillery.encoders.tokenising import tokenise
-from relevance_distillery.retriever.encoder import FIELDS, read_facts
+from relevance_distillery.retriever.encoder import read_facts
 from relevance_distillery.text.terms import passage_text
 
 _BATCH = 32
@@ -86,16 +86,10 @@ def rank_systems(
     vectors = encode_together(
         folders, [*queries["text"].astype(str), *passage_text(passages, FIELDS)]
     )
-    ids = passages["passage_id"].to_numpy(dtype=object)
+    ids = pd.Index(passages["passage_id"])
     for name, rows in vectors.items():
-        best, _ = exact_top(rows[len(queries) :], rows[: len(queries)], depth)
-        found[name] = pd.DataFrame(
-            {
-                "query_id": np.repeat(queries["query_id"].to_numpy(dtype=object), best.shape[1]),
-                "passage_id": ids[best.ravel()],
-                "rank": np.tile(np.arange(1, best.shape[1] + 1), len(queries)),
-            }
-        )
+        best = exact_top(rows[len(queries) :], rows[: len(queries)], depth)
+        found[name] = run_table(queries, ids, *best)
     for name, dense in (("fusion", _UNTRAINED), ("retriever_fusion", registered)):
         found[name] = reciprocal_rank_fusion([found[_BM25], found[dense]])
     documents = passages.set_index("passage_id")["document_id"]

@@ -128,6 +128,15 @@ def train_recipes(
     )  # fmt: skip
     facts: dict[str, Any] = {UNTRAINED: {"stages": [], "validation": before}}
     folders: dict[str, Path] = {}
+
+    def keep(name: str, weights: Weights, **about: Any) -> None:
+        folders[name] = folder / name
+        if not folders[name].is_dir():
+            network.load_state_dict(weights)
+            own = {"base_model": settings.base_model, "max_length": length, **about}
+            with replacing(folders[name]) as partial:
+                write_retriever(network, tokenizer, partial, own)
+
     for recipe in settings.recipes:
         learn = pairs[~kept]
         chain = Chain(towers, validation, settings, folder)
@@ -142,19 +151,8 @@ def train_recipes(
             "validation": value,
             "alpha": alpha,
         }
-        network.load_state_dict(weights)
-        folders[recipe] = folder / recipe
-        if not folders[recipe].is_dir():
-            with replacing(folders[recipe]) as partial:
-                own = {"base_model": settings.base_model, "max_length": length}
-                own |= {"tuned_layers": settings.tuned_layers, "training": facts[recipe]}
-                write_retriever(network, tokenizer, partial, own)
-    folders[UNTRAINED] = folder / UNTRAINED
-    if not folders[UNTRAINED].is_dir():
-        network.load_state_dict(base)
-        with replacing(folders[UNTRAINED]) as partial:
-            own = {"base_model": settings.base_model, "max_length": length, "training": {}}
-            write_retriever(network, tokenizer, partial, own)
+        keep(recipe, weights, tuned_layers=settings.tuned_layers, training=facts[recipe])
+    keep(UNTRAINED, base, training={})
     rivals = [UNTRAINED, *(name for name in settings.recipes if name not in ABLATIONS)]
     best = rivals[-1] if len(rivals) == 1 else rivals[1]
     if before is not None:

@@ -124,8 +124,8 @@ def run_stage(
     """Train the network in place and leave the best weights in it, those before included.
 
     `before` is the validation nDCG@10 of the network as it is; without validation, None, the last
-    weights are left. A stage for which no query has both
-    a positive and a negative is skipped, and `facts` say so.
+    weights are left. A stage for which no query has both a positive and a negative is skipped, and
+    `facts` say so.
 
     Raises:
         UserError: The loss is not finite.

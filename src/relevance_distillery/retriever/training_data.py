@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -22,7 +23,6 @@ from relevance_distillery.retriever.buckets import (
     choose_pairs,
     place_pairs,
 )
-from relevance_distillery.retriever.encoder import FIELDS
 from relevance_distillery.text.terms import analyzer, passage_text
 
 logger = logging.getLogger(__name__)

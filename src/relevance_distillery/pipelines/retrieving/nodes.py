@@ -257,7 +257,7 @@ def measure(
     row = found["systems"]["retriever"]["nDCG@10"]
     logger.info("nDCG@10 of the retriever (%s) %s", best, row["estimate"])
     return found | {
-        "buckets": {name: facts for name, facts in buckets.items() if isinstance(facts, dict)},
+        "buckets": buckets,
         "channels": channels,
         "training": training["recipes"],
         "registered": {"system": best, "reason": reason},
