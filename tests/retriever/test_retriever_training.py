@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 from training_tables import training_pairs, training_settings
 
@@ -33,7 +34,7 @@ _SCRIPT = """
 import logging, sys
 sys.path[:0] = {paths!r}
 import torch
-torch.set_num_threads(1)
+torch.set_num_threads({threads})
 logging.basicConfig(level=logging.INFO)
 from pathlib import Path
 from training_tables import training_pairs, training_settings
@@ -161,7 +162,11 @@ def test_a_killed_training_goes_on_behind_the_finished_stage(base: Path, tmp_pat
     script = tmp_path / "train.py"
     here = Path(__file__).parent
     paths = [str(here), str(here.parent)]
-    script.write_text(_SCRIPT.format(paths=paths, base=str(base), work=str(killed)))
+    script.write_text(
+        _SCRIPT.format(
+            paths=paths, base=str(base), work=str(killed), threads=torch.get_num_threads()
+        )
+    )
     process = start_script(script)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.runs():
