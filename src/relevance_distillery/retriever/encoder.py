@@ -12,19 +12,14 @@ import pandas as pd
 
 from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.encoders.base_model import COPY_AGAIN, readable, resolve_model
+from relevance_distillery.encoders.layout import write_layout
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
-from relevance_distillery.io.files import write_text
 from relevance_distillery.text.terms import passage_text
 
 FACTS_FILE = "retriever.json"
 _FORMAT = 1
-_MODULES = (
-    ("", "sentence_transformers.models.Transformer"),
-    ("1_Pooling", "sentence_transformers.models.Pooling"),
-    ("2_Normalize", "sentence_transformers.models.Normalize"),
-)
 
 
 class Retriever:
@@ -87,22 +82,20 @@ def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str,
     folder.mkdir(parents=True, exist_ok=True)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    pooling = {
+        "word_embedding_dimension": int(network.config.hidden_size),
+        "pooling_mode_mean_tokens": True,
+    }
     modules = [
-        {"idx": place, "name": str(place), "path": path, "type": kind}
-        for place, (path, kind) in enumerate(_MODULES)
+        ("", "Transformer", None),
+        ("1_Pooling", "Pooling", pooling),
+        ("2_Normalize", "Normalize", None),
     ]
-    width = int(network.config.hidden_size)
-    files: dict[str, Any] = {
-        "modules.json": modules,
+    files = {
         "sentence_bert_config.json": {"max_seq_length": facts["max_length"]},
-        "1_Pooling/config.json": {
-            "word_embedding_dimension": width, "pooling_mode_mean_tokens": True,
-        },
         FACTS_FILE: {"format": _FORMAT, **facts, "fields": list(FIELDS)},
-    }  # fmt: skip
-    (folder / "2_Normalize").mkdir(exist_ok=True)
-    for name, content in files.items():
-        write_text(folder / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    }
+    write_layout(folder, modules, files)
 
 
 def _check_pooling(base_model: str) -> None:
