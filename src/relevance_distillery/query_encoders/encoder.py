@@ -163,6 +163,14 @@ def write_static_encoder(
         _write(partial, facts, "static", table.shape[1], modules)
 
 
+def read_projection(folder: Path) -> np.ndarray | None:
+    """What `write_query_encoder` was given, None where that was none."""
+    from safetensors.numpy import load_file
+
+    file = folder / _PROJECTION / _WEIGHTS
+    return load_file(file)["linear.weight"] if file.is_file() else None
+
+
 def _write(
     folder: Path,
     facts: dict[str, Any],
@@ -215,11 +223,7 @@ def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
     network, tokenizer = load_encoder(str(folder))
     network.eval()
     limit = fitting_length(int(facts["max_length"]), network.config, tokenizer)
-    projection = None
-    if (folder / _PROJECTION).is_dir():
-        from safetensors.numpy import load_file
-
-        projection = load_file(folder / _PROJECTION / _WEIGHTS)["linear.weight"].T
+    projection = read_projection(folder)
 
     @torch.inference_mode()
     def embed(texts: Sequence[str]) -> np.ndarray:
@@ -229,6 +233,6 @@ def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
             batch = pad([rows[i] for i in chosen], tokenizer.pad_token_id, multiple=1)
             states = network(**batch).last_hidden_state
             found[chosen] = mean_pooled(states, batch["attention_mask"].unsqueeze(-1)).numpy()
-        return found if projection is None else found @ projection
+        return found if projection is None else found @ projection.T
 
     return embed

@@ -29,11 +29,12 @@ class Retriever:
         facts: What `retriever.json` says: base_model, max_length, fields, training and more.
         name: The base model and a digest of the weights.
         fingerprint: Changes with anything that changes a vector: an index belongs to one.
+        source: Name or folder of the model that it reads.
     """
 
     def __init__(self, source: str, max_length: int, facts: dict[str, Any]) -> None:
         """Read a model; see `load` and `untrained`."""
-        self._encoder = SentenceEncoder(source, max_length)
+        self.source, self._encoder = source, SentenceEncoder(source, max_length)
         self.facts = facts
         self.name = self._encoder.name
         read = [self.name.partition("@")[2], self._encoder.max_length, list(FIELDS)]

@@ -32,11 +32,12 @@ class PassageIndex:
         passage_ids: The passages, in the order of the table that they came from.
         document_ids: The document of each.
         fingerprint: Of the retriever that made the vectors.
+        vectors: Shape (passages, width), float32, read-only.
     """
 
     def __init__(self, vectors: np.ndarray, facts: dict[str, Any]) -> None:
         """Wrap what a folder holds; use `build` or `load`."""
-        self._vectors, self._retriever = vectors, str(facts["retriever"])
+        self.vectors, self._retriever = vectors, str(facts["retriever"])
         self.passage_ids = pd.Index(facts["passage_ids"]).astype("str")
         self.document_ids = pd.Index(facts["document_ids"]).astype("str")
         self.fingerprint = str(facts["fingerprint"])
@@ -87,7 +88,7 @@ class PassageIndex:
             ) from error
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self.vectors)
 
     def require(self, retriever: Retriever) -> None:
         """UserError where another retriever made the vectors: products would mean nothing."""
@@ -99,4 +100,4 @@ class PassageIndex:
 
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and products of the `k` nearest passages of every query, see `exact_top`."""
-        return exact_top(self._vectors, vectors, k)
+        return exact_top(self.vectors, vectors, k)

@@ -1,0 +1,149 @@
+"""Alignment: a student learns to put strings where the reference does (arXiv 2605.23572).
+
+No grade is needed. Similarities are those of a student's vectors with the reference's, since that
+is how they are served: a student that agreed with itself alone could not search the index.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, kl_div, normalize
+
+from relevance_distillery.errors import UserError
+from relevance_distillery.io.progress import Progress
+from relevance_distillery.query_encoders.settings import AlignmentSettings
+from relevance_distillery.query_encoders.students import Student
+from relevance_distillery.query_encoders.targets import Targets
+
+logger = logging.getLogger(__name__)
+
+_TEMPERATURE = 0.05
+_WARM_UP = 0.05
+_POOL = 16  # batches that are sorted by length together
+
+
+def l2(made: Tensor, wanted: Tensor) -> Tensor:
+    """Squared distance, lengths included, which the student learns too."""
+    return (made - wanted).square().sum(1).mean()
+
+
+def cosine(made: Tensor, wanted: Tensor) -> Tensor:
+    """One minus the cosine: half the squared distance of vectors of length 1."""
+    return 1 - cosine_similarity(made, wanted).mean()
+
+
+def kl(made: Tensor, wanted: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the similarities with the batch's other strings."""
+    itself = torch.eye(len(made), dtype=torch.bool, device=made.device)
+    logits, target = (
+        (one @ wanted.T / _TEMPERATURE).masked_fill(itself, -1e4).log_softmax(1)
+        for one in (normalize(made), wanted)
+    )
+    return kl_div(logits, target, reduction="batchmean", log_target=True)
+
+
+def kernel(made: Tensor, wanted: Tensor) -> Tensor:
+    """One minus the centred alignment of similarities with the batch (Kornblith et al., 2019)."""
+    ours, theirs = (
+        products - products.mean(0) - products.mean(1, keepdim=True) + products.mean()
+        for products in (normalize(made) @ wanted.T, wanted @ wanted.T)
+    )
+    return 1 - cosine_similarity(ours.flatten(), theirs.flatten(), dim=0)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l2": l2, "cosine": cosine, "kl": kl, "kernel": kernel,
+}  # fmt: skip
+"""Of vectors made and wanted, shape (strings, width); the wanted ones have length 1."""
+
+
+def align(
+    student: Student, targets: Targets, settings: AlignmentSettings, seed: int, share: float = 1.0
+) -> dict[str, Any]:
+    """Train in place; the weights that agree most on held-back strings are left.
+
+    Args:
+        student: What learns.
+        targets: What it is to reproduce.
+        settings: How.
+        seed: Of the batches.
+        share: Of the epochs: a cycle of several takes its part.
+
+    Returns:
+        loss, steps, strings, strings_per_second, and before and after, the agreements.
+
+    Raises:
+        UserError: The loss is not finite.
+    """
+    rows, held = student.rows(targets.strings), student.rows(targets.held_strings)
+    steps = max(1, round(share * settings.epochs * len(rows) / settings.batch_size))
+    with torch.no_grad():  # lengths that l2 need not learn first
+        made = student.vectors(held)
+        student.scale.mul_((made * targets.held_vectors).sum() / made.square().sum())
+    before = best = targets.agreement(student, held)
+    weights = _copy(student)
+    optimizer = torch.optim.AdamW(
+        student.parameters(), lr=settings.learning_rate, weight_decay=0.0, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / max(_WARM_UP * steps, 1.0), 1.0 - step / steps)
+    )
+    checks = {steps * part // settings.evaluations for part in range(1, settings.evaluations + 1)}
+    batches, seconds = _batches([len(one["input_ids"]) for one in rows], settings, seed), 0.0
+    with Progress(steps, "aligning", "step") as progress:
+        for step in range(1, steps + 1):
+            started = time.perf_counter()
+            chosen = next(batches)
+            made = student([rows[i] for i in chosen])
+            loss = LOSSES[settings.loss](made, targets.vectors[chosen].to(made.device))
+            if not torch.isfinite(loss):
+                raise UserError(
+                    f"compress_retriever: the loss {settings.loss} is not finite at step {step}; "
+                    "lower learning_rate in compressing.ladder"
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            seconds += time.perf_counter() - started
+            if step in checks:
+                found = targets.agreement(student, held)
+                if found > best:
+                    best, weights = found, _copy(student)
+            progress.advance(note=f"agreement {best:.4f}")
+    student.load_state_dict(weights)
+    rate = steps * settings.batch_size / seconds
+    logger.info("aligned by %s: agreement %.4f to %.4f", settings.loss, before, best)
+    return {
+        "loss": settings.loss,
+        "steps": steps,
+        "strings": len(rows),
+        "strings_per_second": round(rate, 1),
+        "before": round(before, 5),
+        "after": round(best, 5),
+    }
+
+
+def _batches(lengths: Sequence[int], settings: AlignmentSettings, seed: int) -> Iterator[list[int]]:
+    """Whole batches in random order, again and again, their strings about alike in length."""
+    draw, size = random.Random(seed), settings.batch_size
+    while True:
+        order = list(range(len(lengths)))
+        draw.shuffle(order)
+        batches: list[list[int]] = []
+        for start in range(0, len(order), size * _POOL):
+            pool = sorted(order[start : start + size * _POOL], key=lengths.__getitem__)
+            batches += [pool[at : at + size] for at in range(0, len(pool) - size + 1, size)]
+        draw.shuffle(batches)
+        yield from batches
+
+
+def _copy(student: Student) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in student.state_dict().items()}
