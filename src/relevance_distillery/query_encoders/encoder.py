@@ -18,6 +18,7 @@ from relevance_distillery.retriever.index import PassageIndex
 
 FACTS_FILE = "query_encoder.json"
 COMPRESS = "kedro run --pipeline=compress_retriever"
+INT8_FILE = "int8.xml"
 _FORMAT = 1
 _BATCH = 32
 _WEIGHTS = "model.safetensors"
@@ -49,6 +50,7 @@ class QueryEncoder:
         facts = read_facts(folder)
         with readable(f"query encoder {folder.name}", folder, COPY_AGAIN):
             read = _static if facts["kind"] == "static" else _transformer
+            read = _int8 if facts.get("int8") else read
             return cls(folder, facts, read(folder, facts))
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -233,6 +235,34 @@ def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
             batch = pad([rows[i] for i in chosen], tokenizer.pad_token_id, multiple=1)
             states = network(**batch).last_hidden_state
             found[chosen] = mean_pooled(states, batch["attention_mask"].unsqueeze(-1)).numpy()
+        return found if projection is None else found @ projection.T
+
+    return embed
+
+
+def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
+    from tokenizers import Tokenizer
+
+    from relevance_distillery.encoders.int8 import CompiledNetwork
+
+    network, projection = CompiledNetwork(folder / INT8_FILE), read_projection(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(int(facts["max_length"]))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        rows = [one.ids for one in tokenizer.encode_batch_fast(texts)]
+        found = np.empty((len(rows), int(config["hidden_size"])), dtype=np.float32)
+        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
+        for start in range(0, len(order), _BATCH):
+            chosen = order[start : start + _BATCH]
+            shape = len(chosen), len(rows[chosen[-1]])
+            ids = np.full(shape, config.get("pad_token_id") or 0, dtype=np.int64)
+            attended = np.zeros(shape, dtype=np.int64)
+            for place, row in enumerate(chosen):
+                ids[place, : len(rows[row])], attended[place, : len(rows[row])] = rows[row], 1
+            found[chosen] = network(ids, attended)[0]
         return found if projection is None else found @ projection.T
 
     return embed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -41,14 +41,14 @@ class Retriever:
         self.fingerprint = json_digest(read, 8)
 
     @classmethod
-    def untrained(cls, base_model: str, max_length: int = 192) -> Retriever:
+    def untrained(cls, base_model: str, max_length: int = 192) -> Self:
         """A base model as it is; UserError where there is none, or it pools otherwise."""
         _check_pooling(base_model)
         facts = {"format": _FORMAT, "base_model": base_model, "max_length": max_length}
         return cls(base_model, max_length, facts | {"fields": list(FIELDS)})
 
     @classmethod
-    def load(cls, folder: Path) -> Retriever:
+    def load(cls, folder: Path) -> Self:
         """Read a retriever's folder; UserError where it holds none or is damaged."""
         facts = read_facts(folder)
         return cls(str(folder), int(facts["max_length"]), facts)

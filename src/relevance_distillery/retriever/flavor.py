@@ -1,6 +1,6 @@
 """The retriever and its index in MLflow: registered together, served as passages for a query."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ _COLUMNS = {
     "document_id": DataType.string, "score": DataType.double,
 }  # fmt: skip
 
+QUERIES = Schema([ColSpec(DataType.string, "query")])
+EXAMPLE = pd.DataFrame({"query": ["how do I book a desk"]})
+"""Made up: no query of the user's goes into the registry."""
+
 Found = tuple[np.ndarray, np.ndarray]
 
 
@@ -40,9 +44,13 @@ class ServedRetriever(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Open the folders that were logged with the model."""
-        self.retriever = Retriever.load(Path(context.artifacts["retriever"]))
+        self.open(Retriever.load(Path(context.artifacts["retriever"])), context)
+
+    def open(self, retriever: Any, context: Any) -> None:
+        """Search the index that was logged with the model by a retriever, or what is like one."""
+        self.retriever = retriever
         self.index = PassageIndex.load(Path(context.artifacts["retriever_index"]))
-        self.index.require(self.retriever)
+        self.index.require(retriever)
         self._found = MicroBatcher(self._search, _PIECE)
 
     def predict(  # pyrefly: ignore[bad-override]
@@ -61,11 +69,7 @@ class ServedRetriever(PythonModel):
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             said = f"k={k}: give a whole number from 1"
             raise MlflowException.invalid_parameter_value(said)
-        queries = model_input["query"].tolist()
-        for row, query in enumerate(queries, start=1):
-            if not (isinstance(query, str) and query.strip()):
-                said = f"row {row} has an empty query; give it a text or leave it out"
-                raise MlflowException.invalid_parameter_value(said)
+        queries = checked_queries(model_input)
         found: list[Found] = self._found([(query, k) for query in queries])
         size = min(k, len(self.index))
         rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in found)])
@@ -85,6 +89,16 @@ class ServedRetriever(PythonModel):
         return [(rows[:k], scores[:k]) for (_, k), rows, scores in every]
 
 
+def checked_queries(model_input: pd.DataFrame) -> list[str]:
+    """The column query; MlflowException, status 400, where one is empty."""
+    queries = model_input["query"].tolist()
+    for row, query in enumerate(queries, start=1):
+        if not (isinstance(query, str) and query.strip()):
+            said = f"row {row} has an empty query; give it a text or leave it out"
+            raise MlflowException.invalid_parameter_value(said)
+    return queries
+
+
 def log_and_register(
     folder: Path,
     index_folder: Path,
@@ -92,33 +106,56 @@ def log_and_register(
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
     champion: bool = False,
+    code: str = __file__,
+    load: Callable[[Path], Any] = Retriever.load,
 ) -> dict[str, str]:
     """Log and register a retriever with its index, see `model_registry.log_and_register`.
 
-    It becomes the champion where there is none yet, or when asked. UserError where a folder is
+    It becomes the champion where there is none yet, or when asked. With `code`, a flavor's file,
+    another encoder than a retriever answers, which `load` reads. UserError where a folder is
     damaged, or another retriever made the index.
     """
-    retriever, index = Retriever.load(folder), PassageIndex.load(index_folder)
+    retriever, index = load(folder), PassageIndex.load(index_folder)
     index.require(retriever)
     about = {"retriever": retriever.name, "passages": str(len(index))}
-    registered = model_registry.log_and_register(
-        __file__,
+    return register(
+        code,
         {"retriever": folder, "retriever_index": index_folder},
         registered_name,
         {**about, **tags},
         metrics,
-        _REQUIREMENTS,
-        signature=ModelSignature(
-            Schema([ColSpec(DataType.string, "query")]),
+        ModelSignature(
+            QUERIES,
             Schema([ColSpec(kind, name) for name, kind in _COLUMNS.items()]),
             ParamSchema([ParamSpec("k", DataType.long, _K)]),
         ),
-        # Made up: no query of the user's goes into the registry.
-        input_example=(pd.DataFrame({"query": ["how do I book a desk"]}), {"k": _K}),
+        (EXAMPLE, {"k": _K}),
+        champion,
     )
-    if champion or model_registry.get_alias(registered_name, CHAMPION) is None:
-        model_registry.set_alias(registered_name, CHAMPION, registered["version"])
+
+
+def register(
+    code: str,
+    artifacts: Mapping[str, Path],
+    name: str,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+    signature: ModelSignature,
+    example: Any,
+    champion: bool,
+) -> dict[str, str]:
+    """As `model_registry.log_and_register`, and make it the champion where there is none."""
+    asked = [*_REQUIREMENTS, *(["openvino"] if any(map(_is_int8, artifacts.values())) else [])]
+    registered = model_registry.log_and_register(
+        code, artifacts, name, tags, metrics, asked, signature=signature, input_example=example
+    )
+    if champion or model_registry.get_alias(name, CHAMPION) is None:
+        model_registry.set_alias(name, CHAMPION, registered["version"])
     return registered
+
+
+def _is_int8(folder: Path) -> bool:
+    return any(folder.glob("*.xml"))
 
 
 set_model(ServedRetriever())

@@ -1,0 +1,67 @@
+"""A transformer among query encoders in int8, for processors: the extra `fast`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from relevance_distillery.encoders.base_model import load_encoder
+from relevance_distillery.encoders.batching import by_length, pad
+from relevance_distillery.encoders.int8 import write_int8
+from relevance_distillery.encoders.layers import can_stop, first_states
+from relevance_distillery.encoders.sentence_encoder import mean_pooled
+from relevance_distillery.encoders.tokenising import tokenise
+from relevance_distillery.errors import UserError
+from relevance_distillery.io.files import replacing
+from relevance_distillery.query_encoders.encoder import FACTS_FILE, INT8_FILE, read_facts
+
+_BATCH = 10
+
+
+class _Means(nn.Module):
+    """What is compiled: tokens to the means of their states, scaled to length 1."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network, self._layers = network, int(network.config.num_hidden_layers)
+
+    def forward(self, input_ids: Tensor, attended: Tensor) -> Tensor:
+        states = first_states(self.network, input_ids, attended, self._layers)[-1]
+        return mean_pooled(states, attended.unsqueeze(-1))
+
+
+def export_int8(source: Path, strings: Sequence[str], folder: Path) -> Path:
+    """Copy a query encoder's folder and add its network in int8, whole or not at all.
+
+    `SentenceTransformer(folder)` still reads the network as it was; the rung's name gets `_int8`.
+    `strings`, some three hundred, show which values occur.
+
+    Raises:
+        UserError: The network is no relative of BERT's, its tokenizer is no fast one, or OpenVINO
+            or NNCF is not installed.
+        OSError: The folder cannot be written.
+    """
+    facts = read_facts(source)
+    network, tokenizer = load_encoder(str(source))
+    if not (can_stop(network) and (source / "tokenizer.json").is_file()):
+        raise UserError(
+            f"query encoder {facts['rung']}: int8 is for BERT and its relatives with a fast "
+            f"tokenizer, not for {network.config.model_type}; set compressing.int8=false"
+        )
+    rows = tokenise(tokenizer, strings, int(facts["max_length"]))
+    batches = by_length([len(row["input_ids"]) for row in rows], _BATCH, longest_first=False)
+    texts = [pad([rows[i] for i in some], tokenizer.pad_token_id) for some in batches]
+    inputs = [(batch["input_ids"], batch["attention_mask"]) for batch in texts]
+    with replacing(folder) as partial:
+        shutil.copytree(source, partial)
+        with torch.inference_mode():
+            write_int8(_Means(network.eval()), inputs, partial / INT8_FILE)
+        named = facts | {"int8": True, "rung": f"{facts['rung']}_int8"}
+        (partial / FACTS_FILE).write_text(json.dumps(named, indent=2, ensure_ascii=False) + "\n")
+    return folder
