@@ -300,3 +300,35 @@ def test_the_same_input_gives_the_same_figures() -> None:
     first = measure_rankings(rankings, grades, DEFAULT_SCALE, FACTS, FAST)
     shuffled = {name: part.sample(frac=1.0, random_state=7) for name, part in rankings.items()}
     assert measure_rankings(shuffled, grades, DEFAULT_SCALE, FACTS, FAST) == first
+
+
+def test_what_is_recovered_of_a_reference_is_paired_by_query() -> None:
+    rankings, grades = random_set()
+    facts: dict[str, Any] = {**FACTS}
+    found = measure_rankings(rankings, grades, DEFAULT_SCALE, facts, FAST, None, "untrained")
+    assert set(found["recovered"]) == {"bm25", "retriever"}
+    values = query_values(rankings, grades, DEFAULT_SCALE)
+    for name, kept in (("nDCG@10", PRIMARY), ("P@10", "P(rel=2)@10"), ("R@100", "R(rel=2)@100")):
+        means = values[kept].unstack("system").mean()
+        row = found["recovered"]["bm25"][name]
+        assert row["estimate"] == pytest.approx(means["bm25"] / means["untrained"], abs=1e-5)
+        assert row["low"] < row["estimate"] < row["high"]
+    tops = {
+        name: table[table["rank"] <= 10].groupby("query_id")["document_id"].agg(set)
+        for name, table in rankings.items()
+    }
+    graded_queries = grades["query_id"].unique()
+    shares = [
+        len(tops["untrained"][q] & tops["bm25"].get(q, set())) / len(tops["untrained"][q])
+        for q in graded_queries
+        if q in tops["untrained"]
+    ]
+    row = found["recovered"]["bm25"]["top_10_in_common"]
+    assert row["estimate"] == pytest.approx(np.mean(shares), abs=1e-5)
+    # A system that ranks as the reference keeps all of it, without any doubt.
+    twins = {"reference": rankings["bm25"], "static": rankings["bm25"]}
+    same = measure_rankings(twins, grades, DEFAULT_SCALE, facts, FAST, None, "reference")
+    for name in ("nDCG@10", "condensed_nDCG@10", "top_10_in_common"):
+        assert same["recovered"]["static"][name]["estimate"] == 1.0
+    row = same["recovered"]["static"]["nDCG@10"]
+    assert row["low"] in (1.0, None)

@@ -4,6 +4,7 @@ The measures are those of ir_measures, computed from judged documents alone: its
 for thousands of rankings a thousand deep.
 """
 
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -23,10 +24,12 @@ from relevance_distillery.grading import GradeScale
 
 PRIMARY, JUDGED, EMBARRASSING = "nDCG@10", "judged@10", "embarrassing@10"
 FLOOR, REMOVED, UNTRAINED = "embarrassing_floor", "removed", "untrained"
+IN_COMMON = "top_10_in_common"
 COMPARED = ("curriculum", "retriever")
 """Systems that are compared with every other one; every one is with the untrained encoder."""
 
 _TOP, _DEEP = 10, 100
+_LEAST = re.compile(r"\(rel=\d+\)")
 _BANDS = ("head", "torso", "tail")
 _UNDEFINED = {REMOVED: "nothing is removable: a perfect ranking has no smaller rate than untrained"}
 
@@ -38,14 +41,20 @@ def measure_rankings(
     benchmark: Mapping[str, Any],
     options: Options | None = None,
     bands: Mapping[Hashable, str] | None = None,
+    reference: str | None = None,
 ) -> dict[str, Any]:
     """What rankings are worth by grades: `query_values`, then `summarise`.
 
     Returns:
         The content of retrieval.json without what training knows: benchmark (the facts given, with
-        pairs and queries), and the keys of `summarise`.
+        pairs and queries), and the keys of `summarise`. Given a `reference` also `recovered`, by
+        every other system and metric the share of the reference's mean, and top_10_in_common, the
+        share of the reference's first ten that are among its own; with paired intervals.
     """
-    found = summarise(query_values(rankings, grades, scale), options, bands)
+    values = query_values(rankings, grades, scale)
+    found = summarise(values, options, bands)
+    if reference is not None:
+        found["recovered"] = _recovered(values, rankings, reference, options or Options())
     graded = set(grades["query_id"])
     asked = set[str]().union(*(table["query_id"].unique() for table in rankings.values()))
     found["queries"]["not_graded"] = len(asked - graded)
@@ -96,6 +105,24 @@ def query_values(
         values[FLOOR] = floor * judged / _some(judged)
         tables[system] = pd.DataFrame(values, index=queries)
     return pd.concat(tables, names=["system"]).swaplevel()
+
+
+def _recovered(
+    values: pd.DataFrame, rankings: Mapping[str, pd.DataFrame], reference: str, options: Options
+) -> dict[str, dict[str, Any]]:
+    own = values.drop(columns=[JUDGED, EMBARRASSING, FLOOR])
+    wide = {_LEAST.sub("", str(name)): own[name].unstack("system") for name in own}
+    queries = wide[PRIMARY].index
+    tops = {name: table.loc[table["rank"] <= _TOP, KEY] for name, table in rankings.items()}
+    wanted = tops[reference].groupby("query_id").size().reindex(queries)
+    figures: dict[str, dict[str, SumStatistic]] = {}
+    for system in (name for name in tops if name != reference):
+        common = tops[system].merge(tops[reference], on=KEY).groupby("query_id").size()
+        common = common.reindex(queries).fillna(0) / wanted
+        shares = {name: _share(one[system], one[reference]) for name, one in wide.items()}
+        figures[system] = {**shares, IN_COMMON: _share(common, bounds=(0.0, 1.0))}
+    undefined = "the reference's mean is 0, or no query has a value"
+    return estimates(figures, options, lambda _: undefined)
 
 
 def _sums(rows: pd.DataFrame, queries: int, rank: Ints | None = None) -> list[Floats]:
