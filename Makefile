@@ -40,6 +40,8 @@ lint: $(READY) ## linter and formatter
 types: $(READY) ## the type checker
 	$(BIN)/pyrefly check
 
+# Threads of two workers wait for one another in loops, which on two cores slows both.
+pytest: export OMP_NUM_THREADS ?= 1
 pytest: $(READY) ## the tests alone
 	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 

@@ -61,6 +61,7 @@ class Project:
                 stderr=subprocess.STDOUT,
                 text=True,
                 check=False,
+                timeout=900,
             )
         else:
             code, output = self.start(*arguments).wait()

@@ -3,17 +3,19 @@
 Importing torch, transformers and MLflow takes several seconds of every command, and the tests run
 dozens of them. One server for the whole test session imports them and the pipelines once and forks
 for each command, so that every command still is a process of its own, with its own working
-directory, environment, exit status and output. The server starts no threads of its own before it
-forks.
+directory, environment, exit status and output. The server has no second thread when it forks: what
+that one had locked would stay locked in the child.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import inspect
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import socketserver
@@ -46,6 +48,11 @@ _LIBRARIES = (
     "kedro_mlflow.framework.cli.cli",
     "kedro_mlflow.framework.hooks",
 )
+_WITHOUT_THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+_LONGEST = 900  # seconds of a command
 _SESSION = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 """The process that lives as long as the test session: workers are its children."""
 
@@ -74,7 +81,7 @@ class Forked:
             "log": self._log.name,
         }
         self._server.sendall(json.dumps(request).encode() + b"\n")
-        self._answers = self._server.makefile()
+        self._answers = self._server.makefile("rb", buffering=0)
         self.pid = int(self._answers.readline())
 
     def runs(self) -> bool:
@@ -86,7 +93,12 @@ class Forked:
         return True
 
     def wait(self) -> tuple[int, str]:
-        """Exit status (negative for a signal), and standard output and error together."""
+        """Exit status (negative for a signal), and standard output and error together.
+
+        A command that does not end is ended, so that its test fails in place of the session.
+        """
+        if not select.select([self._server], [], [], _LONGEST)[0]:
+            os.kill(self.pid, signal.SIGABRT)
         status = int(self._answers.readline())
         self._server.close()
         with self._log:
@@ -101,7 +113,8 @@ def _connected(environment: dict[str, str]) -> socket.socket:
     except FileExistsError:
         pass
     else:
-        subprocess.Popen([sys.executable, __file__, str(address), str(_SESSION)], env=environment)
+        command = [sys.executable, __file__, str(address), str(_SESSION)]
+        subprocess.Popen(command, env=environment | _WITHOUT_THREADS)
     for _ in range(600):
         connection = socket.socket(socket.AF_UNIX)
         try:
@@ -115,7 +128,7 @@ def _connected(environment: dict[str, str]) -> socket.socket:
 
 
 class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
-    max_children = 4
+    max_children = 64  # with as many the next one waits, and what a test holds open never ends
 
     def service_actions(self) -> None:
         """End with the test session."""
@@ -169,6 +182,7 @@ def _run(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    faulthandler.enable()  # says where a command that is ended hung
     # A shell's background job ignores Ctrl-C, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = request["arguments"]

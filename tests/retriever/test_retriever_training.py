@@ -250,11 +250,16 @@ def test_held_back_queries_choose_checkpoint_recipe_and_share_of_weights(
             np.testing.assert_allclose(weight, wanted, atol=1e-6)
 
 
-def test_a_loss_that_is_not_finite_is_one_line(base: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_one_line(base: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"stage bce is not finite at step \d+; lower retrieving"):
         train_recipes(PAIRS, training_settings(base, learning_rate=1e30), tmp_path)
     assert not list(tmp_path.glob("*/curriculum"))
     nine = PAIRS[PAIRS["query_id"].isin([f"q{i}" for i in range(9)])]
+    first_token = tiny_models.encoder(tmp_path / "first-token")
+    (first_token / "1_Pooling").mkdir()
+    (first_token / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    with pytest.raises(UserError, match="first-token: its vectors are not means"):
+        train_recipes(PAIRS, training_settings(first_token), tmp_path / "work")
     with pytest.raises(UserError, match="9 queries have a relevant passage, at least 10"):
         train_recipes(nine, training_settings(base), tmp_path)
 
@@ -307,6 +312,19 @@ def test_no_passage_graded_relevant_is_a_negative_of_its_query_whoever_brought_i
     assert examples.relevant == {0: {0, 2}, 1: {3, 0}} | {
         -1: {0}, 0: {0, 2, -1},
     }  # fmt: skip
+
+
+def test_a_text_with_two_ids_is_one_passage_and_never_its_own_negative(base: Path) -> None:
+    rows = [
+        ("a", "p1", "w1 w2", "easy_positive", True, 1.0),
+        ("a", "copy", "w1 w2", "random", False, 0.0),
+        ("a", "p3", "w3", "random", False, 0.0),
+    ]
+    columns = ["query_id", "passage_id", "passage", "bucket", "relevant", "gain"]
+    pairs = pd.DataFrame(rows, columns=columns).assign(query="w1")
+    examples = Examples.of(pairs, load_encoder(str(base))[1], 8)
+    assert len(examples.passages) == 2
+    assert examples.lists(Stage("mnrl")) == {0: ([0], [1])}
 
 
 def test_one_channel_learns_nothing_from_what_nobody_graded_or_bm25_missed() -> None:

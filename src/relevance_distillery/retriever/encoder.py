@@ -43,7 +43,7 @@ class Retriever:
     @classmethod
     def untrained(cls, base_model: str, max_length: int = 192) -> Self:
         """A base model as it is; UserError where there is none, or it pools otherwise."""
-        _check_pooling(base_model)
+        check_pooling(base_model)
         facts = {"format": _FORMAT, "base_model": base_model, "max_length": max_length}
         return cls(base_model, max_length, facts | {"fields": list(FIELDS)})
 
@@ -99,8 +99,8 @@ def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str,
     write_layout(folder, modules, files)
 
 
-def _check_pooling(base_model: str) -> None:
-    """Refuse a sentence-transformers folder whose vectors are no means of token states."""
+def check_pooling(base_model: str) -> None:
+    """UserError for a sentence-transformers model whose vectors are no means of token states."""
     config = Path(resolve_model(base_model)) / "1_Pooling" / "config.json"
     if not config.is_file():
         return

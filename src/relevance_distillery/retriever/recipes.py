@@ -28,7 +28,7 @@ from relevance_distillery.io.digests import json_digest
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.learning.splits import deal_groups, normalised
 from relevance_distillery.retriever.buckets import BUCKETS, UNGRADED
-from relevance_distillery.retriever.encoder import write_retriever
+from relevance_distillery.retriever.encoder import check_pooling, write_retriever
 from relevance_distillery.retriever.settings import RetrieverSettings
 from relevance_distillery.retriever.towers import Towers
 from relevance_distillery.retriever.training import (
@@ -101,7 +101,8 @@ def train_recipes(
             chosen, so that nothing of it is a negative of its query in a batch.
 
     Raises:
-        UserError: Fewer than ten queries with a relevant passage, or a loss that is not finite.
+        UserError: Fewer than ten queries with a relevant passage, a base model that does not pool
+            by means, or a loss that is not finite.
     """
     asked = pairs.loc[pairs["relevant"], "query_id"].nunique()
     if asked < _FEWEST_QUERIES:
@@ -109,6 +110,7 @@ def train_recipes(
             f"train_retriever: {asked} queries have a relevant passage, at least {_FEWEST_QUERIES} "
             "are needed; grade more, or lower scale.relevant_from"
         )
+    check_pooling(settings.base_model)
     network, tokenizer = load_encoder(settings.base_model)
     length = fitting_length(settings.max_length, network.config, tokenizer)
     device = choose_device()

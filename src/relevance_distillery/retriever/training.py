@@ -69,26 +69,24 @@ class Examples:
     ) -> Examples:
         """From columns query_id, passage_id, query, passage (texts), gain, relevant, bucket.
 
-        `relevant` (query_id, passage_id) are pairs that are relevant besides these.
+        `relevant` (query_id, passage_id) are pairs that are relevant besides these. Passages of
+        one text are one.
         """
         query, queries = pd.factorize(pairs["query_id"])
-        passage, passages = pd.factorize(pairs["passage_id"])
-        texts = [
-            pairs.drop_duplicates(key).set_index(key)[name].reindex(ids).tolist()
-            for key, name, ids in (
-                ("query_id", "query", queries), ("passage_id", "passage", passages),
-            )
-        ]  # fmt: skip
+        # A text that has two ids is one passage: by the other id it would be a negative.
+        passage, passages = pd.factorize(pairs["passage"])
+        asked = pairs.drop_duplicates("query_id")["query"].tolist()
         table = pairs[["gain", "relevant", "bucket"]].assign(query=query, passage=passage)
-        rows = [tokenise(tokenizer, one, max_length) for one in texts]
+        rows = [tokenise(tokenizer, one, max_length) for one in (asked, passages.tolist())]
+        number = dict(zip(pairs["passage_id"], passage.tolist(), strict=True))
         known: dict[int, set[int]] = {}
         for some in (pairs[pairs["relevant"]], pairs[:0] if relevant is None else relevant):
-            asked = pd.Index(queries).get_indexer(pd.Index(some["query_id"])).tolist()
-            found = pd.Index(passages).get_indexer(pd.Index(some["passage_id"])).tolist()
-            for one, other in zip(asked, found, strict=True):
-                known.setdefault(one, set()).add(other)  # -1, unknown, is nobody's
-        keys = zip(query.tolist(), passage.tolist(), strict=True)
-        gains = dict(zip(keys, table["gain"].tolist(), strict=True))
+            places = pd.Index(queries).get_indexer(pd.Index(some["query_id"])).tolist()
+            for place, one in zip(places, some["passage_id"], strict=True):
+                known.setdefault(place, set()).add(number.get(one, -1))  # -1, unknown, is nobody's
+        gains: dict[tuple[int, int], float] = {}
+        for one, other, gain in table[["query", "passage", "gain"]].itertuples(index=False):
+            gains[one, other] = max(gain, gains.get((one, other), gain))
         return cls(rows[0], rows[1], table.reset_index(drop=True), known, gains)
 
     def lists(self, stage: Stage) -> dict[int, tuple[list[int], list[int]]]:
@@ -99,6 +97,7 @@ class Examples:
             rows = by_query.get_group(query)
             pos = rows.loc[rows["relevant"] & rows["bucket"].isin(stage.positives), "passage"]
             neg = rows.loc[~rows["relevant"] & rows["bucket"].isin(stage.negatives), "passage"]
+            neg = neg[~neg.isin(self.relevant.get(query, set()))]
             if len(neg) and (len(pos) or stage.loss == "listwise"):
                 found[query] = (pos.tolist(), neg.tolist())
         return found
