@@ -23,7 +23,7 @@ PASSAGES = pd.DataFrame(
 
 
 def strings(**options: object) -> list[str]:
-    settings = StringSettings(spans=20, longest_span=4)
+    settings = StringSettings(spans=20, longest_span=4, openings=())
     given = {"queries": ["book  a flight", "BOOK A FLIGHT"], "passages": PASSAGES, **options}
     return unlabelled_strings(settings=given.pop("settings", settings), **given)  # pyrefly: ignore
 
@@ -52,9 +52,23 @@ def test_a_benchmarks_queries_and_excluded_documents_give_nothing() -> None:
 
 def test_fewer_strings_are_the_beginning_of_more() -> None:
     every = strings()
-    few = strings(settings=StringSettings(most=5, spans=20, longest_span=4))
+    few = strings(settings=StringSettings(most=5, spans=20, longest_span=4, openings=()))
     assert few == every[:5]
     shuffled = strings(passages=PASSAGES.iloc[::-1])
     assert shuffled == every
     assert strings(seed=1) != every
     assert strings(passages=PASSAGES.drop(columns=["title", "heading"])).count("book a flight") == 1
+
+
+def test_some_spans_begin_as_queries_do() -> None:
+    asked = ["how to fly home", "how to get a seat", "Who knows it all", "who flew"]
+    every = StringSettings(spans=20, longest_span=4, asked=1.0, openings=("when is",))
+    found = strings(queries=asked, settings=every)
+    assert len([text for text in found if text.startswith("how to ")]) > 20
+    assert [text for text in found if text.startswith(("Who knows", "when is"))] == [asked[2]]
+    # A benchmark's queries lend no opening: those of the settings are taken.
+    found = strings(queries=asked, held_out=asked[1:2], settings=every)
+    assert [text for text in found if text.startswith("how to")] == asked[:1]
+    assert len([text for text in found if text.startswith("when is ")]) > 20
+    plain = strings(queries=asked, settings=every.model_copy(update={"asked": 0.0}))
+    assert sorted(text for text in plain if text.startswith("how to")) == sorted(asked[:2])

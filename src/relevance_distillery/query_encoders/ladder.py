@@ -42,6 +42,7 @@ def train_ladder(
     settings: LadderSettings,
     workspace: Path,
     graded: Graded | None = None,
+    vectors: Path | None = None,
 ) -> dict[str, Path]:
     """Make every rung that is asked for.
 
@@ -49,9 +50,10 @@ def train_ladder(
         reference: Whose index is kept.
         strings: As of `unlabelled_strings`.
         settings: Which rungs, and how.
-        workspace: A folder of its own for finished stages and the reference's vectors; what other
-            strings or another reference left there is removed, the vectors apart.
+        workspace: A folder of its own for finished stages; what other strings or another reference
+            left there is removed.
         graded: What refined rungs learn from; without it they are left out, which is logged.
+        vectors: Where the reference's are kept, by default in the workspace, whatever the strings.
 
     Returns:
         By rung the folder of a query encoder; `training` in its facts lists its stages.
@@ -60,7 +62,8 @@ def train_ladder(
         UserError: Too few strings or grades, a target below one layer, a model that cannot be cut,
             an index that another model made, or a loss that is not finite.
     """
-    ladder = _Ladder(reference, list(strings), settings, workspace, graded)
+    vectors = vectors or workspace / _VECTORS
+    ladder = _Ladder(reference, list(strings), settings, workspace, graded, vectors)
     if graded is not None:
         graded.index.require(reference)
     wanted = [
@@ -102,6 +105,7 @@ class _Ladder:
     settings: LadderSettings
     workspace: Path
     graded: Graded | None
+    kept_vectors: Path
 
     @cached_property
     def folder(self) -> Path:
@@ -124,7 +128,7 @@ class _Ladder:
         return int(self.reference.facts["max_length"])
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        return reference_vectors(self.reference, texts, self.workspace / _VECTORS)
+        return reference_vectors(self.reference, texts, self.kept_vectors)
 
     def steps(self, rung: str) -> list[Step]:
         if rung.startswith("static"):
@@ -143,7 +147,7 @@ class _Ladder:
         if done == len(steps):
             return paths[-1]
         targets = Targets.of(self.strings, self.vectors, how)
-        student, stages = self.start(static, paths[done - 1] if done else None)
+        student, stages = self.start(static, paths[done - 1] if done else None, targets)
         for (name, *values), path in zip(steps[done:], paths[done:], strict=True):
             logger.info("rung %s: %s", rung, name)
             if name == "align":
@@ -159,7 +163,9 @@ class _Ladder:
                 student.write(path, {**known, "training": {"stages": stages}})
         return paths[-1]
 
-    def start(self, static: bool, folder: Path | None) -> tuple[Student, list[dict[str, Any]]]:
+    def start(
+        self, static: bool, folder: Path | None, targets: Targets
+    ) -> tuple[Student, list[dict[str, Any]]]:
         """What a rung begins with, and the stages that this has behind it."""
         if folder is not None:
             kind = StaticStudent if static else TransformerStudent
@@ -167,14 +173,13 @@ class _Ladder:
             return kind.load(folder, int(facts["max_length"])), facts["training"]["stages"]
         if static:
             words = self.settings.words
-            return StaticStudent.of(self.reference, self.strings, words, self.encode), []
+            return StaticStudent.of(self.reference, targets.strings, words, self.encode), []
         network, tokenizer = copy.deepcopy(self.base)
         student = TransformerStudent(network, tokenizer, self.length)
         width = self.vectors.shape[1]
         if network.config.hidden_size != width:
-            some = self.strings[:_PROJECTED]
-            made = student.vectors(student.rows(some))
-            wanted = torch.from_numpy(self.vectors[: len(some)])
+            made = student.vectors(student.rows(targets.strings[:_PROJECTED]))
+            wanted = targets.vectors[:_PROJECTED]
             projection = torch.linalg.lstsq(made, wanted).solution.T.numpy()
             student = TransformerStudent(network, tokenizer, self.length, projection)
         return student, []

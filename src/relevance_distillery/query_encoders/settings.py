@@ -22,6 +22,13 @@ class StringSettings(StrictModel):
     """Runs of words drawn from each passage."""
     longest_span: int = Field(12, ge=1)
     """Words of the longest: about as many as your longest usual query has."""
+    asked: float = Field(0.3, ge=0, le=1)
+    """Share of spans that get an opening: people ask in other words than documents tell."""
+    openings: tuple[str, ...] = (
+        "what is", "what are", "how to", "how do i", "how long does", "how much is", "who is",
+        "when is", "where is", "why is", "which", "can i", "define",
+    )  # fmt: skip
+    """Openings, where no two queries begin with the same two words; in your users' language."""
 
 
 class AlignmentSettings(StrictModel):
@@ -89,7 +96,7 @@ class LadderSettings(StrictModel):
     alignment: AlignmentSettings = AlignmentSettings()
     """Of students with layers."""
     static: AlignmentSettings = AlignmentSettings(
-        epochs=20.0, batch_size=512, learning_rate=3e-3, evaluations=10
+        epochs=8.0, batch_size=512, learning_rate=1e-2, evaluations=8
     )
     """Of the table of token vectors."""
     words: int = Field(20_000, ge=0)

@@ -1,13 +1,12 @@
 """The lowest rung: a table of token vectors and weights, no transformer (model2vec's idea).
 
-Each row begins as the reference's vector of that token alone, weighted down where it is frequent
-(Arora et al., 2017). Frequent words that the tokenizer would split get rows of their own, which
-begin as the reference's vectors of the words: pieces of words mean little by themselves.
+Each row begins as what its token adds on average to the reference's vectors of strings. Frequent
+words that the tokenizer would split get rows of their own, which begin as the reference's vectors
+of the words: pieces of words mean little by themselves.
 """
 
 from __future__ import annotations
 
-import copy
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from relevance_distillery.encoders.base_model import load_encoder
-from relevance_distillery.encoders.batching import Row
+from relevance_distillery.encoders.batching import Row, by_length, pad
 from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.query_encoders.encoder import write_static_encoder
@@ -27,8 +26,7 @@ from relevance_distillery.query_encoders.students import Student, TransformerStu
 from relevance_distillery.retriever.encoder import Retriever
 
 _WORD = re.compile(r"[^\W_]+")
-_SMOOTH = 1e-3
-_FEWEST = 2
+_FEWEST, _CONTEXTS, _BATCH = 2, 20_000, 128
 
 
 class StaticStudent(Student):
@@ -87,11 +85,11 @@ class StaticStudent(Student):
         words: int,
         vectors: Callable[[Sequence[str]], np.ndarray],
     ) -> StaticStudent:
-        """Each token's own output, and idf-like weights by how many strings hold it.
+        """Begin as near the reference as a table can be without learning.
 
         Args:
-            reference: Whose tokenizer and token outputs are taken.
-            strings: To count tokens and words in.
+            reference: Whose tokenizer and token states are taken.
+            strings: That hold the tokens and words.
             words: Rows for words that the tokenizer splits, at most.
             vectors: The reference's of those words.
 
@@ -104,18 +102,15 @@ class StaticStudent(Student):
                 f"compress_retriever: the rung static needs a fast tokenizer, and {reference.name} "
                 "has none; leave it out of compressing.ladder.rungs"
             )
-        plain, length = len(tokenizer), int(reference.facts["max_length"])
-        table = _own_outputs(TransformerStudent(network, tokenizer, length), plain)
+        length = int(reference.facts["max_length"])
+        student = TransformerStudent(network, tokenizer, length)
+        with torch.no_grad():
+            table = _contributions(student, strings, len(tokenizer))
         more = split_words(tokenizer, strings, words)
         if more:
-            tokenizer = copy.deepcopy(tokenizer)
             tokenizer.add_tokens(_added(more))
             table = torch.cat([table, torch.from_numpy(vectors(more))])
-        student = cls(table, torch.zeros(len(table)), tokenizer, length)
-        seen = Counter(token for row in student.rows(strings) for token in set(row["input_ids"]))
-        share = torch.tensor([seen[token] / len(strings) for token in range(len(table))])
-        student.weights.data = (_SMOOTH / (_SMOOTH + share)).log()
-        return student
+        return cls(table, torch.zeros(len(table)), tokenizer, length)
 
 
 def split_words(tokenizer: Any, strings: Sequence[str], most: int) -> list[str]:
@@ -137,15 +132,29 @@ def _added(words: Sequence[str]) -> list[Any]:
     return [AddedToken(word, single_word=True, normalized=True) for word in words]
 
 
-def _own_outputs(student: TransformerStudent, tokens: int) -> Tensor:
-    """The output of each token alone between the special ones, of length 1; 0 for special ones."""
-    tokenizer = student.tokenizer
-    inner = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    start = next(at for at in range(len(whole)) if whole[at : at + len(inner)] == inner)
-    before, after = whole[:start], whole[start + len(inner) :]
-    texts = [[*before, token, *after] for token in range(tokens)]
-    rows = [{"input_ids": text, "attention_mask": [1] * len(text)} for text in texts]
-    table = nn.functional.normalize(student.vectors(rows))
-    table[tokenizer.all_special_ids] = 0.0
-    return table
+def _contributions(student: TransformerStudent, strings: Sequence[str], tokens: int) -> Tensor:
+    """What each token adds to the reference's vectors of strings, on average: (tokens, width).
+
+    A string's vector is the mean of its token states; those of special tokens are shared among the
+    others. A token that no string holds is a string of its own.
+    """
+    special = torch.tensor(student.tokenizer.all_special_ids)
+    texts = [row["input_ids"] for row in student.rows(strings[:_CONTEXTS])]
+    seen = {token for text in texts for token in text}
+    ends = [[one] if one in special else [] for one in (texts[0][0], texts[0][-1])]
+    texts += [[*ends[0], token, *ends[1]] for token in range(tokens) if token not in seen]
+    sums, counts = torch.zeros(tokens, student.network.config.hidden_size), torch.zeros(tokens)
+    for chosen in by_length([len(text) for text in texts], _BATCH):
+        rows = [{"input_ids": texts[i], "attention_mask": [1] * len(texts[i])} for i in chosen]
+        ids = pad(rows, 0, multiple=1)["input_ids"]
+        attended, states = (one.cpu() for one in student.states(rows))
+        common = torch.isin(ids, special) & (attended > 0)
+        own = (attended > 0) & ~common
+        number = own.sum(1, keepdim=True).clamp(min=1)
+        parts = states + ((states * common.unsqueeze(-1)).sum(1) / number).unsqueeze(1)
+        whole = (parts * own.unsqueeze(-1)).sum(1).norm(dim=1, keepdim=True).clamp(min=1e-6)
+        # About of length 1, as a `StaticStudent` adds them up.
+        parts = parts * (number.sqrt() / whole).unsqueeze(-1)
+        sums.index_add_(0, ids[own], parts[own])
+        counts.index_add_(0, ids[own], torch.ones(int(own.sum())))
+    return sums / counts.clamp(min=1.0).unsqueeze(1)

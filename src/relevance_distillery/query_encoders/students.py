@@ -87,13 +87,18 @@ class TransformerStudent(Student):
         """Read what `write` wrote."""
         return cls(*load_encoder(str(folder)), max_length, read_projection(folder))
 
-    def forward(self, rows: Sequence[Row]) -> Tensor:
-        """See `Student`."""
+    def states(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """1 for tokens, 0 for padding, shape (rows, tokens); states (rows, tokens, width)."""
         batch = to_device(pad(rows, self.tokenizer.pad_token_id, multiple=1), self._device)
         with autocast(self._device, self._precision):
-            states = self.network(**batch).last_hidden_state
-        mask = batch["attention_mask"].unsqueeze(-1).float()
-        means = (states.float() * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+            states = self.network(**batch).last_hidden_state.float()
+        return batch["attention_mask"], states
+
+    def forward(self, rows: Sequence[Row]) -> Tensor:
+        """See `Student`."""
+        attended, states = self.states(rows)
+        mask = attended.unsqueeze(-1).float()
+        means = (states * mask).sum(1) / mask.sum(1).clamp(min=1.0)
         return self.scale * (means if self.projection is None else means @ self.projection.T)
 
     def write(self, folder: Path, facts: dict[str, Any]) -> None:

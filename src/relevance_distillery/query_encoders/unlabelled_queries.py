@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from relevance_distillery.query_encoders.settings import StringSettings
 
 _TRAIL = re.compile(r"\s+[/|>»›·–—]\s+")
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n+")
+_OPENED = 2  # words; a query of no more has no opening
 _EDGES = "\"'.,;:!?()[]{}<>*#_`|/\\-–—“”‘’"
 
 
@@ -39,10 +41,13 @@ def unlabelled_strings(
         seed: Of the spans and of the order.
     """
     kept = passages[~passages["document_id"].isin(list(exclude))]
+    tested = {"", *map(normalised, held_out)}
+    known = [text for text in queries if normalised(text) not in tested]
+    openings = _openings(known) or settings.openings
     found: dict[str, str] = {}
-    for text in (*queries, *_marked(kept), *_spans(kept, settings, seed)):
+    for text in (*known, *_marked(kept), *_spans(kept, openings, settings, seed)):
         found.setdefault(normalised(text), " ".join(text.split()))
-    for text in ("", *map(normalised, held_out)):
+    for text in tested:
         found.pop(text, None)
     order = sorted(found, key=lambda text: (digest_number(f"{seed} {text}"), text))
     return [found[text] for text in order[: settings.most]]
@@ -57,7 +62,17 @@ def _marked(passages: pd.DataFrame) -> Iterator[str]:
                 yield from _TRAIL.split(text)
 
 
-def _spans(passages: pd.DataFrame, settings: StringSettings, seed: int) -> Iterator[str]:
+def _openings(queries: Sequence[str]) -> list[str]:
+    """The first two words of queries that begin alike, as often as they do."""
+    begun = [" ".join(words[:2]) for text in queries if len(words := text.split()) > _OPENED]
+    counts = Counter(begun)
+    return [text for text in begun if counts[text] > 1]
+
+
+def _spans(
+    passages: pd.DataFrame, openings: Sequence[str], settings: StringSettings, seed: int
+) -> Iterator[str]:
+    """Runs of words, some behind an opening."""
     for name, text in zip(passages["passage_id"], passages["text"].astype(str), strict=True):
         sentences = [words for one in _SENTENCE.split(text) if (words := one.split())]
         draw = random.Random(digest_number(f"{seed} {name}"))
@@ -66,4 +81,6 @@ def _spans(passages: pd.DataFrame, settings: StringSettings, seed: int) -> Itera
             words = draw.choices(sentences, weights)[0]
             size = draw.randint(1, min(settings.longest_span, len(words)))
             start = draw.randint(0, len(words) - size)
-            yield " ".join(words[start : start + size]).strip(_EDGES)
+            span = " ".join(words[start : start + size]).strip(_EDGES)
+            asked = openings and draw.random() < settings.asked
+            yield f"{draw.choice(openings)} {span}" if asked else span
