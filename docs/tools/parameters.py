@@ -26,6 +26,7 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.pipelines.cascading.parameters import CascadingParameters
+from relevance_distillery.pipelines.compressing.parameters import CompressingParameters
 from relevance_distillery.pipelines.distillation.parameters import DistillationParameters
 from relevance_distillery.pipelines.evaluating.parameters import EvaluatingParameters
 from relevance_distillery.pipelines.forgetting.parameters import ForgettingParameters
@@ -55,6 +56,7 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "reporting": (ReportingParameters, "reporting"),
     "scoring": (ScoringParameters, "scoring"),
     "retrieving": (RetrievingParameters, "retrieving"),
+    "compressing": (CompressingParameters, "compressing"),
     "searching": (SearchingParameters, "searching"),
     "evaluating": (EvaluatingParameters, "evaluating"),
     "cascading": (CascadingParameters, "cascading"),

@@ -27,6 +27,7 @@ PIPELINES = {
     "evaluate": "evaluating",
     "cascade": "cascading",
     "train_retriever": "retrieving",
+    "compress_retriever": "compressing",
     "forget": "forgetting",
     "probe": "probing",
     "recalibrate": "recalibrating",

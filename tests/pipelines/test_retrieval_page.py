@@ -31,7 +31,12 @@ NOISE = {
 }
 
 
-def measured(systems: dict[str, float], human: bool = True, name: str = "chorus") -> dict[str, Any]:
+def measured(
+    systems: dict[str, float],
+    human: bool = True,
+    name: str = "chorus",
+    reference: str | None = None,
+) -> dict[str, Any]:
     """What `measure_rankings` says of rankings by grade and so much noise."""
     rng = np.random.default_rng(0)
     pairs = [(f"q{q}", f"d{d}") for q in range(QUERIES) for d in range(DOCUMENTS)]
@@ -45,7 +50,7 @@ def measured(systems: dict[str, float], human: bool = True, name: str = "chorus"
     bands = {f"q{q}": ("head", "torso", "tail")[q % 3] for q in range(QUERIES)}
     facts = {"name": name, "human": human, "kind": "own_corpus"}
     options = Options(resamples=200, permutations=300)
-    return measure_rankings(rankings, grades, DEFAULT_SCALE, facts, options, bands)
+    return measure_rankings(rankings, grades, DEFAULT_SCALE, facts, options, bands, reference)
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +204,34 @@ def test_names_are_escaped() -> None:
     assert page.count("&lt;script&gt;") >= 10
     assert HOSTILE in text_of(page)
     assert "http" not in page
+
+
+def test_the_ladder_of_query_encoders() -> None:
+    systems = {"reference": 0.3, "pruned": 0.5, "static": 1.0, "compressed": 0.5}
+    found = measured(systems, reference="reference")
+    found["recovered"]["compressed"] = found["recovered"]["pruned"]
+    spent = {"p95_ms": 9.0, "p99_ms": 9.5, "processor_ms": 4.0, "queries_per_second": 100.0}
+    medians = {"reference": 16.0, "pruned": 4.0, "static": 0.05, "compressed": 4.0}
+    found["latency"] = {
+        name: {**spent, "median_ms": median, "speedup": 16.0 / median, "throughput": 1.0}
+        for name, median in medians.items()
+    }
+    found["compression"] = {"reference": HOSTILE, "rung": "pruned", "reason": "it is fastest"}
+    page = write_page(found)
+    text = text_of(page)
+    kept = found["recovered"]["pruned"]
+    assert f"pruned keeps {100 * kept[PRIMARY]['estimate']:.1f} % of {PRIMARY}, 4× as fast" in text
+    assert "Served is pruned, since it is fastest." in text
+    assert "320×" in text
+    assert page.count('<circle class="mark') == 3
+    assert page.count('<circle class="mark hollow"') == 2
+    assert "<script" not in page
+    assert headlines("retrieval", found)["retrieval.latency.compressed.speedup"] == 4.0
+    # Beside a retriever that was trained before, the page still answers whether that helped.
+    both = measured({**NOISE, **systems}, reference="reference") | {
+        name: found[name] for name in ("recovered", "latency", "compression")
+    }
+    assert "Did training the retriever help?" in text_of(write_page(both))
 
 
 def test_headlines_of_a_run(found: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ _RESULTS = {
     "system_evaluation_page": "report",
     "evaluation_grades": "grades",
     "retriever": "retriever",
+    "query_encoder": "encoder",
     "retrieval": "figures",
     "retrieval_page": "report",
 }

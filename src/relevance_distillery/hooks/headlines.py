@@ -51,6 +51,8 @@ _HEADLINES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             rf"(systems|differences)\.retriever\.nDCG@10\.{_INTERVAL}",
             rf"systems\.retriever\.(embarrassing@10|removed)\.{_INTERVAL}",
+            rf"recovered\.compressed\.(nDCG@10|top_10_in_common)\.{_INTERVAL}",
+            r"latency\.compressed\.(median_ms|speedup)",
             r"benchmark\.queries",
             r"(systems|differences)\..+\.nDCG@10\.estimate",
         ),

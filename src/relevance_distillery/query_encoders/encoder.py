@@ -57,7 +57,9 @@ class QueryEncoder:
         """Shape (queries, width), float32, each row of length 1; zeros for a text of no token."""
         if not texts:
             return np.zeros((0, int(self.facts["width"])), dtype=np.float32)
-        vectors = self._embed(list(texts))
+        # Only the reference itself has one: its students are aligned to read none.
+        prompt = self.facts.get("prompt", "")
+        vectors = self._embed([prompt + text for text in texts])
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,27 @@ from relevance_distillery.encoders.layers import can_stop, first_states
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
 from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
 from relevance_distillery.query_encoders.encoder import FACTS_FILE, INT8_FILE, read_facts
 
-_BATCH = 10
+logger = logging.getLogger(__name__)
+
+_BATCH, _STRINGS = 10, 300
+
+
+def export_ladder(
+    rungs: Mapping[str, Path], strings: Sequence[str], folder: Path
+) -> dict[str, Path]:
+    """Export every transformer among the rungs; those that cannot be are logged and left out."""
+    found = {}
+    for name, source in rungs.items():
+        if read_facts(source)["kind"] == "transformer":
+            try:
+                found[f"{name}_int8"] = export_int8(source, strings[:_STRINGS], folder / name)
+            except UserError as error:
+                logger.warning("rung %s is not exported: %s", name, error)
+    return found
 
 
 class _Means(nn.Module):
@@ -40,14 +58,16 @@ def export_int8(source: Path, strings: Sequence[str], folder: Path) -> Path:
     """Copy a query encoder's folder and add its network in int8, whole or not at all.
 
     `SentenceTransformer(folder)` still reads the network as it was; the rung's name gets `_int8`.
-    `strings`, some three hundred, show which values occur.
+    `strings`, some three hundred, show which values occur. What was exported before is kept.
 
     Raises:
         UserError: The network is no relative of BERT's, its tokenizer is no fast one, or OpenVINO
             or NNCF is not installed.
         OSError: The folder cannot be written.
     """
-    facts = read_facts(source)
+    facts, digest = read_facts(source), folder_digest(source)
+    if (folder / FACTS_FILE).is_file() and read_facts(folder).get("exported_from") == digest:
+        return folder
     network, tokenizer = load_encoder(str(source))
     if not (can_stop(network) and (source / "tokenizer.json").is_file()):
         raise UserError(
@@ -62,6 +82,6 @@ def export_int8(source: Path, strings: Sequence[str], folder: Path) -> Path:
         shutil.copytree(source, partial)
         with torch.inference_mode():
             write_int8(_Means(network.eval()), inputs, partial / INT8_FILE)
-        named = facts | {"int8": True, "rung": f"{facts['rung']}_int8"}
+        named = facts | {"int8": True, "exported_from": digest, "rung": f"{facts['rung']}_int8"}
         (partial / FACTS_FILE).write_text(json.dumps(named, indent=2, ensure_ascii=False) + "\n")
     return folder

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from relevance_distillery.encoders.base_model import BUNDLED, readable, resolve_model
+from relevance_distillery.channels.dense import FIELDS
+from relevance_distillery.encoders.base_model import (
+    BUNDLED,
+    COPY_AGAIN,
+    fitting_length,
+    load_encoder,
+    readable,
+    resolve_model,
+)
 from relevance_distillery.errors import UserError
+from relevance_distillery.io.digests import json_digest
+from relevance_distillery.query_encoders.encoder import write_query_encoder
 from relevance_distillery.retriever.encoder import FACTS_FILE, Retriever
 from relevance_distillery.retriever.index import PassageIndex
 from relevance_distillery.retriever.searching import RetrieverShelf
+from relevance_distillery.text.terms import passage_text
 
 _PROMPTS = "config_sentence_transformers.json"
 
@@ -40,12 +52,12 @@ def open_reference(
 
     Args:
         name: A retriever's alias, version or folder, which has its index; or a model: `bundled`,
-            a hub id with a `/`, or a folder. Its index goes to `folder`, unless it is there.
+            a hub id with a `/`, or a folder.
         prompt: Name of one of the model's prompts, put before each query.
         max_length: Tokens that a model reads.
         shelf: Retrievers.
         passages: Schema `Passages`.
-        folder: For the index of a model.
+        folder: For the index of a model, see `index_of`.
 
     Raises:
         UserError: There is none, it pools otherwise, or has no such prompt.
@@ -60,22 +72,38 @@ def open_reference(
     retriever = Prompted.untrained(name, max_length)
     if prompt is not None:
         retriever.prompt = _read_prompt(name, prompt)
-    ids = passages["passage_id"].astype(str)
-    try:
-        found = PassageIndex.load(folder)
-        found.require(retriever)
-        if found.passage_ids.equals(pd.Index(ids)):
-            return retriever, found
-    except UserError:
-        pass
-    return retriever, PassageIndex.build(retriever, passages, folder)
+    return retriever, index_of(retriever, passages, folder)
+
+
+def index_of(retriever: Retriever, passages: pd.DataFrame, home: Path) -> PassageIndex:
+    """The index of passages, in a folder of `home`; what is there of the same is not made anew."""
+    texts = passage_text(passages, FIELDS)
+    content = [retriever.fingerprint, passages["passage_id"].astype(str).tolist(), texts]
+    folder = home / json_digest(content, 8)
+    if not folder.is_dir():
+        for other in home.glob("*"):
+            shutil.rmtree(other)
+        PassageIndex.build(retriever, passages, folder)
+    return PassageIndex.load(folder)
+
+
+def write_reference(reference: Retriever, folder: Path) -> Path:
+    """The reference as the uppermost rung: a query encoder's folder, its prompt among the facts."""
+    network, tokenizer = load_encoder(reference.source)
+    longest = fitting_length(int(reference.facts["max_length"]), network.config, tokenizer)
+    facts = {
+        "reference": {"name": reference.name, "fingerprint": reference.fingerprint},
+        "max_length": longest, "rung": "reference", "prompt": getattr(reference, "prompt", ""),
+    }  # fmt: skip
+    write_query_encoder(folder, tokenizer, network, facts)
+    return folder
 
 
 def _read_prompt(name: str, prompt: str) -> str:
     file = Path(resolve_model(name)) / _PROMPTS
     known: dict[str, str] = {}
     if file.is_file():
-        with readable(f"model {name}", file.parent, "copy or download it again"):
+        with readable(f"model {name}", file.parent, COPY_AGAIN):
             known = json.loads(file.read_text(encoding="utf-8")).get("prompts", {})
     if not known.get(prompt):
         has = ", ".join(one for one, text in known.items() if text) or "none"

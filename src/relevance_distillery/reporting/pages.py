@@ -18,9 +18,11 @@ _FILTERS = (
     formats.p_value,
     formats.percent,
     formats.quantity,
+    formats.times,
     formats.rate,
     formats.span,
     formats.time_for_a_million,
+    formats.times,
 )
 
 

@@ -33,10 +33,12 @@ class PassageIndex:
         document_ids: The document of each.
         fingerprint: Of the retriever that made the vectors.
         vectors: Shape (passages, width), float32, read-only.
+        folder: Where it is.
     """
 
-    def __init__(self, vectors: np.ndarray, facts: dict[str, Any]) -> None:
+    def __init__(self, vectors: np.ndarray, facts: dict[str, Any], folder: Path) -> None:
         """Wrap what a folder holds; use `build` or `load`."""
+        self.folder = folder
         self.vectors, self._retriever = vectors, str(facts["retriever"])
         self.passage_ids = pd.Index(facts["passage_ids"]).astype("str")
         self.document_ids = pd.Index(facts["document_ids"]).astype("str")
@@ -81,7 +83,7 @@ class PassageIndex:
             sizes = {len(vectors), len(facts["passage_ids"]), len(facts["document_ids"])}
             if facts["format"] != _FORMAT or len(sizes) > 1:
                 raise ValueError("of another format, or not whole")
-            return cls(vectors, facts)
+            return cls(vectors, facts, folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{folder}: the index of passages cannot be read; run {TRAIN}"

@@ -93,10 +93,11 @@ def rank_systems(
     for name, dense in (("fusion", _UNTRAINED), ("retriever_fusion", registered)):
         found[name] = reciprocal_rank_fusion([found[_BM25], found[dense]])
     documents = passages.set_index("passage_id")["document_id"]
-    return {name: _by_document(run, documents) for name, run in found.items()}
+    return {name: by_document(run, documents) for name, run in found.items()}
 
 
-def _by_document(run: pd.DataFrame, documents: pd.Series) -> pd.DataFrame:
+def by_document(run: pd.DataFrame, documents: pd.Series) -> pd.DataFrame:
+    """A ranking of passages as one of documents (by passage id): query_id, document_id, rank."""
     named = run.assign(document_id=run["passage_id"].map(documents))
     best = named.sort_values(["query_id", "rank"], kind="stable")
     best = best.drop_duplicates(["query_id", "document_id"])

@@ -1,0 +1,182 @@
+"""`kedro run --pipeline=compress_retriever`, from a retriever to a query encoder that is served."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+import tiny_models
+from checkout import ROOT, Project
+from relevance_distillery import model_registry
+from relevance_distillery.io.digests import folder_digest
+from relevance_distillery.query_encoders.encoder import QueryEncoder
+from relevance_distillery.retriever import flavor
+from relevance_distillery.retriever.encoder import Retriever
+from relevance_distillery.retriever.index import PassageIndex
+
+RUNGS = {"aligned", "pruned", "one_shot", "static"}
+SMALL = ",".join(
+    f"compressing.{name}={value}"
+    for name, value in {
+        "ladder.alignment.epochs": 0.2,
+        "ladder.alignment.batch_size": 32,
+        "ladder.alignment.held_back": 32,
+        "ladder.static.epochs": 0.5,
+        "ladder.static.batch_size": 32,
+        "ladder.static.held_back": 32,
+        "ladder.words": 50,
+        "ladder.refinement.max_steps": 2,
+        "ladder.pruning.layers": 0.5,
+        "strings.most": 600,
+        "strings.spans": 2,
+        "max_length": 24,
+        "timed": 20,
+        "depth": 50,
+        "resamples": 100,
+        "permutations": 100,
+    }.items()
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.english_encoder(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+def run(project: Project, check: bool = True, **given: object) -> str:
+    said = ",".join([SMALL, *(f"{name}={value}" for name, value in given.items())])
+    done = project.kedro("run", "--pipeline=compress_retriever", f"--params={said}", check=check)
+    return done.stdout
+
+
+def report(project: Project) -> dict[str, Any]:
+    return json.loads(project.newest("08_reporting/retrieval.json").read_text())
+
+
+def test_the_bundled_sample_to_a_query_encoder_in_the_registry(
+    project: Project, model: Path
+) -> None:
+    said = run(project, reference=model, min_kept=0.01)
+    assert "served is" in said
+    assert "rung refined_only is left out: nothing is graded" in said
+    found = report(project)
+    every = {"reference", *RUNGS, "reference_int8", *(f"{r}_int8" for r in RUNGS - {"static"})}
+    assert set(found["systems"]) == set(found["latency"]) == every | {"compressed"}
+    assert set(found["recovered"]) == every - {"reference"} | {"compressed"}
+    for row in found["recovered"].values():
+        assert set(row) >= {"nDCG@10", "P@10", "R@100", "condensed_nDCG@10", "top_10_in_common"}
+    for row in found["latency"].values():
+        assert 0 < row["median_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert row["queries_per_second"] > 0
+    rung = found["compression"]["rung"]
+    assert found["recovered"]["compressed"] == found["recovered"][rung]
+    assert found["compression"]["rungs"]["static"]["kind"] == "static"
+    assert "compressed" in project.newest("08_reporting/retrieval.html").read_text()
+
+    mlflow.set_tracking_uri(f"sqlite:///{project.path}/mlflow.db")
+    name = "relevance-query-encoder"
+    tags = model_registry.get_version_tags(name, model_registry.get_alias(name, "champion") or "")
+    assert tags["rung"] == rung
+    assert tags["reference"] == found["compression"]["reference"]
+    assert float(tags["kept"]) == found["recovered"]["compressed"]["nDCG@10"]["estimate"]
+    loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+    vector = loaded.predict(pd.DataFrame({"query": ["parental leave"]}))["vector"][0]
+    stored = QueryEncoder.load(project.newest("06_models/query_encoder"))
+    expected = stored.encode_queries(["parental leave"])[0]
+    np.testing.assert_allclose(vector, expected, atol=1e-6)
+    searching = mlflow.pyfunc.load_model(f"models:/{name}-search@champion")
+    assert len(searching.predict(pd.DataFrame({"query": ["parental leave"]}), {"k": 3})) == 3
+
+    # Another limit takes another rung, and nothing is trained again.
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in (project.path / "data/06_models/compression/ladder").rglob("model.safetensors")
+    }
+    said = run(project, check=False, reference=model, max_latency_ms=1e-9)
+    assert "no rung has max_latency_ms=1e-09" in said.splitlines()[-1]
+    assert "keeps" in said.splitlines()[-1]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert report(project) == found
+
+
+def store(data: Path) -> None:
+    """The tables of a finished run."""
+    labels, asked, passages = tiny_models.tables(60, 6)
+    for name, table in (
+        ("02_intermediate/passages", passages),
+        ("03_primary/queries", asked),
+        ("05_model_input/labels", labels),
+    ):
+        path = data / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "queries" in name or "labels" in name:
+            path = path / "2026-01-01T00.00.00.000Z" / path.name
+            path.parent.mkdir(parents=True)
+        table.to_parquet(path)
+
+
+def test_a_registered_retriever_is_refined_on_labels_and_its_index_stays_as_it_is(
+    project: Project, tmp_path: Path
+) -> None:
+    store(project.path / "data")
+    folder, index = tiny_models.retriever(tmp_path), tmp_path / "retriever_index"
+    PassageIndex.build(Retriever.load(folder), tiny_models.tables(60, 6)[2], index)
+    mlflow.set_tracking_uri(f"sqlite:///{project.path}/mlflow.db")
+    mlflow.set_experiment("tiny")
+    flavor.log_and_register(folder, index, "relevance-retriever", {}, {})
+    files = ["retriever.json", "index.json"]
+    asked = ("relevance-retriever", "champion", "retriever", "kedro run", files)
+    _, frozen = model_registry.load_registered(*asked)
+    before = folder_digest(frozen)
+    # Documents of one's own without people's grades: the judge's of some queries take their place.
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.txt").write_text("w1 w2 w3")
+    said = run(project, documents=own, min_kept=0.01, **{"compressing.int8": "false"})
+    assert "WARNING" not in said.replace("intervals are not to be relied on", "")
+    found = report(project)
+    assert set(found["systems"]) == {"reference", "refined_only", "compressed", *RUNGS}
+    assert not found["benchmark"]["human"]
+    stages = found["compression"]["rungs"]["refined_only"]["training"]["stages"]
+    assert [stage["stage"] for stage in stages] == ["cut", "refine"]
+    assert folder_digest(frozen) == before
+    name = "relevance-query-encoder-search"
+    _, served = model_registry.load_registered(
+        name, "champion", "query encoder", "kedro run", ["query_encoder.json", "index.json"]
+    )
+    assert folder_digest(served) == before
+
+
+def test_what_cannot_be_compressed_is_said_in_one_line(
+    project: Project, model: Path, tmp_path: Path
+) -> None:
+    for given, line in (
+        ({}, "no such registered retriever"),
+        ({"reference": tmp_path}, "has no config.json"),
+        ({"reference": model, "compressing.query_prompt": "query"}, "has no such prompt"),
+        ({"reference": model, "compressing.strings.most": 20}, "20 strings to align on"),
+        ({"reference": model, "compressing.ladder.pruning.layers": 0.1}, "layers"),
+        ({"reference": model, "min_kept": 0}, "greater than 0"),
+    ):
+        last = run(project, check=False, **given).splitlines()[-1]
+        assert line in last, last
+    assert not (project.path / "data/06_models/query_encoder").exists()
+    assert not (project.path / "data/08_reporting/retrieval.json").exists()
+
+
+def test_naming_the_pipeline_loads_neither_torch_nor_mlflow() -> None:
+    code = (
+        "import sys\n"
+        "from relevance_distillery.pipeline_registry import register_pipelines\n"
+        "register_pipelines()['compress_retriever']\n"
+        "assert not {'torch', 'mlflow', 'transformers', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
