@@ -304,7 +304,7 @@ def _limits(field: FieldInfo) -> str:
         return "below 2³²"
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
-        f"{sign} {getattr(part, name):g}"
+        f"{sign}{getattr(part, name):g}"  # a sign before a number alone takes no blank
         for part in field.metadata
         for name, sign in signs.items()
         if getattr(part, name, None) is not None

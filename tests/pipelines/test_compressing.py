@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,28 +23,24 @@ from relevance_distillery.retriever import flavor
 from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
 
-RUNGS = {"aligned", "pruned", "one_shot", "static"}
-SMALL = ",".join(
-    f"compressing.{name}={value}"
-    for name, value in {
-        "ladder.alignment.epochs": 0.2,
-        "ladder.alignment.batch_size": 32,
-        "ladder.alignment.held_back": 32,
-        "ladder.static.epochs": 0.5,
-        "ladder.static.batch_size": 32,
-        "ladder.static.held_back": 32,
-        "ladder.words": 50,
-        "ladder.refinement.max_steps": 2,
-        "ladder.pruning.layers": 0.5,
-        "strings.most": 600,
-        "strings.spans": 2,
-        "max_length": 24,
-        "timed": 20,
-        "depth": 50,
-        "resamples": 100,
-        "permutations": 100,
-    }.items()
-)
+RUNGS = ["aligned", "static"]
+HOW = {"epochs": 0.2, "batch_size": 32, "held_back": 32, "evaluations": 1}
+SMALL: dict[str, Any] = {
+    "ladder": {
+        "rungs": RUNGS,
+        "alignment": HOW,
+        "static": HOW,
+        "words": 50,
+        "refinement": {"max_steps": 2},
+        "pruning": {"schedule": [0.5, 0.5], "layers": 0.5},
+    },
+    "strings": {"most": 600, "spans": 2},
+    "max_length": 24,
+    "timed": 20,
+    "depth": 50,
+    "resamples": 100,
+    "permutations": 100,
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +48,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.english_encoder(tmp_path_factory.mktemp("models") / "tiny-bert")
 
 
-def run(project: Project, check: bool = True, **given: object) -> str:
-    said = ",".join([SMALL, *(f"{name}={value}" for name, value in given.items())])
-    done = project.kedro("run", "--pipeline=compress_retriever", f"--params={said}", check=check)
-    return done.stdout
+def run(project: Project, check: bool = True, rungs: list[str] = RUNGS, **given: object) -> str:
+    """Runs with settings of seconds in `conf/local`; `given` are typed."""
+    settings = SMALL | {"ladder": SMALL["ladder"] | {"rungs": rungs}}
+    local = project.path / "conf" / "local" / "compressing" / "parameters.yml"
+    local.parent.mkdir(parents=True, exist_ok=True)
+    local.write_text(json.dumps({"compressing": settings}))
+    said = ",".join(f"{name}={value}" for name, value in given.items())
+    command = ["run", "--pipeline=compress_retriever", *([f"--params={said}"] if said else [])]
+    return project.kedro(*command, check=check).stdout
 
 
 def report(project: Project) -> dict[str, Any]:
@@ -66,9 +68,8 @@ def test_the_bundled_sample_to_a_query_encoder_in_the_registry(
 ) -> None:
     said = run(project, reference=model, min_kept=0.01)
     assert "served is" in said
-    assert "rung refined_only is left out: nothing is graded" in said
     found = report(project)
-    every = {"reference", *RUNGS, "reference_int8", *(f"{r}_int8" for r in RUNGS - {"static"})}
+    every = {"reference", "reference_int8", "aligned", "aligned_int8", "static"}
     assert set(found["systems"]) == set(found["latency"]) == every | {"compressed"}
     assert set(found["recovered"]) == every - {"reference"} | {"compressed"}
     for row in found["recovered"].values():
@@ -140,10 +141,12 @@ def test_a_registered_retriever_is_refined_on_labels_and_its_index_stays_as_it_i
     own = tmp_path / "own"
     own.mkdir()
     (own / "a.txt").write_text("w1 w2 w3")
-    said = run(project, documents=own, min_kept=0.01, **{"compressing.int8": "false"})
+    rungs = ["refined_only", "pruned", "static_refined"]
+    given = {"documents": own, "min_kept": 0.01, "compressing.int8": "false"}
+    said = run(project, rungs=rungs, **given)
     assert "WARNING" not in said.replace("intervals are not to be relied on", "")
     found = report(project)
-    assert set(found["systems"]) == {"reference", "refined_only", "compressed", *RUNGS}
+    assert set(found["systems"]) == {"reference", "compressed", *rungs}
     assert not found["benchmark"]["human"]
     stages = found["compression"]["rungs"]["refined_only"]["training"]["stages"]
     assert [stage["stage"] for stage in stages] == ["cut", "refine"]
@@ -155,6 +158,42 @@ def test_a_registered_retriever_is_refined_on_labels_and_its_index_stays_as_it_i
     assert folder_digest(served) == before
 
 
+def test_a_benchmark_of_its_own_and_a_prompt(project: Project, tmp_path: Path, model: Path) -> None:
+    prompted = shutil.copytree(model, tmp_path / "prompted")
+    (prompted / "config_sentence_transformers.json").write_text(
+        json.dumps({"prompts": {"query": "search for: ", "document": ""}})
+    )
+    labels, asked, passages = tiny_models.tables(30, 4)
+    folder = tmp_path / "own-set"
+    (folder / "qrels").mkdir(parents=True)
+    for name, ids, texts in (
+        ("corpus", passages["passage_id"], passages["text"]),
+        ("queries", asked["query_id"], asked["text"]),
+    ):
+        rows = pd.DataFrame({"_id": ids, "text": texts})
+        rows.to_json(folder / f"{name}.jsonl", orient="records", lines=True)
+    table = labels[["query_id", "passage_id", "grade"]]
+    table.columns = pd.Index(["query-id", "corpus-id", "score"])
+    table.to_csv(folder / "qrels" / "human.tsv", sep="\t", index=False)
+    given = {"compressing.query_prompt": "query", "compressing.int8": "false", "min_kept": 0.01}
+    run(project, rungs=["static"], reference=prompted, benchmark=folder, **given)
+    found = report(project)
+    assert (found["benchmark"]["name"], found["benchmark"]["human"]) == ("own-set", True)
+    assert found["benchmark"]["queries"] == 30
+    rungs = found["compression"]["rungs"]
+    assert rungs["reference"]["prompt"] == "search for: "
+    assert "prompt" not in rungs["static"]
+    # Systems that a run measured before on the same benchmark stay beside them.
+    file = project.newest("08_reporting/retrieval.json")
+    found["systems"]["bm25"] = found["systems"]["reference"]
+    found["queries"]["without_judged_in_top_10"]["bm25"] = 0
+    file.write_text(json.dumps(found))
+    run(project, rungs=["static"], reference=prompted, benchmark=folder, **given)
+    again = report(project)
+    assert set(again["systems"]) == {"bm25", "reference", "static", "compressed"}
+    assert "bm25" in project.newest("08_reporting/retrieval.html").read_text()
+
+
 def test_what_cannot_be_compressed_is_said_in_one_line(
     project: Project, model: Path, tmp_path: Path
 ) -> None:
@@ -163,7 +202,7 @@ def test_what_cannot_be_compressed_is_said_in_one_line(
         ({"reference": tmp_path}, "has no config.json"),
         ({"reference": model, "compressing.query_prompt": "query"}, "has no such prompt"),
         ({"reference": model, "compressing.strings.most": 20}, "20 strings to align on"),
-        ({"reference": model, "compressing.ladder.pruning.layers": 0.1}, "layers"),
+        ({"reference": model, "compressing.ladder.pruning.half": 0.1}, "half"),
         ({"reference": model, "min_kept": 0}, "greater than 0"),
     ):
         last = run(project, check=False, **given).splitlines()[-1]

@@ -18,7 +18,6 @@ _FILTERS = (
     formats.p_value,
     formats.percent,
     formats.quantity,
-    formats.times,
     formats.rate,
     formats.span,
     formats.time_for_a_million,

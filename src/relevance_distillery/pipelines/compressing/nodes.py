@@ -88,9 +88,10 @@ def gather(
         targets = split_documents(benchmark.documents, splitter)[0]
     elif benchmark.kind == "held_out" or benchmark.graded_passages:
         targets = passages.assign(document_id=passages["passage_id"])
+    also = [targets] * (parameters.benchmark_documents and benchmark.documents is not None)
     strings = unlabelled_strings(
         queries["text"] if len(queries) else (),
-        pd.concat([passages, targets]) if parameters.benchmark_documents else passages,
+        pd.concat([passages, *also]),
         parameters.strings,
         held_out=[*benchmark.query_texts(), *tested],
         seed=parameters.ladder.seed,

@@ -13,13 +13,13 @@ class CompressingParameters(Intervals):
     reference: str = Field("champion", coerce_numbers_to_str=True)
     """A retriever's alias, version or folder; or a model: `bundled`, a hub id or a folder."""
     query_prompt: str | None = None
-    """Name of one of the model's prompts, which it reads before each query; students need none."""
+    """One of the model's prompts, by name, which it reads before each query."""
     max_length: int = Field(192, ge=8)
-    """Tokens that a model reads which is not a trained retriever."""
+    """Tokens that a model reads; a trained retriever has its own."""
     max_latency_ms: float | None = Field(None, gt=0)
-    """With it the rung is served that keeps most of those whose median is at most so long."""
+    """Serve what keeps most within this median time of a query."""
     min_kept: float | None = Field(None, gt=0)
-    """With it the fastest that keeps this share of the reference's nDCG@10; with neither, 0.98."""
+    """Serve the fastest that keeps this share of nDCG@10; 0.98 where neither is set."""
     strings: StringSettings = StringSettings()
     """Unlabelled strings that stand for queries."""
     benchmark_documents: bool = True
@@ -27,15 +27,15 @@ class CompressingParameters(Intervals):
     ladder: LadderSettings = LadderSettings()
     """Which rungs are made, and how."""
     int8: bool = True
-    """Export transformers in int8 too, and measure these as rungs; needs the extra `fast`."""
+    """Make rungs in int8 of transformers too, by the extra `fast`."""
     timed: int = Field(200, ge=20)
     """Queries that are timed."""
     depth: int = Field(1000, ge=10)
     """Passages that each rung ranks for a query of the benchmark."""
     language: StemmerLanguage = "english"
-    """Stemmer by which queries count as alike."""
+    """Stemmer of these terms."""
     near_duplicate: float = Field(0.8, gt=0, le=1)
-    """Share of terms from which a query counts as one of the benchmark, and refines nothing."""
+    """Share of terms from which a query counts as one of the benchmark, and trains nothing."""
     workspace: str = "data/06_models/compression"
     """Finished rungs and the reference's vectors."""
     registered_name: str = "relevance-query-encoder"
