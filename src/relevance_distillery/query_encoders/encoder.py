@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from relevance_distillery.encoders.base_model import COPY_AGAIN, readable
+from relevance_distillery.encoders.base_model import COPY_AGAIN, quiet, readable
 from relevance_distillery.encoders.layout import write_layout
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import folder_digest
@@ -123,7 +123,8 @@ def write_query_encoder(
     modules.append((f"{len(modules)}_Normalize", "Normalize", None))
     with replacing(folder) as partial:
         partial.mkdir()
-        network.save_pretrained(partial)
+        with quiet():
+            network.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         about = {"max_seq_length": int(facts["max_length"])}
         _write(partial, facts, "transformer", width, modules, {"sentence_bert_config.json": about})

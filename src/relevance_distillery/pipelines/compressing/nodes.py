@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -24,13 +24,10 @@ from relevance_distillery.pipelines.synthesis.nodes import read_documents
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.query_encoders.unlabelled_queries import unlabelled_strings
 from relevance_distillery.retriever.buckets import NEGATIVES, POSITIVES
+from relevance_distillery.retriever.index import PassageIndex
 from relevance_distillery.retriever.searching import RetrieverShelf
 from relevance_distillery.retriever.training_data import training_texts
 from relevance_distillery.synthesizers.query_log import QueryLog
-
-if TYPE_CHECKING:
-    from relevance_distillery.retriever.encoder import Retriever
-    from relevance_distillery.retriever.index import PassageIndex
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +107,8 @@ def gather(
 
 def open_reference(
     shelf: RetrieverShelf, passages: pd.DataFrame, parameters: CompressingParameters
-) -> tuple[Retriever, PassageIndex]:
-    """The reference and the index that it made, see `query_encoders.reference`."""
+) -> tuple[Any, PassageIndex]:
+    """The reference (a `Retriever`) and the index that it made, see `query_encoders.reference`."""
     from relevance_distillery.query_encoders import reference
 
     folder = Path(parameters.workspace) / "index"
@@ -120,7 +117,7 @@ def open_reference(
 
 
 def train(
-    reference: Retriever,
+    reference: Any,
     index: PassageIndex,
     strings: list[str],
     pairs: pd.DataFrame,
@@ -153,7 +150,7 @@ def train(
 
 def measure(
     ladder: dict[str, str],
-    reference: Retriever,
+    reference: Any,
     index: PassageIndex,
     targets: pd.DataFrame,
     asked: pd.DataFrame,
