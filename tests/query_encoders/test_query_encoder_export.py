@@ -34,7 +34,7 @@ def test_int8_gives_nearly_the_same_vectors_and_is_still_a_sentence_transformer(
     from sentence_transformers import SentenceTransformer
 
     before = QueryEncoder.load(folder / "aligned")
-    after = QueryEncoder.load(export_int8(folder / "aligned", TEXTS, folder / "aligned_int8"))
+    after = QueryEncoder.load(export_int8(folder / "aligned", folder / "aligned_int8"))
     assert after.name.startswith("aligned_int8@")
     assert after.fingerprint == before.fingerprint
     texts = [*TEXTS[:40], "w1", " ".join(tiny_models.WORDS)]
@@ -58,7 +58,7 @@ def test_what_cannot_be_int8_is_refused_and_nothing_is_written(
     facts = {"reference": {"name": "a", "fingerprint": "f"}, "max_length": 24, "rung": "aligned"}
     write_query_encoder(tmp_path / "aligned", tokenizer, network, facts)
     with pytest.raises(UserError, match=r"for BERT and its relatives.*not for modernbert"):
-        export_int8(tmp_path / "aligned", TEXTS, tmp_path / "int8")
+        export_int8(tmp_path / "aligned", tmp_path / "int8")
     assert not (tmp_path / "int8").exists()
 
 

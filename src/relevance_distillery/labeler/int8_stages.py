@@ -1,14 +1,24 @@
-"""The labeler's stages in int8, see `encoders.int8`."""
+"""The encoder's stages in int8, compiled by OpenVINO for processors: the extra `fast`.
 
-from collections.abc import Sequence
+Weights and states are quantised after training (static quantisation by NNCF, with SmoothQuant; Xiao
+et al., 2023), from batches of texts that show which values occur.
+"""
+
+import contextlib
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from relevance_distillery.encoders.batching import Tokens
 from relevance_distillery.encoders.devices import Precision
-from relevance_distillery.encoders.int8 import CompiledNetwork, write_int8
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler.stages import Stages
 
@@ -25,13 +35,23 @@ def write_int8_stages(stages: Stages, texts: Sequence[Tokens], folder: Path) -> 
     Raises:
         UserError: OpenVINO or NNCF is not installed.
     """
+    openvino = _library("openvino")
+    nncf = _library("nncf")
+    # Its own set_log_level would also raise the level of handlers that others put there.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     inputs = [(batch["input_ids"], batch["attention_mask"]) for batch in texts]
     for name, stage in ((_LOWER, stages.lower_stage), (_UPPER, stages.upper_stage)):
         if stage is None:
             continue
-        with torch.inference_mode():
+        with torch.inference_mode(), _silent():
             following = [(stage(*some)[-1], some[1]) for some in inputs]
-        write_int8(stage, inputs, folder / name)
+            graph = nncf.quantize(
+                openvino.convert_model(stage, example_input=inputs[0]),
+                nncf.Dataset([[one.numpy() for one in some] for some in inputs]),
+                model_type=nncf.ModelType.TRANSFORMER,
+                subset_size=len(inputs),
+            )
+            openvino.save_model(graph, folder / name)
         inputs = following
 
 
@@ -43,23 +63,49 @@ def load_int8_stages(folder: Path, levels: int, precision: Precision) -> Stages:
     Raises:
         UserError: OpenVINO is not installed, or cannot compile the stages.
     """
-    files = (folder / _LOWER, folder / _UPPER)
+    core = _library("openvino").Core()
+    hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
     try:
-        networks = [CompiledNetwork(one, _HINTS[precision]) for one in files if one.is_file()]
+        lower = core.compile_model(folder / _LOWER, "CPU", hints)
+        upper = None
+        if (folder / _UPPER).is_file():
+            upper = _CompiledStage(core.compile_model(folder / _UPPER, "CPU", hints))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-200:]
         raise UserError(
             f"labeler {folder}: OpenVINO cannot compile its int8 encoder ({reason}); use the "
             "version that it was made from, or quantize that again"
         ) from error
-    lower, *upper = [_CompiledStage(one) for one in networks]
     # Units of each level, pooled states and states to go on from.
-    return Stages(levels - (networks[0].outputs - 2), lower, upper[0] if upper else None)
+    return Stages(levels - (len(lower.outputs) - 2), _CompiledStage(lower), upper)
 
 
 class _CompiledStage:
-    def __init__(self, network: CompiledNetwork) -> None:
-        self._network = network
+    """Answers one call after the other: a request of OpenVINO's cannot be shared by threads."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request, self._lock = compiled.create_infer_request(), Lock()
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        return [torch.from_numpy(one) for one in self._network(*(one.numpy() for one in inputs))]
+        with self._lock:
+            found = self._request.infer([one.numpy() for one in inputs], share_inputs=True)
+            return [torch.from_numpy(found[place]) for place in range(len(found))]
+
+
+def _library(name: str) -> Any:
+    # Both report their use to their makers, unless this package of theirs is missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise UserError(
+            f"an int8 labeler needs {name}: pip install 'relevance-distillery[fast]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def _silent() -> Generator[None]:
+    """Without the libraries' progress bars, and torch's notes on what tracing fixes."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from relevance_distillery.retriever.index import PassageIndex
 
 FACTS_FILE = "query_encoder.json"
 COMPRESS = "kedro run --pipeline=compress_retriever"
-INT8_FILE = "int8.xml"
+INT8_FILE = "int8.onnx"
 _FORMAT = 1
 _BATCH = 32
 _WEIGHTS = "model.safetensors"
@@ -176,6 +177,16 @@ def read_projection(folder: Path) -> np.ndarray | None:
     return load_file(file)["linear.weight"] if file.is_file() else None
 
 
+def import_extra(name: str) -> Any:
+    """A package of the extra `fast`; UserError where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"query encoders in int8 need {name}: pip install 'relevance-distillery[fast]'"
+        ) from error
+
+
 def _write(
     folder: Path,
     facts: dict[str, Any],
@@ -246,9 +257,14 @@ def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
 def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
     from tokenizers import Tokenizer
 
-    from relevance_distillery.encoders.int8 import CompiledNetwork
-
-    network, projection = CompiledNetwork(folder / INT8_FILE), read_projection(folder)
+    runtime = import_extra("onnxruntime")
+    options = runtime.SessionOptions()
+    # A short query gains nothing from more, and a server answers several at once.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    where = {"providers": ["CPUExecutionProvider"]}
+    network = runtime.InferenceSession(str(folder / INT8_FILE), options, **where)
+    projection = read_projection(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(int(facts["max_length"]))
@@ -265,7 +281,8 @@ def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
             attended = np.zeros(shape, dtype=np.int64)
             for place, row in enumerate(chosen):
                 ids[place, : len(rows[row])], attended[place, : len(rows[row])] = rows[row], 1
-            found[chosen] = network(ids, attended)[0]
+            given = {"input_ids": ids, "attention_mask": attended}
+            found[chosen] = network.run(None, given)[0]
         return found if projection is None else found @ projection.T
 
     return embed

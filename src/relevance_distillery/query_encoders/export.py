@@ -1,11 +1,15 @@
-"""A transformer among query encoders in int8, for processors: the extra `fast`."""
+"""A transformer among query encoders in int8, for processors: ONNX Runtime, the extra `fast`.
+
+Weights are quantised by channel, states as they come, so no texts have to show which values occur.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +17,28 @@ import torch
 from torch import Tensor, nn
 
 from relevance_distillery.encoders.base_model import load_encoder
-from relevance_distillery.encoders.batching import by_length, pad
-from relevance_distillery.encoders.int8 import write_int8
 from relevance_distillery.encoders.layers import can_stop, first_states
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
-from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
-from relevance_distillery.query_encoders.encoder import FACTS_FILE, INT8_FILE, read_facts
+from relevance_distillery.query_encoders.encoder import (
+    FACTS_FILE,
+    INT8_FILE,
+    import_extra,
+    read_facts,
+)
 
 logger = logging.getLogger(__name__)
 
-_BATCH, _STRINGS = 10, 300
 
-
-def export_ladder(
-    rungs: Mapping[str, Path], strings: Sequence[str], folder: Path
-) -> dict[str, Path]:
+def export_ladder(rungs: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     """Export every transformer among the rungs; those that cannot be are logged and left out."""
     found = {}
     for name, source in rungs.items():
         if read_facts(source)["kind"] == "transformer":
             try:
-                found[f"{name}_int8"] = export_int8(source, strings[:_STRINGS], folder / name)
+                found[f"{name}_int8"] = export_int8(source, folder / name)
             except UserError as error:
                 logger.warning("rung %s is not exported: %s", name, error)
     return found
@@ -54,34 +56,46 @@ class _Means(nn.Module):
         return mean_pooled(states, attended.unsqueeze(-1))
 
 
-def export_int8(source: Path, strings: Sequence[str], folder: Path) -> Path:
+def export_int8(source: Path, folder: Path) -> Path:
     """Copy a query encoder's folder and add its network in int8, whole or not at all.
 
     `SentenceTransformer(folder)` still reads the network as it was; the rung's name gets `_int8`.
-    `strings`, some three hundred, show which values occur. What was exported before is kept.
+    What was exported before is kept.
 
     Raises:
-        UserError: The network is no relative of BERT's, its tokenizer is no fast one, or OpenVINO
-            or NNCF is not installed.
+        UserError: The network is no relative of BERT's, its tokenizer is no fast one, or ONNX or
+            its runtime is not installed.
         OSError: The folder cannot be written.
     """
     facts, digest = read_facts(source), folder_digest(source)
     if (folder / FACTS_FILE).is_file() and read_facts(folder).get("exported_from") == digest:
         return folder
-    network, tokenizer = load_encoder(str(source))
+    import_extra("onnx")
+    quantization = import_extra("onnxruntime.quantization")
+    network, _ = load_encoder(str(source))
     if not (can_stop(network) and (source / "tokenizer.json").is_file()):
         raise UserError(
             f"query encoder {facts['rung']}: int8 is for BERT and its relatives with a fast "
             f"tokenizer, not for {network.config.model_type}; set compressing.int8=false"
         )
-    rows = tokenise(tokenizer, strings, int(facts["max_length"]))
-    batches = by_length([len(row["input_ids"]) for row in rows], _BATCH, longest_first=False)
-    texts = [pad([rows[i] for i in some], tokenizer.pad_token_id) for some in batches]
-    inputs = [(batch["input_ids"], batch["attention_mask"]) for batch in texts]
+    ids = torch.ones((1, 8), dtype=torch.long)
+    names = {"input_ids": {0: "texts", 1: "tokens"}, "attention_mask": {0: "texts", 1: "tokens"}}
     with replacing(folder) as partial:
         shutil.copytree(source, partial)
-        with torch.inference_mode():
-            write_int8(_Means(network.eval()), inputs, partial / INT8_FILE)
+        file, plain = partial / INT8_FILE, partial / "fp32.onnx"
+        # The exporter warns of what tracing fixes, and that there will be another one.
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Means(network.eval()), (ids, torch.ones_like(ids)), str(plain), dynamo=False,
+                input_names=list(names), output_names=["means"],
+                dynamic_axes={**names, "means": {0: "texts"}},
+            )  # fmt: skip
+        # Seven bits of eight: without VNNI sums of products overflow otherwise.
+        quantization.quantize_dynamic(
+            plain, file, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True
+        )
+        plain.unlink()
         named = facts | {"int8": True, "exported_from": digest, "rung": f"{facts['rung']}_int8"}
         (partial / FACTS_FILE).write_text(json.dumps(named, indent=2, ensure_ascii=False) + "\n")
     return folder

@@ -145,7 +145,7 @@ def register(
     champion: bool,
 ) -> dict[str, str]:
     """As `model_registry.log_and_register`, and make it the champion where there is none."""
-    asked = [*_REQUIREMENTS, *(["openvino"] if any(map(_is_int8, artifacts.values())) else [])]
+    asked = [*_REQUIREMENTS, *(["onnxruntime"] if any(map(_is_int8, artifacts.values())) else [])]
     registered = model_registry.log_and_register(
         code, artifacts, name, tags, metrics, asked, signature=signature, input_example=example
     )
@@ -155,7 +155,7 @@ def register(
 
 
 def _is_int8(folder: Path) -> bool:
-    return any(folder.glob("*.xml"))
+    return any(folder.glob("*.onnx"))
 
 
 set_model(ServedRetriever())

@@ -144,7 +144,7 @@ def train(
     own = workspace / (f"ladder_{digest_number(prompt):x}" if prompt else "ladder")
     rungs |= train_ladder(reference, strings, parameters.ladder, own, graded)
     if parameters.int8:
-        rungs |= export_ladder(rungs, strings, workspace / "int8")
+        rungs |= export_ladder(rungs, workspace / "int8")
     return {name: str(folder) for name, folder in rungs.items()}
 
 
