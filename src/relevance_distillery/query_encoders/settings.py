@@ -16,7 +16,7 @@ Loss = Literal["l2", "cosine", "kl", "kernel"]
 class StringSettings(StrictModel):
     """Unlabelled strings that stand for queries."""
 
-    most: int = Field(100_000, ge=1)
+    most: int = Field(50_000, ge=1)
     """Strings at most: more are better and take longer to encode."""
     spans: int = Field(8, ge=0)
     """Runs of words drawn from each passage."""
@@ -40,7 +40,7 @@ class AlignmentSettings(StrictModel):
     """Times that every string is seen."""
     batch_size: int = Field(128, ge=2)
     """Strings of a step."""
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(2e-4, gt=0)
     """Peak, after a warm-up over a twentieth of the steps."""
     held_back: int = Field(1000, ge=2)
     """Strings that choose the best weights and the layers to remove; a tenth at most."""
