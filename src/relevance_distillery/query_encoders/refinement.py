@@ -102,7 +102,7 @@ def _examples(pairs: pd.DataFrame, student: Student, graded: Graded) -> Examples
     """Pairs for `run_stage`, each passage as its row of the index."""
     passages = pairs["passage_id"].drop_duplicates()
     rows = graded.index.passage_ids.get_indexer(pd.Index(passages.astype(str)))
-    plain = pairs.assign(passage="")
+    plain = pairs.assign(passage=pairs["passage_id"])  # each is one of its own
     found = Examples.of(plain, student.tokenizer, student.max_length, graded.relevant)
     queries = pairs.drop_duplicates("query_id")["query"].astype(str).tolist()
     return replace(
