@@ -1,6 +1,6 @@
 """What training a retriever gains, ingredient by ingredient, on sets that people graded.
 
-    BENCHMARKS=/folder/of/the/sets python benchmarks/retrieval.py [--seeds 3] [--ablation-seeds 1]
+    BENCHMARKS=/folder/of/the/sets python benchmarks/retrieval.py [--seeds 3] [--recipes NAME …]
 
 Writes docs/results/retrieval.md and .json. trec-dl19 teaches and trec-dl20 tests; of chorus and
 feedbackqa half of the queries, chosen by a digest of their ids, teach and the other half test.
@@ -15,6 +15,7 @@ import dataclasses
 import datetime
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,9 @@ from relevance_distillery.synthesizers.query_log import QueryLog
 
 WORK = ROOT / "build" / "benchmarks" / "retrieval"
 SETS = {"trec-dl": ("trec-dl19", "trec-dl20"), "chorus": ("chorus",), "feedbackqa": ("feedbackqa",)}
-RECIPES = ("curriculum", "listwise")
-# One schedule for all sets, short enough for two cores.
-SCHEDULE: dict[str, Any] = {
-    "epochs": 4, "max_steps": 16, "max_length": 128, "evaluations": 1, "max_validation_pairs": 600,
-}  # fmt: skip
+RECIPES = ("listwise", "curriculum", "one_stage")
+# Short enough for two cores; the same for all sets.
+SCHEDULE: dict[str, Any] = {"max_length": 128, "evaluations": 1, "max_validation_pairs": 1000}
 SHOWN = (PRIMARY, f"condensed_{PRIMARY}", "R(rel=2)@100", "embarrassing@10", "removed")
 
 
@@ -59,7 +58,9 @@ def half(benchmark: Benchmark, part: int) -> Benchmark:
     return dataclasses.replace(benchmark, queries=queries, judgments=benchmark.judgments[judged])
 
 
-def values_of(name: str, seeds: int, ablation_seeds: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+def values_of(
+    name: str, seeds: int, ablation_seeds: int, alternatives: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Values of every system and query of a set's test queries, and what training tells."""
     train, test = SETS[name][0], SETS[name][-1]
     benchmark = load_benchmark(BENCHMARKS / test, DEFAULT_SCALE)
@@ -99,10 +100,9 @@ def values_of(name: str, seeds: int, ablation_seeds: int) -> tuple[pd.DataFrame,
     )
     texts = training_texts(pairs, queries, passages, DEFAULT_SCALE)
     relevant = grades.loc[grades["grade"] >= DEFAULT_SCALE.relevant_from, KEY]
-    relevant = grades[grades["grade"] >= DEFAULT_SCALE.relevant_from]
     folders, facts, best = {}, {}, {}
     for seed in range(seeds):
-        recipes = RECIPES + ABLATIONS if seed < ablation_seeds else RECIPES
+        recipes = (*alternatives, *(ABLATIONS if seed < ablation_seeds else ()))
         settings = RetrieverSettings(recipes=recipes, seed=seed, **SCHEDULE)  # pyrefly: ignore
         trained = train_recipes(texts, settings, WORK / name / str(seed), relevant)
         facts[str(seed)] = trained.facts
@@ -168,15 +168,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--ablation-seeds", type=int, default=1)
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     WORK.mkdir(parents=True, exist_ok=True)
     for name in options.sets:
-        values, facts = values_of(name, options.seeds, options.ablation_seeds)
+        values, facts = values_of(name, options.seeds, options.ablation_seeds, options.recipes)
         facts["command"] = (
             f"python benchmarks/retrieval.py --sets {name} --seeds {options.seeds} "
-            f"--ablation-seeds {options.ablation_seeds}"
+            f"--ablation-seeds {options.ablation_seeds} --recipes {' '.join(options.recipes)}"
         )
         values.reset_index().to_parquet(WORK / f"{name}.parquet")
         (WORK / f"{name}.json").write_text(json.dumps(facts))
