@@ -145,15 +145,14 @@ def page(found: dict[str, Any], commands: dict[str, str]) -> list[str]:
         f"On {machine()}, {datetime.date.today():%d %B %Y}, by the commands below. Settings other "
         f"than the defaults: {', '.join(f'{key} {value}' for key, value in SCHEDULE.items())}. "
         "Channels: BM25 and dense. People's grades teach and test; seeds are averaged within each "
-        "query, intervals resample queries.",
+        "query, intervals resample queries; all intervals are in retrieval.json.",
     ]
     for name, facts in found.items():
         rows = []
         for system, row in facts["systems"].items():
             gain = facts["differences"].get(system, {}).get(PRIMARY)
-            rows.append(
-                [system, cell(gain, signed=True), *(cell(row.get(one)) for one in SHOWN)]
-            )  # fmt: skip
+            rest = [cell({"estimate": row.get(one, {}).get("estimate")}) for one in SHOWN]
+            rows.append([system, cell(gain, signed=True), *rest])
         queries = facts["queries"]["graded"] - facts["queries"]["without_relevant"]
         parts += [
             f"## {name}: {queries} queries",
