@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,15 +14,13 @@ from torch.nn.functional import normalize
 
 from relevance_distillery.encoders.batching import Row
 from relevance_distillery.errors import UserError
-from relevance_distillery.learning.splits import deal_groups, normalised
 from relevance_distillery.query_encoders.settings import RefinementSettings
 from relevance_distillery.query_encoders.static import StaticStudent
 from relevance_distillery.query_encoders.students import Student
 from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.recipes import hold_back
 from relevance_distillery.retriever.settings import RetrieverSettings
 from relevance_distillery.retriever.training import Examples, Stage, run_stage, validate
-
-logger = logging.getLogger(__name__)
 
 _FEWEST = 10
 _ROW = "row_of_the_index"
@@ -89,7 +86,7 @@ def refine(
         validation_share=settings.validation_share,
         seed=seed,
     )
-    held = _held_back(pairs, how)
+    held = hold_back(pairs, how)
     kept = pairs["query_id"].isin(held)
     towers: Any = _FrozenPassages(student, graded.index.vectors)
     learn, validation = (_examples(some, student, graded) for some in (pairs[~kept], pairs[kept]))
@@ -110,13 +107,3 @@ def _examples(pairs: pd.DataFrame, student: Student, graded: Graded) -> Examples
         queries=student.rows(queries) if queries else [],
         passages=[{_ROW: [int(row)]} for row in rows],
     )
-
-
-def _held_back(pairs: pd.DataFrame, settings: RetrieverSettings) -> set[Any]:
-    """Queries that choose; those of one wording stay together, and of few none are held back."""
-    asked = pairs.drop_duplicates("query_id")
-    if len(asked) < settings.fewest_queries:
-        return set()
-    share = settings.validation_share
-    part = deal_groups(asked["query"].map(normalised).tolist(), [1 - share, share], settings.seed)
-    return set(asked["query_id"].to_numpy()[part == 1])

@@ -119,7 +119,7 @@ def train_recipes(
     base = weights_of(network)
     folder = _folder([pairs, relevant], settings, [precision, weights_hash(network)], workspace)
     towers = Towers(network.eval(), tokenizer, settings.tuned_layers, device, precision)
-    held_back = _held_back(pairs, settings)
+    held_back = hold_back(pairs, settings)
     kept = pairs["query_id"].isin(held_back)
     validation = Examples.of(_at_most(pairs[kept], settings), tokenizer, length)
     before = validate(towers, validation)
@@ -243,8 +243,8 @@ def _interpolated(
     return best
 
 
-def _held_back(pairs: pd.DataFrame, settings: RetrieverSettings) -> set[str]:
-    """Queries that train nothing; those of one wording stay together."""
+def hold_back(pairs: pd.DataFrame, settings: RetrieverSettings) -> set[str]:
+    """Queries that train nothing; those of one wording stay together, and of few none is."""
     asked = pairs.drop_duplicates("query_id")
     share = settings.validation_share
     if len(asked) < settings.fewest_queries:
