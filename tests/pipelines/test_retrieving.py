@@ -97,8 +97,8 @@ def test_people_s_grades_of_two_sets_to_a_retriever_that_searches(
         found["differences"]["curriculum"]["nDCG@10"]
     )
     assert set(found["bands"]) == {"head", "torso", "tail"}
-    assert found["registered"]["system"] == "curriculum"
-    same = [found["systems"][name]["nDCG@10"]["estimate"] for name in ("curriculum", "retriever")]
+    assert found["registered"]["system"] == "listwise"
+    same = [found["systems"][name]["nDCG@10"]["estimate"] for name in ("listwise", "retriever")]
     assert same[0] == same[1]
     counts = {name: facts["pairs"] for name, facts in found["buckets"].items()}
     assert sum(counts.values()) >= 96
@@ -116,11 +116,11 @@ def test_people_s_grades_of_two_sets_to_a_retriever_that_searches(
     name = "relevance-retriever-recorded"
     assert model_registry.get_alias(name, "champion") == "1"
     tags = model_registry.get_version_tags(name, "1")
-    assert (tags["recipe"], tags["benchmark"], tags["labeler"]) == ("curriculum", "c", "none")
+    assert (tags["recipe"], tags["benchmark"], tags["labeler"]) == ("listwise", "c", "none")
     folder = model_registry.load_registered(
         name, "champion", "retriever", "kedro run", ["retriever.json"]
     )[0]
-    assert Retriever.load(folder).facts["training"] == found["training"]["curriculum"]
+    assert Retriever.load(folder).facts["training"] == found["training"]["listwise"]
 
     # What is searched with it goes into evaluate.
     run = tmp_path / "runs" / "mine.run"

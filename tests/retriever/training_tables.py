@@ -40,6 +40,8 @@ def training_settings(base_model: Path, **changes: Any) -> RetrieverSettings:
         "tuned_layers": 1,
         "max_length": 32,
         "epochs": 2,
+        "batch_queries": 12,
+        "batch_passages": 8,
         "learning_rate": 5e-3,
         "precision": "fp32",
         "seed": 1,
