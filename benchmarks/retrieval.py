@@ -47,7 +47,7 @@ SETS = {"trec-dl": ("trec-dl19", "trec-dl20"), "chorus": ("chorus",), "feedbackq
 RECIPES = ("listwise", "curriculum", "one_stage")
 # Short enough for two cores; the same for all sets.
 SCHEDULE: dict[str, Any] = {"max_length": 128, "evaluations": 1, "max_validation_pairs": 1000}
-SHOWN = (PRIMARY, f"condensed_{PRIMARY}", "R(rel=2)@100", "embarrassing@10", "removed")
+SHOWN = (PRIMARY, f"condensed_{PRIMARY}", "R(rel=2)@100", "embarrassing@10")
 
 
 def half(benchmark: Benchmark, part: int) -> Benchmark:
