@@ -171,7 +171,7 @@ def main_ladder(reference: Retriever, options: argparse.Namespace) -> dict[str, 
         "strings": len(strings),
         "sets": kept(encoders, reference, options.sets),
         "latency": measure_latency(encoders, queries[:200]),
-        "facts": {name: one.facts["training"] for name, one in encoders.items()},
+        "facts": {name: one.facts.get("training") for name, one in encoders.items()},
         SECONDS: made[SECONDS],
     }
 
