@@ -1,10 +1,12 @@
-"""Folders in sentence-transformers' layout: modules that a text goes through one after another."""
+"""Folders in sentence-transformers' layout, with a file of facts of our own beside the modules."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from relevance_distillery.encoders.base_model import COPY_AGAIN, readable
+from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import write_text
 
 _PACKAGE = "sentence_transformers.models."
@@ -23,3 +25,21 @@ def write_layout(folder: Path, modules: Sequence[Module], files: Mapping[str, An
         (folder / path).mkdir(exist_ok=True)
     for name, content in {"modules.json": listed, **configs, **files}.items():
         write_text(folder / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_layout_facts(
+    path: Path, kind: str, known: int, command: str, again: str
+) -> dict[str, Any]:
+    """The file of facts of a folder that holds a `kind`, in the format `known`.
+
+    UserError where there is none, which names the `command` that makes one, where it is damaged, or
+    of another format, which says what to do `again`.
+    """
+    folder = path.parent
+    if not path.is_file():
+        raise UserError(f"{folder}: no {kind}; run {command}")
+    with readable(f"{kind} {folder.name}", folder, COPY_AGAIN):
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if facts["format"] != known:
+            raise UserError(f"{path}: format {facts['format']} instead of {known}; {again} again")
+    return facts

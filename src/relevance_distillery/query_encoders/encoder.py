@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from relevance_distillery.encoders.base_model import COPY_AGAIN, quiet, readable
-from relevance_distillery.encoders.layout import write_layout
+from relevance_distillery.encoders.layout import read_layout_facts, write_layout
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
@@ -77,15 +77,7 @@ class QueryEncoder:
 def read_facts(folder: Path) -> dict[str, Any]:
     """The content of `query_encoder.json`; UserError where the folder holds no query encoder."""
     path = folder / FACTS_FILE
-    if not path.is_file():
-        raise UserError(f"{folder}: no query encoder; run {COMPRESS}")
-    with readable(f"query encoder {folder.name}", folder, COPY_AGAIN):
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if facts["format"] != _FORMAT:
-            raise UserError(
-                f"{path}: format {facts['format']} instead of {_FORMAT}; compress again"
-            )
-    return facts
+    return read_layout_facts(path, "query encoder", _FORMAT, COMPRESS, "compress")
 
 
 def write_query_encoder(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.encoders.base_model import COPY_AGAIN, readable, resolve_model
-from relevance_distillery.encoders.layout import write_layout
+from relevance_distillery.encoders.layout import read_layout_facts, write_layout
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
@@ -64,14 +64,8 @@ class Retriever:
 
 def read_facts(folder: Path) -> dict[str, Any]:
     """The content of `retriever.json`; UserError where the folder holds no retriever."""
-    path = folder / FACTS_FILE
-    if not path.is_file():
-        raise UserError(f"{folder}: no retriever; run kedro run --pipeline=train_retriever")
-    with readable(f"retriever {folder.name}", folder, COPY_AGAIN):
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if facts["format"] != _FORMAT:
-            raise UserError(f"{path}: format {facts['format']} instead of {_FORMAT}; train again")
-    return facts
+    train = "kedro run --pipeline=train_retriever"
+    return read_layout_facts(folder / FACTS_FILE, "retriever", _FORMAT, train, "train")
 
 
 def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str, Any]) -> None:
