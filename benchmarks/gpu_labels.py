@@ -29,7 +29,7 @@ from pages import BENCHMARKS
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from relevance_distillery.encoders.base_model import load_tokenizer, quiet
-from relevance_distillery.encoders.devices import choose_device, prepare_inference
+from relevance_distillery.encoders.devices import prepare_inference
 from relevance_distillery.grading import DEFAULT_SCALE as SCALE
 from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.calibration import midpoints
@@ -68,26 +68,44 @@ DEPTHS = (4, 12)
 """Layers of the teacher that are timed."""
 
 
+def choose_machine(small: bool) -> tuple[str, str]:
+    """The device, and what it is called; the processor for toys alone."""
+    if small:
+        return "cpu", "toy sizes on a processor, whose speed means nothing"
+    if not torch.cuda.is_available():
+        raise SystemExit("there is no GPU; --small shows on a processor that the script runs")
+    return "cuda", torch.cuda.get_device_name()
+
+
+def random_network(
+    name: str, changes: dict[str, int], device: str, options: argparse.Namespace, kind: Any
+) -> tuple[Any, Any]:
+    """A model of `CONFIGURATIONS`, changed, with random weights in bf16, and a tokenizer."""
+    model, sizes = CONFIGURATIONS[name]
+    if options.small:
+        sizes = {**sizes, **_sizes(64, 128, 2, 8), "head_dim": 8}
+    tokenizer = load_tokenizer(options.tokenizer)
+    # Decoders know no segments.
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    known = {"num_labels": SCALE.size, "pad_token_id": tokenizer.pad_token_id}
+    config = AutoConfig.for_model(model, **known, **{**sizes, **changes})
+    with torch.device(device), quiet():
+        network = kind.from_config(
+            config, dtype=torch.bfloat16, attn_implementation=options.attention
+        )
+    return network, tokenizer
+
+
 def build(name: str, layers: int, options: argparse.Namespace) -> Labeler:
     """A labeler with random weights, ready to grade; `layers` of them, 0 for all."""
-    device, precision = choose_device("cpu" if options.small else "auto"), "bf16"
+    device, precision = choose_machine(options.small)[0], "bf16"
     if name == BUNDLED:
         model, tokenizer, facts = fresh_network(resolve_settings(TrainingSettings()), SCALE)
     else:
-        kind, sizes = CONFIGURATIONS[name]
-        if options.small:
-            sizes = {**sizes, **_sizes(64, 128, 2, 8), "head_dim": 8}
-        if layers:
-            sizes = {**sizes, "num_hidden_layers": layers}
-        tokenizer = load_tokenizer(options.tokenizer)
-        # Decoders know no segments.
-        tokenizer.model_input_names = ["input_ids", "attention_mask"]
-        pad = tokenizer.pad_token_id
-        config = AutoConfig.for_model(kind, num_labels=SCALE.size, pad_token_id=pad, **sizes)
-        with torch.device(device), quiet():
-            network = AutoModelForSequenceClassification.from_config(
-                config, dtype=torch.bfloat16, attn_implementation=options.attention
-            )
+        changes = {"num_hidden_layers": layers} if layers else {}
+        network, tokenizer = random_network(
+            name, changes, device, options, AutoModelForSequenceClassification
+        )
         model = PairModel(network, "cross_encoder", SCALE.size)
         facts = LabelerFacts(
             base_model=name,
@@ -173,15 +191,12 @@ def main() -> None:
     parser.add_argument("--tokenizer", default=BUNDLED, help="a folder or a hub id")
     parser.add_argument("--attention", default="sdpa", help="or flash_attention_2, if installed")
     options = parser.parse_args()
-    if not (options.small or torch.cuda.is_available()):
-        raise SystemExit("there is no GPU; --small shows on a processor that the script runs")
+    _, machine = choose_machine(options.small)
     pairs = real_pairs(options.pairs)
     seconds, remarks = measure(options, pairs)
     layers = CONFIGURATIONS[TEACHER][1]["num_hidden_layers"]
     timed = {depth: found for (name, depth), found in seconds.items() if name == TEACHER}
     teacher = len(pairs) / at_depth(layers, timed)
-    toy = "toy sizes on a processor, whose speed means nothing"
-    machine = toy if options.small else torch.cuda.get_device_name()
     print(f"{machine}, {len(pairs):,} pairs, {options.attention}, ${options.gpu_price} an hour\n")
     print("| model | pairs/s | pairs/min | ÷ 873 | ÷ teacher | USD per million | |")
     print("|---|---|---|---|---|---|---|")

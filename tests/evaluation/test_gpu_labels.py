@@ -1,4 +1,4 @@
-"""The benchmark of GPUs runs on a processor, with toy sizes."""
+"""The benchmarks of GPUs run on a processor, with toy sizes."""
 
 from __future__ import annotations
 
@@ -56,9 +56,25 @@ def test_it_runs_small_and_prints_rates_ratios_and_costs(
     assert cells["published teacher"][1:4] == ["51", "0.06", "1.0"]
 
 
+def test_query_encoders_run_small_and_print_ratios(
+    gpu_labels: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = importlib.import_module("gpu_query_encoders")
+    asked = ["--small", "--queries", "20", "--batch", "6"]
+    monkeypatch.setattr(sys, "argv", ["gpu_query_encoders.py", *asked])
+    script.main()
+    said = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines()]
+    cells = {row[0]: row[1:] for row in rows if len(row) == 7}
+    assert {"reference", "0.6B", "4 layers", "published reference"} < set(cells)
+    assert cells["reference"][-2:] == ["1", "1"]
+    for name in script.STUDENTS:
+        assert all(float(cell.replace(",", "").rstrip("M")) > 0 for cell in cells[name])
+
+
 def test_the_published_sizes_have_the_published_weights(gpu_labels: Any) -> None:
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
     billions = {"Phi-3.5-mini (3.8B)": 3.7, "Qwen3-0.6B": 0.6, "Llama-3.1-70B": 69.5}
     for name, size in billions.items():
@@ -68,6 +84,11 @@ def test_the_published_sizes_have_the_published_weights(gpu_labels: Any) -> None
                 AutoConfig.for_model(kind, num_labels=4, **sizes)
             )
         assert sum(part.numel() for part in network.parameters()) / 1e9 == pytest.approx(size, 0.03)
+    name, changes = importlib.import_module("gpu_query_encoders").STUDENTS["4 layers"]
+    with torch.device("meta"):
+        kind, sizes = gpu_labels.CONFIGURATIONS[name]
+        network = AutoModel.from_config(AutoConfig.for_model(kind, **{**sizes, **changes}))
+    assert sum(part.numel() for part in network.parameters()) / 1e6 == pytest.approx(190, 0.01)
 
 
 def test_without_a_gpu_it_says_so(gpu_labels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
