@@ -18,6 +18,7 @@ import tiny_models
 from checkout import ROOT, Project
 from relevance_distillery import model_registry
 from relevance_distillery.io.digests import folder_digest
+from relevance_distillery.io.trec import read_run
 from relevance_distillery.query_encoders.encoder import QueryEncoder
 from relevance_distillery.retriever import flavor
 from relevance_distillery.retriever.encoder import Retriever
@@ -95,6 +96,18 @@ def test_the_bundled_sample_to_a_query_encoder_in_the_registry(
     np.testing.assert_allclose(vector, expected, atol=1e-6)
     searching = mlflow.pyfunc.load_model(f"models:/{name}-search@champion")
     assert len(searching.predict(pd.DataFrame({"query": ["parental leave"]}), {"k": 3})) == 3
+
+    # It answers files of queries from its reference's index, with no retriever registered.
+    queries, answered = project.path / "queries.csv", project.path / "compressed.run"
+    queries.write_text("query_id,text\nq1,parental leave\nq2,travel policy\n")
+    asked = f"queries={queries},run={answered},query_encoder=champion,unit=passage,depth=3"
+    project.kedro("run", "--pipeline=search", f"--params={asked}")
+    found_by_run = read_run(answered)
+    assert set(found_by_run["tag"]) == {stored.name}
+    served = searching.predict(
+        pd.DataFrame({"query": ["parental leave", "travel policy"]}), {"k": 3}
+    )
+    assert sorted(found_by_run["document_id"]) == sorted(served["passage_id"])
 
     # Another limit takes another rung, and nothing is trained again.
     before = {

@@ -16,6 +16,8 @@ from checkout import Project
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.trec import read_run
+from relevance_distillery.query_encoders.reference import write_reference
+from relevance_distillery.query_encoders.searching import find_query_encoder
 from relevance_distillery.retriever import flavor, searching
 from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
@@ -104,6 +106,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(project: Project, tmp_path
     assert "ends with .run" in said(f"queries={tmp_path / 'queries.csv'},run={tmp_path / 'a.csv'}")
     assert "no such registered retriever" in said(good)
     assert "no such registered retriever" in said(f"{good},retriever={tmp_path}")
+    assert "no such registered query encoder" in said(f"{good},query_encoder=champion")
     assert "greater than or equal to 1" in said(f"{good},depth=0")
 
 
@@ -185,3 +188,20 @@ def test_an_index_of_another_model_or_other_passages_is_refused(
     BM25Channel.build(PASSAGES, "none").save(tmp_path / "bm25")
     with pytest.raises(UserError, match="fuse=true: the BM25 index has other passages"):
         shelf.bm25(shelf.find(str(named / "retriever"))[1])
+
+
+def test_a_folders_query_encoder_searches_its_references_index_alone(
+    parts: tuple[Retriever, PassageIndex], models: Path, tmp_path: Path
+) -> None:
+    shelf = RetrieverShelf("nobody", str(models / "retriever_index"), str(tmp_path / "bm25"))
+    own = write_reference(parts[0], tmp_path / "own")
+    found = find_query_encoder(str(own), shelf, str(models / "retriever"))
+    asked = tmp_path / "a.run", tmp_path / "b.run"
+    for (encoder, index), run in zip((found, parts), asked, strict=True):
+        write_run(Searcher(encoder, index, None, True, 20), QUERIES, run)
+    ours, theirs = (read_run(run).sort_values(["query_id", "document_id"]) for run in asked)
+    assert ours["document_id"].tolist() == theirs["document_id"].tolist()
+    other = Retriever.load(tiny_models.retriever(tmp_path, max_length=9))
+    foreign = write_reference(other, tmp_path / "foreign")
+    with pytest.raises(UserError, match="another model made this one"):
+        find_query_encoder(str(foreign), shelf, str(models / "retriever"))

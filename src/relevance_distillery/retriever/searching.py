@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -60,24 +60,31 @@ class RetrieverShelf:
     retriever_index: str
     """The versioned folder of indexes, for a retriever that is named by its folder."""
     bm25_index: str
+    registered_query_encoder: str = "relevance-query-encoder"
 
     def find(self, name: str) -> tuple[Retriever, PassageIndex]:
         """A retriever by alias, version number or folder, and its index; UserError for none."""
+        from relevance_distillery.retriever.encoder import Retriever
+
+        folder, index = self.places(name)
+        found = Retriever.load(folder), PassageIndex.load(index)
+        found[1].require(found[0])
+        return found
+
+    def places(self, name: str) -> tuple[Path, Path]:
+        """The folders of a retriever and its index, by its name as `find` takes it."""
         # Loads torch.
-        from relevance_distillery.retriever.encoder import FACTS_FILE, Retriever
+        from relevance_distillery.retriever.encoder import FACTS_FILE
 
         folder, stored = Path(name).expanduser(), Path(self.retriever_index)
         if (folder / FACTS_FILE).is_file():
             beside = stored / folder.resolve().parent.name / stored.name
-            index = beside if (beside / INDEX_FILE).is_file() else newest_version(stored)
-        else:
-            from relevance_distillery.model_registry import load_registered
+            return folder, beside if (beside / INDEX_FILE).is_file() else newest_version(stored)
+        from relevance_distillery.model_registry import load_registered
 
-            asked = (self.registered_name, name, "retriever", TRAIN, [FACTS_FILE, INDEX_FILE])
-            folder, index = load_registered(*asked)
-        found = Retriever.load(folder), PassageIndex.load(index)
-        found[1].require(found[0])
-        return found
+        asked = (self.registered_name, name, "retriever", TRAIN, [FACTS_FILE, INDEX_FILE])
+        folder, index = load_registered(*asked)
+        return folder, index
 
     def bm25(self, index: PassageIndex) -> BM25Channel:
         """BM25 over the passages of an index; UserError where it has others."""
@@ -94,7 +101,8 @@ class RetrieverShelf:
 class Searcher:
     """Ranks documents, or passages, for queries: `depth` for each."""
 
-    retriever: Retriever
+    retriever: Any
+    """What reads queries: a `Retriever`, or a `QueryEncoder` of its index."""
     index: PassageIndex
     bm25: BM25Channel | None
     """Fused with the retriever's ranking, where there is one."""

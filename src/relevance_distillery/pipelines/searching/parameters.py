@@ -12,6 +12,8 @@ class SearchingParameters(StrictModel):
 
     retriever: str = "champion"
     """Who answers: an alias, a version number, or a retriever's folder."""
+    query_encoder: str | None = None
+    """What reads queries in its place: an alias, a version number, or a query encoder's folder."""
     unit: Literal["document", "passage"] = "document"
     """What a run names: documents, each where its best passage stands, or passages."""
     depth: int = Field(100, ge=1)
