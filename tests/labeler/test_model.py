@@ -16,7 +16,7 @@ from relevance_distillery.labeler.features import (
     Encoded,
     feature_count,
     pair_features,
-    unit_states,
+    summarise,
 )
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.initialisation import inverse_document_frequency
@@ -37,7 +37,7 @@ def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> En
 
 
 def _from_states(states: Sequence[torch.Tensor], texts: dict[str, torch.Tensor]) -> Encoded:
-    return Encoded.of(*unit_states(states, texts["attention_mask"]), texts)
+    return Encoded.of(states, *summarise(states, texts["attention_mask"]), texts)
 
 
 def _texts(ids: list[list[int]], words: list[list[int]]) -> dict[str, torch.Tensor]:
@@ -221,5 +221,6 @@ def test_levels_go_from_the_last_layer_to_the_embeddings() -> None:
         output = backbone.base_model(**tokens, output_hidden_states=True)
     # Six layers: the last, the one below it, and two more down to the embeddings.
     for level, layer in enumerate((6, 5, 2, 0)):
-        expected = torch.nn.functional.normalize(output.hidden_states[layer][0], dim=-1)
-        torch.testing.assert_close(encoded.units[level][0], expected)
+        expected = output.hidden_states[layer][0]
+        torch.testing.assert_close(encoded.states[level][0], expected)
+        torch.testing.assert_close(encoded.lengths[0, level], expected.norm(dim=-1))

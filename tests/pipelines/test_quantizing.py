@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from relevance_distillery.datasets import FolderDataset, JSONFileDataset
 from relevance_distillery.errors import UserError
 from relevance_distillery.labeler import flavor
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.labeler.int8_stages import load_int8_stages
 from relevance_distillery.pipelines.quantizing import nodes
 from relevance_distillery.pipelines.quantizing.parameters import QuantizingParameters
 from relevance_distillery.pipelines.quantizing.pipeline import create_pipeline
 from relevance_distillery.scoring.graders import GraderShelf
 
-pytest.importorskip("openvino", reason="the extra fast is not installed")
+openvino = pytest.importorskip("openvino", reason="the extra fast is not installed")
 pytest.importorskip("nncf", reason="the extra fast is not installed")
 
 NAME = "tiny-fast"
@@ -137,6 +139,29 @@ def test_what_cannot_become_int8_is_said(trained: Trained, tmp_path: Path) -> No
     (fast / "lower.bin").write_bytes(b"")
     with pytest.raises(UserError, match=r"lower\.bin is not as it was written"):
         Labeler.load(fast)
+
+
+def test_threads_read_one_after_the_other(trained: Trained, tmp_path: Path) -> None:
+    texts = trained.passages["text"].tolist()
+    labeler = Labeler.load(nodes.write_int8(trained.labeler, texts[:20], tmp_path / "fast"))
+    labeler.batch_size = 4
+    parts = [trained.pairs.iloc[start::4] for start in range(4)]
+    alone = [labeler.grade(part)["score"] for part in parts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda part: labeler.grade(part)["score"], parts))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_stages_of_an_earlier_version_are_refused(trained: Trained, tmp_path: Path) -> None:
+    texts = trained.passages["text"].tolist()[:20]
+    fast = nodes.write_int8(trained.labeler, texts, tmp_path / "fast")
+    graph = openvino.Core().read_model(fast / "lower.xml")
+    # Earlier ones did not give the lengths of states.
+    fewer = openvino.Model(graph.get_results()[:-3], graph.get_parameters())
+    openvino.save_model(fewer, tmp_path / "lower.xml")
+    with pytest.raises(UserError, match="earlier version of this software; quantize again"):
+        load_int8_stages(tmp_path, 6, "fp32")
 
 
 def test_handlers_of_others_let_through_what_they_did(trained: Trained, tmp_path: Path) -> None:

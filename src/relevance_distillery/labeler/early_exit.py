@@ -140,10 +140,10 @@ def compare_with_exit(
         Features, shape (pairs, features), incomplete for pairs that left; and the scores of these,
         NaN for the others, shape (pairs,).
     """
-    levels, first = len(queries.units), stages.first_level
+    levels, first = len(queries.states), stages.first_level
 
     def compare(function: Any, passages: Encoded, end: int, rows: Tensor, of: Tensor) -> Tensor:
-        asked = queries.levels(end - len(passages.units), end)
+        asked = queries.levels(end - len(passages.states), end)
         parts = [
             function(asked.select(some), passages.select(these), token_weights).flatten(1)
             for some, these in zip(rows.split(block), of.split(block), strict=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.linalg import vector_norm
 
 from relevance_distillery.encoders.batching import Tokens
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
@@ -33,6 +33,7 @@ SIMILARITY = ("cosine", "maxsim")
 COVERAGE = FEATURES.index("weighted_coverage")
 _AT_EACH_LEVEL = 5
 _LOW_QUARTER = 0.25
+_SHORTEST = 1e-12
 
 
 def compared_layers(layers: int, levels: int) -> list[int]:
@@ -60,43 +61,57 @@ class Encoded:
     """Texts encoded separately, padded.
 
     Attributes:
-        units: Token states of length 1, a tensor a level, the last layer's first; each of shape
-            (texts, tokens, width), in the precision of the encoder's.
+        states: Token states, a tensor a level, the last layer's first; each of shape (texts,
+            tokens, width), in the precision of the encoder's.
+        lengths: Of these, shape (texts, levels, tokens), float32.
         pooled: Mean of the token states, of length 1, shape (texts, levels, width), float32.
         ids: Token ids, shape (texts, tokens).
         words: 1 for tokens of the text itself, 0 for special ones and padding.
     """
 
-    units: tuple[Tensor, ...]
+    states: tuple[Tensor, ...]
+    lengths: Tensor
     pooled: Tensor
     ids: Tensor
     words: Tensor
 
     @classmethod
-    def of(cls, units: Sequence[Tensor], pooled: Tensor, texts: Tokens) -> Encoded:
-        """From `unit_states` of texts, which have their special_tokens_mask too."""
+    def of(
+        cls, states: Sequence[Tensor], lengths: Tensor, pooled: Tensor, texts: Tokens
+    ) -> Encoded:
+        """From states and what `summarise` makes of them; `texts` has special_tokens_mask too."""
         words = texts["attention_mask"] * (1 - texts["special_tokens_mask"])
-        return cls(tuple(units), pooled, texts["input_ids"], words)
+        return cls(tuple(states), lengths, pooled, texts["input_ids"], words)
 
     def levels(self, first: int, end: int | None = None) -> Encoded:
         """Some of the levels alone."""
         chosen = slice(first, end)
-        return Encoded(self.units[chosen], self.pooled[:, chosen], self.ids, self.words)
+        lengths, pooled = self.lengths[:, chosen], self.pooled[:, chosen]
+        return Encoded(self.states[chosen], lengths, pooled, self.ids, self.words)
+
+    def copy(self) -> Encoded:
+        """The same in memory of its own."""
+        states = tuple(some.clone() for some in self.states)
+        return Encoded(states, self.lengths.clone(), self.pooled.clone(), self.ids, self.words)
 
     def select(self, index: Tensor) -> Encoded:
-        """One row for each entry of `index`."""
+        """One row for each entry of `index`, without what is padding in all of them."""
         if torch.equal(index, torch.arange(len(self.ids), device=index.device)):
             return self
-        units = tuple(states[index] for states in self.units)
-        return Encoded(units, self.pooled[index], self.ids[index], self.words[index])
+        words = self.words[index]
+        end = int(words.any(0).nonzero()[-1]) + 1 if words.any() else 1
+        states = tuple(some[:, :end][index] for some in self.states)
+        lengths = self.lengths[..., :end][index]
+        return Encoded(states, lengths, self.pooled[index], self.ids[index, :end], words[:, :end])
 
 
-def unit_states(states: Sequence[Tensor], attended: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-    """`Encoded.units` and `Encoded.pooled` from token states, without autocast."""
+def summarise(states: Sequence[Tensor], attended: Tensor) -> tuple[Tensor, Tensor]:
+    """`Encoded.lengths` and `Encoded.pooled` from token states, without autocast."""
     with torch.autocast(attended.device.type, enabled=False):
+        lengths = [vector_norm(some, dim=-1, dtype=torch.float32) for some in states]
         pooled = [mean_pooled(some, attended.unsqueeze(-1)) for some in states]
-        units = tuple(normalize(some, dim=-1) for some in states)
-        return units, torch.stack(pooled, dim=1)
+        # Where frozen layers padded, states are 0.
+        return torch.stack(lengths, dim=1).clamp(min=_SHORTEST), torch.stack(pooled, dim=1)
 
 
 def pair_features(queries: Encoded, passages: Encoded, token_weights: Tensor) -> Tensor:
@@ -116,8 +131,11 @@ def level_similarities(queries: Encoded, passages: Encoded, token_weights: Tenso
     cosine = (queries.pooled * passages.pooled).sum(-1)
     words = queries.words.bool().unsqueeze(1)
     unmatched = ~passages.words.bool().unsqueeze(1)
-    pairwise = [q @ p.mT for q, p in zip(queries.units, passages.units, strict=True)]
-    best = torch.stack([some.masked_fill(unmatched, -1.0).amax(-1) for some in pairwise], 1).float()
+    products = zip(queries.states, passages.states, strict=True)
+    pairwise = torch.stack([q @ p.mT for q, p in products], dim=1).float()
+    # Products are scaled instead of the states, which are many times as large.
+    cosines = pairwise / queries.lengths.unsqueeze(-1) / passages.lengths.unsqueeze(-2)
+    best = cosines.masked_fill(unmatched.unsqueeze(1), -1.0).amax(-1)
     count = words.sum(-1).clamp(min=1)
     maxsim = best.masked_fill(~words, 0.0).sum(-1) / count
     # Padding sorts behind every real token, which has at most 1.

@@ -8,6 +8,7 @@ to floating-point rounding: results are rounded to six digits before grades are 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -63,6 +64,7 @@ class Labeler:
         self.device, self.precision, self.batch_size = device, precision, batch_size
         self.folder = folder
         self.compiled: Stages | None = None
+        self._turn = Lock()  # what compiled stages give lasts until they are called again
 
     @property
     def stages(self) -> Stages | None:
@@ -259,9 +261,7 @@ class Labeler:
         """Pair features, and the scores of pairs that left early, NaN for the others."""
         features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
         left = torch.full((len(pairs),), torch.nan, device=self.device)
-        stages = self.stages
-        encode = stages.encode if stages else self.model.encode
-        queries = self._encoded(encode, pairs.queries, range(len(pairs.queries)))
+        queries = self._encoded_queries(pairs.queries)
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
             pairs_of[passage].append(pair)
@@ -272,34 +272,47 @@ class Labeler:
             place = {passage: row for row, passage in enumerate(chosen)}
             found = [(pairs.query_of[i], place[pairs.passage_of[i]]) for i in compared]
             query_of, passage_of = torch.tensor(found, device=self.device).unbind(1)
-            if stages is not None and exit_ is not None:
-                features[compared], left[compared] = compare_with_exit(
-                    stages,
-                    exit_,
-                    self.model.head.token_weights,
-                    queries,
-                    self.tokens(pairs.passages, chosen),
-                    query_of,
-                    passage_of,
-                    self.batch_size,
-                )
-                continue
-            passages = self._encoded(encode, pairs.passages, chosen)
-            for start in range(0, len(compared), self.batch_size):
-                block = slice(start, start + self.batch_size)
-                features[compared[block]] = self.model.compare(
-                    queries.select(query_of[block]), passages.select(passage_of[block])
+            texts = self.tokens(pairs.passages, chosen)
+            with self._turn:
+                features[compared], left[compared] = self._batch_compared(
+                    queries, texts, query_of, passage_of, exit_
                 )
         return features, left
 
-    def _encoded(
-        self, encode: Callable[[Tokens], Encoded], rows: list[Row], chosen: Any
-    ) -> Encoded:
+    def _batch_compared(
+        self,
+        queries: Encoded,
+        texts: Tokens,
+        query_of: Tensor,
+        passage_of: Tensor,
+        exit_: EarlyExit | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The same for pairs of a batch of passages, arguments as `compare_with_exit`."""
+        stages, size = self.stages, self.batch_size
+        if stages is not None and exit_ is not None:
+            weights = self.model.head.token_weights
+            return compare_with_exit(
+                stages, exit_, weights, queries, texts, query_of, passage_of, size
+            )
+        passages = self._encode(texts)
+        parts = [
+            self.model.compare(queries.select(some), passages.select(these))
+            for some, these in zip(query_of.split(size), passage_of.split(size), strict=True)
+        ]
+        features = torch.cat(parts)
+        return features, features.new_full((len(features),), torch.nan)
+
+    def _encoded_queries(self, rows: list[Row]) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
-        size = self.batch_size
-        starts = range(0, len(chosen), size)
-        parts = [encode(self.tokens(rows, chosen[at : at + size])) for at in starts]
-        return parts[0] if len(parts) == 1 else _stack(parts)
+        parts = []
+        for start in range(0, len(rows), self.batch_size):
+            texts = self.tokens(rows, range(start, min(start + self.batch_size, len(rows))))
+            with self._turn:
+                parts.append(self._encode(texts).copy())
+        return _stack(parts)
+
+    def _encode(self, texts: Tokens) -> Encoded:
+        return self.stages.encode(texts) if self.stages else self.model.encode(texts)
 
     def tokens(self, rows: list[Row], chosen: Any) -> Tokens:
         """Some rows as a padded batch on the device."""
@@ -314,9 +327,10 @@ def _stack(parts: list[Encoded]) -> Encoded:
     grown = [(part, width - part.ids.shape[1]) for part in parts]
     return Encoded(
         tuple(
-            torch.cat([widen(part.units[level], (0, 0, 0, more)) for part, more in grown])
-            for level in range(len(parts[0].units))
+            torch.cat([widen(part.states[level], (0, 0, 0, more)) for part, more in grown])
+            for level in range(len(parts[0].states))
         ),
+        torch.cat([widen(part.lengths, (0, more), value=1.0) for part, more in grown]),
         torch.cat([part.pooled for part, _ in grown]),
         torch.cat([widen(part.ids, (0, more)) for part, more in grown]),
         torch.cat([widen(part.words, (0, more)) for part, more in grown]),

@@ -21,7 +21,7 @@ from relevance_distillery.labeler.features import (
     compared_layers,
     feature_count,
     pair_features,
-    unit_states,
+    summarise,
 )
 from relevance_distillery.labeler.settings import Architecture
 
@@ -103,7 +103,7 @@ class PairModel(nn.Module):
             if self.levels > 1:
                 places = compared_layers(len(output.hidden_states) - 1, self.levels)
                 states += [output.hidden_states[place] for place in places[1:]]
-        return Encoded.of(*unit_states(states, texts["attention_mask"]), texts)
+        return Encoded.of(states, *summarise(states, texts["attention_mask"]), texts)
 
     def compare(self, queries: Encoded, passages: Encoded) -> Tensor:
         """Pair features of aligned rows, without autocast."""

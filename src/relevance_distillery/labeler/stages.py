@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from relevance_distillery.encoders.batching import Tokens
 from relevance_distillery.encoders.layers import further_states
-from relevance_distillery.labeler.features import Encoded, compared_layers, unit_states
+from relevance_distillery.labeler.features import Encoded, compared_layers, summarise
 
 Stage = Callable[[Tensor, Tensor], Sequence[Tensor]]
 
@@ -23,8 +23,9 @@ class Stages:
 
     Attributes:
         first_level: The uppermost level that the lower stage gives; the upper gives those above.
-        lower_stage: Ids and mask to `Encoded.units`, `Encoded.pooled` and token states.
-        upper_stage: These token states and the mask to units and pooled states; None where the
+        lower_stage: Ids and mask to states, lengths and pooled of `Encoded`, and the token states
+            to go on from.
+        upper_stage: These token states and the mask to states, lengths and pooled; None where the
             lower stage gives all levels.
     """
 
@@ -34,14 +35,16 @@ class Stages:
 
     def lower(self, texts: Tokens) -> tuple[Encoded, Tensor]:
         """The lower levels, and token states to go on from; `texts` has special_tokens_mask too."""
-        *units, pooled, states = self.lower_stage(texts["input_ids"], texts["attention_mask"])
-        return Encoded.of(units, pooled, texts), states
+        *levels, lengths, pooled, last = self.lower_stage(
+            texts["input_ids"], texts["attention_mask"]
+        )
+        return Encoded.of(levels, lengths, pooled, texts), last
 
     def upper(self, states: Tensor, texts: Tokens) -> Encoded:
         """The levels above, from the token states of `lower`."""
         assert self.upper_stage is not None
-        *units, pooled = self.upper_stage(states, texts["attention_mask"])
-        return Encoded.of(units, pooled, texts)
+        *levels, lengths, pooled = self.upper_stage(states, texts["attention_mask"])
+        return Encoded.of(levels, lengths, pooled, texts)
 
     def encode(self, texts: Tokens) -> Encoded:
         """All levels of texts."""
@@ -49,8 +52,9 @@ class Stages:
         if self.upper_stage is None:
             return lower
         upper = self.upper(states, texts)
+        lengths = torch.cat([upper.lengths, lower.lengths], dim=1)
         pooled = torch.cat([upper.pooled, lower.pooled], dim=1)
-        return Encoded(upper.units + lower.units, pooled, lower.ids, lower.words)
+        return Encoded(upper.states + lower.states, lengths, pooled, lower.ids, lower.words)
 
 
 def torch_stages(network: Any, levels: int, layer: int | None) -> Stages:
@@ -78,5 +82,6 @@ class _Layers(nn.Module):
         start = given if self.done else self.network.embeddings(input_ids=given)
         further = further_states(self.network, start, attended, self.done, self.layers)
         states = [start, *further]
-        units, pooled = unit_states([states[one - self.done] for one in self.compared], attended)
-        return (*units, pooled) if self.done else (*units, pooled, states[-1])
+        levels = [states[one - self.done] for one in self.compared]
+        found = (*levels, *summarise(levels, attended))
+        return found if self.done else (*found, states[-1])
