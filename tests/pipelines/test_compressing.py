@@ -217,6 +217,10 @@ def test_what_cannot_be_compressed_is_said_in_one_line(
         ({"reference": model, "compressing.strings.most": 20}, "20 strings to align on"),
         ({"reference": model, "compressing.ladder.pruning.half": 0.1}, "half"),
         ({"reference": model, "min_kept": 0}, "greater than 0"),
+        (
+            {"reference": model, "compressing.workspace": "pyproject.toml/x"},
+            "a file where a folder",
+        ),
     ):
         last = run(project, check=False, **given).splitlines()[-1]
         assert line in last, last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -276,6 +277,42 @@ def test_another_model_of_another_width_gets_a_projection(
     assert nearness(made["aligned"], reference) > 0.5
 
 
+def test_a_student_of_another_tokenizer_keeps_it(
+    reference: Retriever, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_models, "WORDS", tiny_models.WORDS[::-1])
+    other = tiny_models.encoder(tmp_path / "other")
+    how = settings(student=str(other), rungs=("aligned",))
+    made = train_ladder(reference, STRINGS, how, tmp_path / "work")["aligned"]
+    assert nearness(made, reference) > 0.5
+    ours, its, theirs = (
+        load_encoder(str(one))[1]("w1").input_ids for one in (made, other, reference.source)
+    )
+    assert ours == its != theirs
+
+
+def test_a_read_only_model_is_enough_and_a_read_only_workspace_is_left_as_it_was(
+    reference: Retriever, tmp_path: Path
+) -> None:
+    model, work = tmp_path / "model", tmp_path / "work"
+    shutil.copytree(reference.source, model)
+    before = {file: file.read_bytes() for file in model.rglob("*") if file.is_file()}
+    for path in (*before, model):
+        path.chmod(path.stat().st_mode & 0o555)
+    static = settings(rungs=("static",))
+    made = train_ladder(Retriever.load(model), STRINGS, static, tmp_path / "other")["static"]
+    QueryEncoder.load(made)
+    assert {file: file.read_bytes() for file in model.rglob("*") if file.is_file()} == before
+    if os.geteuid() == 0:  # nothing is read-only to root: a file is where the folder should be
+        work.write_text("")
+    else:
+        work.mkdir(0o500)
+    with pytest.raises(OSError, match=r"Permission denied|Not a directory") as error:
+        train_ladder(reference, STRINGS, static, work)
+    assert str(error.value.filename).startswith(str(work))
+    assert not work.is_dir() or not list(work.iterdir())
+
+
 def test_schedules_end_at_the_target() -> None:
     pruning = PruningSettings(layers=1 / 3, units=0.5, schedule=(0.2, 0.3, 0.5))
     steps = steps_of("pruned", pruning, 6, 1536)
@@ -299,6 +336,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     fails("0.1 of 2 is less than one; raise compressing.ladder.pruning.layers", pruning=below)
     fails("make no batch of 32", strings=STRINGS[:20], rungs=("static",))
     fails("no such folder", student="./nowhere", rungs=("aligned",))
+    broken = tiny_models.encoder(tmp_path / "broken")
+    words = tiny_models.english_encoder(tmp_path / "english")
+    shutil.copy(words / "tokenizer.json", broken / "tokenizer.json")
+    line = r"the tokenizer of broken has \d+ tokens, its network knows 65; give a model"
+    fails(line, student=str(broken), rungs=("aligned",))
     other = Retriever.load(tiny_models.retriever(tmp_path))
     with pytest.raises(UserError, match="the index was made by the retriever"):
         train_ladder(other, STRINGS, settings(), tmp_path / "work", graded)

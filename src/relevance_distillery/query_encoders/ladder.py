@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from relevance_distillery.encoders.base_model import load_encoder
+from relevance_distillery.encoders.base_model import load_encoder, public_name
+from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.query_encoders.alignment import align
 from relevance_distillery.query_encoders.encoder import read_facts
@@ -121,7 +122,15 @@ class _Ladder:
 
     @cached_property
     def base(self) -> tuple[Any, Any]:
-        return load_encoder(self.settings.student or self.reference.source)
+        name = self.settings.student or self.reference.source
+        network, tokenizer = load_encoder(name)
+        known = network.get_input_embeddings().num_embeddings
+        if len(tokenizer) > known:
+            raise UserError(
+                f"compress_retriever: the tokenizer of {public_name(name)} has {len(tokenizer)} "
+                f"tokens, its network knows {known}; give a model with a tokenizer of its own"
+            )
+        return network, tokenizer
 
     @cached_property
     def length(self) -> int:
