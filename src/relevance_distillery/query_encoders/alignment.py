@@ -85,6 +85,7 @@ def align(
     rows, held = student.rows(targets.strings), student.rows(targets.held_strings)
     steps = max(1, round(share * settings.epochs * len(rows) / settings.batch_size))
     with torch.no_grad():  # lengths that l2 need not learn first
+        student.scale.fill_(1.0)  # as it is read from a folder, to the last bit
         made = student.vectors(held)
         student.scale.mul_((made * targets.held_vectors).sum() / made.square().sum())
     before = best = targets.agreement(student, held)
