@@ -12,6 +12,7 @@ from strings_of_words import word_strings
 
 import tiny_models
 from relevance_distillery.encoders.base_model import load_encoder
+from relevance_distillery.encoders.devices import choose_device, choose_precision
 from relevance_distillery.errors import UserError
 from relevance_distillery.query_encoders.alignment import LOSSES, align
 from relevance_distillery.query_encoders.pruning import cut_layers
@@ -79,10 +80,11 @@ def test_a_table_begins_with_what_tokens_add_and_learns(
     unknown = student.tokenizer.convert_tokens_to_ids("w1")
     # What no string holds begins as the reference's vector of it alone.
     own = reference.encode_queries(["w1"])[0]
-    np.testing.assert_allclose(student.table[unknown].detach(), own, atol=1e-5)
+    near = 5e-3 if choose_precision(choose_device()) == "bf16" else 1e-5
+    np.testing.assert_allclose(student.table[unknown].detach(), own, atol=near)
     # What is in one string only, adds up to its vector.
     np.testing.assert_allclose(
-        student.vectors(student.rows(texts)), reference.encode_queries(texts), atol=1e-5
+        student.vectors(student.rows(texts)), reference.encode_queries(texts), atol=near
     )
     facts = align(student, targets, settings(learning_rate=0.02, epochs=10.0), seed=0)
     assert facts["after"] > facts["before"] + 0.01
