@@ -30,13 +30,13 @@ from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.evaluation.agreement.estimates import Options
-from relevance_distillery.evaluation.retrieval import measure_rankings
+from relevance_distillery.evaluation.retrieval import REFERENCE, measure_rankings
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.query_encoders.encoder import QueryEncoder
 from relevance_distillery.query_encoders.export import export_ladder
 from relevance_distillery.query_encoders.ladder import train_ladder
-from relevance_distillery.query_encoders.latency import REFERENCE, measure_latency
+from relevance_distillery.query_encoders.latency import measure_latency
 from relevance_distillery.query_encoders.measuring import rank_rungs
 from relevance_distillery.query_encoders.reference import index_of, write_reference
 from relevance_distillery.query_encoders.refinement import Graded

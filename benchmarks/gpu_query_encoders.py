@@ -22,11 +22,12 @@ from gpu_labels import BUNDLED, choose_machine, random_network, real_pairs
 from pages import table
 from transformers import AutoModel
 
-from relevance_distillery.encoders.batching import by_length, pad
+from relevance_distillery.encoders.batching import Row, pad, read_by_length
 from relevance_distillery.encoders.devices import prepare_inference, to_device
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
 from relevance_distillery.encoders.tokenising import tokenise
-from relevance_distillery.query_encoders.latency import REFERENCE, measure_latency
+from relevance_distillery.evaluation.retrieval import REFERENCE
+from relevance_distillery.query_encoders.latency import measure_latency
 
 STUDENTS: dict[str, tuple[str, dict[str, int]]] = {
     REFERENCE: ("Qwen3-8B", {}),
@@ -55,13 +56,12 @@ class Encoder:
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (queries, width), batches of queries alike in length after one another."""
         rows = tokenise(self.tokenizer, texts, self.options.tokens)
-        found = []
-        for chosen in by_length([len(row["input_ids"]) for row in rows], self.options.batch):
-            batch = pad([rows[i] for i in chosen], self.tokenizer.pad_token_id, multiple=1)
-            batch = to_device(batch, self.device)
-            states = self.network(**batch).last_hidden_state
-            found.append(mean_pooled(states, batch["attention_mask"].unsqueeze(-1)).cpu().numpy())
-        return np.concatenate(found)
+        return read_by_length(rows, self.options.batch, self._means).numpy()
+
+    def _means(self, rows: list[Row]) -> torch.Tensor:
+        batch = to_device(pad(rows, self.tokenizer.pad_token_id, multiple=1), self.device)
+        states = self.network(**batch).last_hidden_state
+        return mean_pooled(states, batch["attention_mask"].unsqueeze(-1)).cpu()
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from pages import BENCHMARKS, machine
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.encoders.base_model import load_encoder, resolve_model
 from relevance_distillery.encoders.devices import choose_precision
+from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.retriever.settings import RetrieverSettings
 from relevance_distillery.retriever.towers import Towers
@@ -56,8 +58,9 @@ def ours(pairs: pd.DataFrame, tuned_layers: int | None) -> float:
     network, tokenizer = load_encoder("bundled")
     towers = Towers(network.eval(), tokenizer, tuned_layers, "cpu", choose_precision("cpu"))
     settings = RetrieverSettings(seed=0, epochs=4, evaluations=1, tuned_layers=tuned_layers)
-    learn = Examples.of(pairs, tokenizer, LENGTH)
-    none = Examples.of(pairs.iloc[:0], tokenizer, LENGTH)
+    read = partial(tokenise, tokenizer, limit=LENGTH)
+    learn = Examples.of(pairs, read)
+    none = Examples.of(pairs.iloc[:0], read)
     result = run_stage(towers, Stage("mnrl"), learn, none, None, settings)
     return float(result.facts["pairs_per_second"])
 

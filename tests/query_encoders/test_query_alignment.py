@@ -132,5 +132,5 @@ def test_bad_input_is_one_line(reference: Retriever, targets: Targets) -> None:
     with pytest.raises(UserError, match=r"30 strings to align on.* make no batch of 32; give more"):
         Targets.of(few, reference.encode_queries(few), settings())
     student = one_layer(reference, targets)
-    with pytest.raises(UserError, match=r"the loss l2 is not finite at step \d+; lower learning"):
+    with pytest.raises(UserError, match=r"the loss l2 is not finite at step \d+; lower its learn"):
         align(student, targets, settings(loss="l2", learning_rate=1e30), seed=0)

@@ -43,10 +43,9 @@ def test_queries_titles_headings_their_parts_and_spans_are_taken_once() -> None:
     assert not [text for text in found if "first. Then" in text or "Flights longer" in text]
 
 
-def test_a_benchmarks_queries_and_excluded_documents_give_nothing() -> None:
-    found = strings(held_out=["Travel  POLICY", "nobody"], exclude={"d2"})
+def test_a_benchmarks_queries_give_nothing() -> None:
+    found = strings(held_out=["Travel  POLICY", "nobody"])
     assert not {text.lower() for text in found} & {"travel policy", "nobody"}
-    assert not [text for text in found if "plans" in text]
     assert "Nobody" in {text.split()[0] for text in strings(held_out=["nobody"])}
 
 

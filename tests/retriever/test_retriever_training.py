@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from training_tables import training_pairs, training_settings
 import tiny_models
 from checkout import start_script
 from relevance_distillery.encoders.base_model import load_encoder
+from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.retriever import training
 from relevance_distillery.retriever.encoder import Retriever
@@ -42,6 +45,10 @@ from relevance_distillery.retriever.recipes import train_recipes
 settings = training_settings({base!r}, epochs=6)
 print(train_recipes(training_pairs(24), settings, Path({work!r})).best)
 """
+
+
+def reading(tokenizer: Any) -> partial[Any]:
+    return partial(tokenise, tokenizer, limit=32)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +104,8 @@ def test_every_recipe_brings_relevant_passages_nearer_than_others(trained: Train
 def test_one_stage_widens_the_gap(base: Path, loss: str) -> None:
     network, tokenizer = load_encoder(str(base))
     towers = Towers(network.eval(), tokenizer, None, "cpu", "fp32")
-    learn = Examples.of(PAIRS, tokenizer, 32)
-    nothing = Examples.of(PAIRS[:0], tokenizer, 32)
+    learn = Examples.of(PAIRS, reading(tokenizer))
+    nothing = Examples.of(PAIRS[:0], reading(tokenizer))
 
     def apart() -> float:
         vectors = [towers.embed(rows).detach().numpy() for rows in (learn.queries, learn.passages)]
@@ -226,7 +233,7 @@ def test_held_back_queries_choose_checkpoint_recipe_and_share_of_weights(
     made = train_recipes(pairs, settings, tmp_path)
     assert len(made.held_back) == 32
     tokenizer = load_encoder(str(base))[1]
-    held = Examples.of(pairs[pairs["query_id"].isin(made.held_back)], tokenizer, 32)
+    held = Examples.of(pairs[pairs["query_id"].isin(made.held_back)], reading(tokenizer))
     before = validate(towers_of(base), held)
     assert made.facts["untrained"]["validation"] == before
     found, went_back = {"untrained": before}, False
@@ -258,7 +265,7 @@ def test_held_back_queries_choose_checkpoint_recipe_and_share_of_weights(
 
 
 def test_what_cannot_be_trained_is_one_line(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"stage bce is not finite at step \d+; lower retrieving"):
+    with pytest.raises(UserError, match=r"the loss bce is not finite at step \d+; lower its"):
         train_recipes(PAIRS, training_settings(base, learning_rate=1e30), tmp_path)
     assert not list(tmp_path.glob("*/curriculum"))
     nine = PAIRS[PAIRS["query_id"].isin([f"q{i}" for i in range(9)])]
@@ -307,7 +314,7 @@ def test_no_passage_graded_relevant_is_a_negative_of_its_query_whoever_brought_i
     pairs = pairs.assign(query=pairs["query_id"], passage=pairs["passage_id"])
     # Graded, and not among the pairs that were chosen; the last is of no pair at all.
     also = pd.DataFrame({"query_id": ["b", "c", "a"], "passage_id": ["p1", "p1", "p9"]})
-    examples = Examples.of(pairs, tokenizer, 8, also)
+    examples = Examples.of(pairs, reading(tokenizer), also)
     chosen = {0: ([0], [1]), 1: ([3], [4, 2])}
     made = training._block(towers, examples, chosen, 0.1)
     assert made.foreign.tolist() == [
@@ -329,7 +336,7 @@ def test_a_text_with_two_ids_is_one_passage_and_never_its_own_negative(base: Pat
     ]
     columns = ["query_id", "passage_id", "passage", "bucket", "relevant", "gain"]
     pairs = pd.DataFrame(rows, columns=columns).assign(query="w1")
-    examples = Examples.of(pairs, load_encoder(str(base))[1], 8)
+    examples = Examples.of(pairs, reading(load_encoder(str(base))[1]))
     assert len(examples.passages) == 2
     assert examples.lists(Stage("mnrl")) == {0: ([0], [1])}
 

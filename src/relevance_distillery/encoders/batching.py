@@ -1,6 +1,6 @@
 """Rows of tokens into padded batches, similar lengths together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -45,3 +45,15 @@ def by_length(lengths: Sequence[int], size: int, longest_first: bool = True) -> 
             chosen = order[start : start + size]
             yield chosen
             progress.advance(len(chosen))
+
+
+def read_by_length(
+    rows: Sequence[Row],
+    size: int,
+    read: Callable[[list[Row]], Tensor],
+    longest_first: bool = True,
+) -> Tensor:
+    """What `read` makes of rows, one or more, in batches as of `by_length`; in the rows' order."""
+    batches = list(by_length([len(row["input_ids"]) for row in rows], size, longest_first))
+    found = torch.cat([read([rows[i] for i in chosen]) for chosen in batches])
+    return found[torch.tensor([i for chosen in batches for i in chosen]).argsort().to(found.device)]

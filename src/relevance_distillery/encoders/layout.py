@@ -14,6 +14,13 @@ Module = tuple[str, str, Mapping[str, Any] | None]
 """Its folder (empty for the folder of the model itself), its class and its config.json, if any."""
 
 
+def mean_pooling(network: Any) -> list[Module]:
+    """The modules of a transformers model whose vectors are means of token states."""
+    width = {"word_embedding_dimension": int(network.config.hidden_size)}
+    pooling = {**width, "pooling_mode_mean_tokens": True}
+    return [("", "Transformer", None), ("1_Pooling", "Pooling", pooling)]
+
+
 def write_layout(folder: Path, modules: Sequence[Module], files: Mapping[str, Any]) -> None:
     """Write modules.json, the modules' folders and other JSON files; weights are the caller's."""
     listed = [

@@ -23,7 +23,8 @@ from relevance_distillery.evaluation.systems.system_measures import parse_measur
 from relevance_distillery.grading import GradeScale
 
 PRIMARY, JUDGED, EMBARRASSING = "nDCG@10", "judged@10", "embarrassing@10"
-FLOOR, REMOVED, UNTRAINED = "embarrassing_floor", "removed", "untrained"
+FLOOR, REMOVED = "embarrassing_floor", "removed"
+UNTRAINED, REFERENCE = "untrained", "reference"
 IN_COMMON = "top_10_in_common"
 COMPARED = ("curriculum", "retriever")
 """Systems that are compared with every other one; every one is with the untrained encoder."""

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relevance_distillery.encoders.base_model import import_extra
 from relevance_distillery.encoders.batching import Tokens
 from relevance_distillery.encoders.devices import Precision
 from relevance_distillery.errors import UserError
@@ -104,12 +105,7 @@ class _CompiledStage:
 def _library(name: str) -> Any:
     # Both report their use to their makers, unless this package of theirs is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise UserError(
-            f"an int8 labeler needs {name}: pip install 'relevance-distillery[fast]'"
-        ) from error
+    return import_extra(name)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,8 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, kl_div, normalize
 
-from relevance_distillery.errors import UserError
-from relevance_distillery.io.progress import Progress
+from relevance_distillery.encoders.gradient_steps import take_steps
 from relevance_distillery.query_encoders.settings import AlignmentSettings
 from relevance_distillery.query_encoders.students import Student
 from relevance_distillery.query_encoders.targets import Targets
@@ -69,12 +67,7 @@ def align(
 ) -> dict[str, Any]:
     """Train in place; the weights that agree most on held-back strings are left.
 
-    Args:
-        student: What learns.
-        targets: What it is to reproduce.
-        settings: How.
-        seed: Of the batches.
-        share: Of the epochs: a cycle of several takes its part.
+    `share` is of the epochs: a cycle of several takes its part.
 
     Returns:
         loss, steps, strings, strings_per_second, and before and after, the agreements.
@@ -88,47 +81,28 @@ def align(
         student.scale.fill_(1.0)  # as it is read from a folder, to the last bit
         made = student.vectors(held)
         student.scale.mul_((made * targets.held_vectors).sum() / made.square().sum())
-    before = best = targets.agreement(student, held)
-    weights = _copy(student)
-    optimizer = torch.optim.AdamW(
-        student.parameters(), lr=settings.learning_rate, weight_decay=0.0, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / max(_WARM_UP * steps, 1.0), 1.0 - step / steps)
-    )
-    checks = {steps * part // settings.evaluations for part in range(1, settings.evaluations + 1)}
-    batches, seconds = _batches([len(one["input_ids"]) for one in rows], settings, seed), 0.0
-    with Progress(steps, "aligning", "step") as progress:
-        for step in range(1, steps + 1):
-            started = time.perf_counter()
-            chosen = next(batches)
-            made = student([rows[i] for i in chosen])
-            loss = LOSSES[settings.loss](made, targets.vectors[chosen].to(made.device))
-            if not torch.isfinite(loss):
-                raise UserError(
-                    f"compress_retriever: the loss {settings.loss} is not finite at step {step}; "
-                    "lower learning_rate in compressing.ladder"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            seconds += time.perf_counter() - started
-            if step in checks:
-                found = targets.agreement(student, held)
-                if found > best:
-                    best, weights = found, _copy(student)
-            progress.advance(note=f"agreement {best:.4f}")
-    student.load_state_dict(weights)
-    rate = steps * settings.batch_size / seconds
-    logger.info("aligned by %s: agreement %.4f to %.4f", settings.loss, before, best)
+    before = targets.agreement(student, held)
+    batches = _batches([len(one["input_ids"]) for one in rows], settings, seed)
+
+    def loss() -> Tensor:
+        chosen = next(batches)
+        made = student([rows[i] for i in chosen])
+        return LOSSES[settings.loss](made, targets.vectors[chosen].to(made.device))
+
+    seconds, found = take_steps(
+        student, list(student.parameters()), loss, lambda: targets.agreement(student, held), before,
+        named=settings.loss, steps=steps, evaluations=settings.evaluations, warm_up=_WARM_UP,
+        lr=settings.learning_rate, weight_decay=0.0, fused=True,
+    )  # fmt: skip
+    after = float(found["validation"])
+    logger.info("aligned by %s: agreement %.4f to %.4f", settings.loss, before, after)
     return {
         "loss": settings.loss,
         "steps": steps,
         "strings": len(rows),
-        "strings_per_second": round(rate, 1),
+        "strings_per_second": round(steps * settings.batch_size / seconds, 1),
         "before": round(before, 5),
-        "after": round(best, 5),
+        "after": round(after, 5),
     }
 
 
@@ -144,7 +118,3 @@ def _batches(lengths: Sequence[int], settings: AlignmentSettings, seed: int) -> 
             batches += [pool[at : at + size] for at in range(0, len(pool) - size + 1, size)]
         draw.shuffle(batches)
         yield from batches
-
-
-def _copy(student: Student) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in student.state_dict().items()}

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from relevance_distillery.encoders.base_model import COPY_AGAIN, quiet, readable
-from relevance_distillery.encoders.layout import read_layout_facts, write_layout
+from relevance_distillery.encoders.base_model import COPY_AGAIN, import_extra, quiet, readable
+from relevance_distillery.encoders.layout import (
+    Module,
+    mean_pooling,
+    read_layout_facts,
+    write_layout,
+)
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
@@ -102,11 +106,7 @@ def write_query_encoder(
     """
     hidden = int(network.config.hidden_size)
     width = hidden if projection is None else len(projection)
-    modules: list[tuple[str, str, dict[str, Any] | None]] = [
-        ("", "Transformer", None),
-        ("1_Pooling", "Pooling",
-         {"word_embedding_dimension": hidden, "pooling_mode_mean_tokens": True}),
-    ]  # fmt: skip
+    modules = mean_pooling(network)
     if projection is not None:
         dense = {
             "in_features": hidden, "out_features": width, "bias": False,
@@ -169,22 +169,12 @@ def read_projection(folder: Path) -> np.ndarray | None:
     return load_file(file)["linear.weight"] if file.is_file() else None
 
 
-def import_extra(name: str) -> Any:
-    """A package of the extra `fast`; UserError where it is not installed."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise UserError(
-            f"query encoders in int8 need {name}: pip install 'relevance-distillery[fast]'"
-        ) from error
-
-
 def _write(
     folder: Path,
     facts: dict[str, Any],
     kind: str,
     width: int,
-    modules: Sequence[tuple[str, str, dict[str, Any] | None]],
+    modules: Sequence[Module],
     files: dict[str, Any] | None = None,
 ) -> None:
     if facts.get("width", width) != width:
@@ -224,30 +214,31 @@ def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
     import torch
 
     from relevance_distillery.encoders.base_model import fitting_length, load_encoder
-    from relevance_distillery.encoders.batching import by_length, pad
+    from relevance_distillery.encoders.batching import Row, pad, read_by_length
     from relevance_distillery.encoders.sentence_encoder import mean_pooled
     from relevance_distillery.encoders.tokenising import tokenise
 
     network, tokenizer = load_encoder(str(folder))
     network.eval()
     limit = fitting_length(int(facts["max_length"]), network.config, tokenizer)
-    projection = read_projection(folder)
 
     @torch.inference_mode()
-    def embed(texts: Sequence[str]) -> np.ndarray:
-        rows = tokenise(tokenizer, texts, limit)
-        found = np.empty((len(rows), int(network.config.hidden_size)), dtype=np.float32)
-        for chosen in by_length([len(row["input_ids"]) for row in rows], _BATCH, False):
-            batch = pad([rows[i] for i in chosen], tokenizer.pad_token_id, multiple=1)
-            states = network(**batch).last_hidden_state
-            found[chosen] = mean_pooled(states, batch["attention_mask"].unsqueeze(-1)).numpy()
-        return found if projection is None else found @ projection.T
+    def means(rows: list[Row]) -> torch.Tensor:
+        batch = pad(rows, tokenizer.pad_token_id, multiple=1)
+        states = network(**batch).last_hidden_state
+        return mean_pooled(states, batch["attention_mask"].unsqueeze(-1))
 
-    return embed
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return read_by_length(tokenise(tokenizer, texts, limit), _BATCH, means, False).numpy()
+
+    return _projected(embed, folder)
 
 
 def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
+    import torch
     from tokenizers import Tokenizer
+
+    from relevance_distillery.encoders.batching import Row, pad, read_by_length
 
     runtime = import_extra("onnxruntime")
     options = runtime.SessionOptions()
@@ -256,25 +247,26 @@ def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
     options.log_severity_level = 3
     where = {"providers": ["CPUExecutionProvider"]}
     network = runtime.InferenceSession(str(folder / INT8_FILE), options, **where)
-    projection = read_projection(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(int(facts["max_length"]))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    padding = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("pad_token_id")
+
+    def means(rows: list[Row]) -> torch.Tensor:
+        batch = pad(rows, padding or 0, multiple=1)
+        given = {name: value.numpy() for name, value in batch.items()}
+        return torch.from_numpy(network.run(None, given)[0])
 
     def embed(texts: Sequence[str]) -> np.ndarray:
-        rows = [one.ids for one in tokenizer.encode_batch_fast(texts)]
-        found = np.empty((len(rows), int(config["hidden_size"])), dtype=np.float32)
-        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-        for start in range(0, len(order), _BATCH):
-            chosen = order[start : start + _BATCH]
-            shape = len(chosen), len(rows[chosen[-1]])
-            ids = np.full(shape, config.get("pad_token_id") or 0, dtype=np.int64)
-            attended = np.zeros(shape, dtype=np.int64)
-            for place, row in enumerate(chosen):
-                ids[place, : len(rows[row])], attended[place, : len(rows[row])] = rows[row], 1
-            given = {"input_ids": ids, "attention_mask": attended}
-            found[chosen] = network.run(None, given)[0]
-        return found if projection is None else found @ projection.T
+        rows = [
+            {"input_ids": one.ids, "attention_mask": one.attention_mask}
+            for one in tokenizer.encode_batch_fast(texts)
+        ]
+        return read_by_length(rows, _BATCH, means, False).numpy()
 
-    return embed
+    return _projected(embed, folder)
+
+
+def _projected(embed: Embed, folder: Path) -> Embed:
+    projection = read_projection(folder)
+    return embed if projection is None else lambda texts: embed(texts) @ projection.T

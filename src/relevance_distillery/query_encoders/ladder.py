@@ -110,7 +110,8 @@ class _Ladder:
 
     @cached_property
     def folder(self) -> Path:
-        key = json_digest([self.reference.fingerprint, self.strings, self.settings.seed], 8)
+        read = self.reference.fingerprint + self.reference.prompt
+        key = json_digest([read, self.strings, self.settings.seed], 8)
         for other in self.workspace.glob("*"):
             if other.is_dir() and other.name not in (key, _VECTORS):
                 shutil.rmtree(other)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.retrieval import REFERENCE
 from relevance_distillery.query_encoders.encoder import QueryEncoder
 
-REFERENCE = "reference"
 ENOUGH = 0.98
 """What is kept of the reference by the rung that is taken where nothing else is asked for."""
 _BLOCK = 8
@@ -21,9 +21,7 @@ def measure_latency(
 ) -> dict[str, dict[str, float]]:
     """Time the encoders in turns, a few queries each, so that a slow minute is slow for all.
 
-    Args:
-        encoders: By name, `reference` among them.
-        queries: Some two hundred or more.
+    The `reference` is among them; of queries two hundred are few.
 
     Returns:
         By name of single queries, tokenisation included, median_ms, p95_ms, p99_ms (of the clock)
@@ -83,8 +81,6 @@ def choose_rung(
     }
     if not figures:
         raise UserError("compress_retriever: no query has a value of nDCG@10; give benchmark=DIR")
-    best = max(figures, key=lambda name: figures[name][0])
-    fastest = min(figures, key=lambda name: figures[name][1])
 
     def told(name: str) -> str:
         share, spent = figures[name]
@@ -95,12 +91,12 @@ def choose_rung(
     fitting = [
         name for name, (share, spent) in figures.items() if share >= least and spent <= longest
     ]
+    best = max(fitting or figures, key=lambda name: figures[name][0])
+    fastest = min(fitting or figures, key=lambda name: figures[name][1])
     if fitting and max_latency_ms is not None:
-        name = max(fitting, key=lambda name: figures[name][0])
-        return name, f"it keeps most of those of at most {max_latency_ms:g} ms"
+        return best, f"it keeps most of those of at most {max_latency_ms:g} ms"
     if fitting:
-        name = min(fitting, key=lambda name: figures[name][1])
-        return name, f"it is the fastest of those that keep {least:.1%} of nDCG@10"
+        return fastest, f"it is the fastest of those that keep {least:.1%} of nDCG@10"
     if min_kept is None and max_latency_ms is None:
         return best, f"it keeps most, though less than {least:.1%} of nDCG@10"
     raise UserError(

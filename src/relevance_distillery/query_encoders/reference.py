@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from relevance_distillery.channels.dense import FIELDS
@@ -30,16 +28,6 @@ from relevance_distillery.text.terms import passage_text
 _PROMPTS = "config_sentence_transformers.json"
 
 
-class Prompted(Retriever):
-    """A retriever that reads a prompt before each query; its students need none."""
-
-    prompt = ""
-
-    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Shape (queries, width), float32, each row of length 1."""
-        return super().encode_queries([self.prompt + text for text in texts])
-
-
 def open_reference(
     name: str,
     prompt: str | None,
@@ -50,14 +38,9 @@ def open_reference(
 ) -> tuple[Retriever, PassageIndex]:
     """The reference and the index of passages that it made.
 
-    Args:
-        name: A retriever's alias, version or folder, which has its index; or a model: `bundled`,
-            a hub id with a `/`, or a folder.
-        prompt: Name of one of the model's prompts, put before each query.
-        max_length: Tokens that a model reads.
-        shelf: Retrievers.
-        passages: Schema `Passages`.
-        folder: For the index of a model, see `index_of`.
+    `name` is an alias, version or folder of a retriever, which has its index; or a model: bundled,
+    a hub id with a `/`, or a folder. A model reads `max_length` tokens, and one of its prompts, by
+    its name, before each query; its index of `passages` is kept in `folder`, see `index_of`.
 
     Raises:
         UserError: There is none, it pools otherwise, or has no such prompt.
@@ -69,7 +52,7 @@ def open_reference(
                 f"query_prompt={prompt}: a trained retriever has no prompts; leave it out"
             )
         return shelf.find(name)
-    retriever = Prompted.untrained(name, max_length)
+    retriever = Retriever.untrained(name, max_length)
     if prompt is not None:
         retriever.prompt = _read_prompt(name, prompt)
     return retriever, index_of(retriever, passages, folder)
@@ -93,7 +76,7 @@ def write_reference(reference: Retriever, folder: Path) -> Path:
     longest = fitting_length(int(reference.facts["max_length"]), network.config, tokenizer)
     facts = {
         "reference": {"name": reference.name, "fingerprint": reference.fingerprint},
-        "max_length": longest, "rung": "reference", "prompt": getattr(reference, "prompt", ""),
+        "max_length": longest, "rung": "reference", "prompt": reference.prompt,
     }  # fmt: skip
     write_query_encoder(folder, tokenizer, network, facts)
     return folder

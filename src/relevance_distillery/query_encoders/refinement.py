@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def refine(
         UserError: Fewer than ten queries have a relevant passage in the index.
     """
     place = graded.index.passage_ids.get_indexer(pd.Index(graded.pairs["passage_id"].astype(str)))
-    pairs = graded.pairs[place >= 0]
+    pairs = graded.pairs.assign(passage=place)[place >= 0]
     asked = pairs.loc[pairs["relevant"], "query_id"].nunique()
     if asked < _FEWEST:
         raise UserError(
@@ -89,21 +89,12 @@ def refine(
     held = hold_back(pairs, how)
     kept = pairs["query_id"].isin(held)
     towers: Any = _FrozenPassages(student, graded.index.vectors)
-    learn, validation = (_examples(some, student, graded) for some in (pairs[~kept], pairs[kept]))
+    learn, validation = (
+        Examples.of(
+            some, student.rows, graded.relevant, lambda rows: [{_ROW: [row]} for row in rows]
+        )
+        for some in (pairs[~kept], pairs[kept])
+    )
     before = validate(towers, validation)
     result = run_stage(towers, Stage(settings.loss), learn, validation, before, how)
     return {**result.facts, "before": before, "held_back": len(held)}
-
-
-def _examples(pairs: pd.DataFrame, student: Student, graded: Graded) -> Examples:
-    """Pairs for `run_stage`, each passage as its row of the index."""
-    passages = pairs["passage_id"].drop_duplicates()
-    rows = graded.index.passage_ids.get_indexer(pd.Index(passages.astype(str)))
-    plain = pairs.assign(passage=pairs["passage_id"])  # each is one of its own
-    found = Examples.of(plain, student.tokenizer, student.max_length, graded.relevant)
-    queries = pairs.drop_duplicates("query_id")["query"].astype(str).tolist()
-    return replace(
-        found,
-        queries=student.rows(queries) if queries else [],
-        passages=[{_ROW: [int(row)]} for row in rows],
-    )

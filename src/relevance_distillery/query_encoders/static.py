@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import AddedToken
 from torch import Tensor, nn
 
 from relevance_distillery.encoders.base_model import load_encoder
@@ -45,8 +46,7 @@ class StaticStudent(Student):
 
     def rows(self, texts: Sequence[str]) -> list[Row]:
         """The tokens of texts, without special ones."""
-        rows = tokenise(self.tokenizer, texts, self.max_length, add_special_tokens=False)
-        return [{"input_ids": row["input_ids"]} for row in rows]
+        return tokenise(self.tokenizer, texts, self.max_length, add_special_tokens=False)
 
     def forward(self, rows: Sequence[Row]) -> Tensor:
         """See `Student`; about of length 1 however many tokens there are, 0 for none."""
@@ -87,14 +87,8 @@ class StaticStudent(Student):
     ) -> StaticStudent:
         """Begin as near the reference as a table can be without learning.
 
-        Args:
-            reference: Whose tokenizer and token states are taken.
-            strings: That hold the tokens and words.
-            words: Rows for words that the tokenizer splits, at most.
-            vectors: The reference's of those words.
-
-        Raises:
-            UserError: The reference has no fast tokenizer.
+        At most so many `words` of the strings, which the tokenizer splits, get rows of their own,
+        by the reference's `vectors` of them. UserError where the tokenizer is no fast one.
         """
         network, tokenizer = load_encoder(reference.source)
         if not getattr(tokenizer, "is_fast", False):
@@ -108,7 +102,8 @@ class StaticStudent(Student):
             table = _contributions(student, strings, len(tokenizer))
         more = split_words(tokenizer, strings, words)
         if more:
-            tokenizer.add_tokens(_added(more))
+            options = {"single_word": True, "normalized": True}
+            tokenizer.add_tokens([AddedToken(word, **options) for word in more])
             table = torch.cat([table, torch.from_numpy(vectors(more))])
         return cls(table, torch.zeros(len(table)), tokenizer, length)
 
@@ -124,12 +119,6 @@ def split_words(tokenizer: Any, strings: Sequence[str], most: int) -> list[str]:
         return []
     rows = tokenizer(often, add_special_tokens=False)["input_ids"]
     return [word for word, row in zip(often, rows, strict=True) if len(row) > 1][:most]
-
-
-def _added(words: Sequence[str]) -> list[Any]:
-    from tokenizers import AddedToken
-
-    return [AddedToken(word, single_word=True, normalized=True) for word in words]
 
 
 def _contributions(student: TransformerStudent, strings: Sequence[str], tokens: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder
-from relevance_distillery.encoders.batching import Row, by_length, pad
+from relevance_distillery.encoders.batching import Row, pad, read_by_length
 from relevance_distillery.encoders.devices import (
     autocast,
     choose_device,
@@ -55,11 +55,7 @@ class Student(nn.Module):
     @torch.no_grad()
     def vectors(self, rows: Sequence[Row]) -> Tensor:
         """As `forward`, without gradients, on the CPU, for any number of rows."""
-        found: list[tuple[list[int], Tensor]] = []
-        for chosen in by_length([len(row["input_ids"]) for row in rows], _BATCH):
-            found.append((chosen, self([rows[i] for i in chosen]).cpu()))
-        order = torch.tensor([i for chosen, _ in found for i in chosen])
-        return torch.cat([part for _, part in found])[order.argsort()]
+        return read_by_length(rows, _BATCH, lambda some: self(some).cpu())
 
 
 class TransformerStudent(Student):

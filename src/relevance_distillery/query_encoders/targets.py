@@ -33,7 +33,8 @@ def reference_vectors(reference: Retriever, strings: Sequence[str], folder: Path
     found = [reference.encode_queries([])]
     with Progress(len(strings), "encoding with the reference", "string") as progress:
         for part in parts:
-            file = folder / f"{json_digest([reference.fingerprint, part], 8)}.npy"
+            read = reference.fingerprint + reference.prompt
+            file = folder / f"{json_digest([read, part], 8)}.npy"
             if not file.is_file():
                 with replacing(file) as partial, partial.open("wb") as stream:
                     np.save(stream, reference.encode_queries(part))

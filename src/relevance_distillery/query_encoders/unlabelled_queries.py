@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
@@ -24,7 +24,6 @@ def unlabelled_strings(
     passages: pd.DataFrame,
     settings: StringSettings,
     held_out: Iterable[str] = (),
-    exclude: Collection[str] = (),
     seed: int = 0,
 ) -> list[str]:
     """Queries, titles, headings and spans of passages, of each wording one.
@@ -34,18 +33,16 @@ def unlabelled_strings(
 
     Args:
         queries: Texts of real or synthetic queries, whatever their grades.
-        passages: Columns passage_id, document_id, text and, where there are any, title, heading.
+        passages: Columns passage_id, text and, where there are any, title, heading.
         settings: How many.
         held_out: Texts of queries that test: none of them is returned, however it is written.
-        exclude: Ids of documents of which nothing is taken.
         seed: Of the spans and of the order.
     """
-    kept = passages[~passages["document_id"].isin(list(exclude))]
     tested = {"", *map(normalised, held_out)}
     known = [text for text in queries if normalised(text) not in tested]
     openings = _openings(known) or settings.openings
     found: dict[str, str] = {}
-    for text in (*known, *_marked(kept), *_spans(kept, openings, settings, seed)):
+    for text in (*known, *_marked(passages), *_spans(passages, openings, settings, seed)):
         found.setdefault(normalised(text), " ".join(text.split()))
     for text in tested:
         found.pop(text, None)

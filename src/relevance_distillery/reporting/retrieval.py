@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relevance_distillery.evaluation.retrieval import PRIMARY, UNTRAINED
+from relevance_distillery.evaluation.retrieval import PRIMARY, REFERENCE, UNTRAINED
 from relevance_distillery.reporting import charts
 from relevance_distillery.reporting.charts import dots
 from relevance_distillery.reporting.formats import figure
 from relevance_distillery.reporting.pages import fill
 
-REFERENCE = "reference"
 _SIZE = {"width": 760, "height": 380, "left": 60, "right": 740, "top": 12, "bottom": 330}
 _INGREDIENTS = {
     "one_stage": "one stage after the other",

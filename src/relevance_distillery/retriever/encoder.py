@@ -12,10 +12,11 @@ import pandas as pd
 
 from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.encoders.base_model import COPY_AGAIN, readable, resolve_model
-from relevance_distillery.encoders.layout import read_layout_facts, write_layout
+from relevance_distillery.encoders.layout import mean_pooling, read_layout_facts, write_layout
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
+from relevance_distillery.retriever.settings import TRAIN
 from relevance_distillery.text.terms import passage_text
 
 FACTS_FILE = "retriever.json"
@@ -30,7 +31,10 @@ class Retriever:
         name: The base model and a digest of the weights.
         fingerprint: Changes with anything that changes a vector: an index belongs to one.
         source: Name or folder of the model that it reads.
+        prompt: What it reads before each query.
     """
+
+    prompt = ""
 
     def __init__(self, source: str, max_length: int, facts: dict[str, Any]) -> None:
         """Read a model; see `load` and `untrained`."""
@@ -55,7 +59,7 @@ class Retriever:
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (queries, width), float32, each row of length 1."""
-        return self._encoder.encode(list(texts))
+        return self._encoder.encode([self.prompt + text for text in texts])
 
     def encode_passages(self, passages: pd.DataFrame) -> np.ndarray:
         """Shape (passages, width), float32, each row of length 1; columns `FIELDS` are read."""
@@ -64,8 +68,7 @@ class Retriever:
 
 def read_facts(folder: Path) -> dict[str, Any]:
     """The content of `retriever.json`; UserError where the folder holds no retriever."""
-    train = "kedro run --pipeline=train_retriever"
-    return read_layout_facts(folder / FACTS_FILE, "retriever", _FORMAT, train, "train")
+    return read_layout_facts(folder / FACTS_FILE, "retriever", _FORMAT, TRAIN, "train")
 
 
 def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str, Any]) -> None:
@@ -77,20 +80,11 @@ def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str,
     folder.mkdir(parents=True, exist_ok=True)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    pooling = {
-        "word_embedding_dimension": int(network.config.hidden_size),
-        "pooling_mode_mean_tokens": True,
-    }
-    modules = [
-        ("", "Transformer", None),
-        ("1_Pooling", "Pooling", pooling),
-        ("2_Normalize", "Normalize", None),
-    ]
     files = {
         "sentence_bert_config.json": {"max_seq_length": facts["max_length"]},
         FACTS_FILE: {"format": _FORMAT, **facts, "fields": list(FIELDS)},
     }
-    write_layout(folder, modules, files)
+    write_layout(folder, [*mean_pooling(network), ("2_Normalize", "Normalize", None)], files)
 
 
 def check_pooling(base_model: str) -> None:

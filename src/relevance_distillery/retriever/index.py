@@ -13,12 +13,12 @@ from relevance_distillery.channels.dense import exact_top
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.io.progress import Progress
+from relevance_distillery.retriever.settings import TRAIN
 
 if TYPE_CHECKING:
     from relevance_distillery.retriever.encoder import Retriever
 
 INDEX_FILE = "index.json"
-TRAIN = "kedro run --pipeline=train_retriever"
 
 _FORMAT = 1
 _VECTORS = "vectors.npy"

@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from safetensors.torch import load_file, save_file
 
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder
 from relevance_distillery.encoders.devices import choose_device, choose_precision
+from relevance_distillery.encoders.gradient_steps import Weights, weights_of
 from relevance_distillery.encoders.sentence_encoder import weights_hash
+from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.io.files import replacing, write_text
@@ -35,10 +38,8 @@ from relevance_distillery.retriever.training import (
     Examples,
     Stage,
     StageResult,
-    Weights,
     run_stage,
     validate,
-    weights_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ def train_recipes(
     check_pooling(settings.base_model)
     network, tokenizer = load_encoder(settings.base_model)
     length = fitting_length(settings.max_length, network.config, tokenizer)
+    read = partial(tokenise, tokenizer, limit=length)
     device = choose_device()
     auto = settings.precision == "auto"
     precision = choose_precision(device) if auto else settings.precision
@@ -121,7 +123,7 @@ def train_recipes(
     towers = Towers(network.eval(), tokenizer, settings.tuned_layers, device, precision)
     held_back = hold_back(pairs, settings)
     kept = pairs["query_id"].isin(held_back)
-    validation = Examples.of(_at_most(pairs[kept], settings), tokenizer, length)
+    validation = Examples.of(_at_most(pairs[kept], settings), read)
     before = validate(towers, validation)
     logger.info(
         "training a retriever on %d pairs of %d queries, choosing on %d others%s",
@@ -144,7 +146,7 @@ def train_recipes(
         chain = Chain(towers, validation, settings, folder)
         if recipe == "one_channel":
             learn, chain = of_one_channel(learn), replace(chain, name=recipe)
-        examples = Examples.of(learn, tokenizer, length, relevant)
+        examples = Examples.of(learn, read, relevant)
         network.load_state_dict(base)
         results = chain.run(RECIPES[recipe], examples, before)
         alpha, value, weights = _interpolated(towers, results, base, validation, settings)

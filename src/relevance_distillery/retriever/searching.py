@@ -19,7 +19,8 @@ from relevance_distillery.collections.queries import read_queries
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import newest_version, replacing
 from relevance_distillery.io.progress import Progress
-from relevance_distillery.retriever.index import INDEX_FILE, TRAIN, PassageIndex
+from relevance_distillery.retriever.index import INDEX_FILE, PassageIndex
+from relevance_distillery.retriever.settings import TRAIN
 
 if TYPE_CHECKING:
     from relevance_distillery.retriever.encoder import Retriever

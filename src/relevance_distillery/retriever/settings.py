@@ -11,6 +11,8 @@ RecipeName = Literal[
     "curriculum", "no_token_similar", "one_stage", "one_channel", "listwise", "margin_mse"
 ]
 
+TRAIN = "kedro run --pipeline=train_retriever"
+
 _FEWEST_VALIDATION = 30
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from relevance_distillery.encoders.batching import Row, pad
+from relevance_distillery.encoders.batching import Row, pad, read_by_length
 from relevance_distillery.encoders.devices import autocast
 from relevance_distillery.encoders.layers import FrozenLayers, can_stop, further_states
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
@@ -41,15 +40,7 @@ class Towers:
 
     def embed(self, rows: Sequence[Row]) -> Tensor:
         """Vectors of length 1, shape (rows, width), with their gradients."""
-        lengths = [len(row["input_ids"]) for row in rows]
-        order = sorted(range(len(rows)), key=lengths.__getitem__)
-        parts = [
-            self._forward([rows[i] for i in order[start : start + _CHUNK]])
-            for start in range(0, len(order), _CHUNK)
-        ]
-        back = torch.empty(len(order), dtype=torch.long)
-        back[order] = torch.arange(len(order))
-        return torch.cat(parts)[back.to(parts[0].device)]
+        return read_by_length(rows, _CHUNK, self._forward, longest_first=False)
 
     def _forward(self, rows: list[Row]) -> Tensor:
         batch = {name: value.to(self._device) for name, value in pad(rows, self._pad).items()}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +17,7 @@ import pandas as pd
 import torch
 
 from relevance_distillery.encoders.batching import Row
-from relevance_distillery.encoders.tokenising import tokenise
-from relevance_distillery.errors import UserError
-from relevance_distillery.io.progress import Progress
+from relevance_distillery.encoders.gradient_steps import Weights, take_steps, weights_of
 from relevance_distillery.retriever.buckets import NEGATIVES, POSITIVES
 from relevance_distillery.retriever.losses import LOSSES, Block
 from relevance_distillery.retriever.settings import RetrieverSettings
@@ -28,7 +25,7 @@ from relevance_distillery.retriever.towers import Towers
 
 logger = logging.getLogger(__name__)
 
-Weights = dict[str, torch.Tensor]
+Read = Callable[[list[Any]], list[Row]]
 
 
 @dataclass(frozen=True)
@@ -63,21 +60,20 @@ class Examples:
     def of(
         cls,
         pairs: pd.DataFrame,
-        tokenizer: Any,
-        max_length: int,
+        read: Read,
         relevant: pd.DataFrame | None = None,
+        read_passages: Read | None = None,
     ) -> Examples:
         """From columns query_id, passage_id, query, passage (texts), gain, relevant, bucket.
 
-        `relevant` (query_id, passage_id) are pairs that are relevant besides these. Passages of
-        one text are one.
+        `read` makes tokens of texts; `relevant` (query_id, passage_id) are pairs that are relevant
+        besides these. Passages of one text are one.
         """
         query, queries = pd.factorize(pairs["query_id"])
         # A text that has two ids is one passage: by the other id it would be a negative.
         passage, passages = pd.factorize(pairs["passage"])
         asked = pairs.drop_duplicates("query_id")["query"].tolist()
         table = pairs[["gain", "relevant", "bucket"]].assign(query=query, passage=passage)
-        rows = [tokenise(tokenizer, one, max_length) for one in (asked, passages.tolist())]
         number = dict(zip(pairs["passage_id"], passage.tolist(), strict=True))
         known: dict[int, set[int]] = {}
         for some in (pairs[pairs["relevant"]], pairs[:0] if relevant is None else relevant):
@@ -87,7 +83,8 @@ class Examples:
         gains: dict[tuple[int, int], float] = {}
         for one, other, gain in table[["query", "passage", "gain"]].itertuples(index=False):
             gains[one, other] = max(gain, gains.get((one, other), gain))
-        return cls(rows[0], rows[1], table.reset_index(drop=True), known, gains)
+        rows = read(asked), (read_passages or read)(passages.tolist())
+        return cls(*rows, table.reset_index(drop=True), known, gains)
 
     def lists(self, stage: Stage) -> dict[int, tuple[list[int], list[int]]]:
         """Positives and negatives of each query that has what the stage needs."""
@@ -130,71 +127,31 @@ def run_stage(
         UserError: The loss is not finite.
     """
     lists = learn.lists(stage)
-    best = StageResult(weights_of(towers.network), before, {"name": stage.loss, "steps": 0})
     if not lists:
         reason = f"no query has pairs in {', '.join((*stage.positives, *stage.negatives))}"
         logger.warning("stage %s is skipped: %s", stage.loss, reason)
-        best.facts |= {"skipped": reason, "validation": before}
-        return best
-    draw = random.Random(settings.seed)
+        skipped = {"name": stage.loss, "steps": 0, "skipped": reason, "validation": before}
+        return StageResult(weights_of(towers.network), before, skipped)
     per_epoch = -(-len(lists) // settings.batch_queries)
     steps = stage.passes * min(settings.epochs * per_epoch, settings.max_steps)
-    optimizer = torch.optim.AdamW(towers.parameters, lr=settings.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / max(0.1 * steps, 1.0), 1.0 - step / steps)
-    )
-    checks = {steps * part // settings.evaluations for part in range(1, settings.evaluations + 1)}
-    pairs, seconds, history, losses = 0, 0.0, [], []
-    with Progress(steps, f"training, {stage.loss}", "step") as progress:
-        batches = _batches(lists, draw, settings)
-        for step in range(1, steps + 1):
-            started = time.perf_counter()
-            chosen = next(batches)
-            loss = LOSSES[stage.loss](_block(towers, learn, chosen, settings.temperature))
-            if not torch.isfinite(loss):
-                raise UserError(
-                    f"train_retriever: the loss of stage {stage.loss} is not finite at step {step};"
-                    " lower retrieving.training.learning_rate"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(towers.parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-            pairs += sum(len(pos) + len(neg) for pos, neg in chosen.values())
-            seconds += time.perf_counter() - started
-            progress.advance()
-            if step in checks:
-                value = validate(towers, validation)
-                history.append({"step": step, "validation": value, "loss": _mean(losses)})
-                losses.clear()
-                if best.validation is None or value is None:
-                    continue
-                if value > best.validation:
-                    best.weights, best.validation = weights_of(towers.network), value
-                    best.facts["best_step"] = step
-    if best.validation is None:
-        best.weights, best.facts["best_step"] = weights_of(towers.network), steps
-    towers.network.load_state_dict(best.weights)
-    best.facts |= {
-        "steps": steps,
-        "queries": len(lists),
-        "pairs_per_second": round(pairs / seconds, 1),
-        "history": history,
-        "validation": best.validation,
-    }
-    logger.info(
-        "stage %s: %d steps, %.1f pairs/s%s",
-        stage.loss, steps, pairs / seconds,
-        "" if before is None else f", validation nDCG@10 {before:.4f} to {best.validation:.4f}",
+    batches, sizes = _batches(lists, random.Random(settings.seed), settings), []
+
+    def loss() -> torch.Tensor:
+        chosen = next(batches)
+        sizes.append(sum(len(pos) + len(neg) for pos, neg in chosen.values()))
+        return LOSSES[stage.loss](_block(towers, learn, chosen, settings.temperature))
+
+    network = towers.network
+    seconds, found = take_steps(
+        network, towers.parameters, loss, lambda: validate(towers, validation), before,
+        named=stage.loss, steps=steps, evaluations=settings.evaluations, warm_up=0.1, longest=1.0,
+        lr=settings.learning_rate, weight_decay=0.01,
     )  # fmt: skip
-    return best
-
-
-def weights_of(network: Any) -> Weights:
-    """A copy of a network's weights, on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    rate, best = round(sum(sizes) / seconds, 1), found["validation"]
+    told = "" if before is None else f", validation nDCG@10 {before:.4f} to {best:.4f}"
+    logger.info("stage %s: %d steps, %.1f pairs/s%s", stage.loss, steps, rate, told)
+    facts = {"name": stage.loss, "queries": len(lists), "pairs_per_second": rate, **found}
+    return StageResult(weights_of(network), best, facts)
 
 
 @torch.no_grad()
@@ -215,7 +172,7 @@ def validate(towers: Towers, examples: Examples) -> float | None:
         ideal = np.sort(rows["gain"].to_numpy())[::-1][:10]
         discounts = 1.0 / np.log2(np.arange(2, 12))
         values.append(float(gains @ discounts[: len(gains)] / (ideal @ discounts[: len(ideal)])))
-    return _mean(values) if values else None
+    return round(float(np.mean(values)), 6) if values else None
 
 
 def _batches(
@@ -270,7 +227,3 @@ def _block(
         foreign.to(where),
         temperature,
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(float(np.mean(values)), 6)

@@ -15,7 +15,7 @@ from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.estimates import Options
-from relevance_distillery.evaluation.retrieval import PRIMARY, measure_rankings
+from relevance_distillery.evaluation.retrieval import PRIMARY, REFERENCE, measure_rankings
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import digest_number
 from relevance_distillery.learning.splits import exclude_benchmarks, normalised
@@ -31,7 +31,6 @@ from relevance_distillery.synthesizers.query_log import QueryLog
 
 logger = logging.getLogger(__name__)
 
-REFERENCE = "reference"
 _HELD_OUT = 5
 """Without a benchmark one query of so many is measured on."""
 
@@ -139,10 +138,8 @@ def train(
     if len(pairs):
         relevant = pairs.loc[pairs["relevant"], ["query_id", "passage_id"]]
         graded = Graded(pairs, relevant, index)
-    rungs = {REFERENCE: write_reference(reference, workspace / "reference")}
-    prompt = getattr(reference, "prompt", "")
-    own = workspace / (f"ladder_{digest_number(prompt):x}" if prompt else "ladder")
-    rungs |= train_ladder(reference, strings, parameters.ladder, own, graded)
+    rungs = {REFERENCE: write_reference(reference, workspace / REFERENCE)}
+    rungs |= train_ladder(reference, strings, parameters.ladder, workspace / "ladder", graded)
     if parameters.int8:
         rungs |= export_ladder(rungs, workspace / "int8")
     return {name: str(folder) for name, folder in rungs.items()}
