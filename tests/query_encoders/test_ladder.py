@@ -334,6 +334,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
     below = {"layers": 0.1, "schedule": (1.0,)}
     fails("0.1 of 2 is less than one; raise compressing.ladder.pruning.layers", pruning=below)
+    fails("the reference's vectors hold 32 numbers; give smaller sizes", matryoshka=(8, 32))
     fails("make no batch of 32", strings=STRINGS[:20], rungs=("static",))
     fails("no such folder", student="./nowhere", rungs=("aligned",))
     broken = tiny_models.encoder(tmp_path / "broken")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from strings_of_words import word_strings
+from torch.nn.functional import normalize
 
 import tiny_models
 from relevance_distillery.encoders.base_model import load_encoder
@@ -70,6 +71,19 @@ def test_losses_are_zero_where_nothing_is_left_to_learn(targets: Targets) -> Non
     # A student that agrees with itself alone cannot search the reference's index.
     assert float(LOSSES["kl"](turned, wanted)) > 0.01
     assert float(LOSSES["kernel"](turned, wanted)) > 0.01
+
+
+def test_vectors_cut_to_a_size_agree_better_where_it_was_asked_for(
+    reference: Retriever, targets: Targets
+) -> None:
+    size, wanted = 4, normalize(targets.held_vectors[:, :4])
+    found = {}
+    for sizes in ((), (size,)):
+        student = one_layer(reference, targets)
+        align(student, targets, settings(loss="cosine", epochs=4.0), 0, sizes=sizes)
+        made = normalize(student.vectors(student.rows(targets.held_strings))[:, :size])
+        found[sizes] = float((made * wanted).sum(1).mean())
+    assert found[size,] > found[()] + 0.01
 
 
 def test_a_table_begins_with_what_tokens_add_and_learns(

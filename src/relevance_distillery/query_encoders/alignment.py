@@ -22,6 +22,8 @@ from relevance_distillery.query_encoders.targets import Targets
 
 logger = logging.getLogger(__name__)
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+
 _TEMPERATURE = 0.05
 _WARM_UP = 0.05
 _POOL = 16  # batches that are sorted by length together
@@ -56,18 +58,39 @@ def kernel(made: Tensor, wanted: Tensor) -> Tensor:
     return 1 - cosine_similarity(ours.flatten(), theirs.flatten(), dim=0)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: dict[str, Loss] = {
     "l2": l2, "cosine": cosine, "kl": kl, "kernel": kernel,
 }  # fmt: skip
 """Of vectors made and wanted, shape (strings, width); the wanted ones have length 1."""
 
 
+def cut_to(sizes: Sequence[int], loss: Loss) -> Loss:
+    """The mean of a loss over whole vectors and their first numbers (Kusupati et al., 2022).
+
+    Both sides are divided by the length of what is wanted, so that it has length 1 at every size.
+    """
+
+    def mean(made: Tensor, wanted: Tensor) -> Tensor:
+        total = loss(made, wanted)
+        for size in sizes:
+            length = wanted[:, :size].norm(dim=1, keepdim=True).clamp(min=1e-6)
+            total = total + loss(made[:, :size] / length, wanted[:, :size] / length)
+        return total / (1 + len(sizes))
+
+    return mean
+
+
 def align(
-    student: Student, targets: Targets, settings: AlignmentSettings, seed: int, share: float = 1.0
+    student: Student,
+    targets: Targets,
+    settings: AlignmentSettings,
+    seed: int,
+    share: float = 1.0,
+    sizes: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Train in place; the weights that agree most on held-back strings are left.
 
-    `share` is of the epochs: a cycle of several takes its part.
+    `share` is of the epochs: a cycle of several takes its part; for `sizes` see `cut_to`.
 
     Returns:
         loss, steps, strings, strings_per_second, and before and after, the agreements.
@@ -87,7 +110,7 @@ def align(
     def loss() -> Tensor:
         chosen = next(batches)
         made = student([rows[i] for i in chosen])
-        return LOSSES[settings.loss](made, targets.vectors[chosen].to(made.device))
+        return cut_to(sizes, LOSSES[settings.loss])(made, targets.vectors[chosen].to(made.device))
 
     seconds, found = take_steps(
         student, list(student.parameters()), loss, lambda: targets.agreement(student, held), before,

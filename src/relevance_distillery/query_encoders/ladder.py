@@ -73,6 +73,12 @@ def train_ladder(
     ]  # fmt: skip
     for rung in set(settings.rungs) - set(wanted):
         logger.warning("rung %s is left out: nothing is graded", rung)
+    width = int(reference.encode_queries([]).shape[1])
+    if max(settings.matryoshka, default=0) >= width:
+        raise UserError(
+            f"compress_retriever: the reference's vectors hold {width} numbers; give smaller sizes "
+            "in compressing.ladder.matryoshka"
+        )
     steps = {rung: ladder.steps(rung) for rung in wanted}  # says what cannot be before any work
     return {rung: ladder.climb(rung, steps[rung]) for rung in wanted}
 
@@ -161,7 +167,7 @@ class _Ladder:
         for (name, *values), path in zip(steps[done:], paths[done:], strict=True):
             logger.info("rung %s: %s", rung, name)
             if name == "align":
-                facts = align(student, targets, how, settings.seed, *values)
+                facts = align(student, targets, how, settings.seed, values[0], settings.matryoshka)
             elif name == "cut":
                 facts = self.cut(student, targets, *map(int, values))
             elif self.graded is not None:
@@ -204,6 +210,8 @@ class _Ladder:
         """The folder of a stage, named by all that decides it but the strings."""
         settings, keys = self.settings, [steps]
         refined = steps[-1][0] == "refine"
+        if settings.matryoshka:
+            keys += [settings.matryoshka]
         if static:
             keys += [settings.static.model_dump(), settings.words]
         else:

@@ -1,6 +1,6 @@
 """What can be turned about compressing a query tower, and why one would."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,9 +41,9 @@ class AlignmentSettings(StrictModel):
     batch_size: int = Field(128, ge=2)
     """Strings of a step."""
     learning_rate: float = Field(2e-4, gt=0)
-    """Peak, after a warm-up over a twentieth of the steps."""
+    """Peak, after a short warm-up."""
     held_back: int = Field(1000, ge=2)
-    """Strings that choose the best weights and the layers to remove; a tenth at most."""
+    """Strings that choose weights and layers; a tenth at most."""
     evaluations: int = Field(4, ge=1)
     """Times that these are looked at."""
 
@@ -99,8 +99,10 @@ class LadderSettings(StrictModel):
         epochs=8.0, batch_size=512, learning_rate=1e-2, evaluations=8
     )
     """Of the table of token vectors."""
+    matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Sizes to which vectors may be cut, which are aligned too."""
     words: int = Field(20_000, ge=0)
-    """Frequent words that the tokenizer splits and that get a vector of their own in the table."""
+    """Frequent words, split by the tokenizer, that get a vector of their own in the table."""
     pruning: PruningSettings = PruningSettings()
     """How layers and units are removed."""
     refinement: RefinementSettings = RefinementSettings()
