@@ -4,11 +4,11 @@
     BENCHMARKS=/folder/of/the/sets python benchmarks/compression.py --parts ladder --sets trec-dl20
 
 Writes docs/results/compression.md and .json. The reference is the bundled encoder, untrained, its
-six layers in fp32. One ladder is aligned on strings of all collections and measured on three that
-people graded, and on the handbook by what it has in common with the reference. Parts: `ladder`, all
-rungs and their int8 exports, with latency; `losses`; `unseen`, aligned on strings of other
-collections alone; `growth`, with the number of strings. No graded query is ever aligned on. What is
-finished is kept: a killed run goes on behind it.
+six layers in fp32. One ladder is aligned on strings of the collections that are searched: three
+that people graded, and a handbook, where only what is found in common with the reference can be
+measured. Parts: `ladder`, all rungs and their int8 exports, with latency; `losses`; `unseen`,
+aligned on strings of other collections alone; `growth`, with the number of strings. No graded query
+is ever aligned on. What is finished is kept: a killed run goes on behind it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,9 @@ from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer
 
 WORK = ROOT / "build" / "benchmarks" / "compression"
 TESTED, HANDBOOK = ("trec-dl20", "chorus", "feedbackqa"), "handbook"
+SEARCHED = (*TESTED, HANDBOOK)
 OTHERS = ("trec-dl19", "trec-dl23-dev", "antique")
-"""Collections whose queries and grades teach refinement, and whose strings are aligned on."""
+"""Collections whose queries and grades teach refinement, and whose queries are aligned on."""
 RUNGS = (
     "aligned", "aligned_refined", "pruned", "pruned_refined", "one_shot", "refined_only", "static",
     "static_refined",
@@ -91,14 +93,16 @@ def handbook_queries() -> pd.DataFrame:
 
 
 def strings_of(names: Iterable[str], most: int) -> list[str]:
-    """Strings of collections, without any query that is measured with."""
+    """As many strings of each collection, in turns, without any query that is measured with."""
     held_out = [*handbook_queries()["text"]]
     for name in TESTED:
         held_out += benchmark(name).query_texts()
     asked = [text for name in OTHERS for text in benchmark(name).query_texts()]
-    parts = [passages_of(name) for name in names]
-    settings = StringSettings(most=most)
-    return unlabelled_strings(asked, pd.concat(parts), settings, held_out)
+    names = list(names)
+    settings = StringSettings(most=most // len(names))
+    parts = [unlabelled_strings(asked, passages_of(name), settings, held_out) for name in names]
+    turns = chain.from_iterable(zip_longest(*parts))
+    return list(dict.fromkeys(text for text in turns if text is not None))
 
 
 @cache
@@ -161,7 +165,7 @@ def ladder(reference: Retriever, strings: list[str], work: Path, **changes: Any)
 
 def main_ladder(reference: Retriever, options: argparse.Namespace) -> dict[str, Any]:
     """All rungs, in int8 too, with latency beside the reference and its int8 export."""
-    strings = strings_of((*TESTED, *OTHERS, HANDBOOK), options.strings)
+    strings = strings_of(SEARCHED, options.strings)
     made = ladder(reference, strings, WORK / "ladder", rungs=options.rungs)
     encoders = made["encoders"]
     exports = export_ladder({REFERENCE: WORK / REFERENCE, **made["folders"]}, WORK / "int8")
@@ -195,7 +199,7 @@ def compared(
 
 def losses(reference: Retriever, options: argparse.Namespace) -> dict[str, Any]:
     """Each loss, for the table and for half of the layers, in one pass over few strings."""
-    strings = strings_of((*TESTED, *OTHERS, HANDBOOK), options.few)
+    strings = strings_of(SEARCHED, options.few)
     found = {}
     for loss in LOSSES:
         how = LadderSettings()
@@ -211,7 +215,7 @@ def unseen(reference: Retriever, options: argparse.Namespace) -> dict[str, Any]:
     """As the losses' cosine, with and without strings of the documents that are searched."""
     found = {}
     one = LadderSettings().alignment.model_copy(update={"epochs": 1.0}).model_dump()
-    for name, sets in {"with": (*TESTED, *OTHERS, HANDBOOK), "without": OTHERS}.items():
+    for name, sets in {"with": SEARCHED, "without": OTHERS}.items():
         strings = strings_of(sets, options.few)
         found[name] = compared(
             reference, options, strings, f"unseen_{name}", rungs=("aligned", "static"),
@@ -222,7 +226,7 @@ def unseen(reference: Retriever, options: argparse.Namespace) -> dict[str, Any]:
 
 def growth(reference: Retriever, options: argparse.Namespace) -> dict[str, Any]:
     """The table, aligned on the first of the strings; as many passes over each number."""
-    every = strings_of((*TESTED, *OTHERS, HANDBOOK), max(SIZES))
+    every = strings_of(SEARCHED, max(SIZES))
     sizes = [size for size in SIZES if size <= options.largest]
     return {
         str(size): compared(reference, options, every[:size], f"growth_{size}", rungs=("static",))
@@ -302,7 +306,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--sets", nargs="+", choices=(*TESTED, HANDBOOK), default=None)
     parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=RUNGS)
-    parser.add_argument("--strings", type=int, default=60_000, help="of the ladder")
+    parser.add_argument("--strings", type=int, default=40_000, help="of the ladder")
     parser.add_argument("--few", type=int, default=20_000, help="of the comparisons")
     parser.add_argument("--largest", type=int, default=max(SIZES), help="number of strings")
     options = parser.parse_args()
