@@ -18,7 +18,7 @@ class StringSettings(StrictModel):
 
     most: int = Field(50_000, ge=1)
     """Strings at most: more are better and take longer to encode."""
-    spans: int = Field(8, ge=0)
+    spans: int = Field(16, ge=0)
     """Runs of words drawn from each passage."""
     longest_span: int = Field(12, ge=1)
     """Words of the longest: about as many as your longest usual query has."""
@@ -96,7 +96,7 @@ class LadderSettings(StrictModel):
     alignment: AlignmentSettings = AlignmentSettings()
     """Of students with layers."""
     static: AlignmentSettings = AlignmentSettings(
-        epochs=8.0, batch_size=512, learning_rate=1e-2, evaluations=8
+        loss="l2", epochs=8.0, batch_size=512, learning_rate=3e-3, evaluations=8
     )
     """Of the table of token vectors."""
     matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
