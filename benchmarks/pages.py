@@ -23,6 +23,7 @@ BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
 """The folder of the sets."""
 
 SCORED = tuple(name for name, metric in METRICS.items() if metric.scored)
+UNCORRECTED = ("accuracy", "within_one", "mean_absolute_error")
 MANY_JUDGES = 3
 """With more judges, a page does not list what each couple's difference is."""
 
@@ -49,7 +50,7 @@ def short_report(
     """
     called = names or {}
     sections = [
-        ("Every metric", every_metric(agreement, called)),
+        ("Metrics", metrics_of(agreement, called)),
         ("People and judges on one scale", one_scale(agreement, called)),
         ("Cost and speed", costs(cost, called) if cost and cost.get("judges") else ""),
     ]
@@ -63,7 +64,7 @@ def short_report(
 def answer(agreement: dict[str, Any], names: Names, alone: bool = True) -> str:
     """Whose grades, how many, and what the primary metric says of each couple.
 
-    Of each judge as well where the answer stands `alone`, without the table of every metric.
+    Of each judge as well where the answer stands `alone`, without the table of metrics.
     """
     benchmark = agreement["benchmark"]
     who = "graded by people" if benchmark.get("human") else "**not** graded by people"
@@ -88,12 +89,15 @@ def answer(agreement: dict[str, Any], names: Names, alone: bool = True) -> str:
     return "\n".join([f"{lead}(`{benchmark.get('name', '')}`). {said}", *lines]) + "\n"
 
 
-def every_metric(agreement: dict[str, Any], names: Names) -> str:
-    """All metrics of judges with grades, and the rank metrics of those with scores."""
+def metrics_of(agreement: dict[str, Any], names: Names) -> str:
+    """Metrics of judges with grades, and the rank metrics of those with scores.
+
+    Those without correction for chance, high on easy pairs, are left to the report.
+    """
     judges, ceiling = graded(agreement), agreement["human_ceiling"]
     people = ["people with each other"] if ceiling else []
     rows = []
-    for metric in METRICS.values():
+    for metric in (one for one in METRICS.values() if one.name not in UNCORRECTED):
         signed = zero(metric.name)
         cells = [cell(agreement["judges"][name].get(metric.name), signed) for name in judges]
         cells += [cell(ceiling.get(metric.name), signed) for _ in people]
