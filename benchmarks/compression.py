@@ -31,7 +31,8 @@ from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.evaluation.agreement.estimates import Options
-from relevance_distillery.evaluation.retrieval import REFERENCE, measure_rankings
+from relevance_distillery.evaluation.retrieval import IN_COMMON as COMMON
+from relevance_distillery.evaluation.retrieval import PRIMARY, REFERENCE, measure_rankings
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.query_encoders.encoder import QueryEncoder
@@ -58,10 +59,10 @@ RUNGS = (
     "aligned", "aligned_refined", "pruned", "pruned_refined", "one_shot", "refined_only", "static",
     "static_refined",
 )  # fmt: skip
+CONTROLS = ("one_shot_int8", "refined_only_int8")
 LOSSES: tuple[Loss, ...] = ("l2", "cosine", "kl", "kernel")
 SIZES = (1000, 3000, 10_000, 30_000, 100_000)
-COMMON = "top_10_in_common"
-KEPT = ("nDCG@10", "P@10", COMMON)
+_TITLES = {PRIMARY: PRIMARY, "P@10": "P@10", COMMON: "first ten"}
 SECONDS = "seconds"
 
 
@@ -243,8 +244,8 @@ def page(found: dict[str, Any], commands: Mapping[str, str]) -> list[str]:
         "# What a compressed query tower keeps",
         f"On {machine()}, {datetime.date.today():%d %B %Y}. The reference is the bundled encoder, "
         "six layers, fp32. Shares of the reference with paired 95 % intervals over queries; "
-        "grades are people's, unjudged documents count as irrelevant but in `condensed_`; the "
-        "handbook's queries are made of its words.",
+        "grades are people's, unjudged documents count as irrelevant. *First ten*: the share "
+        "of the reference's that is found, all that a handbook without grades can tell.",
     ]
     titles = {
         "ladder": "The ladder", "losses": "Losses",
@@ -262,42 +263,54 @@ def page(found: dict[str, Any], commands: Mapping[str, str]) -> list[str]:
 
 
 def _ladder_tables(found: dict[str, Any]) -> list[str]:
-    speed, own = found["latency"], found["latency"].get(f"{REFERENCE}_int8", {})
+    # What controls tell, they tell in fp32.
+    speed = {rung: row for rung, row in found["latency"].items() if rung not in CONTROLS}
+    own = speed.get(f"{REFERENCE}_int8", {})
     header = ["rung", "median ms", "p95", "p99", "queries/s", "× faster", "× than int8"]
-    header += ["seconds to make"]
     rows = [
         [
             f"`{rung}`", *(f"{row[one]:.3g}" for one in ("median_ms", "p95_ms", "p99_ms")),
             f"{row['queries_per_second']:,.0f}", f"{row['speedup']:.3g}",
             f"{own['median_ms'] / row['median_ms']:.3g}" if own else "–",
-            f"{found[SECONDS][rung]:,.0f}" if rung in found[SECONDS] else "–",
         ]
         for rung, row in speed.items()
     ]  # fmt: skip
     parts = [f"Aligned on {found['strings']:,} strings.", table(header, rows)]
-    for name, facts in found["sets"].items():
-        kept_rows = [
-            [f"`{rung}`", *(cell(row.get(one)) for one in KEPT)]
-            for rung, row in facts["recovered"].items()
-        ]
-        parts += [f"### {name}", table(["rung", *KEPT], kept_rows)]
+    sets = {name: facts["recovered"] for name, facts in found["sets"].items()}
+    graded_sets = [name for name in sets if name != HANDBOOK]
+    rungs = [rung for rung in speed if rung != REFERENCE]
+    kept_rows = [
+        [f"`{rung}`", *(cell(sets[name][rung][PRIMARY]) for name in graded_sets)] for rung in rungs
+    ]
+    others = [(name, one) for one in ("P@10", COMMON) for name in sets]
+    others = [(name, one) for name, one in others if one in sets[name][rungs[0]]]
+    other_rows = [
+        [f"`{rung}`", *(_estimate(sets[name][rung][one]) for name, one in others)] for rung in rungs
+    ]
+    parts += [f"Kept of the reference's {PRIMARY}:", table(["rung", *graded_sets], kept_rows)]
+    titles = [f"{name}, {_TITLES[one]}" for name, one in others]
+    parts += ["Kept of others:", table(["rung", *titles], other_rows)]
     return parts
 
 
 def _comparison(found: dict[str, Any]) -> str:
     """Shares of nDCG@10 and of the first ten, by setting, rung and collection."""
     sets = list(next(iter(found.values()))["sets"])
-    header = ["", "strings", "rung", "seconds"]
-    header += [f"{name} {one}" for name in sets for one in ("nDCG@10", COMMON)]
-    rows = []
-    for setting, facts in found.items():
-        for rung, spent in facts[SECONDS].items():
-            cells = [
-                cell(facts["sets"][name]["recovered"][rung].get(one))
-                for name in sets for one in ("nDCG@10", COMMON)
-            ]  # fmt: skip
-            rows.append([setting, f"{facts['strings']:,}", rung, f"{spent:,.0f}", *cells])
+    columns = [(name, one) for one in (PRIMARY, COMMON) for name in sets]
+    columns = [couple for couple in columns if couple != (HANDBOOK, PRIMARY)]
+    header = ["", "strings", "rung", "s", *(f"{name}, {_TITLES[one]}" for name, one in columns)]
+    rows = [
+        [
+            setting, f"{facts['strings']:,}", f"`{rung}`", f"{spent:,.0f}",
+            *(_estimate(facts["sets"][name]["recovered"][rung][one]) for name, one in columns),
+        ]
+        for setting, facts in found.items() for rung, spent in facts[SECONDS].items()
+    ]  # fmt: skip
     return table(header, rows)
+
+
+def _estimate(row: dict[str, Any]) -> str:
+    return f"{row['estimate']:.3f}"
 
 
 def main() -> None:
@@ -314,10 +327,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     WORK.mkdir(parents=True, exist_ok=True)
     reference = Retriever.untrained("bundled", 128)
-    command = f"python benchmarks/compression.py --sets {' '.join(options.sets)}"
+    command = f"BENCHMARKS=… python benchmarks/compression.py --sets {' '.join(options.sets)}"
     for name in options.parts:
         more = {
-            "ladder": f" --strings {options.strings}", "growth": f" --largest {options.largest}",
+            "ladder": f" --strings {options.strings} --rungs {' '.join(options.rungs)}",
+            "growth": f" --largest {options.largest}",
         }.get(name, f" --few {options.few}")  # fmt: skip
         facts = {
             "command": f"{command} --parts {name}{more}",

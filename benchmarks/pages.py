@@ -22,8 +22,10 @@ PAGES = ROOT / "docs" / "results"
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", "benchmarks/data")).resolve()
 """The folder of the sets."""
 
-SCORED = tuple(name for name, metric in METRICS.items() if metric.scored)
-UNCORRECTED = ("accuracy", "within_one", "mean_absolute_error")
+LEFT_OUT = ("accuracy", "within_one", "mean_absolute_error", "gwet_ac2", "ndcg")
+"""Metrics that a page leaves to the report: high on easy pairs, or near another."""
+
+SCORED = tuple(name for name, one in METRICS.items() if one.scored and name not in LEFT_OUT)
 MANY_JUDGES = 3
 """With more judges, a page does not list what each couple's difference is."""
 
@@ -90,14 +92,11 @@ def answer(agreement: dict[str, Any], names: Names, alone: bool = True) -> str:
 
 
 def metrics_of(agreement: dict[str, Any], names: Names) -> str:
-    """Metrics of judges with grades, and the rank metrics of those with scores.
-
-    Those without correction for chance, high on easy pairs, are left to the report.
-    """
+    """Metrics of judges with grades, and the rank metrics of those with scores."""
     judges, ceiling = graded(agreement), agreement["human_ceiling"]
     people = ["people with each other"] if ceiling else []
     rows = []
-    for metric in (one for one in METRICS.values() if one.name not in UNCORRECTED):
+    for metric in (one for one in METRICS.values() if one.name not in LEFT_OUT):
         signed = zero(metric.name)
         cells = [cell(agreement["judges"][name].get(metric.name), signed) for name in judges]
         cells += [cell(ceiling.get(metric.name), signed) for _ in people]

@@ -75,6 +75,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "chorus": {
         "title": "An electronics shop with three raters",
+        "priced": False,
         "data": "querqy/chorus (Apache-2.0): 1,339 products, 62 queries, 1,605 pairs graded by "
         "three people each; product data Icecat open content. The halves hold half of the graded "
         "queries each",
@@ -101,6 +102,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "judges": {
         "title": "Six language models as judges",
+        "priced": False,
         "data": "TREC Deep Learning 2019 and 2020 passage judgments (NIST) and the published "
         "grades of six judges for the same pairs (Arabzadeh and Clarke; Farzi and Dietz)",
         "runs": [
@@ -168,7 +170,8 @@ def page(name: str, again: bool) -> str:
         if number in plan.get("brief", ()):
             parts.append(answer(agreement, plan.get("names", {})))
         else:
-            parts.append(short_report(agreement, cost, plan.get("names"), 3 if heading else 2))
+            shown = cost if plan.get("priced", True) else None
+            parts.append(short_report(agreement, shown, plan.get("names"), 3 if heading else 2))
         print(f"full report: {newest(project, 'report.html')}", file=sys.stderr)
     return write(PAGES / f"{name}.md", parts)
 
