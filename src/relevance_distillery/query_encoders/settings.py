@@ -40,7 +40,7 @@ class AlignmentSettings(StrictModel):
     """Times that every string is seen."""
     batch_size: int = Field(128, ge=2)
     """Strings of a step."""
-    learning_rate: float = Field(2e-4, gt=0)
+    learning_rate: float = Field(5e-4, gt=0)
     """Peak, after a short warm-up."""
     held_back: int = Field(1000, ge=2)
     """Strings that choose weights and layers; a tenth at most."""
