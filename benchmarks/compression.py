@@ -18,7 +18,7 @@ import datetime
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -31,8 +31,12 @@ from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
 from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.evaluation.agreement.estimates import Options
-from relevance_distillery.evaluation.retrieval import IN_COMMON as COMMON
-from relevance_distillery.evaluation.retrieval import PRIMARY, REFERENCE, measure_rankings
+from relevance_distillery.evaluation.retrieval import (
+    IN_COMMON,
+    PRIMARY,
+    REFERENCE,
+    measure_rankings,
+)
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
 from relevance_distillery.query_encoders.encoder import QueryEncoder
@@ -62,7 +66,7 @@ RUNGS = (
 CONTROLS = ("one_shot_int8", "refined_only_int8")
 LOSSES: tuple[Loss, ...] = ("l2", "cosine", "kl", "kernel")
 SIZES = (1000, 3000, 10_000, 30_000, 100_000)
-_TITLES = {PRIMARY: PRIMARY, "P@10": "P@10", COMMON: "first ten"}
+_TITLES = {PRIMARY: PRIMARY, "P@10": "P@10", IN_COMMON: "first ten"}
 SECONDS = "seconds"
 
 
@@ -93,13 +97,12 @@ def handbook_queries() -> pd.DataFrame:
     return ExtractiveSynthesizer().write(passages, seeds, 1, 0).head(200)
 
 
-def strings_of(names: Iterable[str], most: int) -> list[str]:
+def strings_of(names: Sequence[str], most: int) -> list[str]:
     """As many strings of each collection, in turns, without any query that is measured with."""
     held_out = [*handbook_queries()["text"]]
     for name in TESTED:
         held_out += benchmark(name).query_texts()
     asked = [text for name in OTHERS for text in benchmark(name).query_texts()]
-    names = list(names)
     settings = StringSettings(most=most // len(names))
     parts = [unlabelled_strings(asked, passages_of(name), settings, held_out) for name in names]
     turns = chain.from_iterable(zip_longest(*parts))
@@ -144,7 +147,9 @@ def kept(
         )
         if name == HANDBOOK:
             rows = found[name]["recovered"]
-            found[name]["recovered"] = {one: {COMMON: row[COMMON]} for one, row in rows.items()}
+            found[name]["recovered"] = {
+                one: {IN_COMMON: row[IN_COMMON]} for one, row in rows.items()
+            }
     return found
 
 
@@ -177,7 +182,6 @@ def main_ladder(reference: Retriever, options: argparse.Namespace) -> dict[str, 
         "sets": kept(encoders, reference, options.sets),
         "latency": measure_latency(encoders, queries[:200]),
         "facts": {name: one.facts.get("training") for name, one in encoders.items()},
-        SECONDS: made[SECONDS],
     }
 
 
@@ -282,7 +286,7 @@ def _ladder_tables(found: dict[str, Any]) -> list[str]:
     kept_rows = [
         [f"`{rung}`", *(cell(sets[name][rung][PRIMARY]) for name in graded_sets)] for rung in rungs
     ]
-    others = [(name, one) for one in ("P@10", COMMON) for name in sets]
+    others = [(name, one) for one in ("P@10", IN_COMMON) for name in sets]
     others = [(name, one) for name, one in others if one in sets[name][rungs[0]]]
     other_rows = [
         [f"`{rung}`", *(_estimate(sets[name][rung][one]) for name, one in others)] for rung in rungs
@@ -296,7 +300,7 @@ def _ladder_tables(found: dict[str, Any]) -> list[str]:
 def _comparison(found: dict[str, Any]) -> str:
     """Shares of nDCG@10 and of the first ten, by setting, rung and collection."""
     sets = list(next(iter(found.values()))["sets"])
-    columns = [(name, one) for one in (PRIMARY, COMMON) for name in sets]
+    columns = [(name, one) for one in (PRIMARY, IN_COMMON) for name in sets]
     columns = [couple for couple in columns if couple != (HANDBOOK, PRIMARY)]
     header = ["", "strings", "rung", "s", *(f"{name}, {_TITLES[one]}" for name, one in columns)]
     rows = [

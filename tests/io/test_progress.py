@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 import pytest
+import torch
 
-from relevance_distillery.encoders.batching import by_length
+from relevance_distillery.encoders.batching import Row, by_length, read_by_length
 from relevance_distillery.io import progress
 from relevance_distillery.io.progress import Progress
 
@@ -65,3 +66,19 @@ def test_a_job_of_many_batches_is_one_progress(
         "judge champion: 36 of 120 pairs, 60 pairs/min, reading texts 4 of 12, about 80 s left",
         "judge champion: 72 of 120 pairs, 60 pairs/min, reading texts 8 of 12, about 40 s left",
     ]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_is_said_to_be_read_is_read(
+    clock: list[float], caplog: pytest.LogCaptureFixture, told: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def read(rows: list[Row]) -> torch.Tensor:
+        clock[0] += 3
+        return torch.tensor([float(len(row["input_ids"])) for row in rows])
+
+    rows: list[Row] = [{"input_ids": [7] * size} for size in (3, 1, 2)]
+    assert read_by_length(rows, 1, read, told=told).tolist() == [3.0, 1.0, 2.0]
+    said = ["reading texts: 2 of 3 texts, 20 texts/min, about 3 s left"]
+    assert caplog.messages == (said if told else [])

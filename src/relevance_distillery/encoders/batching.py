@@ -36,11 +36,16 @@ def pad(rows: Sequence[Row], pad_token_id: int, multiple: int = PAD_TO) -> Token
     }
 
 
-def by_length(lengths: Sequence[int], size: int, longest_first: bool = True) -> Iterator[list[int]]:
-    """Positions in batches of at most `size`, neighbours alike in length; tells how far it is."""
+def by_length(
+    lengths: Sequence[int], size: int, longest_first: bool = True, told: bool = True
+) -> Iterator[list[int]]:
+    """Positions in batches of at most `size`, neighbours alike in length.
+
+    `told` is how far it is, unless the reading is a step of something that tells.
+    """
     sign = -1 if longest_first else 1
     order = sorted(range(len(lengths)), key=lambda i: (sign * lengths[i], i))
-    with Progress(len(order), "reading texts", "text") as progress:
+    with Progress(len(order) if told else 0, "reading texts", "text") as progress:
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
             yield chosen
@@ -52,8 +57,13 @@ def read_by_length(
     size: int,
     read: Callable[[list[Row]], Tensor],
     longest_first: bool = True,
+    told: bool = True,
 ) -> Tensor:
     """What `read` makes of rows, one or more, in batches as of `by_length`; in the rows' order."""
-    batches = list(by_length([len(row["input_ids"]) for row in rows], size, longest_first))
-    found = torch.cat([read([rows[i] for i in chosen]) for chosen in batches])
-    return found[torch.tensor([i for chosen in batches for i in chosen]).argsort().to(found.device)]
+    order: list[int] = []
+    parts: list[Tensor] = []
+    for chosen in by_length([len(row["input_ids"]) for row in rows], size, longest_first, told):
+        parts.append(read([rows[i] for i in chosen]))
+        order += chosen
+    found = torch.cat(parts)
+    return found[torch.tensor(order).argsort().to(found.device)]

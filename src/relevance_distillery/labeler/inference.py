@@ -261,7 +261,9 @@ class Labeler:
         """Pair features, and the scores of pairs that left early, NaN for the others."""
         features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
         left = torch.full((len(pairs),), torch.nan, device=self.device)
-        queries = self._encoded_queries(pairs.queries)
+        stages = self.stages
+        encode = stages.encode if stages else self.model.encode
+        queries = self._encoded_queries(encode, pairs.queries)
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
             pairs_of[passage].append(pair)
@@ -273,46 +275,32 @@ class Labeler:
             found = [(pairs.query_of[i], place[pairs.passage_of[i]]) for i in compared]
             query_of, passage_of = torch.tensor(found, device=self.device).unbind(1)
             texts = self.tokens(pairs.passages, chosen)
+            size = self.batch_size
             with self._turn:
-                features[compared], left[compared] = self._batch_compared(
-                    queries, texts, query_of, passage_of, exit_
+                if stages is not None and exit_ is not None:
+                    weights = self.model.head.token_weights
+                    features[compared], left[compared] = compare_with_exit(
+                        stages, exit_, weights, queries, texts, query_of, passage_of, size
+                    )
+                    continue
+                passages = encode(texts)
+                blocks = zip(query_of.split(size), passage_of.split(size), strict=True)
+                features[compared] = torch.cat(
+                    [
+                        self.model.compare(queries.select(some), passages.select(these))
+                        for some, these in blocks
+                    ]
                 )
         return features, left
 
-    def _batch_compared(
-        self,
-        queries: Encoded,
-        texts: Tokens,
-        query_of: Tensor,
-        passage_of: Tensor,
-        exit_: EarlyExit | None,
-    ) -> tuple[Tensor, Tensor]:
-        """The same for pairs of a batch of passages, arguments as `compare_with_exit`."""
-        stages, size = self.stages, self.batch_size
-        if stages is not None and exit_ is not None:
-            weights = self.model.head.token_weights
-            return compare_with_exit(
-                stages, exit_, weights, queries, texts, query_of, passage_of, size
-            )
-        passages = self._encode(texts)
-        parts = [
-            self.model.compare(queries.select(some), passages.select(these))
-            for some, these in zip(query_of.split(size), passage_of.split(size), strict=True)
-        ]
-        features = torch.cat(parts)
-        return features, features.new_full((len(features),), torch.nan)
-
-    def _encoded_queries(self, rows: list[Row]) -> Encoded:
+    def _encoded_queries(self, encode: Callable[[Tokens], Encoded], rows: list[Row]) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.
         parts = []
         for start in range(0, len(rows), self.batch_size):
             texts = self.tokens(rows, range(start, min(start + self.batch_size, len(rows))))
             with self._turn:
-                parts.append(self._encode(texts).copy())
+                parts.append(encode(texts).copy())
         return _stack(parts)
-
-    def _encode(self, texts: Tokens) -> Encoded:
-        return self.stages.encode(texts) if self.stages else self.model.encode(texts)
 
     def tokens(self, rows: list[Row], chosen: Any) -> Tokens:
         """Some rows as a padded batch on the device."""

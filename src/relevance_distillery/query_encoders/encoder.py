@@ -262,7 +262,7 @@ def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
             {"input_ids": one.ids, "attention_mask": one.attention_mask}
             for one in tokenizer.encode_batch_fast(texts)
         ]
-        return read_by_length(rows, _BATCH, means, False).numpy()
+        return read_by_length(rows, _BATCH, means, False, told=False).numpy()
 
     return _projected(embed, folder)
 

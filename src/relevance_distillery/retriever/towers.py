@@ -40,7 +40,7 @@ class Towers:
 
     def embed(self, rows: Sequence[Row]) -> Tensor:
         """Vectors of length 1, shape (rows, width), with their gradients."""
-        return read_by_length(rows, _CHUNK, self._forward, longest_first=False)
+        return read_by_length(rows, _CHUNK, self._forward, longest_first=False, told=False)
 
     def _forward(self, rows: list[Row]) -> Tensor:
         batch = {name: value.to(self._device) for name, value in pad(rows, self._pad).items()}
