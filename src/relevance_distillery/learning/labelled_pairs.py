@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.pairs_to_grade import build_pairs
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
@@ -57,18 +58,31 @@ class LabelledPairs:
         column = "group" if "group" in self.pairs.columns else "query_id"
         return self.pairs[column].to_numpy(dtype=object)
 
+    @property
+    def sets(self) -> NDArray[np.object_]:
+        """The set of each pair: `SET` where ids are `SET/…` in every pair, else nothing."""
+        alone = np.full(len(self), "", dtype=object)
+        if "document_id" not in self.pairs.columns:
+            return alone
+        query, document = (self.pairs[name].astype(str).str.partition("/") for name in KEY)
+        joined = (query[1] == "/").all() and query[[0, 1]].equals(document[[0, 1]])
+        return query[0].to_numpy(dtype=object) if joined else alone
+
     def sample(self, size: int, seed: int) -> Self:
-        """At most `size` pairs drawn alike, so that the shares of the grades stay as they are."""
+        """At most `size` pairs drawn alike, so that the shares of the grades stay as they are.
+
+        Several sets share them as `first_of_sets` says; within a set they are drawn alike.
+        """
         if len(self) <= size:
             return self
-        rows = np.random.default_rng(seed).permutation(len(self))[:size]
-        return self.take(np.sort(rows))
+        return self.first_of_sets(np.random.default_rng(seed).permutation(len(self)), size)
 
     def even_sample(self, size: int, seed: int) -> Self:
         """At most `size` pairs that keep as many queries and as even grades as possible.
 
         Each query gives its pairs in turns, one of each grade before a second of any, so a
-        smaller sample drops a query's many easy negatives before it drops queries.
+        smaller sample drops a query's many easy negatives before it drops queries. Several sets
+        share them as `first_of_sets` says.
         """
         if len(self) <= size:
             return self
@@ -80,8 +94,21 @@ class LabelledPairs:
         frame["turn_in_grade"] = frame.groupby(["query", "position"]).cumcount()
         frame = frame.sort_values(["turn_in_grade", "chance"], kind="stable")
         frame["turn"] = frame.groupby("query").cumcount()
-        kept = frame.sort_values(["turn", "chance"], kind="stable").index[:size]
-        return self.take(np.sort(kept.to_numpy(dtype=np.int64)))
+        order = frame.sort_values(["turn", "chance"], kind="stable").index
+        return self.first_of_sets(order.to_numpy(dtype=np.int64), size)
+
+    def first_of_sets(self, order: NDArray[np.int64], size: int) -> Self:
+        """The first `size` pairs in an order, where every set has its share of them.
+
+        Shares grow with the root of a set's queries (temperature 2; Arivazhagan et al., 2019): with
+        the queries alone a large set would drown the others, and with equal shares a set of one
+        query would be as much as any.
+        """
+        frame = pd.DataFrame({"set": self.sets[order], "query": self.queries[order]})
+        of_set = frame.groupby("set", sort=False)
+        turn = (of_set.cumcount() + 0.5) / np.sqrt(of_set["query"].transform("nunique"))
+        kept = order[np.argsort(turn.to_numpy(), kind="stable")[:size]]
+        return self.take(np.sort(kept))
 
 
 def join_texts(table: pd.DataFrame, queries: pd.DataFrame, passages: pd.DataFrame) -> pd.DataFrame:
