@@ -79,6 +79,7 @@ FILES = {
     "judgment_queries": "the queries' texts where `human_judgments` is a TREC qrels file",
     "grades": "the grades of the recorded judge, with `judge=recorded`; with `--pipeline=report` "
     "files of grades by any judge, separated by `;`, that are measured without a labeler",
+    "grade_map": "maps recorded grades of another scale: `grade_map.SET.GIVEN=OURS`",
     "columns": "what a table of people's grades calls its columns, as `columns.document_id=sku`",
     "grade_columns": "what judges' tables in `grades` call theirs, as `grade_columns.grade=stars`",
     "prompt": "the grading prompt of a language model, a Jinja file",

@@ -48,8 +48,20 @@ def test_beir_folder(beir: Path) -> None:
     assert sorted(found.annotators["annotator"]) == ["ann", "bob"]
     big = found.judge("big")
     assert big is not None
-    assert big.to_dict("records") == [{"query_id": "q1", "document_id": "d0", "grade": 2}]
+    assert big[["query_id", "document_id", "grade"]].to_numpy().tolist() == [["q1", "d0", 2]]
     assert found.judge("other") is None
+
+
+def test_a_judge_of_several_answers_or_means_has_rounded_and_expected_grades(beir: Path) -> None:
+    rows = "q1\td0\t2.25\nq1\td1\t0\nq1\td1\t1\nq1\td1\t1\nq2\td2\t-1\n"
+    (beir / "judges" / "big.tsv").write_text(HEADER + rows)
+    big = load_benchmark(beir, SCALE).judge("big")
+    assert big is not None
+    assert big["grade"].tolist() == [2, 1, 0]
+    assert big["expected_grade"].round(6).tolist() == [2.25, 0.666667, 0.0]
+    (beir / "judges" / "big.tsv").write_text(HEADER + "q1\td0\t3.5\n")
+    with pytest.raises(UserError, match=r"big\.tsv, row 2: grade '3\.5' is not on the scale"):
+        load_benchmark(beir, SCALE).judge("big")
 
 
 def test_authored_judgments_of_the_run_s_corpus_are_not_human(beir: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_folder_of_graded_pairs(tmp_path: Path) -> None:
         assert found.annotators["grade"].tolist() == [2]
         assert len(found.documents) == 2
         big = found.judge("big")
-        assert big.to_numpy().tolist() == [["q1", TWO, 1]]
+        assert big[["query_id", "document_id", "grade"]].to_numpy().tolist() == [["q1", TWO, 1]]
     assert read_wanted(tmp_path / "corpus.jsonl", {ONE})["document_id"].tolist() == [TWO]
 
 

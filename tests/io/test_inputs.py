@@ -9,7 +9,7 @@ import pytest
 from relevance_distillery.collections.benchmark import load_benchmark
 from relevance_distillery.collections.judge_files import read_judge
 from relevance_distillery.collections.judgments import read_grades
-from relevance_distillery.collections.recorded_grades import read_recorded_grades
+from relevance_distillery.collections.recorded_grades import grades_on, read_recorded_grades
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.io.tables import iter_records
@@ -63,7 +63,8 @@ def test_a_book_has_a_column_a_rater(tmp_path: Path) -> None:
     assert raters == [["hr/7.md", "Ada L.", 3], ["hr/7.md", "Bo", 1], ["hr/9.md", "Ada L.", 0]]
     assert found.judgments["grade"].tolist() == [1, 0]
     # The teacher's is the lower median too; one rater can be named.
-    assert read_recorded_grades(str(book), None).grades["grade"].tolist() == [1, 0]
+    taught = grades_on(read_recorded_grades(str(book), None), DEFAULT_SCALE)
+    assert taught["grade"].tolist() == [1, 0]
     ada = read_grades(book, DEFAULT_SCALE, {"grade": "Ada L."}).grades
     assert (ada["grade"].tolist(), ada["annotator"].tolist()) == ([3, 0], ["", ""])
     book.write_text(f"query,docid,Ada L.,Bo,Unknown\n{rows}expense report,hr/8.md,good,,\n")

@@ -13,7 +13,7 @@ from relevance_distillery.collections.recorded_grades import (
     read_recorded_grades,
 )
 from relevance_distillery.errors import UserError
-from relevance_distillery.grading import DEFAULT_SCALE
+from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.recorded import RecordedJudge
 from relevance_distillery.judges.registry import restore_judge
 
@@ -54,9 +54,8 @@ def test_tsv_csv_and_parquet_read_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("1\ta\t1\n1\tb\t2\n1\ta\t2\n", r"rows 2 and 4: grades 1 and 2 for the same pair"),
         ("1\ta\tgood\n", r"row 2.*not a whole number"),
-        ("1\ta\t1.5\n", r"row 2.*not a whole number"),
+        ("1\ta\tinf\n", r"row 2.*not a whole number"),
         ("1\ta\t1\n\tb\t1\n", r"row 3: empty query id"),
         ("1\ta\t1\n2\t\t1\n", r"row 3: empty document id"),
     ],
@@ -80,14 +79,143 @@ def test_missing_columns_wrong_kinds_and_broken_files(tmp_path):
         read_grade_file(write(tmp_path / "c.parquet", "not parquet"))
 
 
-def test_repeated_equal_rows_are_merged(tmp_path):
-    assert len(read_grade_file(write(tmp_path / "j.tsv", BEIR + "1\ta\t1\n1\ta\t1\n"))) == 1
+def judge_of(path, **more):
+    return RecordedJudge(read_recorded_grades(str(path), None, **more), DEFAULT_SCALE)
 
 
-def test_every_row_of_an_annotator_is_a_vote_and_the_lower_median_counts(tmp_path):
-    text = "query_id,document_id,annotator,grade\n1,a,ann,0\n1,a,ann,2\n1,a,bob,3\n1,b,ann,3\n"
-    table = read_grade_file(write(tmp_path / "j.csv", text + "1,b,ann,1\n"))
-    assert list(table.itertuples(index=False, name=None)) == [("1", "a", 2), ("1", "b", 1)]
+def answers(judge, *keys):
+    return [(one.grade, one.probabilities) for one in next(judge.grade([pairs(*keys)]))]
+
+
+def test_answers_that_differ_are_shares_of_grades_and_their_lower_median(tmp_path):
+    votes = "1\ta\t0\n1\ta\t2\n1\tb\t1\n1\ta\t3\n1\tc\t2\n1\ta\t2\n1\tc\t3\n1\tb\t1\n"
+    judge = judge_of(write(tmp_path / "j.tsv", BEIR + votes))
+    assert answers(judge, ("1", "a"), ("1", "b"), ("1", "c"), ("1", "d")) == [
+        (2, (0.25, 0.0, 0.5, 0.25)),
+        (1, None),  # they agree, as a single grade would
+        (2, (0.0, 0.0, 0.5, 0.5)),
+        (None, None),
+    ]
+    # Annotators may miss pairs; one who graded a pair twice has two votes.
+    rows = "1,a,ann,0\n1,a,ann,0\n1,a,bob,3\n1,b,bob,1\n1,b,ann,\n"
+    judge = judge_of(write(tmp_path / "j.csv", "query_id,document_id,annotator,grade\n" + rows))
+    a, b = answers(judge, ("1", "a"), ("1", "b"))
+    assert a == (0, pytest.approx((2 / 3, 0, 0, 1 / 3), abs=1e-6))
+    assert b == (1, None)
+
+
+def test_a_mean_is_shared_by_its_neighbours_and_rounded_a_half_down(tmp_path):
+    text = BEIR + "1\ta\t1.25\n1\tb\t2.0\n1\tc\t0.5\n1\td\t2.75\n1\te\t1\n1\te\t1.5\n"
+    judge = judge_of(write(tmp_path / "j.tsv", text))
+    found = answers(judge, *[("1", name) for name in "abcde"])
+    assert found == [
+        (1, (0.0, 0.75, 0.25, 0.0)),
+        (2, None),
+        (0, (0.5, 0.5, 0.0, 0.0)),
+        (3, (0.0, 0.0, 0.25, 0.75)),
+        (1, (0.0, 0.75, 0.25, 0.0)),
+    ]
+    write(tmp_path / "k.tsv", BEIR + "1\ta\t1.2\n")
+    binary = GradeScale(grades=DEFAULT_SCALE.grades[::3], relevant_from=3)
+    judge = RecordedJudge(read_recorded_grades(str(tmp_path / "k.tsv"), None), binary)
+    assert answers(judge, ("1", "a")) == [(0, (0.6, 0.4))]
+
+
+def test_soft_answers_are_kept_in_the_state_and_make_another_request(tmp_path):
+    hashes = []
+    for name, text in (("w", "1\ta\t1\n"), ("m", "1\ta\t1.25\n"), ("r", "1\ta\t1\n1\ta\t2\n")):
+        path = write(tmp_path / name / "gpt.tsv", BEIR + text)
+        judge = judge_of(path)
+        again = restore_judge(None, json.loads(json.dumps(judge.to_state())), DEFAULT_SCALE)
+        asked = pairs(("1", "a"))
+        assert list(again.grade([asked])) == list(judge.grade([asked]))
+        hashes += judge.request_hashes(asked)
+    assert len(set(hashes)) == 3
+    # Labels that were made before answers could differ are found again.
+    assert hashes[0] == "4e0f6936d6d869f89d788cf3e8092e83"
+    old = judge.to_state() | {"grades": {"1": {"a": 3}}}
+    assert answers(restore_judge(None, old, DEFAULT_SCALE), ("1", "a")) == [(3, None)]
+
+
+def sets(tmp_path, **files):
+    """Folders whose judge `NAME` (of `SET_NAME`) has the given rows."""
+    for name, body in files.items():
+        folder, _, judge = name.partition("_")
+        write(tmp_path / folder / "judges" / f"{judge}.tsv", BEIR + body)
+    folders = dict.fromkeys(name.partition("_")[0] for name in files)
+    return ";".join(str(tmp_path / folder) for folder in folders)
+
+
+def test_one_judge_for_all_sets_or_one_a_set(tmp_path):
+    places = sets(tmp_path, a_x="1\td\t0\n", b_x="1\td\t1\n", b_y="1\td\t2\n", c_y="1\td\t3\n")
+    found = read_recorded_grades(places, "x;y;y")
+    assert found.name == "x+y"
+    assert found.grades["query_id"].tolist() == ["a/1", "b/1", "c/1"]
+    assert found.grades["grade"].tolist() == [0, 2, 3]
+    assert read_recorded_grades(places.rpartition(";")[0], "x").name == "x"
+    with pytest.raises(UserError, match=r"judge=x;y names 2 judges for 3 sets: name one for all"):
+        read_recorded_grades(places, "x;y")
+    with pytest.raises(UserError, match=r"/c has no judge 'x'.*use one of y"):
+        read_recorded_grades(places, "x")
+    with pytest.raises(UserError, match=r"/a has no judge 'y'.*use one of x"):
+        read_recorded_grades(places, "y;x;y")
+
+
+def test_grades_of_another_scale_are_mapped_by_a_rule_or_refused(tmp_path):
+    body = "1\ta\t0\n1\tb\t10\n1\tc\t2.5\n1\td\t10\n"
+    places = sets(tmp_path, own_x="1\ta\t2\n1\tb\t3\n", other_x=body)
+    with pytest.raises(UserError, match=r"rows 3, 5: .*'10' are not.*grade_map\.other\.GIVEN=OURS"):
+        RecordedJudge(read_recorded_grades(places, "x"), DEFAULT_SCALE)
+
+    rule = {"other": {"0": 0, "10": 3}}
+    judge = RecordedJudge(read_recorded_grades(places, "x", rule), DEFAULT_SCALE)
+    keys = [("own/1", "own/a"), *[("other/1", f"other/{name}") for name in "abc"]]
+    assert answers(judge, *keys) == [
+        (2, None),
+        (0, None),
+        (3, None),
+        (1, (0.25, 0.75, 0.0, 0.0)),  # a quarter of the way from 0 to 10
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"third": {0: 0}}, r"grade_map\.third: there is no such set;.*one of own, other"),
+        (
+            {"other": 3},
+            r"grade_map\.other: does not map numbers; write grade_map\.other\.",
+        ),
+        ({"other": {"no": 0}}, r"grade_map\.other: does not map numbers"),
+        ({"other": {0: 0, 9: 3}}, r"x\.tsv, row 3: grade_map\.other maps 0, 9 and not .*'10'"),
+        ({"other": {0: 0, 10: 7}}, r"grade_map\.other\.10=7: 7 is not on the scale"),
+    ],
+)
+def test_a_wrong_rule_is_named(tmp_path, rule, message):
+    places = sets(tmp_path, own_x="1\ta\t2\n", other_x="1\ta\t0\n1\tb\t10\n")
+    with pytest.raises(UserError, match=message):
+        RecordedJudge(read_recorded_grades(places, "x", rule), DEFAULT_SCALE)
+
+
+def test_a_set_of_zeros_and_ones_beside_others_needs_a_rule(tmp_path):
+    places = sets(tmp_path, own_x="1\ta\t2\n1\tb\t3\n", other_x="1\ta\t0\n1\tb\t1\n")
+    message = r"other/judges/x\.tsv: has the grades 0 and 1 alone.*grade_map\.other\.1=OURS"
+    with pytest.raises(UserError, match=message):
+        RecordedJudge(read_recorded_grades(places, "x"), DEFAULT_SCALE)
+    for ours in (1, 3):
+        rule = {"other": {0: 0, 1: ours}}
+        judge = RecordedJudge(read_recorded_grades(places, "x", rule), DEFAULT_SCALE)
+        assert answers(judge, ("other/1", "other/b")) == [(ours, None)]
+    # Alone, as ever.
+    alone = read_recorded_grades(places.split(";")[1], "x")
+    assert answers(RecordedJudge(alone, DEFAULT_SCALE), ("1", "b")) == [(1, None)]
+
+
+def test_a_mean_outside_the_scale_is_named(tmp_path):
+    path = write(tmp_path / "gpt.tsv", BEIR + "1\ta\t1.5\n1\tb\t3.25\n1\tc\t-0.5\n")
+    message = r"gpt\.tsv, rows 3, 4: grades '3\.25', '-0\.5' are not on the scale"
+    with pytest.raises(UserError, match=message):
+        judge_of(path)
 
 
 def test_folders_name_their_judges_and_prefix_their_ids(tmp_path):

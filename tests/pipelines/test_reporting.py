@@ -317,6 +317,24 @@ def test_teacher_through_the_ledger(
     assert len(failures) == 126
 
 
+def test_a_teacher_s_means_rank_what_its_grades_leave_even(
+    folder: Path, state: dict[str, Any], results: dict[str, Any], tmp_path: Path
+) -> None:
+    file = folder / "judges" / "big.tsv"
+    file.write_text("query-id\tcorpus-id\tscore\nq0\td0\t2.75\nq0\td1\t2.6\n")
+    teacher, _, _ = teacher_grades(
+        load_benchmark(folder, SCALE),
+        results["pairs"],
+        state,
+        Ledger(tmp_path / "l.sqlite"),
+        "big",
+        Budget(None),
+    )
+    assert teacher is not None
+    assert teacher["teacher_grade"].tolist() == [3, 3]
+    assert teacher["teacher_expected"].round(6).tolist() == [2.75, 2.6]
+
+
 def test_no_teacher_where_nothing_is_recorded(
     folder: Path, results: dict[str, Any], tmp_path: Path
 ) -> None:

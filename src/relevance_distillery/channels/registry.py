@@ -168,7 +168,7 @@ def _recorded(
     run = queries[["query_id"]].merge(known, on="query_id")[["query_id", "passage_id"]]
     counts = {
         "recorded_unknown_documents": int(unknown.sum()),
-        "recorded_unknown_queries": int((~grades["query_id"].isin(queries["query_id"])).sum()),
+        "recorded_unknown_queries": int((~pairs["query_id"].isin(queries["query_id"])).sum()),
     }
     return run.assign(rank=UNRANKED, score=0.0), counts
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from relevance_distillery.collections import irdatasets
 from relevance_distillery.collections.id_matching import with_known_ids
+from relevance_distillery.collections.judge_answers import AnswerCollector, grades_of_answers
 from relevance_distillery.collections.judgments import (
     KEY,
     Contradictions,
@@ -127,10 +128,12 @@ class Benchmark:
         return pd.DataFrame(rows, columns=["query_id", "text"], dtype=str)
 
     def judge(self, name: str) -> pd.DataFrame | None:
-        """Grades of a recorded judge: columns query_id, document_id, grade; None if unknown."""
-        if name not in self.judge_files:
+        """Grades of a recorded judge as of `grades_of_answers`; None if unknown."""
+        path = self.judge_files.get(name)
+        if path is None:
             return None
-        grades = read_grades(self.judge_files[name], self.scale).grades.drop(columns="annotator")
+        answers = read_grades(path, self.scale, collector=AnswerCollector).grades
+        grades = grades_of_answers(answers, self.scale)
         return with_known_ids(grades, **self.known_ids)[0]
 
     @property

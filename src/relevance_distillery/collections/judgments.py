@@ -109,8 +109,9 @@ def read_grades(
     scale: GradeScale | None,
     columns: Columns | None = None,
     contradictions: Contradictions = "refuse",
+    collector: "type[GradeCollector] | None" = None,
 ) -> GradeFile:
-    """Read a file of people's grades.
+    """Read a file of people's grades, or of others with their `collector`.
 
     Path and columns are as in `trec.grade_rows`; query_id may be absent where a query's text is.
     Grades are numbers of the scale or their names, any whole number without one. TREC marks junk by
@@ -122,8 +123,8 @@ def read_grades(
             scale, or two rows contradict each other; the message names the file and the row.
     """
     has_header = table_kind(path) in ("csv", "jsonl", "parquet")
-    collector = GradeCollector(path, scale, contradictions, junk=not has_header)
-    return collector.collect(grade_rows(path, columns))
+    collects = (collector or GradeCollector)(path, scale, contradictions, junk=not has_header)
+    return collects.collect(grade_rows(path, columns))
 
 
 class GradeCollector:
@@ -132,6 +133,9 @@ class GradeCollector:
     Arguments and errors as `read_grades`; `where` is the rows' file, for messages, and with `junk`
     whole numbers below 0 are the lowest grade.
     """
+
+    advice = "set `scale` in conf/local/globals.yml to the people's own"
+    """What else than correcting the rows helps where grades are not on the scale."""
 
     def __init__(
         self,
@@ -146,7 +150,7 @@ class GradeCollector:
         self.allowed = {grade.value for grade in grades}
         self.junk_allowed = junk and scale is not None and min(self.allowed) >= 0
         self.file = GradeFile()
-        self.seen: dict[tuple[str, str, str], tuple[int, int]] = {}
+        self.seen: dict[tuple[str, str, str], tuple[float, int]] = {}
         self.contradicting: dict[tuple[str, str, str], None] = {}
         self.off_scale: list[tuple[int, str]] = []
         self.passages: bool | None = None
@@ -222,7 +226,7 @@ class GradeCollector:
             digest=cell_text(row.get("text_digest")),
         )
 
-    def _grade(self, number: int, value: Any) -> int:
+    def _grade(self, number: int, value: Any) -> float:
         word = cell_text(value)
         if word.casefold() in self.names:
             return self.names[word.casefold()]
@@ -250,8 +254,7 @@ class GradeCollector:
             raise UserError(
                 f"{self.where}, row{'s' * several} {numbers}{f' and {more} more' * bool(more)}: "
                 f"grade{'s' * several} {words} {'are' if several else 'is'} not on the scale "
-                f"{sorted(self.allowed)}; correct the row{'s' * several} or set `scale` in "
-                "conf/local/globals.yml to the people's own"
+                f"{sorted(self.allowed)}; correct the row{'s' * several} or {self.advice}"
             )
         if not self.seen:
             raise UserError(f"{self.where}: holds no grades; give at least one")
@@ -262,7 +265,7 @@ class GradeCollector:
                 "keep one of them"
             )
         self.file.grades = pd.DataFrame(kept, columns=[*KEY, "annotator", "grade"]).astype(
-            {"query_id": str, "document_id": str, "annotator": str, "grade": "int64"}
+            {"query_id": str, "document_id": str, "annotator": str}
         )
         self.file.passages = bool(self.passages)
         self.file.contradicting = tuple(dict.fromkeys(key[:2] for key in self.contradicting))

@@ -1,94 +1,189 @@
 """Grades that a judge, or people, left in files, as a teacher gives them again."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from relevance_distillery.collections.judgments import KEY, GradeCollector, GradeFile, lower_median
+from relevance_distillery.collections.judge_answers import AnswerCollector, grades_of_answers
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.documents.source import set_prefixes
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.files import named_paths
+from relevance_distillery.io.files import named_paths, parts_of
 from relevance_distillery.io.tables import stem_of, tables_in
 from relevance_distillery.io.trec import grade_rows
 
 HUMAN = "human"
 
+GradeMap = Mapping[str, Mapping[Any, Any]]
+"""Of each set whose judge has another scale: our grade for each grade given."""
+
+
+@dataclass(frozen=True)
+class JudgeFile:
+    """A file of a recorded judge.
+
+    Attributes:
+        path: The file.
+        set_name: The folder's name, or the file's without its suffix.
+        rule: Our grade for each grade given; empty where they are on our scale.
+        given: Every different answer, by the rule.
+    """
+
+    path: Path
+    set_name: str
+    rule: Mapping[float, float]
+    given: frozenset[float] = frozenset()
+
+    def answers(self, scale: GradeScale | None = None) -> pd.DataFrame:
+        """Columns query_id, document_id, grade (a number), a row an answer.
+
+        UserError where a row cannot be read, or is not on the scale where that is given.
+        """
+        named = f"grade_map.{self.set_name}"
+        collector = AnswerCollector(self.path, scale, rule=self.rule, named=named)
+        return collector.collect(grade_rows(self.path)).grades.drop(columns="annotator")
+
 
 @dataclass(frozen=True)
 class RecordedGrades:
-    """Grades of a recorded judge.
+    """Answers of a recorded judge.
 
     Attributes:
-        name: The judge's name: the file's without its suffix, or as asked for in a folder.
-        grades: Columns query_id, document_id, grade; a pair occurs once. Empty without a file.
+        name: The judge's name: the file's without its suffix, or as asked for in a folder;
+            several are joined by `+`.
+        grades: Columns query_id, document_id, grade: a row an answer, which is a grade or the
+            mean of several. Empty without a file.
         locations: Where they were read from, so that another judge of the same folders can be
             read too; None where no file was given.
-        files: The files at `locations` that hold this judge's grades, for messages.
+        files: The files at `locations` that hold these answers, for messages.
+        grade_map: As given.
     """
 
     name: str
     grades: pd.DataFrame
     locations: str | None = None
-    files: tuple[Path, ...] = ()
+    files: tuple[JudgeFile, ...] = ()
+    grade_map: GradeMap = field(default_factory=dict)
+
+    @property
+    def by_people(self) -> bool:
+        """All grades are people's."""
+        return set(self.name.split("+")) == {HUMAN}
 
 
-def read_recorded_grades(locations: str | None, judge: str | None) -> RecordedGrades:
+def read_recorded_grades(
+    locations: str | None, judge: str | None, grade_map: GradeMap | None = None
+) -> RecordedGrades:
     """Grades from files or BEIR folders.
 
     Args:
         locations: Paths separated by `;`, None for no recorded judge. In a folder the judge's
             file is `judges/NAME.tsv` (or another kind of table), and `qrels/human.tsv` for the
             judge `human`. Ids of several folders are prefixed as their documents' are.
-        judge: NAME; needed for folders only.
+        judge: NAME, or one a folder separated by `;`; needed for folders only.
+        grade_map: By set (the name of a folder, or a file's without its suffix) what grades of
+            another scale mean on ours.
 
     Returns:
-        The grades in the files' order; the scale is checked when a judge is made of them. In a
-        file with a column annotator every row is a vote and the lower median counts. With a
-        column passage_id passages were graded, and their ids are in document_id.
+        The answers in the files' order; the scale is checked by `grades_on`. With a column
+        passage_id passages were graded, and their ids are in document_id.
 
     Raises:
-        UserError: A file is missing, unreadable, lacks columns or ids, holds a grade that is
-            no whole number, or grades a pair twice in two ways.
+        UserError: A file is missing, unreadable, lacks columns or ids, or holds a grade that is
+            no number; there are neither one judge nor as many as folders; or `grade_map` names
+            no set, or does not map numbers.
     """
     paths = named_paths(locations)
+    rules = dict(grade_map or {})
     if not paths:
         none = pd.DataFrame({"query_id": [], "document_id": [], "grade": []})
         types = {"query_id": "str", "document_id": "str", "grade": "int64"}
-        return RecordedGrades("", none.astype(types), locations or None)
-    files = tuple(_grade_file(path, judge) for path in paths)
-    tables, names = [], []
-    for path, file, prefix in zip(paths, files, set_prefixes(paths), strict=True):
-        table = lower_median(_votes(file, None).grades)
+        return RecordedGrades("", none.astype(types), locations or None, grade_map=rules)
+    judges: list[str | None] = [*parts_of(judge)] or [None]
+    if len(judges) not in (1, len(paths)):
+        raise UserError(
+            f"judge={judge} names {len(judges)} judges for {len(paths)} sets: name one for all, "
+            "or one for each in the order of the sets"
+        )
+    judges = judges * len(paths) if len(judges) == 1 else judges
+    set_names = [path.name if path.is_dir() else stem_of(path) for path in paths]
+    unknown = sorted(set(map(str, rules)) - set(set_names))
+    if unknown:
+        raise UserError(
+            f"grade_map.{unknown[0]}: there is no such set; write grade_map.SET.GIVEN=OURS with "
+            f"one of {', '.join(set_names)}"
+        )
+    files, names, tables = [], [], []
+    parts = zip(paths, judges, set_names, set_prefixes(paths), strict=True)
+    for path, own, set_name, prefix in parts:
+        file = JudgeFile(_grade_file(path, own), set_name, _rule(rules.get(set_name), set_name))
+        table = file.answers()
         table[KEY] = prefix + table[KEY]
+        files.append(replace(file, given=frozenset(table["grade"].unique())))
         tables.append(table)
-        names.append(judge if path.is_dir() and judge else stem_of(file))
-    grades = pd.concat(tables, ignore_index=True)
-    return RecordedGrades("+".join(dict.fromkeys(names)), grades, locations, files)
-
-
-def _votes(path: Path, scale: GradeScale | None) -> GradeFile:
-    # A row is an annotator of its own: one who graded a pair twice has two votes.
-    rows = (
-        (at, row | {"annotator": f"{at} {row['annotator']}"} if "annotator" in row else row)
-        for at, row in grade_rows(path)
+        names.append(own if path.is_dir() and own else stem_of(file.path))
+    name = "+".join(dict.fromkeys(names))
+    return RecordedGrades(
+        name, pd.concat(tables, ignore_index=True), locations, tuple(files), rules
     )
-    return GradeCollector(path, scale).collect(rows)
 
 
-def check_scale(recorded: RecordedGrades, scale: GradeScale) -> None:
-    """Refuse grades off the scale: the UserError names rows of the file, or a pair of no file."""
-    off_scale = ~recorded.grades["grade"].isin(scale.values.tolist())
+def _rule(given: Any, set_name: str) -> dict[float, float]:
+    """A set's part of a grade map as numbers."""
+    if given is None:
+        return {}
+    try:
+        rule = {float(theirs): float(ours) for theirs, ours in dict(given).items()}
+    except (TypeError, ValueError):
+        rule = {}
+    if not rule or not all(map(math.isfinite, (*rule, *rule.values()))):
+        raise UserError(
+            f"grade_map.{set_name}: does not map numbers; write grade_map.{set_name}.GIVEN=OURS "
+            "for every grade that the judge gives"
+        )
+    return rule
+
+
+def grades_on(recorded: RecordedGrades, scale: GradeScale) -> pd.DataFrame:
+    """One grade a pair, and shares of grades, as of `grades_of_answers`.
+
+    Raises:
+        UserError: A grade is not on the scale: names rows of the file, or a pair of no file. Or
+            one of several sets has the two lowest grades alone, and no rule says what they mean.
+    """
+    values = scale.values.tolist()
+    for file in recorded.files:
+        for given, ours in file.rule.items():
+            if ours not in values:
+                raise UserError(
+                    f"grade_map.{file.set_name}.{given:g}={ours:g}: {ours:g} is not on the scale "
+                    f"{values}; name one of its grades"
+                )
+        if len(recorded.files) > 1 and not file.rule and file.given == {*values[:2]} < {*values}:
+            raise UserError(
+                f"{file.path}: has the grades {values[0]} and {values[1]} alone, and the scale is "
+                f"{values}; say what they mean beside the other sets, "
+                f"grade_map.{file.set_name}.{values[0]}=OURS,"
+                f"grade_map.{file.set_name}.{values[1]}=OURS"
+            )
+    given = recorded.grades["grade"]
+    whole = given == given.round()
+    off_scale = (whole & ~given.isin(values)) | (given < values[0]) | (given > values[-1])
     if off_scale.any():
         for file in recorded.files:
-            _votes(file, scale)
+            file.answers(scale)
         row = recorded.grades[off_scale].iloc[0]
         raise UserError(
             f"The recorded judge {recorded.name} gives query {row['query_id']!r} and document "
-            f"{row['document_id']!r} the grade {row['grade']}, which is not on the scale "
-            f"{scale.values.tolist()}: correct the file or set `scale`."
+            f"{row['document_id']!r} the grade {row['grade']:g}, which is not on the scale "
+            f"{values}: correct the file or set `scale`."
         )
+    return grades_of_answers(recorded.grades, scale)
 
 
 def _grade_file(path: Path, judge: str | None) -> Path:

@@ -1,6 +1,7 @@
 """A judge that answers from grades which were given before, by a model or by people."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Self
@@ -8,9 +9,11 @@ from typing import Self
 import pandas as pd
 
 from relevance_distillery.collections.id_matching import with_known_ids
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.recorded_grades import (
+    GradeMap,
     RecordedGrades,
-    check_scale,
+    grades_on,
     read_recorded_grades,
 )
 from relevance_distillery.errors import UserError
@@ -19,9 +22,15 @@ from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.judges.base import KINDS, Verdict
 from relevance_distillery.judges.registry import JudgeSources, RegisteredJudge, State
 
+logger = logging.getLogger(__name__)
 
-def recorded_grades_of(filepath: str | None = None, judge: str | None = None) -> RecordedGrades:
-    """The grades that the parameters `grades` (or `train_set`) and `judge` name.
+Answer = tuple[int | None, tuple[float, ...] | None]
+
+
+def recorded_grades_of(
+    filepath: str | None = None, judge: str | None = None, grade_map: GradeMap | None = None
+) -> RecordedGrades:
+    """The grades that the parameters `grades` (or `train_set`), `judge` and `grade_map` name.
 
     `filepath` are files of grades or BEIR folders, separated by `;`. `judge` says whose grades a
     folder's are: NAME or `recorded:NAME` for `judges/NAME.tsv`, `human` for people's. Kinds of
@@ -31,19 +40,22 @@ def recorded_grades_of(filepath: str | None = None, judge: str | None = None) ->
     locations = None if filepath is None else str(filepath)
     kind, _, model = str(judge or "").partition(":")
     if kind in KINDS and KINDS[kind].composite:
-        return replace(read_recorded_grades(None, None), locations=locations)
-    return read_recorded_grades(locations, (model if kind in KINDS else str(judge or "")) or None)
+        return replace(read_recorded_grades(None, None, grade_map), locations=locations)
+    name = (model if kind in KINDS else str(judge or "")) or None
+    return read_recorded_grades(locations, name, grade_map)
 
 
 class RecordedJudge(RegisteredJudge):
     """Looks grades up by query and document; a pair without one is a failure, `missing`.
 
-    What the grades cost was not recorded: tokens, cost and time are 0. Nor are there
-    probabilities.
+    Several answers to a pair and means of them have probabilities, single grades have none. What
+    they cost was not recorded: tokens, cost and time are 0.
     """
 
     model = "recorded"
     prompt_hash = ""
+    asked = ""
+    """The name by which it was asked for, empty for its own."""
 
     def __init__(self, recorded: RecordedGrades, scale: GradeScale) -> None:
         """UserError where there is no grade, or one that the scale does not have."""
@@ -52,19 +64,20 @@ class RecordedJudge(RegisteredJudge):
                 'judge=recorded has no grades: pass --params="judge=recorded,grades=FILE", or '
                 "--env=recorded with train_set=DIR and judge=NAME."
             )
-        check_scale(recorded, scale)
+        table = grades_on(recorded, scale)
         self.name = recorded.name
         self.scale = scale
-        table = recorded.grades
+        self._answers = recorded.grades
         keys = zip(table["query_id"], table["document_id"], strict=True)
-        self._grades = dict(zip(keys, table["grade"].tolist(), strict=True))
+        found = zip(table["grade"].tolist(), table["probabilities"], strict=True)
+        self._grades: dict[tuple[str, str], Answer] = dict(zip(keys, found, strict=True))
 
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """Hashes of the ids and of the recorded answer, so that a corrected file is asked again."""
         own = f"recorded\n{self.name}\n{self.scale.digest}\n"
         return [
-            hex_digest(own + json.dumps([query_id, document_id, grade]), 16)
-            for query_id, document_id, grade in self._lookups(pairs)
+            hex_digest(own + json.dumps([*key, grade, *([shares] if shares else [])]), 16)
+            for key, (grade, shares) in self._lookups(pairs)
         ]
 
     def grade(self, shards: Iterable[pd.DataFrame]) -> Iterator[list[Verdict]]:
@@ -75,19 +88,19 @@ class RecordedJudge(RegisteredJudge):
             yield [
                 Verdict(request, status="missing", reason=reason)
                 if grade is None
-                else Verdict(request, grade=grade)
-                for request, (_, _, grade) in lookups
+                else Verdict(request, grade=grade, probabilities=shares)
+                for request, (_, (grade, shares)) in lookups
             ]
 
-    def _lookups(self, pairs: pd.DataFrame) -> list[tuple[str, str, int | None]]:
-        """Query, what was graded, and the grade, None without one."""
+    def _lookups(self, pairs: pd.DataFrame) -> list[tuple[tuple[str, str], Answer]]:
+        """Query and what was graded, and grade and probabilities, None without any."""
         found = []
         ids = (pairs[name].astype(str) for name in ("query_id", "document_id", "passage_id"))
         for query, document, passage in zip(*ids, strict=True):
             # A passage may have been graded itself, as `DOCUMENT#N`.
             own = passage.startswith(f"{document}#") and (query, passage) in self._grades
-            name = passage if own else document
-            found.append((query, name, self._grades.get((query, name))))
+            key = (query, passage if own else document)
+            found.append((key, self._grades.get(key, (None, None))))
         return found
 
     @classmethod
@@ -95,20 +108,31 @@ class RecordedJudge(RegisteredJudge):
         """Take the grades of the recorded judge `model`, or of the configured one."""
         found = sources.recorded or read_recorded_grades(None, None)
         if model and model != found.name:
-            found = read_recorded_grades(found.locations, model)
+            found = read_recorded_grades(found.locations, model, found.grade_map)
         if sources.queries is not None and sources.passages is not None:
             known = {"query_id": sources.queries, "document_id": sources.passages}
             found = replace(found, grades=with_known_ids(found.grades, **known)[0])
-        return cls(found, sources.scale)
+        judge = cls(found, sources.scale)
+        judge.asked = model
+        soft = sum(shares is not None for _, shares in judge._grades.values())
+        if soft:
+            each = found.grades.groupby(KEY).size()
+            logger.info(
+                "judge %s: %d of %d pairs teach shares of grades: means, or answers that differ "
+                "(%d to %d a pair)",
+                judge.name, soft, len(each), each.min(), each.max(),
+            )  # fmt: skip
+        return judge
 
     def to_state(self) -> State:
         """Name and grades as plain JSON values: no path, so the state can travel."""
-        grades: dict[str, dict[str, int]] = {}
-        for (query_id, document_id), grade in self._grades.items():
-            grades.setdefault(query_id, {})[document_id] = grade
+        grades: dict[str, dict[str, list[float]]] = {}
+        for query_id, document_id, grade in self._answers[[*KEY, "grade"]].to_numpy(object):
+            grades.setdefault(query_id, {}).setdefault(document_id, []).append(grade)
         return {
             "judge": "recorded",
             "name": self.name,
+            "asked": self.asked,
             "model": self.model,
             "scale_hash": self.scale.digest,
             "grades": grades,
@@ -117,7 +141,14 @@ class RecordedJudge(RegisteredJudge):
     @classmethod
     def restore(cls, state: State, sources: JudgeSources) -> Self:
         """The judge that wrote `state`."""
-        grades = state["grades"].items()
-        rows = [(query, *graded) for query, documents in grades for graded in documents.items()]
-        table = pd.DataFrame(rows, columns=["query_id", "document_id", "grade"])
-        return cls(RecordedGrades(state["name"], table), sources.scale)
+        rows = [
+            (query, document, answer)
+            for query, documents in state["grades"].items()
+            for document, answers in documents.items()
+            # Earlier states have one grade a pair.
+            for answer in (answers if isinstance(answers, list) else [answers])
+        ]
+        table = pd.DataFrame(rows, columns=[*KEY, "grade"])
+        judge = cls(RecordedGrades(state["name"], table), sources.scale)
+        judge.asked = state.get("asked", "")
+        return judge

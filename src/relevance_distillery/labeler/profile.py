@@ -116,7 +116,11 @@ def make_profile(
     return TrainingProfile(
         key=vocabulary.key.hex(),
         taught_by=tuple(sorted(set(taught_by))),
-        people=any(name.partition(":")[2] in PEOPLE or name in PEOPLE for name in taught_by),
+        people=any(
+            part in PEOPLE
+            for name in taught_by
+            for part in (name.partition(":")[2] or name).split("+")
+        ),
         pairs=len(learned),
         queries=int(learned.pairs["query_id"].nunique()),
         taught_grades={

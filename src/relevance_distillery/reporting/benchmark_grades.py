@@ -8,9 +8,11 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.benchmark_pairs import benchmark_documents
+from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.evaluation import graders
 from relevance_distillery.evaluation.graders import UntrainedEncoder
 from relevance_distillery.evaluation.statistics.numbers import counts
+from relevance_distillery.io.files import parts_of
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.registry import restore_judge, state_name
 from relevance_distillery.labeler.inference import Labeler
@@ -46,7 +48,7 @@ def grade_benchmark(
     student = Labeler.load(labeler)
     # A recorded judge goes by the name of its file, which the benchmark may know too.
     by_file = judge_state.get("judge") == "recorded" or parameters.judge == "human"
-    name = parameters.judge if by_file else state_name(judge_state)
+    of_state = "" if by_file else state_name(judge_state)
     # One cap holds for the labels and for all benchmarks.
     spent = float(labeling_report.get("spent_usd", labels["cost_usd"].sum()))
     budget = Budget(parameters.max_cost_usd, spent)
@@ -59,9 +61,8 @@ def grade_benchmark(
     tables, lost, taught = [], [], []
     for one in benchmark.everything:
         own = of_benchmark(pairs, one)
-        teacher, failures, reason = teacher_grades(
-            one, own, judge_state, ledger, parameters.judge, budget
-        )
+        asked = _known_judge(parameters.judge, one)
+        teacher, failures, reason = teacher_grades(one, own, judge_state, ledger, asked, budget)
         base = None
         if encoder is not None:
             base = graders.grade_with_base(encoder, own, calibration, one.scale)
@@ -76,6 +77,7 @@ def grade_benchmark(
         )
         tables.append(grades)
         lost.append(failures)
+        name = of_state or asked
         taught.append({"name": name, "left_out": reason, "failures": counts(failures["reason"])})
         if len(failures):
             logger.warning("teacher %s gave no grade for %d pairs", name, len(failures))
@@ -93,6 +95,13 @@ def grade_benchmark(
         "base": {"model": parameters.base_model, "calibrated_on": len(calibration)},
     }
     return pd.concat(tables, ignore_index=True), pd.concat(lost, ignore_index=True), facts
+
+
+def _known_judge(judges: str, benchmark: Benchmark) -> str:
+    """Of several recorded judges the first that graded the benchmark; else all, as they taught."""
+    names = parts_of(judges)
+    of_benchmark = (name for name in names if name in benchmark.judge_files)
+    return next(of_benchmark, "+".join(dict.fromkeys(names)))
 
 
 def teacher_grades(
@@ -116,8 +125,11 @@ def teacher_grades(
         return None, nothing, "people were the teacher"
     recorded = benchmark.judge(name.removeprefix("recorded:"))
     if recorded is not None:
-        own = recorded.astype({"grade": "Int64"}).rename(columns={"grade": "teacher_grade"})
-        return own, nothing, ""
+        names = {"grade": "teacher_grade"}
+        if recorded["probabilities"].notna().any():
+            names["expected_grade"] = "teacher_expected"
+        own = recorded.astype({"grade": "Int64"}).rename(columns=names)
+        return own[[*KEY, *names.values()]], nothing, ""
     by_id = judge_state.get("judge") == "recorded"
     unknown = f"there are no grades by {name} for this benchmark"
     if by_id and benchmark.kind == "own_corpus":

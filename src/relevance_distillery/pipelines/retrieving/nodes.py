@@ -13,7 +13,7 @@ from relevance_distillery.channels.expansion import learn_dictionary
 from relevance_distillery.channels.registry import ChannelSources, search_channels
 from relevance_distillery.collections.benchmark import Benchmark, held_out
 from relevance_distillery.collections.id_matching import as_named, with_known_ids
-from relevance_distillery.collections.recorded_grades import HUMAN, RecordedGrades, check_scale
+from relevance_distillery.collections.recorded_grades import RecordedGrades, grades_on
 from relevance_distillery.collections.system_runs import SystemRuns, match_ids
 from relevance_distillery.documents.forgetting import ForgottenDocuments
 from relevance_distillery.documents.passages import split_documents
@@ -77,10 +77,10 @@ def gather(
         documents, _, _ = read_documents(raw_documents, held_out(scale), forgotten, synthesis)
         passages, _, _ = split_documents(documents, synthesis.passages.splitter())
         queries, _ = query_log.read()
-        check_scale(recorded, scale)
-        known = with_known_ids(recorded.grades, query_id=queries, document_id=passages)[0]
+        graded = grades_on(recorded, scale)
+        known = with_known_ids(graded, query_id=queries, document_id=passages)[0]
         known = known.rename(columns={"document_id": "passage_id"})
-        by = "people" if recorded.name.split("+")[0] == HUMAN else "judge"
+        by = "people" if recorded.by_people else "judge"
         none = (
             "no grade is of a query and document of train_set; give a folder in BEIR's layout, and "
             "judge=human or judge=NAME"
