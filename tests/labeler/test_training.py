@@ -73,6 +73,20 @@ def test_clear_pairs_leave_early_unless_that_is_switched_off(
     np.testing.assert_allclose(shuffled["score"], given["score"], atol=1e-4)
 
 
+def test_stuffed_copies_in_training_make_query_words_alone_worth_less(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    pairs = tiny_data().early.pairs[tiny_data().early.positions == 0].reset_index(drop=True)
+    stuffed = pairs.assign(text=pairs["query"] + "\n\n" + pairs["text"])
+    rises = []
+    for share in (0.0, 0.4):
+        settings = tiny_settings(tiny_encoder, stuffed_share=share)
+        labeler = Labeler.load(distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)[0])
+        before, after = (labeler.grade(one)["expected_grade"].mean() for one in (pairs, stuffed))
+        rises.append(after - before)
+    assert rises[1] < 0.8 * rises[0]
+
+
 def test_a_finished_labeler_is_not_trained_twice(tiny_encoder: Path, tmp_path: Path) -> None:
     settings = tiny_settings(tiny_encoder, epochs=1)
     folder, first = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)

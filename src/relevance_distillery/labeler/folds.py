@@ -38,6 +38,7 @@ from relevance_distillery.labeler.network import fresh_network
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
 from relevance_distillery.learning.splits import deal_groups
+from relevance_distillery.learning.stuffed_pairs import sample_with_stuffed
 
 logger = logging.getLogger(__name__)
 _TRAINED = "trained"
@@ -86,7 +87,9 @@ def train_folds(
         learn = learn.followed_by(early)
     splits = fold_splits(learn, calibrate, settings)
     everything = splits[0][0].followed_by(splits[0][1]) if len(splits) > 1 else splits[0][0]
-    head_pairs = everything.even_sample(settings.max_head_pairs, settings.seed)
+    head_pairs = sample_with_stuffed(
+        everything, settings.max_head_pairs, settings.stuffed_share, settings.seed
+    )
     initialiser = HeadInitialiser(head_pairs, collection)
     facts, held_out, trained = None, [], []
     for number, (some, rest) in enumerate(splits, start=1):
@@ -183,7 +186,9 @@ def _train_fold(
     grader = Labeler(model, tokenizer, facts, device=device, precision=precision)
     initialiser.share_frozen_layers(grader)
     queries = frozenset(pairs.queries.astype(str).tolist())
-    learn = pairs.even_sample(settings.max_train_pairs, settings.seed)
+    learn = sample_with_stuffed(
+        pairs, settings.max_train_pairs, settings.stuffed_share, settings.seed
+    )
     training = train(grader, initialiser, queries, learn, monitored, stops, settings, folder)
     facts = facts.model_copy(update={"precision": precision, "training": training})
     write_artifact(done, model.cpu(), tokenizer, facts)

@@ -120,6 +120,9 @@ class TrainingSettings(StrictModel):
     """Share of steps of rising rate."""
     weight_decay: float = Field(0.01, ge=0)
     """Raise it where it overfits."""
+    stuffed_share: float = Field(0.08, ge=0, le=0.5)
+    """Share of the training pairs that are copies with stuffed query words and the same grade;
+    more are fooled less and grade worse."""
     class_balance: float = Field(0.5, ge=0, le=1)
     """0 weighs pairs alike, 1 grades alike."""
     classifier_weight: float = Field(0.5, ge=0)
