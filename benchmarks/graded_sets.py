@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,29 @@ def read_set(folder: Path, judge: str | None) -> GradedSet:
         pairs.rename(columns={"document_id": "passage_id"}),
         judge or "human",
     )
+
+
+def together(sets: Sequence[GradedSet]) -> GradedSet:
+    """Several sets as one: ids are `SET:ID`, which sampling takes for those of a single set."""
+    named: dict[str, list[pd.DataFrame]] = {"queries": [], "passages": [], "pairs": []}
+    for one in sets:
+        for field, tables in named.items():
+            table = getattr(one, field)
+            ids = [name for name in table if name.endswith("_id") and (table[name] != "").all()]
+            tables.append(table.assign(**{name: f"{one.name}:" + table[name] for name in ids}))
+    tables = {name: pd.concat(some, ignore_index=True) for name, some in named.items()}
+    names, judges = ([getattr(one, field) for one in sets] for field in ("name", "judge"))
+    return GradedSet(";".join(names), judge=";".join(dict.fromkeys(judges)), **tables)
+
+
+def without(learn: GradedSet, asked: GradedSet) -> GradedSet:
+    """What teaches, without the queries and the texts of what is asked."""
+    known = set(asked.texts()["query"].str.casefold())
+    texts = set(asked.passages["text"])
+    rows = learn.texts()
+    kept = ~(rows["query"].str.casefold().isin(known) | rows["text"].isin(texts))
+    keys = ["query_id", "passage_id"]
+    return replace(learn, pairs=learn.pairs.merge(rows.loc[kept, keys], on=keys))
 
 
 def folds_of(pairs: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:

@@ -22,13 +22,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from calibrations import keep_scores
-from graded_sets import GradedSet, folds_of, read_set
+from graded_sets import GradedSet, folds_of, read_set, without
 from lexical_features import baseline_scores
 from pages import BENCHMARKS, PAGES, ROOT
 from plain_fine_tuning import plain_fine_tuning
@@ -55,7 +54,7 @@ SETS = ("trec-dl19", "trec-dl20")
 OUTER_FOLDS = 3
 GRADED_A_QUERY = 60
 
-FULL: dict[str, Any] = {"recipe": "full", "precision": "bf16"}
+FULL: dict[str, Any] = {"recipe": "full", "precision": "bf16", "stuffed_share": 0.0}
 RECIPE: dict[str, Any] = {
     "recipe": "full",
     "max_train_pairs": 600,
@@ -66,6 +65,7 @@ RECIPE: dict[str, Any] = {
     "batch_size": 12,
     "folds": 3,
     "precision": "bf16",
+    "stuffed_share": 0.0,
 }
 PLAIN = {
     **RECIPE,
@@ -204,7 +204,7 @@ def across(name: str, variant: str) -> None:
     """One variant taught on one set, against the same teacher's grades of the other."""
     target = WORK / "across" / f"{_slug(variant)}.{name}.parquet"
     other = read_set(BENCHMARKS / _other(name), TEACHER)
-    learn = _without(read_set(BENCHMARKS / name, TEACHER), other)
+    learn = without(read_set(BENCHMARKS / name, TEACHER), other)
     asked = other.texts()
     _keep(target, asked, "teacher", lambda: _said(variant, learn, asked))
 
@@ -215,7 +215,7 @@ def test(train: str, judge: str, variant: str, seed: int) -> None:
     again = f".{seed}" if seed else ""
     target = WORK / "test" / f"{_slug(variant)}.{judge}.{train}.{against}{again}.parquet"
     asked = read_set(BENCHMARKS / against, None)
-    learn = _without(read_set(BENCHMARKS / train, judge), asked)
+    learn = without(read_set(BENCHMARKS / train, judge), asked)
     wanted = asked.texts()
     for name in LADDER:
         said = read_set(BENCHMARKS / against, name).pairs.rename(columns={"teacher": name})
@@ -227,16 +227,6 @@ def test(train: str, judge: str, variant: str, seed: int) -> None:
 
 def _other(name: str) -> str:
     return SETS[1 - SETS.index(name)]
-
-
-def _without(learn: GradedSet, asked: GradedSet) -> GradedSet:
-    """What teaches, without the queries and the texts of what is asked."""
-    known = set(asked.texts()["query"].str.casefold())
-    texts = set(asked.passages["text"])
-    rows = learn.texts()
-    kept = ~(rows["query"].str.casefold().isin(known) | rows["text"].isin(texts))
-    keys = ["query_id", "passage_id"]
-    return replace(learn, pairs=learn.pairs.merge(rows.loc[kept, keys], on=keys))
 
 
 def _said(variant: str, learn: GradedSet, asked: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

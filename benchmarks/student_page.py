@@ -15,7 +15,7 @@ from pages import machine, table, write
 from sklearn.metrics import cohen_kappa_score
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.evaluation.agreement.estimates import compare
+from relevance_distillery.evaluation.agreement.estimates import Options, compare
 from relevance_distillery.evaluation.agreement.graded_pairs import GradedPairs
 from relevance_distillery.evaluation.agreement.metrics import statistics
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, intervals
@@ -27,6 +27,7 @@ from relevance_distillery.reporting.formats import figure
 METRICS = ("kappa", "quadratic_kappa", "binary_kappa", "pairwise_accuracy")
 TITLES = ("κ", "quadratic κ", "binary κ", "pairwise accuracy")
 RANKED = METRICS[-1]
+LADDER_METRICS = ("kappa", "quadratic_kappa", RANKED)
 DIRECTIONS = ("trec-dl19.trec-dl20", "trec-dl20.trec-dl19")
 TEACHER = "umbrela-gpt-4o"
 MAIN = f"every_pair.{TEACHER}"
@@ -37,6 +38,16 @@ NAMES = {
     "plain fine-tuning calibrated": "plain fine-tuning, calibrated",
     "tuned late interaction calibrated": "tuned late interaction, calibrated",
 }
+NOT_PARTS = (
+    "late interaction",
+    "cosine",
+    "BM25",
+    "boosted trees",
+    "plain fine-tuning",
+    "plain fine-tuning, calibrated",
+    "tuned late interaction",
+    "tuned late interaction, calibrated",
+)
 WEAK_JUDGES = ("umbrela-llama3.2", "fourprompts-llama3-8b")
 EVERY_PAIR = (
     ("teacher: GPT-4o", "teacher_grade", "teacher_grade"),
@@ -57,14 +68,15 @@ def write_pages(work: Path, page: Path, report: Path) -> None:
             "# The student and its recipe\n",
             f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
             "benchmarks/student.py page` from the runs of `student.py validate`, `across` and "
-            "`test --seeds N`, with each direction apart, validation within a collection, equal "
-            f"shares of grades and calibration rules in `{report.relative_to(work.parents[2])}`. "
+            "`test --seeds N`, with each direction apart, validation within a collection, "
+            "recalibration, equal shares of grades and calibration rules in "
+            f"`{report.relative_to(work.parents[2])}`. "
             "Intervals are 95 %, over queries. κ is of grades, pairwise accuracy of scores.\n",
             *_test(work / "test", full),
             *(_every_pair(work.parent) if full else ()),
-            *_travelling(work / "test"),
+            *(_travelling(work / "test") if full else ()),
             "## What each part is worth\n",
-            *_across(work),
+            *_across(work, full),
             *(_validation(work / "validation") if full else ()),
             *(_calibrations(work / "validation") if full else ()),
         ]
@@ -85,14 +97,14 @@ def _validation(folder: Path) -> Iterator[str]:
     if first is None:
         return
     rows = []
-    recipe = _statistics(found[first], "grade", "score")
+    recipe = statistics_of(found[first], "grade", "score")
     for name, told in found.items():
         if name == "baselines":
             continue
-        own = _statistics(told, "grade", "score")
-        apart = _apart(own, recipe, "quadratic_kappa") if name != first else "–"
+        own = statistics_of(told, "grade", "score")
+        apart = difference_of(own, recipe, "quadratic_kappa") if name != first else "–"
         seconds = told.groupby("file")["training_seconds"].first().mean()
-        rows.append([name, *_figures(own), apart, f"{seconds:.0f}"])
+        rows.append([name, *figures_of(own), apart, f"{seconds:.0f}"])
     header = ["variant", *TITLES, "quadratic κ minus the first's", "seconds to train"]
     rows.sort(key=lambda row: (row[0] == first, row[2]), reverse=True)
     yield table(header, rows)
@@ -100,15 +112,19 @@ def _validation(folder: Path) -> Iterator[str]:
         yield "Without fine-tuning, cut points fitted on the same training labels:\n"
         rows = []
         for name in _baseline_names(found["baselines"]):
-            own = _statistics(found["baselines"], f"{name} grade", f"{name} score")
+            own = statistics_of(found["baselines"], f"{name} grade", f"{name} score")
             rows.append(
-                [name, *_figures(own), *(_apart(recipe, own, metric) for metric in METRICS[1::2])]
+                [
+                    name,
+                    *figures_of(own),
+                    *(difference_of(recipe, own, metric) for metric in METRICS[1::2]),
+                ]
             )
         header = ["ranker", *TITLES, "recipe minus it: quadratic κ", "pairwise accuracy"]
         yield table(header, rows)
 
 
-def _across(work: Path) -> Iterator[str]:
+def _across(work: Path, full: bool) -> Iterator[str]:
     """Variants taught on one collection, against their teacher's grades of the other."""
     found: dict[str, dict[str, list[pd.DataFrame]]] = {}
     for direction in DIRECTIONS:
@@ -133,7 +149,7 @@ def _across(work: Path) -> Iterator[str]:
         return
     yield (
         "Taught by GPT-4o on one collection, compared with GPT-4o on every pair of the other: mean "
-        f"of both directions, and quadratic κ minus that of the {SHORT}, a direction each.\n"
+        "of both directions.\n"
     )
     rows = []
     for name, both in ways.items():
@@ -141,10 +157,13 @@ def _across(work: Path) -> Iterator[str]:
         apart = ["–"] * len(both)
         if name != SHORT:
             pairs = zip(both, ways[SHORT], strict=True)
-            apart = [_apart(way, recipe, METRICS[1]) for way, recipe in pairs]
+            apart = [difference_of(way, recipe, METRICS[1]) for way, recipe in pairs]
         rows.append([name, *(figure(float(mean)) for mean in means), *apart])
     rows.sort(key=lambda row: (row[0] == SHORT, row[2]), reverse=True)
-    yield table(["variant", *TITLES, *map(_arrow, DIRECTIONS)], rows)
+    rows = [row for row in rows if full or row[0] not in NOT_PARTS]
+    # Quadratic κ minus that of the first in each direction.
+    header = ["variant", *TITLES, *map(_arrow, DIRECTIONS)]
+    yield table(header, rows) if full else table(header[:-2], [row[:-2] for row in rows])
 
 
 def _test(folder: Path, full: bool) -> Iterator[str]:
@@ -152,12 +171,12 @@ def _test(folder: Path, full: bool) -> Iterator[str]:
         "## Against people\n\n"
         "Taught on one TREC collection by a recorded judge, tested on NIST's grades of all pairs "
         "of the other (queries and passages of both do not teach). *Student, every pair*: the "
-        "defaults of `recipe=full`. *Plain fine-tuning*: Hugging Face's Trainer, a cross-encoder "
-        "with a class a grade, two epochs, the most probable class. *Tuned late interaction*: last "
-        "layer, a small network in the head, cumulative logits, no ranking loss, one epoch, the "
-        "cut points of its loss. *Calibrated*: this project's trainer, rare grades weighing more, "
-        "the student's calibration on 15 % of the queries. *Boosted trees* read the student's "
-        "features of the untrained encoder, BM25 and lengths.\n"
+        "defaults of `recipe=full`, without stuffed copies. *Plain fine-tuning*: Hugging Face's "
+        "Trainer, a cross-encoder with a class a grade, two epochs, the most probable class. "
+        "*Tuned late interaction*: last layer, a small network in the head, cumulative logits, no "
+        "ranking loss, one epoch, the cut points of its loss. *Calibrated*: this project's "
+        "trainer, rare grades weighing more, the student's calibration on 15 % of the queries. "
+        "*Boosted trees* read the student's features of the untrained encoder, BM25 and lengths.\n"
     )
     ways = [_labelers(folder, direction) for direction in DIRECTIONS]
     if not all(ways):
@@ -191,7 +210,7 @@ def _test(folder: Path, full: bool) -> Iterator[str]:
         yield f"### Taught on {first}, tested on {second}\n"
         if full:
             yield from _compared(labelers, full)
-        yield from _ladder(folder, direction)
+        yield from _ladder(folder, direction, full)
 
 
 def _labelers(folder: Path, direction: str) -> dict[str, list[pd.DataFrame]]:
@@ -223,11 +242,14 @@ def _labelers(folder: Path, direction: str) -> dict[str, list[pd.DataFrame]]:
 def _compared(labelers: dict[str, list[pd.DataFrame]], full: bool) -> Iterator[str]:
     """Tables of the first of the labelers beside the others."""
     found = {name: _of_all(runs, "given", "by") for name, runs in labelers.items()}
-    rows = [[name, *_figures(own)] for name, own in found.items()]
+    rows = [[name, *figures_of(own)] for name, own in found.items()]
     rows[0][0] = f"**{rows[0][0]}**"
     yield table(["labeler", *TITLES], rows)
     yield "The student minus each of them, on the same pairs:\n"
-    yield _minus_each("student minus", found, METRICS, TITLES)
+    shown = [place for place, name in enumerate(METRICS) if full or name != "binary_kappa"]
+    yield _minus_each(
+        "student minus", found, [METRICS[k] for k in shown], [TITLES[k] for k in shown]
+    )
     if not full:
         return
     yield (
@@ -244,21 +266,23 @@ def _minus_each(
 ) -> str:
     """A table of the first labeler minus each of the others."""
     (_, first), *others = found.items()
-    rows = [[name, *(_apart(first, own, metric) for metric in metrics)] for name, own in others]
+    rows = [
+        [name, *(difference_of(first, own, metric) for metric in metrics)] for name, own in others
+    ]
     return table([corner, *titles], rows)
 
 
-def _ladder(folder: Path, direction: str) -> Iterator[str]:
+def _ladder(folder: Path, direction: str, full: bool) -> Iterator[str]:
     """Each judge beside the student that it taught."""
     rows = []
     for path in sorted(folder.glob(f"recipe.*.{direction}.parquet")):
         judge = path.name.removeprefix("recipe.").removesuffix(f".{direction}.parquet")
         told = pd.read_parquet(path)
-        teacher, own = _statistics(told, judge, judge), _statistics(told, "grade", "score")
+        teacher, own = statistics_of(told, judge, judge), statistics_of(told, "grade", "score")
         cells = []
-        for metric in METRICS:
+        for metric in LADDER_METRICS:
             before, after = (_value(one[metric]) for one in (teacher, own))
-            cells.append(f"{figure(before)} → {figure(after)}")
+            cells.append(f"{figure(before)}→{figure(after)}")
         helped = [
             np.mean([_recalibrated(one, 10, draw)[1][1] for draw in range(DRAWS)])
             for one in (_as_labeler(told, judge), told)
@@ -267,12 +291,14 @@ def _ladder(folder: Path, direction: str) -> Iterator[str]:
             [
                 judge,
                 *cells,
-                _apart(own, teacher, METRICS[1]),
-                " → ".join(figure(float(one)) for one in helped),
+                *([difference_of(own, teacher, METRICS[1])] if full else []),
+                "→".join(figure(float(one)) for one in helped),
             ]
         )
     rows.sort(key=lambda row: row[2])
-    header = ["teacher", *TITLES, "quadratic κ apart", "with a hundred grades of people"]
+    titles = [TITLES[METRICS.index(metric)] for metric in LADDER_METRICS]
+    apart = ["quadratic κ apart"] if full else []
+    header = ["teacher", *titles, *apart, "with a hundred grades of people"]
     yield table(header, rows)
 
 
@@ -301,13 +327,13 @@ def _every_pair(runs: Path) -> Iterator[str]:
         if not files:
             return
         told = pd.read_parquet(files[-1]).rename(columns={"human": "reference"})
-        student = _statistics(told, "student_grade", "student_score")
+        student = statistics_of(told, "student_grade", "student_score")
         name = _arrow(way)
         rows.append([name, "**student**", *_values(student), "–", "–"])
         for peer, grade, score in EVERY_PAIR:
-            own = _statistics(told, grade, score)
+            own = statistics_of(told, grade, score)
             values = _values(own)
-            apart = [_apart(student, own, metric) for metric in (METRICS[1], RANKED)]
+            apart = [difference_of(student, own, metric) for metric in (METRICS[1], RANKED)]
             if peer in ("cosine", "BM25"):  # They have no grades of their own.
                 values[:3], apart[0] = ["–"] * 3, "–"
             rows.append([name, peer, *values, *apart])
@@ -421,7 +447,7 @@ def _calibrations(folder: Path) -> Iterator[str]:
                 told = pd.DataFrame(
                     {"query_id": pairs.queries, "reference": pairs.positions, "given": given}
                 )
-                own = _statistics(told, "given", "given")
+                own = statistics_of(told, "given", "given")
                 row += [_value(own[metric]) for metric in METRICS[:3]]
                 of_grade = chances[np.arange(len(given)), pairs.positions]
                 row.append(-float(np.log(np.maximum(of_grade, 1e-3)).mean()))
@@ -455,7 +481,7 @@ def _variant(path: Path) -> str:
     return path.name.split(".")[0].replace("_", " ")
 
 
-def _statistics(told: pd.DataFrame, grade: str, score: str) -> Statistics:
+def statistics_of(told: pd.DataFrame, grade: str, score: str) -> Statistics:
     """κ of grades, pairwise accuracy of scores; a pair that the judge left out counts as 0."""
     query = pd.factorize(told["query_id"], sort=True)[0].astype(np.int64)
     human = told["reference"].to_numpy(dtype=np.int64)
@@ -469,7 +495,7 @@ def _statistics(told: pd.DataFrame, grade: str, score: str) -> Statistics:
 
 def _of_all(runs: Sequence[pd.DataFrame], grade: str, score: str) -> Statistics:
     """The figures of several trainings: what their queries add, together."""
-    found = [_statistics(told, grade, score) for told in runs]
+    found = [statistics_of(told, grade, score) for told in runs]
     return {
         name: replace(first, sums=sum(one[name].sums for one in found))
         for name, first in found[0].items()
@@ -480,7 +506,8 @@ def _value(statistic: SumStatistic) -> float:
     return float(statistic(np.ones((1, statistic.queries)))[0])
 
 
-def _figures(own: Statistics) -> list[str]:
+def figures_of(own: Statistics) -> list[str]:
+    """Each of `METRICS` with its interval."""
     found = intervals(own, 1000, 0)
     return [
         f"{figure(found[name].estimate)} ({figure(found[name].low)} to {figure(found[name].high)})"
@@ -488,8 +515,9 @@ def _figures(own: Statistics) -> list[str]:
     ]
 
 
-def _apart(first: Statistics, second: Statistics, metric: str) -> str:
-    apart = compare({metric: first[metric]}, {metric: second[metric]})[metric].interval
+def difference_of(first: Statistics, second: Statistics, metric: str) -> str:
+    """The first minus the second with its interval."""
+    apart = compare({metric: first[metric]}, {metric: second[metric]}, Options())[metric].interval
     return (
         f"{figure(apart.estimate, signed=True)} ({figure(apart.low, signed=True)} to "
         f"{figure(apart.high, signed=True)})"

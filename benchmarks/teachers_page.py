@@ -1,0 +1,302 @@
+"""docs/results/teachers.md from the predictions that teachers.py kept."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from feedback import SecondPass, support
+from numpy.typing import NDArray
+from pages import ROOT, machine, table, write
+from query_level import QueryLevels, graded_like, own_shares, rows_to_ask
+from scipy.special import logit
+from student_page import METRICS, TITLES, difference_of, figures_of, statistics_of
+from teachers import MOST_PAIRS, RECIPES, TEACHERS, UNTAUGHT, UNTRAINED, WORK, place_of
+
+from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
+from relevance_distillery.reporting.formats import figure
+
+ALIKE, CHOSEN = "queries alike", "50 queries a set, stuffed"
+POOLED = tuple(name for name in TEACHERS if name.startswith("trec"))
+BOTH = "DL 2019 and 2020"
+COUNTS = (3, 5, 10)
+SHOWN = ("kappa", "quadratic_kappa", "pairwise_accuracy")
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def write_page(page: Path, report: Path) -> None:
+    """Write the page from what is there, and the report, which has more rows and columns."""
+    found = {
+        recipe: {
+            tested: pd.read_parquet(place_of(recipe, tested)).assign(
+                query_id=lambda told, name=tested: f"{name}/" + told["query_id"]
+            )
+            for tested in (*TEACHERS, UNTAUGHT)
+            if place_of(recipe, tested).is_file()
+        }
+        for recipe in (UNTRAINED, *RECIPES)
+    }
+    for target, full in ((page, False), (report, True)):
+        parts = [
+            "# Students of several teachers\n",
+            f"Machine: {machine()}. Date: {datetime.date.today()}. Written by `python "
+            "benchmarks/teachers.py page` after `train`; more rows are in "
+            f"`{report.relative_to(ROOT)}`. A student learns recorded grades of all sets but the "
+            "tested one (GPT-4o's of `trec-dl19`, `trec-dl20`, `antique`; GPT-4's of "
+            "`trec-dl23-dev`). At most 100 random pairs of a query are tested, against people. "
+            "Intervals: 95 %, over queries.\n",
+            *_students(found, full),
+            *_stuffing(found, full),
+            *_loss(found),
+            *_second_pass(found, full),
+            *_few_grades(found, full),
+        ]
+        write(target, parts)
+
+
+def _students(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
+    order = ("teacher", *(one for one in found if full or one != "50 queries a set"))
+    yield (
+        "## Collections that were never seen\n\n"
+        "600 pairs a fold: all *queries alike*, as it was before sets had shares of the sample; or "
+        "*50 queries a set* at most, and 8 % *stuffed* copies with the query's words written in."
+        f"\n\n{' / '.join(order)}:\n"
+    )
+    metrics = METRICS if full else SHOWN
+    titles = [TITLES[METRICS.index(metric)] for metric in metrics]
+    rows, apart = [], []
+    for name, sets in _tested(full).items():
+        whole = {recipe: _joined(told, sets) for recipe, told in found.items()}
+        told = {one: some for one, some in whole.items() if some is not None}
+        if ALIKE not in told:
+            continue
+        figures = {one: statistics_of(some, "grade", "score") for one, some in told.items()}
+        if told[ALIKE]["teacher"].notna().all():
+            figures["teacher"] = statistics_of(told[ALIKE], "teacher", "teacher")
+        cells = [
+            "/".join(_value(figures[one][metric]) if one in figures else "–" for one in order)
+            for metric in metrics
+        ]
+        rows.append([name, *cells])
+        for other in (ALIKE, UNTRAINED, "50 queries a set", "teacher") if full else (ALIKE,):
+            if CHOSEN in figures and other in figures:
+                cells = [difference_of(figures[CHOSEN], figures[other], one) for one in metrics]
+                apart.append([f"{name}: {CHOSEN} minus {other}", *cells])
+    yield table(["tested on", *titles], [*rows, *apart])
+
+
+def _stuffing(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
+    yield (
+        "## Stuffed query words\n\n"
+        "Share of passages, irrelevant to people, teacher and labeler, that it calls relevant once "
+        "the query is written in (the `stuffing` of [probing](../pipelines/probing.md)).\n"
+    )
+    rows = []
+    for recipe in RECIPES if full else (ALIKE, CHOSEN):
+        cells = []
+        for tested in (*TEACHERS, UNTAUGHT):
+            raised: dict[str, float] = {}
+            if tested in found[recipe]:
+                known = json.loads(place_of(recipe, tested).with_suffix(".json").read_text("utf-8"))
+                raised = known["probe"]["overall"]["raised"]
+            cells.append(_share(raised, full) if raised else "–")
+        rows.append([recipe, *cells])
+    yield table(["recipe", *TEACHERS, UNTAUGHT], rows)
+
+
+def _share(raised: dict[str, float], full: bool) -> str:
+    shown = f"{100 * raised['estimate']:.0f} %"
+    return f"{shown} ({100 * raised['low']:.0f} to {100 * raised['high']:.0f})" if full else shown
+
+
+def _loss(found: dict[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
+    recipe = _complete(found)
+    yield (
+        "## Where quadratic κ is lost\n\n"
+        f"The scores of *{recipe}*, cut by the labeler; at people's shares of grades in the whole "
+        "set; at each query's (its *level*), as the teacher and as people see them.\n"
+    )
+    rows = []
+    for tested in TEACHERS:
+        told = found[recipe][tested]
+        human, query = _numbers(told)
+        scores, teacher = told["score"].to_numpy(), told["teacher"].to_numpy(dtype=np.int64)
+        given = {
+            "labeler": told["grade"].to_numpy(dtype=np.int64),
+            "the set's shares": graded_like(scores, human),
+            "teacher's shares": own_shares(scores, teacher, query),
+            "people's shares": own_shares(scores, human, query),
+            "teacher": teacher,
+        }
+        rows.append([tested, *(_quadratic(told, human, grades) for grades in given.values())])
+    yield table(["tested on", *given], rows)
+
+
+def _second_pass(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
+    yield (
+        "## What a query's other passages say\n\n"
+        "A second pass over the file: similarity of a passage to the others of its query, weighed "
+        "by their scores (pseudo-relevance feedback), less its mean over queries. A linear rule of "
+        "it and the score, fitted on the other sets' teachers, minus the score alone:\n"
+    )
+    recipe = _complete(found)
+    metrics = METRICS if full else SHOWN
+    titles = [TITLES[METRICS.index(metric)] for metric in metrics]
+    vectors = {
+        name: np.load(WORK / "vectors" / f"{name}.npz")["vectors"].astype(np.float64)
+        for name in found[recipe]
+    }
+    rows = []
+    for name, sets in _tested(full).items():
+        if name in POOLED or name == BOTH:
+            continue
+        for most in (MOST_PAIRS, 20, 5) if full else (MOST_PAIRS,):
+            if not set(sets) <= set(vectors):
+                continue
+            ways = [_passed(found[recipe], vectors, tested, most) for tested in sets]
+            given = pd.concat(ways)
+            second = statistics_of(given, "second grade", "second score")
+            first = statistics_of(given, "first grade", "first score")
+            cells = [difference_of(second, first, metric) for metric in metrics]
+            size = f"{given.groupby('query_id').size().median():.0f}"
+            if [name, size] not in [row[:2] for row in rows]:
+                rows.append([name, size, *cells])
+    yield table(["tested on", "passages a query", *titles], rows)
+
+
+def _passed(
+    told: dict[str, pd.DataFrame], vectors: dict[str, Floats], tested: str, most: int
+) -> pd.DataFrame:
+    """Grades and scores of a set without and with its second pass."""
+    known = set(told[tested]["query"].str.casefold())
+    sides = {}
+    for name in (*(one for one in TEACHERS if one != tested), tested):
+        some = told[name].reset_index(drop=True)
+        if name == tested:
+            some = some.sample(frac=1.0, random_state=0).groupby("query_id").head(most)
+        scores, queries = _logits(some), pd.factorize(some["query_id"])[0].astype(np.int64)
+        extra = support(scores, vectors[name][some.index], queries)
+        kept = ~some["query"].str.casefold().isin(known).to_numpy() | (name == tested)
+        columns = np.column_stack([scores, extra])[kept]
+        sides[name] = columns, some[kept].assign(reference=some["human"])
+    columns, asked = sides.pop(tested)
+    teach = np.concatenate([one for one, _ in sides.values()])
+    grades = np.concatenate(
+        [some["teacher"].to_numpy(dtype=np.int64) for _, some in sides.values()]
+    )
+    sets = np.concatenate([np.full(len(one), name) for name, (one, _) in sides.items()])
+    for name, used in (("first", slice(0, 1)), ("second", slice(0, 2))):
+        rule = SecondPass(teach[:, used], grades, sets)
+        asked[f"{name} grade"] = rule.grades(columns[:, used])
+        asked[f"{name} score"] = rule.scores(columns[:, used])
+    return asked
+
+
+def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
+    yield (
+        "## A few grades of each query\n\n"
+        "So many passages of each query are graded, near the place where three tenths score "
+        "higher, and move its level (a random intercept; the other sets fit its prior). Quadratic "
+        "κ of the other pairs, the three TREC sets together, and minus that of one shift for all "
+        "queries.\n"
+    )
+    recipe = _complete(found)
+    links = {tested: Linked.of(found[recipe], tested) for tested in POOLED}
+    rows = []
+    for count in COUNTS:
+        for judge in ("human", "teacher") if full or count == 3 else ("human",):
+            by_query, whole, unsure = (
+                pd.concat(some)
+                for some in zip(*(one.asked(judge, count) for one in links.values()), strict=True)
+            )
+            share = f"{100 * (by_query['told'] >= 0).mean():.1f} %"
+            rest = [some[some["told"] < 0] for some in (by_query, whole)]
+            own, peer = (statistics_of(some, "given", "given") for some in rest)
+            both = [statistics_of(some, "given", "given") for some in (by_query, unsure)]
+            name = "people" if judge == "human" else "the teacher"
+            cells = [difference_of(own, peer, METRICS[1])]
+            if full:
+                cells += [figures_of(own)[0], difference_of(*both, METRICS[1])]
+            rows.append([f"{count} by {name}", share, figures_of(own)[1], *cells])
+    header = ["grades of a query", "pairs", TITLES[1], "minus one shift"]
+    more = [TITLES[0], "all pairs: minus as many grades of the least sure"] if full else []
+    yield table([*header, *more], rows)
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Predictions of a set, with a link that the teacher's grades of the other sets fit."""
+
+    told: pd.DataFrame
+    scores: Floats
+    levels: QueryLevels
+
+    @classmethod
+    def of(cls, predictions: dict[str, pd.DataFrame], tested: str) -> Linked:
+        """Queries of the tested set do not fit the link."""
+        told = predictions[tested]
+        others = pd.concat([predictions[name] for name in TEACHERS if name != tested])
+        known = set(told["query"].str.casefold())
+        others = others[~others["query"].str.casefold().isin(known)]
+        scores = _logits(others)
+        grades = others["teacher"].to_numpy(dtype=np.int64)
+        spread = scores.std()
+        levels = QueryLevels.fit(scores / spread, grades, pd.factorize(others["query_id"])[0])
+        return cls(told.assign(reference=told["human"]), _logits(told) / spread, levels)
+
+    def asked(self, judge: str, count: int) -> list[pd.DataFrame]:
+        """Grades with a shift a query, with one shift, and without any but the least sure told."""
+        queries = pd.factorize(self.told["query_id"])[0].astype(np.int64)
+        grades = self.told[judge].to_numpy(dtype=np.int64)
+        rows = rows_to_ask(self.scores, queries, count)
+        told = np.full(len(grades), -1)
+        told[rows] = grades[rows]
+        confidence = np.array(self.told["probabilities"].tolist()).max(axis=1)
+        unsure = self.told["grade"].to_numpy(dtype=np.int64).copy()
+        least = np.argsort(confidence, kind="stable")[: len(rows)]
+        unsure[least] = grades[least]
+        ways = [self.levels.grade(self.scores, one, told) for one in (queries, queries * 0)]
+        return [self.told.assign(given=given, told=told) for given in (*ways, unsure)]
+
+
+def _logits(told: pd.DataFrame) -> Floats:
+    """The calibrated score: logits of P(grade > 0)."""
+    return logit(np.clip(1 - np.array(told["probabilities"].tolist())[:, 0], 1e-5, 1 - 1e-5))
+
+
+def _complete(found: dict[str, dict[str, pd.DataFrame]]) -> str:
+    """The chosen recipe where all sets were tested with it."""
+    return CHOSEN if set(TEACHERS) <= set(found[CHOSEN]) else ALIKE
+
+
+def _tested(full: bool) -> dict[str, tuple[str, ...]]:
+    alone = {name: (name,) for name in (*TEACHERS, UNTAUGHT) if full or name not in POOLED}
+    return {BOTH: POOLED[:2], "the three TREC sets": POOLED, **alone}
+
+
+def _joined(told: dict[str, pd.DataFrame], sets: tuple[str, ...]) -> pd.DataFrame | None:
+    if any(name not in told for name in sets):
+        return None
+    whole = pd.concat([told[name] for name in sets], ignore_index=True)
+    return whole.assign(reference=whole["human"])
+
+
+def _numbers(told: pd.DataFrame) -> tuple[Ints, Ints]:
+    human = told["human"].to_numpy(dtype=np.int64)
+    return human, pd.factorize(told["query_id"])[0].astype(np.int64)
+
+
+def _quadratic(told: pd.DataFrame, human: Ints, given: Ints) -> str:
+    own = statistics_of(told.assign(reference=human, given=given), "given", "given")
+    return _value(own[METRICS[1]])
+
+
+def _value(own: SumStatistic) -> str:
+    return figure(float(own(np.ones((1, own.queries)))[0]))
