@@ -45,6 +45,7 @@ ORDER = (
     "typed_parameters",
     "schemas",
     "io",
+    "executors",
     "text",
     "model_registry",
     "documents",

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from checkout import ROOT
+from relevance_distillery.executors.execution import ExecutionParameters
 from relevance_distillery.judges.settings import CascadeSettings, LLMJudgeSettings
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
@@ -28,7 +29,7 @@ def _model_of(group: str) -> type[BaseModel]:
 MODELS = {
     path.parent.name: _model_of(path.parent.name)
     for path in (ROOT / "src/relevance_distillery/pipelines").glob("*/parameters.py")
-}
+} | {"execution": ExecutionParameters}
 
 
 def _parts(kind: Any) -> Iterator[Any]:

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from relevance_distillery.executors.execution import ExecutionParameters
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.hooks.checks import known_parameters
 from relevance_distillery.labeler.settings import TrainingSettings
@@ -65,6 +66,7 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "probing": (ProbingParameters, "probing"),
     "recalibrating": (RecalibratingParameters, "recalibrating"),
     "quantizing": (QuantizingParameters, "quantizing"),
+    "execution": (ExecutionParameters, "../how-to/scale-out"),
     "scale": (GradeScale, ""),
 }
 """Group in the configuration: its model, and the page that explains it."""
@@ -189,7 +191,11 @@ def _section(
     known: dict[tuple[str, str, str], str],
 ) -> str:
     """A heading and a list; settings that were described before, in `known`, are only named."""
-    about = f"See [{explained}](../pipelines/{explained}.md)." if explained else _first_line(model)
+    about = _first_line(model)
+    if explained:
+        name = explained.rpartition("/")[2]
+        folder = "" if "/" in explained else "../pipelines/"
+        about = f"See [{name}]({folder}{explained}.md)."
     lines = [f"## {group}", "", about, ""]
     repeated: dict[str, list[str]] = {}
     for row in rows:

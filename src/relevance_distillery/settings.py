@@ -18,6 +18,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 # A note from one library to the developers of another, on every start.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
+# Pandera imports pyspark.pandas wherever pyspark is installed; nothing here uses it.
+warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
 
 from relevance_distillery.hooks.benchmark_memory import BenchmarkMemoryHooks  # noqa: E402
 from relevance_distillery.hooks.checks import CleanStartHooks  # noqa: E402

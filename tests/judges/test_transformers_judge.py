@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,18 @@ def test_a_tokenizer_that_joins_space_and_digit_is_understood(tmp_path: Path) ->
     of = judge(tmp_path / "bpe")
     assert made.convert_ids_to_tokens(of._lm._first) == ["Ġ0", "Ġ1", "Ġ2", "Ġ3"]
     assert made.decode(of._lm.encode([{"role": "user", "content": "x"}])).endswith('{"grade":')
+
+
+def test_a_worker_reads_the_model_by_name(models: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(models["phi3"], tmp_path / "model")
+    here = judge(folder)
+    sent = pickle.dumps(here)
+    there = pickle.loads(sent)
+    grades = [[one.grade for some in by.grade([pairs()]) for one in some] for by in (here, there)]
+    assert grades[0] == grades[1]
+    shutil.rmtree(folder)
+    with pytest.raises(UserError, match="no such folder"):
+        pickle.loads(sent)
 
 
 def test_the_judge_comes_back_from_its_state_unless_the_model_changed(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from relevance_distillery.collections.benchmark import held_out
 from relevance_distillery.datasets import HandleDataset, JSONFileDataset, TableDataset
 from relevance_distillery.errors import UserError
+from relevance_distillery.executors.execution import LOCAL
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.recorded import recorded_grades_of
@@ -88,6 +89,7 @@ def run(folder: Path, grades: Path | None = None, pairs: pd.DataFrame | None = N
             "label_ledger": HandleDataset(handle=Ledger, path=folder / "ledger.sqlite"),
             "params:labeling": MemoryDataset(parameters),
             "params:scale": MemoryDataset(DEFAULT_SCALE),
+            "params:execution": MemoryDataset(LOCAL),
             **stored(folder),
         }
     )

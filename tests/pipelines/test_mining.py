@@ -25,6 +25,7 @@ from relevance_distillery.datasets import (
     TableDataset,
     TextFileDataset,
 )
+from relevance_distillery.executors.execution import LOCAL
 from relevance_distillery.judges.recorded import recorded_grades_of
 from relevance_distillery.pipelines.mining.parameters import (
     BM25Parameters,
@@ -78,6 +79,7 @@ def run(
             ),
             "expansion_dictionary": TextFileDataset(filepath=str(tmp_path / "dictionary.txt")),
             "params:mining": MemoryDataset(MiningParameters(seed=1, **parameters)),
+            "params:execution": MemoryDataset(LOCAL),
             "channel_runs": TableDataset(filepath=str(tmp_path / "channel_runs.parquet")),
             "channel_report": MemoryDataset(),
             "candidates": MemoryDataset(),

@@ -19,13 +19,14 @@ import pytest
 
 from checkout import start_script
 from relevance_distillery.errors import UserError
+from relevance_distillery.executors.execution import Executor
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.base import Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, JudgeGrader
 from relevance_distillery.scoring.job import score_file
 from relevance_distillery.scoring.pairs_file import SUFFIXES, GivenPairs, PairsFile, ScoringOutput
-from relevance_distillery.scoring.shards import Executor, GradedShard, PairShard
+from relevance_distillery.scoring.shards import GradedShard, PairShard
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

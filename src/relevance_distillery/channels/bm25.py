@@ -7,6 +7,7 @@ import json
 import logging
 from array import array
 from collections.abc import Sequence
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,13 @@ class BM25Channel:
         self.fingerprint = fingerprint
         self._index: Any = index
         self._analyzer: Analyzer = analyzer(language)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled with its arrays as such: of a memory map they would be copied."""
+        index = copy(self._index)
+        if index is not None:
+            index.scores = {name: np.asarray(array) for name, array in index.scores.items()}
+        return type(self), (index, self.passage_ids, self.language, self.fingerprint)
 
     @classmethod
     def build(

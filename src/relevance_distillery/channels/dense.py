@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from relevance_distillery.executors.execution import Executor, in_order
 from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import passage_text
 
 FIELDS = ("title", "heading", "text")
 """What a passage's vector is made of, in this order."""
 
-_TEXTS = 32_768  # encoded at once
+_TEXTS = 4096  # encoded at once, and queries searched at once
 _ROWS, _QUERIES = 16_384, 256  # of one product: 16 MB of scores
 _SAME = 1e-6
 """Scores closer than this are ties: the last digits change with the size of a product."""
@@ -40,20 +42,28 @@ class DenseSettings(StrictModel):
 
 
 def dense_run(
-    queries: pd.DataFrame, passages: pd.DataFrame, encode: Encode, k: int
+    queries: pd.DataFrame,
+    passages: pd.DataFrame,
+    encode: Encode,
+    k: int,
+    executor: Executor = map,
 ) -> pd.DataFrame:
     """The `k` passages (fewer where there are fewer) nearest to every query (query_id, text).
 
     Returns:
         Columns query_id, passage_id, rank (from 1), score (cosine), queries in the order given.
     """
-    blocks = [
-        encode(passage_text(passages.iloc[start : start + _TEXTS], FIELDS))
+    texts = (
+        passage_text(passages.iloc[start : start + _TEXTS], FIELDS)
         for start in range(0, len(passages), _TEXTS)
-    ]
+    )
+    blocks = in_order(executor, encode, texts)
     asked = encode(queries["text"].astype(str).tolist())
-    found = exact_top(np.concatenate([asked[:0], *blocks]), asked, k)
-    return run_table(queries, pd.Index(passages["passage_id"]), *found)
+    vectors = np.concatenate([asked[:0], *blocks])
+    parts = (asked[start : start + _TEXTS] for start in range(0, max(len(asked), 1), _TEXTS))
+    found = in_order(executor, partial(exact_top, vectors, k=k), parts)
+    rows, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+    return run_table(queries, pd.Index(passages["passage_id"]), rows, scores)
 
 
 def run_table(

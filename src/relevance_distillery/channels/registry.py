@@ -18,6 +18,7 @@ from relevance_distillery.channels.dense import DenseSettings, dense_run
 from relevance_distillery.channels.expansion import Dictionary
 from relevance_distillery.channels.overlap import channel_overlap
 from relevance_distillery.errors import UserError
+from relevance_distillery.executors.execution import Executor, in_order
 from relevance_distillery.io.digests import digest_number
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 UNRANKED = 0
 """Rank of a passage that was not found by ranking."""
+
+_QUERIES = 1024
+"""Of one block: some seconds of a core in a corpus of a million passages."""
 
 RUN_COLUMNS = ["query_id", "passage_id", "channel", "rank", "score"]
 
@@ -46,6 +50,7 @@ class ChannelSources:
         dictionary: What the expansion channel adds to queries.
         runs: Of the user's engines, each a channel of its own: columns system, query_id,
             document_id (or a passage's id), rank.
+        executor: Runs the searches, a block of queries at a time.
     """
 
     passages: pd.DataFrame
@@ -57,6 +62,7 @@ class ChannelSources:
     dense: DenseSettings = field(default_factory=DenseSettings)
     dictionary: Dictionary = field(default_factory=Dictionary)
     runs: pd.DataFrame | None = None
+    executor: Executor = map
 
 
 Search = Callable[[pd.DataFrame, ChannelSources], tuple[pd.DataFrame, dict[str, Any]]]
@@ -78,8 +84,28 @@ def query_rng(seed: int, query_id: str, purpose: str) -> np.random.Generator:
 
 
 def _bm25(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
-    run = sources.index.search(queries, sources.depth)
+    run = _search(queries, sources, [()] * len(queries))
     return run, {"queries_without_bm25_hit": _missed(run, queries)}
+
+
+def _search(
+    queries: pd.DataFrame, sources: ChannelSources, added: Sequence[Sequence[str]]
+) -> pd.DataFrame:
+    """BM25 for blocks of queries, with the terms that are added to each."""
+    search = partial(_search_block, sources.index, sources.depth, sources.dictionary.weight)
+    starts = range(0, max(len(queries), 1), _QUERIES)
+    blocks = ((queries[at : at + _QUERIES], added[at : at + _QUERIES]) for at in starts)
+    return pd.concat(in_order(sources.executor, search, blocks), ignore_index=True)
+
+
+def _search_block(
+    index: BM25Channel,
+    depth: int,
+    weight: float,
+    block: tuple[pd.DataFrame, Sequence[Sequence[str]]],
+) -> pd.DataFrame:
+    queries, added = block
+    return index.search(queries, depth, added, weight)
 
 
 def _missed(run: pd.DataFrame, queries: pd.DataFrame) -> int:
@@ -87,7 +113,8 @@ def _missed(run: pd.DataFrame, queries: pd.DataFrame) -> int:
 
 
 def _dense(queries: pd.DataFrame, sources: ChannelSources) -> tuple[pd.DataFrame, dict[str, Any]]:
-    return dense_run(queries, sources.passages, sources.dense.encoder(), sources.depth), {}
+    encode, passages = sources.dense.encoder(), sources.passages
+    return dense_run(queries, passages, encode, sources.depth, sources.executor), {}
 
 
 def _expansion(
@@ -95,7 +122,7 @@ def _expansion(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """BM25 with the terms that the dictionary adds, at its weight."""
     added = [sources.dictionary.terms(str(text)) for text in queries["text"]]
-    run = sources.index.search(queries, sources.depth, added, sources.dictionary.weight)
+    run = _search(queries, sources, added)
     counts = {
         "queries_expanded": sum(map(bool, added)),
         "queries_without_expansion_hit": _missed(run, queries),

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +83,6 @@ def readable(what: str, source: Path | str, remedy: str) -> Generator[None]:
             except (OSError, ValueError):
                 reason = f"{file.name} is damaged"
         raise UserError(f"{what} cannot be read: {reason}; {remedy}") from error
-
-
-def import_extra(name: str) -> Any:
-    """A package that runs models in int8; UserError where it is not installed."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise UserError(f"int8 needs {name}: pip install 'relevance-distillery[fast]'") from error
 
 
 def is_decoder(config: Any) -> bool:

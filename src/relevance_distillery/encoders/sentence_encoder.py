@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from relevance_distillery.encoders.base_model import fitting_length, load_encode
 from relevance_distillery.encoders.batching import Row, by_length, pad
 from relevance_distillery.encoders.devices import choose_device, to_device, within_memory
 from relevance_distillery.encoders.tokenising import tokenise
+from relevance_distillery.io.packed_folder import PackedFolder
 
 _CACHED_TEXTS = 100_000
 
@@ -64,6 +67,14 @@ class SentenceEncoder:
         self._model = network.eval().to(self._device)
         self._cache: dict[str, np.ndarray] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as the files of its model, without the cache: a worker needs none of them."""
+        with TemporaryDirectory() as folder:
+            self._model.save_pretrained(folder)
+            self._tokenizer.save_pretrained(folder)
+            packed = PackedFolder.of(Path(folder))
+        return _received, (packed, self.name, self.max_length, self._batch_size)
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts, shape (texts, dimensions), float32, each row of length 1.
 
@@ -94,6 +105,13 @@ class SentenceEncoder:
         states = self._model(**batch).last_hidden_state
         pooled = mean_pooled(states, batch["attention_mask"].unsqueeze(-1))
         return np.asarray(pooled.cpu().numpy(), dtype=np.float32)
+
+
+def _received(packed: PackedFolder, name: str, max_length: int, batch_size: int) -> SentenceEncoder:
+    with packed.unpacked() as folder:
+        encoder = SentenceEncoder(str(folder), max_length, batch_size)
+    encoder.name = name
+    return encoder
 
 
 @lru_cache(maxsize=2)

@@ -101,20 +101,25 @@ class JudgeKind:
         takes_model: Whether `:MODEL` may follow.
         from_corpus: It learns from the documents, so that only the stage `label` can prepare it.
         composite: It is made of other judges and cannot be part of another.
+        on_workers: It computes its grades, so that several processes grade faster than one. Others
+            look grades up, or ask a server, whose limits and costs one process keeps an eye on.
     """
 
     location: str
     takes_model: bool = True
     from_corpus: bool = False
     composite: bool = False
+    on_workers: bool = False
 
 
 KINDS = {
-    "embedded": JudgeKind("embedding.embedded:EmbeddedJudge", takes_model=False, from_corpus=True),
+    "embedded": JudgeKind(
+        "embedding.embedded:EmbeddedJudge", takes_model=False, from_corpus=True, on_workers=True
+    ),
     "recorded": JudgeKind("recorded:RecordedJudge"),
-    "labeler": JudgeKind("labeler_judge:LabelerJudge"),
+    "labeler": JudgeKind("labeler_judge:LabelerJudge", on_workers=True),
     "llm": JudgeKind("prompted.llm:LLMJudge"),
-    "transformers": JudgeKind("prompted.transformers_judge:TransformersJudge"),
+    "transformers": JudgeKind("prompted.transformers_judge:TransformersJudge", on_workers=True),
     "cascade": JudgeKind("composites.cascade:CascadeJudge", takes_model=False, composite=True),
     "consensus": JudgeKind(
         "composites.consensus:ConsensusJudge", takes_model=False, composite=True

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +22,8 @@ import pandas as pd
 
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.base import Grading, Judge, Verdict
+from relevance_distillery.executors.execution import Executor
+from relevance_distillery.judges.base import KINDS, Grading, Judge, Verdict
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.ledger.schema import Source
 from relevance_distillery.judges.ledger_lookup import Requests, failures_table, labels_table
@@ -71,6 +73,7 @@ def run_labeling(
     retry_failures: bool = False,
     max_attempts: int = MAX_ATTEMPTS,
     quiet: bool = False,
+    executor: Executor = map,
 ) -> Labeling:
     """Label pairs through the ledger, which is locked against other runs meanwhile.
 
@@ -84,6 +87,7 @@ def run_labeling(
             tried `max_attempts` times.
         max_attempts: How often a failure that may pass is tried, over all runs.
         quiet: Neither progress nor a closing line, for callers that come often with few.
+        executor: Runs judges that compute their grades.
 
     Raises:
         UserError: The ledger cannot be read or written, or another run uses it.
@@ -95,7 +99,13 @@ def run_labeling(
     with ledger.lock():
         label = getattr(judge, "label", None)
         if label is not None:
-            return label(given, ledger, retry_failures=retry_failures, max_attempts=max_attempts)
+            return label(
+                given,
+                ledger,
+                retry_failures=retry_failures,
+                max_attempts=max_attempts,
+                executor=executor,
+            )
         start = time.monotonic()
         requests = Requests.of(given, judge)
         _reread(requests, judge, ledger)
@@ -104,7 +114,7 @@ def run_labeling(
         if not retry_failures:
             wanted &= ~requests.failed_for_good(ledger, max_attempts)
         run = _Run(given, requests, wanted, cast(Grading, judge), ledger)
-        run.judge_misses(quiet)
+        run.judge_misses(executor, quiet)
         labels, answered = labels_table(given.keys, requests, ledger, judge)
         failures = failures_table(given.keys, requests, ledger, judge, answered, run.unasked)
     result = Labeling(
@@ -197,7 +207,7 @@ class _Run:
         self._reasons: dict[tuple[str, str], tuple[str, str]] = {}
         self.cost_usd = 0.0
 
-    def judge_misses(self, quiet: bool) -> None:
+    def judge_misses(self, executor: Executor, quiet: bool) -> None:
         """Ask for every miss and commit what comes, list by list."""
         total = int(self._wanted.sum())
         budget = self._judge.budget
@@ -210,12 +220,17 @@ class _Run:
         # Closing the judge's stream, however it ends, lets go of connections at once.
         with (
             PaidProgress(0 if quiet else total, f"judge {self._judge.name}", budget) as progress,
-            _closed(self._judge.grade(self._feed())) as answers,
+            _closed(self._answers(executor)) as answers,
         ):
             for verdicts in answers:
                 self._commit(verdicts)
                 progress.pay(verdicts)
         self._close()
+
+    def _answers(self, executor: Executor) -> Iterator[list[Verdict]]:
+        if executor is map or not runs_on_workers(self._judge):
+            return self._judge.grade(self._feed())
+        return iter(executor(partial(_verdicts, self._judge), self._feed()))
 
     def _feed(self) -> Iterator[pd.DataFrame]:
         """Shards of misses, noting what the judge now holds."""
@@ -258,6 +273,16 @@ class _Run:
         never = ("unanswered", "the judge stopped before it came to this pair")
         for place in np.flatnonzero(self._wanted & ~self._handed_out):
             self.unasked[place] = never
+
+
+def runs_on_workers(judge: Judge) -> bool:
+    """Whether several processes grade faster than one, see `JudgeKind.on_workers`."""
+    kind = KINDS.get(judge.name.partition(":")[0])
+    return kind is not None and kind.on_workers
+
+
+def _verdicts(judge: Grading, pairs: pd.DataFrame) -> list[Verdict]:
+    return [verdict for some in judge.grade([pairs]) for verdict in some]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from relevance_distillery.encoders.batching import Row, Tokens, by_length, pad
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
+from relevance_distillery.io.packed_folder import PackedFolder
 from relevance_distillery.io.progress import Progress
 from relevance_distillery.labeler.artifact import LabelerFacts, read_facts, read_model
 from relevance_distillery.labeler.early_exit import EarlyExit, compare_with_exit
@@ -65,6 +66,20 @@ class Labeler:
         self.folder = folder
         self.compiled: Stages | None = None
         self._turn = Lock()  # what compiled stages give lasts until they are called again
+
+    def __copy__(self) -> Self:
+        """Another batch size, the same network."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its files: a worker that reads it needs none, and grades as this one does."""
+        if self.folder is None:
+            raise TypeError("a labeler that is in no folder yet cannot be sent to a worker")
+        precision = "auto" if self.compiled is not None else self.precision
+        settings = {"precision": precision, "batch_size": self.batch_size}
+        return _received, (type(self), PackedFolder.of(self.folder), settings, self.precision)
 
     @property
     def stages(self) -> Stages | None:
@@ -306,6 +321,20 @@ class Labeler:
         """Some rows as a padded batch on the device."""
         padded = pad([rows[i] for i in chosen], self.tokenizer.pad_token_id)
         return devices.to_device(padded, self.device)
+
+
+def _received(
+    kind: type[Labeler], packed: PackedFolder, settings: dict[str, Any], precision: str
+) -> Labeler:
+    with packed.unpacked() as folder:
+        labeler = kind.load(folder, **settings)
+    labeler.folder = None
+    if labeler.precision != precision:
+        raise UserError(
+            f"grades in {labeler.precision} where the driver does in {precision}: choose a node "
+            "with bf16 for it, or a driver without"
+        )
+    return labeler
 
 
 def _stack(parts: list[Encoded]) -> Encoded:

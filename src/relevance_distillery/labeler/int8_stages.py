@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relevance_distillery.encoders.base_model import import_extra
 from relevance_distillery.encoders.batching import Tokens
 from relevance_distillery.encoders.devices import Precision
-from relevance_distillery.errors import UserError
+from relevance_distillery.errors import UserError, import_extra
 from relevance_distillery.labeler.stages import Stages
 
 _LOWER, _UPPER = "lower.xml", "upper.xml"
@@ -64,7 +63,12 @@ def load_int8_stages(folder: Path, levels: int, precision: Precision) -> Stages:
         UserError: OpenVINO is not installed, or cannot compile the stages.
     """
     core = _library("openvino").Core()
-    hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    hints: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        # It would take every core, also of a process that was given one, as Ray's workers are.
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
     try:
         lower = core.compile_model(folder / _LOWER, "CPU", hints)
         upper = None

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from relevance_distillery.encoders.base_model import COPY_AGAIN, import_extra, quiet, readable
+from relevance_distillery.encoders.base_model import COPY_AGAIN, quiet, readable
 from relevance_distillery.encoders.layout import (
     Module,
     mean_pooling,
     read_layout_facts,
     write_layout,
 )
-from relevance_distillery.errors import UserError
+from relevance_distillery.errors import UserError, import_extra
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
 from relevance_distillery.retriever.index import PassageIndex

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relevance_distillery.encoders.base_model import import_extra, load_encoder
+from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.encoders.layers import can_stop, first_states
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
-from relevance_distillery.errors import UserError
+from relevance_distillery.errors import UserError, import_extra
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
 from relevance_distillery.query_encoders.encoder import FACTS_FILE, INT8_FILE, read_facts

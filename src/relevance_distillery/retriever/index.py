@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from relevance_distillery.channels.dense import exact_top
 from relevance_distillery.errors import UserError
+from relevance_distillery.executors.execution import Executor
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.io.progress import Progress
 from relevance_distillery.retriever.settings import TRAIN
@@ -45,7 +47,13 @@ class PassageIndex:
         self.fingerprint = str(facts["fingerprint"])
 
     @classmethod
-    def build(cls, retriever: Retriever, passages: pd.DataFrame, folder: Path) -> PassageIndex:
+    def build(
+        cls,
+        retriever: Retriever,
+        passages: pd.DataFrame,
+        folder: Path,
+        executor: Executor = map,
+    ) -> PassageIndex:
         """Encode passages into a folder, which appears whole or not at all, and open it.
 
         Vectors go to disk a block at a time: memory does not grow with the number of passages,
@@ -54,13 +62,17 @@ class PassageIndex:
         if passages.empty:
             raise UserError("no passages to index; run kedro run --pipeline=synthesize")
         shape = (len(passages), retriever.encode_queries([]).shape[1])
-        with replacing(folder) as partial, Progress(len(passages), "indexing", "passage") as done:
-            partial.mkdir()
-            vectors = np.lib.format.open_memmap(partial / _VECTORS, "w+", np.float32, shape)
-            for start in range(0, len(passages), _BLOCK):
-                block = passages.iloc[start : start + _BLOCK]
-                vectors[start : start + _BLOCK] = retriever.encode_passages(block)
-                done.advance(len(block))
+        with (
+            replacing(folder) as begun,
+            Progress(len(passages), "indexing", "passage") as done,
+        ):
+            begun.mkdir()
+            vectors = np.lib.format.open_memmap(begun / _VECTORS, "w+", np.float32, shape)
+            starts = range(0, len(passages), _BLOCK)
+            blocks = ((start, passages.iloc[start : start + _BLOCK]) for start in starts)
+            for start, found in executor(partial(_encoded, retriever), blocks):
+                vectors[start : start + len(found)] = found
+                done.advance(len(found))
             vectors.flush()
             facts = {
                 "format": _FORMAT,
@@ -69,7 +81,7 @@ class PassageIndex:
                 "passage_ids": passages["passage_id"].astype(str).tolist(),
                 "document_ids": passages["document_id"].astype(str).tolist(),
             }
-            write_text(partial / INDEX_FILE, json.dumps(facts, ensure_ascii=False))
+            write_text(begun / INDEX_FILE, json.dumps(facts, ensure_ascii=False))
         return cls.load(folder)
 
     @classmethod
@@ -103,3 +115,8 @@ class PassageIndex:
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and products of the `k` nearest passages of every query, see `exact_top`."""
         return exact_top(self.vectors, vectors, k)
+
+
+def _encoded(retriever: Retriever, block: tuple[int, pd.DataFrame]) -> tuple[int, np.ndarray]:
+    start, passages = block
+    return start, retriever.encode_passages(passages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -47,8 +48,13 @@ class JudgeGrader:
 
     def __init__(self, judge: Judge, ledger: Ledger) -> None:
         self.judge, self._ledger = judge, ledger
+        self._folder: TemporaryDirectory[str] | None = None
         self.name = judge.name
         self.digest = f"{judge.name}/{judge.model}/{judge.prompt_hash}/{judge.scale.digest}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without its ledger, which has one writer: a worker's own is thrown away."""
+        return _ledgerless, (self.judge,)
 
     def grade(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Grade pairs; see `Grader`. Ids that are missing are taken as empty.
@@ -81,6 +87,15 @@ class JudgeGrader:
         place = int(scale.positions([grade])[0])
         expected = round(float(probabilities @ scale.values), 6)
         return grade, expected, float(probabilities[place]), probabilities.tolist(), ""
+
+
+def _ledgerless(judge: Judge) -> JudgeGrader:
+    from relevance_distillery.judges.ledger.ledger import Ledger
+
+    folder = TemporaryDirectory()
+    grader = JudgeGrader(judge, Ledger(Path(folder.name) / "ledger.sqlite"))
+    grader._folder = folder  # which is removed with it
+    return grader
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from itertools import chain, islice
 from typing import Any
 
 from relevance_distillery.errors import UserError
+from relevance_distillery.executors.execution import Executor
 from relevance_distillery.io.progress import Progress
 from relevance_distillery.scoring.graders import Grader
 from relevance_distillery.scoring.pairs_file import PairsFile, ScoringOutput
 from relevance_distillery.scoring.parts import LISTED, ScoredParts
-from relevance_distillery.scoring.shards import Executor, Watch, grade_shard
+from relevance_distillery.scoring.shards import Watch, grade_shard
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +52,13 @@ def score_file(
     if finished:
         logger.info("resuming: %d of %d parts are done", len(finished), parts.expected)
     started = time.perf_counter()
-    with Progress(pairs.rows, f"judge {grader.name}", done=before) as progress:
-        for graded in executor(partial(grade_shard, grader), pairs.shards(skip=finished)):
-            parts.write(graded, watch.observe(graded))
-            progress.advance(len(graded.grades))
+    try:
+        with Progress(pairs.rows, f"judge {grader.name}", done=before) as progress:
+            for graded in executor(partial(grade_shard, grader), pairs.shards(skip=finished)):
+                parts.write(graded, watch.observe(graded))
+                progress.advance(len(graded.grades))
+    finally:
+        parts.drop_if_none()
     seconds = max(time.perf_counter() - started, 1e-9)
     facts = parts.facts()
     total = sum(fact["rows"] for fact in facts)

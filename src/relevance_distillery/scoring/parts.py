@@ -59,6 +59,11 @@ class ScoredParts:
         """Numbers of the shards whose part is whole, with or without gaps."""
         return {int(part.name[5:13]) for part in self.folder.glob(f"part-*{self.kind}")}
 
+    def drop_if_none(self) -> None:
+        """Remove the folder where no part is whole: there is nothing to resume."""
+        if not self.finished():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def write(self, graded: GradedShard, observed: dict[str, Any]) -> None:
         """Write a shard and what was observed of it; UserError where rows do not fit the kind."""
         number = graded.shard.number

@@ -1,6 +1,6 @@
 """Shards of a file of pairs: each is graded for itself, so their order changes no grade."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,15 +63,6 @@ def grade_shard(grader: Grader, shard: PairShard) -> GradedShard:
     failed = np.flatnonzero(reasons != "")
     failures = {shard.first_row + int(place): str(reasons.iloc[place]) for place in failed}
     return GradedShard(shard, grades, failures)
-
-
-Grade = Callable[[PairShard], GradedShard]
-Executor = Callable[[Grade, Iterable[PairShard]], Iterable[GradedShard]]
-"""Grades shards wherever it likes and yields each as soon as it is ready, in any order.
-
-`map` does it in this process. Results do not depend on it: each shard is graded for itself, and
-written under its number. The function can be pickled where the grader can.
-"""
 
 
 @dataclass

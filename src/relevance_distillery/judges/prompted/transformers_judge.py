@@ -220,6 +220,10 @@ class TransformersJudge(RegisteredJudge):
         decoding = [OPENING, self._lm.precision, settings.max_tokens]
         self._own = json.dumps(["transformers", self.model, *decoding, scale.digest])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by name: a worker that reads it has the model's folder, or downloads it."""
+        return type(self).restore, (self.to_state(), JudgeSources(self.scale))
+
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """Hashes of the rendered messages, of model and scale."""
         return [request_hash(messages, self._own) for messages in self._prompt.all(pairs)]

@@ -8,6 +8,7 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.pairs_to_grade import Pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
+from relevance_distillery.executors.execution import LOCAL, ExecutionParameters
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.labeling import (
     refuse_total_failure,
@@ -64,6 +65,7 @@ def grade_candidates(
     plan: dict[str, Any],
     parameters: LabelingParameters,
     scale: GradeScale,
+    execution: ExecutionParameters = LOCAL,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Grade every candidate, through the ledger, and compare with the last plan, if any.
 
@@ -84,6 +86,7 @@ def grade_candidates(
         ledger,
         retry_failures=parameters.retry_failures,
         max_attempts=parameters.max_attempts,
+        executor=execution.make(),
     )
     report = summarise_labeling(result, judge) | result.facts
     report |= compare_with_plan(plan, result.labels, result.pairs, passages)

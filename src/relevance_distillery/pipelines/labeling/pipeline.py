@@ -35,6 +35,7 @@ def create_pipeline() -> Pipeline:
                     "stored_plan",
                     "params:labeling",
                     "params:scale",
+                    "params:execution",
                 ],
                 outputs=[
                     "graded_labels",

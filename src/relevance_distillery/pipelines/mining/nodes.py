@@ -13,6 +13,7 @@ from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.collections.system_runs import SystemRuns, match_ids
 from relevance_distillery.errors import UserError
+from relevance_distillery.executors.execution import LOCAL, ExecutionParameters
 from relevance_distillery.pipelines.mining.parameters import MiningParameters
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def run_channels(
     engines: SystemRuns,
     learned: str,
     parameters: MiningParameters,
+    execution: ExecutionParameters = LOCAL,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Ask every channel for its ranking of the passages.
 
@@ -66,6 +68,7 @@ def run_channels(
         dense=parameters.dense,
         dictionary=parameters.expansion.dictionary(learned, parameters.language),
         runs=match_ids(engines, query_id=queries, document_id=passages)[0].ranked,
+        executor=execution.make(),
     )
     return search_channels(queries, sources, parameters.channels)
 

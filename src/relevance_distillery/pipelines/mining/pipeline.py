@@ -31,6 +31,7 @@ def create_pipeline() -> Pipeline:
                     "engine_runs",
                     "expansion_dictionary",
                     "params:mining",
+                    "params:execution",
                 ],
                 outputs=["channel_runs", "channel_report"],
                 name="run_channels",

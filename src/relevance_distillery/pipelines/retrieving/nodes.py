@@ -21,6 +21,7 @@ from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.retrieval import measure_rankings
+from relevance_distillery.executors.execution import LOCAL, ExecutionParameters, in_order
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.learning.splits import exclude_benchmarks
 from relevance_distillery.pipelines.retrieving.parameters import RetrievingParameters
@@ -37,6 +38,9 @@ from relevance_distillery.scoring.graders import GraderShelf
 from relevance_distillery.synthesizers.query_log import QueryLog
 
 logger = logging.getLogger(__name__)
+
+_GRADED = 4096
+"""Pairs that a labeler grades at once."""
 
 
 def gather(
@@ -127,6 +131,7 @@ def mine(
     graders: GraderShelf,
     parameters: RetrievingParameters,
     scale: GradeScale,
+    execution: ExecutionParameters = LOCAL,
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
     """Search every channel, runs of `engines` among them, choose and grade pairs, fill the buckets.
 
@@ -147,6 +152,7 @@ def mine(
         dense=parameters.dense,
         dictionary=parameters.expansion.dictionary(learned, parameters.language),
         runs=match_ids(engines, query_id=queries, document_id=passages)[0].ranked,
+        executor=execution.make(),
     )
     runs, channels = search_channels(queries, sources, parameters.channels)
 
@@ -154,7 +160,10 @@ def mine(
         labeler, source = graders.find_labeler(parameters.grader)
         channels["labeler"] = source
         logger.info("%d pairs without a grade: labeler %s", len(pairs), source["name"])
-        return labeler.grade(pairs)["grade"]
+        # A passage that several queries share is then read once.
+        neighbours = pairs.sort_values("text", kind="stable")
+        blocks = (neighbours[at : at + _GRADED] for at in range(0, max(len(pairs), 1), _GRADED))
+        return pd.concat(in_order(execution.make(), labeler.grade, blocks))["grade"][pairs.index]
 
     pairs, buckets = fill_buckets(
         grades,
@@ -269,13 +278,14 @@ def index(
     retriever: Path,
     passages: pd.DataFrame,
     parameters: RetrievingParameters,
+    execution: ExecutionParameters = LOCAL,
 ) -> Path:
     """The folder of the passages' vectors by the retriever, in the workspace."""
     from relevance_distillery.retriever.encoder import Retriever
     from relevance_distillery.retriever.index import PassageIndex
 
     folder = Path(parameters.workspace) / "index"
-    PassageIndex.build(Retriever.load(retriever), passages, folder)
+    PassageIndex.build(Retriever.load(retriever), passages, folder, execution.make())
     return folder
 
 

@@ -43,6 +43,7 @@ def create_pipeline() -> Pipeline:
                     "retriever_graders",
                     "params:retrieving",
                     "params:scale",
+                    "params:execution",
                 ],
                 outputs=["retriever_pairs", "retriever_buckets", "retriever_channels"],
                 name="fill_buckets",
@@ -84,7 +85,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 func=nodes.index,
-                inputs=["retriever", "retriever_passages", "params:retrieving"],
+                inputs=["retriever", "retriever_passages", "params:retrieving", "params:execution"],
                 outputs="retriever_index",
                 name="index_passages",
             ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relevance_distillery.collections.recorded_grades import RecordedGrades
+from relevance_distillery.executors.execution import LOCAL, ExecutionParameters
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
@@ -14,6 +16,8 @@ from relevance_distillery.scoring.pairs_file import GivenPairs, ScoringOutput
 
 if TYPE_CHECKING:
     from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
+
+logger = logging.getLogger(__name__)
 
 
 def choose_grader(
@@ -62,7 +66,11 @@ def _parameters(labeling: dict[str, Any], judge: str) -> LabelingParameters:
 
 
 def score_pairs(
-    pairs: GivenPairs, grader: Grader, output: ScoringOutput, parameters: ScoringParameters
+    pairs: GivenPairs,
+    grader: Grader,
+    output: ScoringOutput,
+    parameters: ScoringParameters,
+    execution: ExecutionParameters = LOCAL,
 ) -> tuple[Path, dict[str, Any]]:
     """Grade every pair of a file, shard by shard, and compare the batch with training.
 
@@ -72,6 +80,7 @@ def score_pairs(
         comparisons and more, see `evaluation.drift.drift_report.compare`.
     """
     from relevance_distillery.evaluation.drift.drift_report import watch_over
+    from relevance_distillery.judges.labeling import runs_on_workers
     from relevance_distillery.labeler.inference import Labeler
     from relevance_distillery.scoring.job import score_file
 
@@ -79,5 +88,10 @@ def score_pairs(
     if isinstance(grader, Labeler):
         grader.batch_size = parameters.batch_size
     watch = watch_over(grader, file.rows, parameters.drift, parameters.seed)
-    drift = score_file(file, grader, output, watch)
+    executor = execution.make()
+    if isinstance(grader, JudgeGrader) and not runs_on_workers(grader.judge):
+        if execution.executor != "local":
+            logger.info("judge %s: asked by this process alone", grader.name)
+        executor = map
+    drift = score_file(file, grader, output, watch, executor)
     return output.path, drift

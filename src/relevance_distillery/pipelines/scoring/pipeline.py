@@ -23,7 +23,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 func=nodes.score_pairs,
-                inputs=["pairs", "ready_grader", "scoring_output", "params:scoring"],
+                inputs=[
+                    "pairs",
+                    "ready_grader",
+                    "scoring_output",
+                    "params:scoring",
+                    "params:execution",
+                ],
                 outputs=["scored", "drift"],
                 name="score_pairs",
             ),
