@@ -93,10 +93,22 @@ def compare(labeler: Path, count: int, rounds: int) -> Found:
                     scored = place / f"{size}-{executor}.parquet"
                     row[way] = measured(pairs, scored, labeler, executor)
                     row[way]["digest"] = file_digest(scored)
-                    scored.unlink()
+                row |= differences(*place.glob(f"{size}-*.parquet"))
                 print(json.dumps(row), flush=True)
                 found["rounds"].append(row | {"round": number})
     return found
+
+
+def differences(one: Path, other: Path) -> Found:
+    """Rows of another grade, rows of any other figure, and the largest difference."""
+    tables = [pd.read_parquet(path) for path in (one, other)]
+    grades = [table["grade"].to_numpy() for table in tables]
+    expected = [table["expected_grade"].to_numpy() for table in tables]
+    return {
+        "other_grades": int((grades[0] != grades[1]).sum()),
+        "other_figures": int((expected[0] != expected[1]).sum()),
+        "largest": float(abs(expected[0] - expected[1]).max()),
+    }
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from relevance_distillery.encoders.cores import side_by_side
 from relevance_distillery.io.progress import Progress
 
 Row = dict[str, list[int]]
@@ -61,9 +62,12 @@ def read_by_length(
 ) -> Tensor:
     """What `read` makes of rows, one or more, in batches as of `by_length`; in the rows' order."""
     order: list[int] = []
-    parts: list[Tensor] = []
-    for chosen in by_length([len(row["input_ids"]) for row in rows], size, longest_first, told):
-        parts.append(read([rows[i] for i in chosen]))
-        order += chosen
-    found = torch.cat(parts)
+
+    def batches() -> Iterator[list[Row]]:
+        lengths = [len(row["input_ids"]) for row in rows]
+        for chosen in by_length(lengths, size, longest_first, told):
+            order.extend(chosen)
+            yield [rows[i] for i in chosen]
+
+    found = torch.cat(list(side_by_side(read, batches())))
     return found[torch.tensor(order).argsort().to(found.device)]

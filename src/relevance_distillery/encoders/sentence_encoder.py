@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder
 from relevance_distillery.encoders.batching import Row, by_length, pad
+from relevance_distillery.encoders.cores import side_by_side
 from relevance_distillery.encoders.devices import choose_device, to_device, within_memory
 from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.io.packed_folder import PackedFolder
@@ -90,9 +91,12 @@ class SentenceEncoder:
             rows = tokenise(self._tokenizer, fresh, self.max_length)
             lengths = [len(row["input_ids"]) for row in rows]
 
+            def forward(chosen: list[int]) -> tuple[list[int], np.ndarray]:
+                return chosen, self._forward([rows[i] for i in chosen])
+
             def read(size: int) -> None:
-                for chosen in by_length(lengths, size, longest_first=False):
-                    vectors = self._forward([rows[i] for i in chosen])
+                batches = by_length(lengths, size, longest_first=False)
+                for chosen, vectors in side_by_side(forward, batches):
                     self._cache.update(zip([fresh[i] for i in chosen], vectors, strict=True))
 
             _, self._batch_size = within_memory(read, self._batch_size, self._device)

@@ -8,7 +8,6 @@ to floating-point rounding: results are rounded to six digits before grades are 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 from relevance_distillery.encoders import devices
 from relevance_distillery.encoders.base_model import readable
 from relevance_distillery.encoders.batching import Row, Tokens, by_length, pad
+from relevance_distillery.encoders.cores import side_by_side
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import folder_digest
@@ -65,7 +65,6 @@ class Labeler:
         self.device, self.precision, self.batch_size = device, precision, batch_size
         self.folder = folder
         self.compiled: Stages | None = None
-        self._turn = Lock()  # what compiled stages give lasts until they are called again
 
     def __copy__(self) -> Self:
         """Another batch size, the same network."""
@@ -266,8 +265,12 @@ class Labeler:
 
     def _classified(self, pairs: TokenisedPairs) -> Tensor:
         logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
-        for chosen in by_length(pairs.lengths(), self.batch_size):
-            logits[chosen] = self.model.classify(self.tokens(pairs.joint, chosen))
+
+        def classify(chosen: list[int]) -> tuple[list[int], Tensor]:
+            return chosen, self.model.classify(self.tokens(pairs.joint, chosen))
+
+        for chosen, found in side_by_side(classify, by_length(pairs.lengths(), self.batch_size)):
+            logits[chosen] = found
         return logits
 
     def _compared(
@@ -283,29 +286,36 @@ class Labeler:
         for pair, passage in enumerate(pairs.passage_of):
             pairs_of[passage].append(pair)
         lengths = [len(row["input_ids"]) for row in pairs.passages]
-        # Token states of a whole shard would not fit in memory: passages come and go.
-        for chosen in by_length(lengths, self.batch_size):
+
+        def compare(chosen: list[int]) -> tuple[list[int], Tensor, Tensor | None]:
             compared = [pair for passage in chosen for pair in pairs_of[passage]]
             place = {passage: row for row, passage in enumerate(chosen)}
             found = [(pairs.query_of[i], place[pairs.passage_of[i]]) for i in compared]
             query_of, passage_of = torch.tensor(found, device=self.device).unbind(1)
             texts = self.tokens(pairs.passages, chosen)
             size = self.batch_size
-            with self._turn:
-                if stages is not None and exit_ is not None:
-                    weights = self.model.head.token_weights
-                    features[compared], left[compared] = compare_with_exit(
-                        stages, exit_, weights, queries, texts, query_of, passage_of, size
-                    )
-                    continue
-                passages = encode(texts)
-                blocks = zip(query_of.split(size), passage_of.split(size), strict=True)
-                features[compared] = torch.cat(
-                    [
-                        self.model.compare(queries.select(some), passages.select(these))
-                        for some, these in blocks
-                    ]
+            if stages is not None and exit_ is not None:
+                weights = self.model.head.token_weights
+                return compared, *compare_with_exit(
+                    stages, exit_, weights, queries, texts, query_of, passage_of, size
                 )
+            passages = encode(texts)
+            blocks = zip(query_of.split(size), passage_of.split(size), strict=True)
+            parts = [
+                self.model.compare(queries.select(some), passages.select(these))
+                for some, these in blocks
+            ]
+            return compared, torch.cat(parts), None
+
+        most = self.batch_size
+        if self.compiled is not None:
+            # A compiled stage reads a batch on one core: of a few passages each core gets some.
+            most = max(1, min(most, -(-len(lengths) // torch.get_num_threads())))
+        # Token states of a whole shard would not fit in memory: passages come and go.
+        for compared, found, early in side_by_side(compare, by_length(lengths, most)):
+            features[compared] = found
+            if early is not None:
+                left[compared] = early
         return features, left
 
     def _encoded_queries(self, encode: Callable[[Tokens], Encoded], rows: list[Row]) -> Encoded:
@@ -313,8 +323,7 @@ class Labeler:
         parts = []
         for start in range(0, len(rows), self.batch_size):
             texts = self.tokens(rows, range(start, min(start + self.batch_size, len(rows))))
-            with self._turn:
-                parts.append(encode(texts).copy())
+            parts.append(encode(texts).copy())
         return _stack(parts)
 
     def tokens(self, rows: list[Row], chosen: Any) -> Tokens:
