@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pages import PAGES, ROOT, machine, write
+from pages import LEFT_OUT, PAGES, ROOT, machine, write
 from simulated import (
     World,
     drawn,
@@ -258,12 +258,14 @@ def page(
             "|---|" + "---|" * (len(QUERIES) + 3),
         ]
         for metric in METRICS:
+            if not full and metric in LEFT_OUT:
+                continue
             cells = [found["coverage", "usual", queries] for queries in QUERIES]
             cells += [found["coverage", "hard", queries] for queries in QUERIES if queries >= 50]
             counts = [cell[f"{kind} {metric}"] for cell in cells]
             row = " | ".join(share(*count) for count in counts)
             lines.append(f"| {METRICS[metric].title} | {row} |")
-        if kind == "judge":
+        if full and kind == "judge":
             row = " | ".join(share(*found["scores", queries]["spearman"]) for queries in QUERIES)
             lines.append(f"| Spearman's ρ of scores | {row} | | | |")
     lines += _tests(found, sizes) + _powered(found)

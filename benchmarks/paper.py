@@ -9,14 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 from pages import ROOT, Names, cell, table
 
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic, interval, ratio
-from relevance_distillery.evaluation.statistics.numbers import interval_json
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.reporting.formats import dollars, rate, times
 
@@ -27,16 +24,12 @@ PAPER = {
     "ndcg": {"student": "0.953", "teacher": "0.944", "base": "0.815"},
     "pairwise_accuracy": {"student": "63.81 %", "teacher": "62.58 %", "base": "not known"},
 }
-ROWS = ("student", "student_expected", "teacher", "base", "base_similarity", "bm25")
-ELSEWHERE = ("base_similarity", "bm25")
-"""Rows without a figure of the paper's, on the page of the runs themselves."""
+ROWS = ("student", "student_expected", "teacher", "base")
 CALLED: Names = {
     "student": "distilled, its grades",
     "student_expected": "distilled, expected grade (no ties)",
     "teacher": "teacher",
     "base": "before training, cut points fitted",
-    "base_similarity": "before training, its score (no ties)",
-    "bm25": "BM25 (no ties)",
 }
 
 
@@ -49,7 +42,6 @@ class Run:
         judge: Name of the recorded teacher, a key of the list prices.
         agreement: The content of agreement.json.
         cost: The content of cost.json.
-        grades: The benchmark_grades table.
         pairs: The benchmark_pairs table, for the lengths of its texts.
     """
 
@@ -57,7 +49,6 @@ class Run:
     judge: str
     agreement: dict[str, Any]
     cost: dict[str, Any]
-    grades: pd.DataFrame
     pairs: pd.DataFrame
 
 
@@ -70,11 +61,9 @@ def paper_page(runs: list[Run]) -> str:
         "paper's figures are cited from one secondary source.\n",
         "## Agreement\n",
         "### nDCG\n",
-        _measure(runs, "ndcg", None),
+        _measure(runs, "ndcg"),
         "### Pairwise accuracy\n",
-        _measure(runs, "pairwise_accuracy", None),
-        "The same where a tie of the judge counts as wrong, not as one half:\n",
-        _measure(runs, "pairwise_accuracy", strict_pairwise),
+        _measure(runs, "pairwise_accuracy"),
         "## Speed and cost\n",
         _speed(runs),
     ]
@@ -101,49 +90,14 @@ def _step(run: Run, key: str, metric: str) -> str:
     return cell(row, signed=True) + (f", {said}" if said else "")
 
 
-def _measure(runs: list[Run], metric: str, other: Any) -> str:
+def _measure(runs: list[Run], metric: str) -> str:
     rows = []
     for name in ROWS:
-        if other is None and name in ELSEWHERE:
-            continue
-        if not any(name in run.agreement["judges"] for run in runs):
-            continue
-        paper = PAPER[metric].get(name, "–") if other is None else "–"
-        ours = [
-            other(run.grades, name)
-            if other is not None
-            else run.agreement["judges"].get(name, {}).get(metric)
-            for run in runs
-        ]
-        rows.append([CALLED[name], paper, *(cell(row) for row in ours)])
+        judges = [run.agreement["judges"] for run in runs]
+        if any(name in there for there in judges):
+            ours = [cell(there.get(name, {}).get(metric)) for there in judges]
+            rows.append([CALLED[name], PAPER[metric].get(name, "–"), *ours])
     return table(["", "paper", *(run.heading for run in runs)], rows)
-
-
-def strict_pairwise(grades: pd.DataFrame, judge: str) -> dict[str, Any] | None:
-    """Share of document pairs that the judge puts strictly in people's order, over queries.
-
-    Args:
-        grades: The benchmark_grades table.
-        judge: A judge with a column of its own, or with NAME_grade.
-
-    Returns:
-        An interval over queries; None where the judge graded nothing.
-    """
-    column = f"{judge}_grade" if f"{judge}_grade" in grades else judge
-    if column not in grades:
-        return None
-    values = []
-    for _, part in grades[grades[column].notna()].groupby("query_id", sort=False):
-        human = part["human"].to_numpy(dtype=float)
-        score = part[column].to_numpy(dtype=float)
-        above = human[:, None] > human[None, :]
-        if above.any():
-            values.append(float((score[:, None] > score[None, :])[above].mean()))
-    if not values:
-        return None
-    sums = np.column_stack([values, np.ones(len(values))])
-    mean = SumStatistic(sums, ratio)
-    return interval_json(interval(mean), "no query has documents with different grades", "")
 
 
 def _speed(runs: list[Run]) -> str:

@@ -188,7 +188,6 @@ def page_of_the_paper(again: bool) -> str:
                 TEACHER,
                 newest_json(project, "agreement.json"),
                 newest_json(project, "cost.json"),
-                pd.read_parquet(newest(project, "benchmark_grades.parquet")),
                 pd.read_parquet(newest(project, "benchmark_pairs.parquet")),
             )
         )

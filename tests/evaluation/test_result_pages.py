@@ -14,7 +14,6 @@ import pytest
 
 from relevance_distillery.evaluation.agreement.measurement import Options, measure
 from relevance_distillery.evaluation.agreement.metrics import METRICS
-from relevance_distillery.evaluation.agreement.ranking import ranking_metrics
 from relevance_distillery.grading import DEFAULT_SCALE
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -135,7 +134,7 @@ def test_the_page_of_the_paper(load: Any) -> None:
     found = measure(grades, DEFAULT_SCALE, {"name": "b", "human": True}, None, QUICK)
     pairs = pd.DataFrame({"query": ["a" * 40], "title": [""], "text": ["b" * 360]})
     paper = load("paper")
-    run = paper.Run("A to B", "umbrela-gpt-4o", found, COST, grades, pairs)
+    run = paper.Run("A to B", "umbrela-gpt-4o", found, COST, pairs)
     page = paper.paper_page([run, run])
     rows_are_whole(page)
     for published in ("0.953", "0.944", "0.815", "63.81 %", "62.58 %", "17×", "19×"):
@@ -145,18 +144,6 @@ def test_the_page_of_the_paper(load: Any) -> None:
     assert cell(found["student_minus_base"]["ndcg"], signed=True) in page
     # 100 tokens at $2.50 a million are $0.25 for 1,000 pairs; the student's cost $0.0007.
     assert paper.equal_tokens_ratio(run) == pytest.approx(0.25 / 0.0007)
-
-
-def test_strict_pairwise_accuracy_counts_a_tie_as_wrong(load: Any) -> None:
-    strict = load("paper").strict_pairwise
-    grades = pd.DataFrame({"query_id": "q", "human": [0, 1, 2], "x_grade": [0, 0, 1]})
-    assert strict(grades, "x")["estimate"] == pytest.approx(2 / 3, abs=1e-6)
-    assert strict(grades, "nobody") is None
-    untied = table(("student",))
-    query, names = pd.factorize(untied["query_id"])
-    metrics = ranking_metrics(untied["human"], untied["student_expected"], query, len(names), 2)
-    found = strict(untied, "student_expected")
-    assert found["estimate"] == pytest.approx(np.nanmean(metrics["pairwise_accuracy"]), abs=1e-6)
 
 
 def test_the_page_of_speed_has_what_was_measured_and_says_what_was_not(load: Any) -> None:
