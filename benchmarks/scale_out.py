@@ -121,7 +121,7 @@ def main() -> None:
     )
     parser.add_argument("--labeler", type=Path)
     parser.add_argument("--pairs", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", choices=["costs"])
     parser.add_argument("--usd-per-hour", type=float, default=0.10, help="of one machine")
     parser.add_argument("--cores", type=int, default=2, help="of one machine")
@@ -189,8 +189,8 @@ def costs(found: Found, usd_per_hour: float = 0.10, cores: int = 2) -> str:
     for pairs in (10**7, 10**9):
         machine_hours = pairs / (a_core * cores) / 3600
         nodes = (1, 10, 100)
-        hours = [f"{machine_hours / count:,.1f}" for count in nodes]
-        rows.append([f"{pairs:,}", *hours, f"{machine_hours * usd_per_hour:,.0f}"])
+        hours = [f"{machine_hours / count:,.2f}" for count in nodes]
+        rows.append([f"{pairs:,}", *hours, f"{machine_hours * usd_per_hour:,.2f}"])
     header = ["pairs", "hours, 1 machine", "10", "100", "USD"]
     return f"""{a_core:.0f} pairs/s a core, machines of {cores} cores, {usd_per_hour} USD/h each:
 

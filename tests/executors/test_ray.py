@@ -197,17 +197,17 @@ def test_a_killed_worker_and_a_killed_driver_lose_nothing(tmp_path: Path) -> Non
     parts = tmp_path / "scored.jsonl.parts"
     arguments = (pairs, scored, log)
     process = start_script(HERE / "slow_ray.py", *arguments, 0.7)
-    _wait(lambda: len(list(parts.glob("facts-*"))) >= 1)
+    _wait(lambda: len(list(parts.glob("part-*"))) >= 1)
     workers = _ray_workers(process.pid)
     assert len(workers) == 2
     workers[0].kill()
-    there = len(list(parts.glob("facts-*")))
-    _wait(lambda: len(list(parts.glob("facts-*"))) >= there + 2)
+    there = len(list(parts.glob("part-*")))
+    _wait(lambda: len(list(parts.glob("part-*"))) >= there + 2)
     workers = _ray_workers(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     _wait(lambda: not any(map(_runs, workers)))
     assert not scored.exists()
-    finished = {int(path.stem.split("-")[1]) for path in parts.glob("facts-*")}
+    finished = {int(path.stem.split("-")[1]) for path in parts.glob("part-*")}
     log.unlink()
     again = start_script(HERE / "slow_ray.py", *arguments, 0)
     status, said = again.wait()
