@@ -134,8 +134,11 @@ class Worker:
     def ready(self, versions: dict[str, str]) -> None:
         """UserError where this node has other versions than the driver."""
         own = _versions()
-        other = [f"{name} {own[name]}, not {versions[name]}" for name in own]
-        other = [one for one, name in zip(other, own, strict=True) if own[name] != versions[name]]
+        other = [
+            f"{name} {own[name]}, not {versions[name]}"
+            for name in own
+            if own[name] != versions[name]
+        ]
         if other:
             raise UserError(
                 f"a worker on {platform.node()} has {', '.join(other)}; install the driver's "
