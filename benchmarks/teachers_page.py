@@ -13,18 +13,28 @@ import pandas as pd
 from feedback import SecondPass, support
 from numpy.typing import NDArray
 from pages import ROOT, machine, table, write
-from query_level import QueryLevels, graded_like, own_shares, rows_to_ask
+from query_level import QueryLevels, graded_like, own_shares, rows_of, rows_to_ask
 from scipy.special import logit
-from student_page import METRICS, TITLES, difference_of, figures_of, statistics_of
+from student_page import (
+    METRICS,
+    PRIOR_PAIRS,
+    TITLES,
+    difference_of,
+    figures_of,
+    statistics_of,
+)
 from teachers import MOST_PAIRS, RECIPES, TEACHERS, UNTAUGHT, UNTRAINED, WORK, place_of
 
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
+from relevance_distillery.labeler.artifact import read_facts
+from relevance_distillery.labeler.recalibration import Graded, Rules, recalibrate
 from relevance_distillery.reporting.formats import figure
 
 ALIKE, CHOSEN = "queries alike", "50 queries a set, stuffed"
 POOLED = tuple(name for name in TEACHERS if name.startswith("trec"))
 BOTH = "DL 2019 and 2020"
 COUNTS = (3, 5, 10)
+HUNDRED, QUERIES, EACH, DRAWS = "trec-dl20", 20, 5, 20
 SHOWN = ("kappa", "quadratic_kappa", "pairwise_accuracy")
 
 Ints = NDArray[np.int64]
@@ -57,6 +67,7 @@ def write_page(page: Path, report: Path) -> None:
             *_loss(found),
             *_second_pass(found, full),
             *_few_grades(found, full),
+            *_hundred_grades(found[CHOSEN]),
         ]
         write(target, parts)
 
@@ -211,7 +222,7 @@ def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterat
     links = {tested: Linked.of(found[recipe], tested) for tested in POOLED}
     rows = []
     for count in COUNTS:
-        for judge in ("human", "teacher") if full or count == 3 else ("human",):
+        for judge in ("human", "teacher") if full else ("human",):
             by_query, whole, unsure = (
                 pd.concat(some)
                 for some in zip(*(one.asked(judge, count) for one in links.values()), strict=True)
@@ -228,6 +239,74 @@ def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterat
     header = ["grades of a query", "pairs", TITLES[1], "minus one shift"]
     more = [TITLES[0], "all pairs: minus as many grades of the least sure"] if full else []
     yield table([*header, *more], rows)
+
+
+def _hundred_grades(found: dict[str, pd.DataFrame]) -> Iterator[str]:
+    """What `--pipeline=recalibrate` makes of five grades for each of 20 queries."""
+    if HUNDRED not in found:
+        return
+    told = found[HUNDRED].assign(reference=found[HUNDRED]["human"])
+    facts = read_facts(WORK / "labelers" / place_of(CHOSEN, HUNDRED).stem)
+    rules = Rules(facts.scale, facts.cut_points, own_link=facts.calibration)
+    drawn = [_recalibrated(told, rules, draw) for draw in range(DRAWS)]
+    shifted = sum(bool(one["shifted"].any()) for one in drawn)
+    yield (
+        "## A hundred grades of people\n\n"
+        f"*{CHOSEN}*, [recalibrated](../pipelines/recalibrating.md) by NIST's grades of "
+        f"`{HUNDRED}`: {EACH} passages of each of {QUERIES} random queries, drawn by the entropy "
+        f"of the labeler's probabilities. {DRAWS} draws added up; {shifted} take shifts. "
+        f"{machine()}, {datetime.date.today()}. Quadratic κ of the pairs that are not graded:\n"
+    )
+    rows = []
+    for name, some in (
+        (f"the {QUERIES} queries", [one[one["asked"]] for one in drawn]),
+        ("all queries", drawn),
+    ):
+        whole = pd.concat(some, ignore_index=True)
+        ways = [statistics_of(whole, way, way) for way in ("grade", "one link", "shifts")]
+        apart = [difference_of(ways[2], one, METRICS[1]) for one in ways[:2]]
+        rows.append([name, *(_value(one[METRICS[1]]) for one in ways), *apart])
+    header = ["pairs of", "labeler", "one link", "and shifts", "minus labeler", "minus one link"]
+    yield table(header, rows)
+
+
+def _recalibrated(told: pd.DataFrame, rules: Rules, draw: int) -> pd.DataFrame:
+    """Grades of the pairs that are not graded by people, and whether their queries were asked."""
+    rng = np.random.default_rng(draw)
+    chances = np.array(told["probabilities"].tolist())
+    doubt = -(chances * np.log(np.maximum(chances, 1e-9))).sum(axis=1)
+    query = pd.factorize(told["query_id"])[0].astype(np.int64)
+    names = rng.permutation(query.max() + 1)[:QUERIES]
+    asked = np.concatenate(
+        [
+            rng.choice(rows, EACH, replace=False, p=doubt[rows] / doubt[rows].sum())
+            for rows in (rows_of(query)[name] for name in names)
+        ]
+    )
+    some = told.iloc[asked]
+    found = recalibrate(
+        Graded(
+            scores=some["score"].to_numpy(),
+            passages=np.ones(len(some), dtype=np.int64),
+            positions=some["human"].to_numpy(dtype=np.int64),
+            queries=some["query_id"].to_numpy(dtype=object),
+            texts=some["query_id"].to_numpy(dtype=object),
+            weights=np.ones(len(some)),
+            probabilities=chances[asked],
+            given=some["grade"].to_numpy(dtype=np.int64),
+        ),
+        rules,
+        PRIOR_PAIRS,
+        0,
+    )
+    changed, one = Rules(rules.scale, found.cut_points), np.ones(len(told), dtype=np.int64)
+    scores, shifts = told["score"].to_numpy(), told["query_id"].map(found.shifts).fillna(0.0)
+    given = {
+        "one link": changed.grade(found.link, scores, one),
+        "shifts": changed.grade(found.link, scores + shifts.to_numpy(), one),
+    }
+    graded = told.assign(**given, shifted=shifts != 0, asked=np.isin(query, names))
+    return graded.drop(graded.index[asked])
 
 
 @dataclass(frozen=True)

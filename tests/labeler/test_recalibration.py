@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 from relevance_distillery.labeler.calibration import (
+    USUAL_SPREAD,
     Link,
     cut_points_of,
     fit_link,
@@ -20,30 +21,33 @@ from relevance_distillery.labeler.calibration import (
     midpoints,
     quadratic_kappa,
 )
-from relevance_distillery.labeler.recalibration import (
-    Graded,
-    Rules,
-    parse_shares,
-    recalibrate,
-    recalibrate_to_shares,
-)
+from relevance_distillery.labeler.expected_shares import parse_shares, recalibrate_to_shares
+from relevance_distillery.labeler.recalibration import Graded, Rules, recalibrate
 
 OWN = Link(slope=1.2, cuts=(0.0, 1.5, 3.5))
 MOVED = Link(slope=1.8, cuts=(1.8, 2.9, 3.8))
 RULES = Rules(DEFAULT_SCALE, (0.6, 1.5, 2.3))
 
 
-def drawn(link: Link, pairs: int, seed: int, queries: int = 12) -> Graded:
-    """Documents of one passage whose grades follow a link; the labeler believes in `OWN`."""
+def drawn(
+    link: Link, pairs: int, seed: int, queries: int = 12, levels: np.ndarray | None = None
+) -> Graded:
+    """Documents of one passage whose grades follow a link; the labeler believes in `OWN`.
+
+    With `levels`, the shift of each query, people's grades may shift it.
+    """
     rng = np.random.default_rng(seed)
     scores = rng.normal(1.5, 1.5, pairs)
-    below = link.probabilities(scores).cumsum(axis=1)[:, :-1]
+    query = np.arange(pairs) % queries
+    shifted = scores if levels is None else scores + levels[query]
+    below = link.probabilities(shifted).cumsum(axis=1)[:, :-1]
     one = np.ones(pairs, dtype=np.int64)
     return Graded(
         scores=scores,
         passages=one,
         positions=(rng.random(pairs)[:, None] > below).sum(axis=1),
-        queries=np.array([f"q{row % queries}" for row in range(pairs)], dtype=object),
+        queries=np.array([f"q{row}" for row in query], dtype=object),
+        texts=np.array(["" if levels is None else f"text {row}" for row in query], dtype=object),
         weights=np.ones(pairs),
         probabilities=OWN.probabilities(scores),
         given=RULES.grade(OWN, scores, one),
@@ -105,6 +109,82 @@ def test_a_stronger_prior_moves_less() -> None:
     moved = [apart(OWN, recalibrate(graded, RULES, prior, 0).link) for prior in (2, 20, 200, 2e4)]
     assert moved == sorted(moved, reverse=True)
     assert moved[-1] < 0.01
+
+
+def test_queries_on_levels_of_their_own_are_shifted() -> None:
+    levels = np.random.default_rng(1).normal(0, 1.0, 40)
+    told = drawn(OWN, 240, seed=2, queries=40, levels=levels)
+    found = recalibrate(told, RULES, 30, 0)
+    about = found.facts["query_shifts"]
+    assert found.helps
+    assert about["queries"] == about["graded"] == 40
+    assert 0.7 < about["spread"] < 1.8
+    for name, better in (("log_loss", -1), ("quadratic_kappa", 1)):
+        change = about["left_out"][name]["after"] - about["left_out"][name]["before"]
+        assert change * better > 0.03
+    shifts = np.array([found.shifts[f"text {query}"] for query in range(40)])
+    assert np.corrcoef(shifts, levels)[0, 1] > 0.8
+    assert shifts.std() < levels.std()  # few grades shift less than they say
+
+    fresh = drawn(OWN, 4000, seed=3, queries=40, levels=levels)
+    rules = Rules(DEFAULT_SCALE, found.cut_points)
+    shifted = fresh.scores + [found.shifts[name] for name in fresh.texts]
+    kappas = [
+        quadratic_kappa(fresh.positions, rules.grade(found.link, scores, fresh.passages), 4)
+        for scores in (fresh.scores, shifted)
+    ]
+    assert kappas[1] > kappas[0] + 0.05
+    json.dumps(found.facts, allow_nan=False)
+
+
+def test_shifts_alone_leave_other_queries_as_they_were() -> None:
+    levels = np.random.default_rng(4).normal(0, 1.5, 40)
+    rules = Rules(DEFAULT_SCALE, RULES.cut_points, own_link=OWN)
+    for seed in range(20):
+        found = recalibrate(drawn(OWN, 160, seed, 40, levels), rules, 0.01, 0)
+        losses = found.facts["cross_fitted"]["log_loss"]
+        if losses["after"] >= losses["before"]:
+            break
+    assert found.helps
+    assert len(found.shifts) == 40
+    assert (found.link, found.cut_points) == (OWN, RULES.cut_points)
+
+
+def test_queries_alike_are_seldom_shifted() -> None:
+    taken = [
+        len(recalibrate(drawn(MOVED, 120, seed, 24, np.zeros(24)), RULES, 30, 0).shifts)
+        for seed in range(20)
+    ]
+    assert np.count_nonzero(taken) <= 5
+
+
+def test_a_grade_says_nothing_about_itself() -> None:
+    # Grades of a query that have nothing to do with each other foretell nothing.
+    taken = 0
+    for seed in range(12):
+        graded = drawn(OWN, 72, seed, 24, np.zeros(24))
+        positions = np.random.default_rng(seed).integers(0, 4, 72)
+        found = recalibrate(Graded(**{**vars(graded), "positions": positions}), RULES, 30, 0)
+        taken += bool(found.shifts)
+    assert taken < 8
+
+
+def test_who_gets_a_shift() -> None:
+    levels = np.random.default_rng(1).normal(0, 2.0, 40)
+    told = drawn(OWN, 240, seed=2, queries=40, levels=levels)
+    texts = told.texts.copy()
+    single = [np.flatnonzero(texts == f"text {query}")[1:] for query in range(5)]
+    texts[np.concatenate(single)] = ""
+    found = recalibrate(Graded(**{**vars(told), "texts": texts}), RULES, 30, 0)
+    # One grade alone foretells nothing that could be checked, and a judge's grades are no people's.
+    assert set(found.shifts) == {f"text {query}" for query in range(5, 40)}
+    judged = recalibrate(Graded(**{**vars(told), "texts": np.full(240, "")}), RULES, 30, 0)
+    assert judged.shifts == {}
+    assert judged.facts["query_shifts"]["graded"] == 0
+
+    few = np.isin(told.queries, [f"q{query}" for query in range(6)])
+    found = recalibrate(told[few], RULES, 30, 0)
+    assert found.facts["query_shifts"]["spread"] == USUAL_SPREAD
 
 
 def test_nothing_to_gain_is_said() -> None:
@@ -245,8 +325,8 @@ def test_two_grades_are_a_scale_too() -> None:
     rules = Rules(scale, (0.5,))
     graded = Graded(
         scores, one, (rng.random(800) < true.probabilities(scores)[:, 1]).astype(np.int64),
-        np.array([f"q{row % 9}" for row in range(800)], dtype=object), np.ones(800),
-        own.probabilities(scores), rules.grade(own, scores, one),
+        np.array([f"q{row % 9}" for row in range(800)], dtype=object), np.full(800, ""),
+        np.ones(800), own.probabilities(scores), rules.grade(own, scores, one),
     )  # fmt: skip
     found = recalibrate(graded, rules, 20, 0)
     assert found.link.cuts[0] == pytest.approx(2.0, abs=0.4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from relevance_distillery.evaluation.systems.text_sources import TextSources
 from relevance_distillery.grading import DEFAULT_SCALE, Grade, GradeScale
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.labeler import flavor
-from relevance_distillery.labeler.artifact import read_facts, write_facts
+from relevance_distillery.labeler.artifact import query_digest, read_facts, write_facts
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.pipelines.recalibrating.parameters import RecalibratingParameters
 from relevance_distillery.pipelines.recalibrating.pipeline import create_pipeline
@@ -169,10 +170,11 @@ def test_the_new_version_grades_otherwise_and_the_old_one_as_before(
     assert old.facts.calibration != new.facts.calibration
     assert new.digest == made["registered"]["digest"] == folder_digest(made["labeler"])
     first, second = old.grade(trained.pairs), new.grade(trained.pairs)
-    # The same weights, so the same order; other grades. What was clear to the old one is read too.
+    # The same weights, so the same order of a query; other grades. What was clear is read too.
     assert old.facts.early_exit is not None
     assert new.facts.early_exit is None
-    stayed = np.isclose(first["score"], second["score"], atol=1e-4)
+    shifts = [new.facts.query_shifts[query_digest(one)] for one in trained.pairs["query"]]
+    stayed = np.isclose(first["score"], second["score"] - shifts, atol=1e-4)
     assert 0.4 < stayed.mean() < 1
     whole = Labeler(old.model, old.tokenizer, new.facts)
     np.testing.assert_allclose(whole.grade(trained.pairs)["score"], second["score"], atol=1e-4)
@@ -183,6 +185,82 @@ def test_the_new_version_grades_otherwise_and_the_old_one_as_before(
     assert (made["labeler"] / "profile.json").is_file() == (
         trained.labeler / "profile.json"
     ).is_file()
+
+
+def write_levels(folder: Path, trained: Trained, qrels: str = "human") -> list[str]:
+    """People grade four passages of each of 16 queries, half of them one grade better than others.
+
+    Returns:
+        The texts of these queries.
+    """
+    write_judgments(folder, trained.labeler, trained.pairs)
+    pairs = trained.pairs.groupby("query_id", sort=False).head(4)
+    pairs = pairs[pairs["query_id"].isin(sorted(set(pairs["query_id"]))[:16])]
+    expected = Labeler.load(trained.labeler).grade(pairs)["expected_grade"]
+    level = pairs["query_id"].str[1:].astype(int) % 2 * 2 - 1
+    grades = np.clip(np.round(expected + level), 0, 3).astype(int)
+    (folder / "qrels" / "human.tsv").unlink()
+    lines = zip(pairs["query_id"], pairs["passage_id"], grades, strict=True)
+    (folder / "qrels" / f"{qrels}.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "".join(f"{q}\t{d}\t{g}\n" for q, d, g in lines)
+    )
+    return pairs["query"].unique().tolist()
+
+
+def test_peoples_few_grades_shift_exactly_their_queries(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="relevance_distillery")
+    asked = write_levels(tmp_path / "judged", trained)
+    found = run(trained, tmp_path, tmp_path / "judged")
+    about = found["facts"]["query_shifts"]
+    assert about["queries"] == about["graded"] == len(asked)
+    for name, better in (("log_loss", -1), ("quadratic_kappa", 1)):
+        assert better * (about["left_out"][name]["after"] - about["left_out"][name]["before"]) > 0.1
+    assert "16 of 16 queries with several grades shifted: 0." in caplog.messages[-1]
+    assert "(each grade left out in turn)" in caplog.messages[-1]
+    version = found["registered"]["version"]
+    tags = model_registry.get_version_tags(NAME, version)
+    assert tags["recalibration_shifted_queries"] == "16"
+
+    new = Labeler.load(found["labeler"])
+    assert set(new.facts.query_shifts) == {query_digest(one) for one in asked}
+    assert not any(one in (found["labeler"] / "labeler.json").read_text() for one in asked)
+    unshifted = new.facts.model_copy(update={"query_shifts": {}})
+    plain = Labeler(new.model, new.tokenizer, unshifted).grade(trained.pairs)
+    graded = new.grade(trained.pairs)
+    moved = (graded["score"] - plain["score"]).round(4)
+    better = trained.pairs["query_id"].str[1:].astype(int) % 2 == 1
+    known = trained.pairs["query"].isin(asked)
+    # Passages that nobody graded move with those of their query, and other queries stay.
+    assert (moved[known & better] > 0).all()
+    assert (moved[known & ~better] < 0).all()
+    assert moved[known].groupby(trained.pairs["query"]).nunique().eq(1).all()
+    pd.testing.assert_frame_equal(graded[~known], plain[~known])
+
+    # The same query gets the same shift whatever asks, and whatever blanks it has.
+    spaced = trained.pairs.assign(query="  " + trained.pairs["query"].str.replace(" ", "  "))
+    columns = ["grade", "expected_grade", "score"]
+    for one in (pickle.loads(pickle.dumps(new)), new):
+        pd.testing.assert_frame_equal(one.grade(spaced)[columns], graded[columns], atol=1e-4)
+    served = mlflow.pyfunc.load_model(f"models:/{NAME}/{version}")
+    table = trained.pairs[["query", "text"]]
+    pd.testing.assert_frame_equal(served.predict(table)[columns], graded[columns], atol=1e-4)
+
+    # New grades come on top of the shifts that the labeler has.
+    again = write_judgments(tmp_path / "again", trained.labeler, trained.pairs)
+    twice = run(trained, tmp_path / "twice", again, labeler=version)
+    before, after = new.facts.query_shifts, Labeler.load(twice["labeler"]).facts.query_shifts
+    assert set(before) <= set(after)
+    for name, shift in twice["facts"]["shifts"].items():
+        assert after[name] == pytest.approx(before.get(name, 0.0) + shift, abs=1e-4)
+
+
+def test_grades_that_are_not_peoples_shift_no_query(trained: Trained, tmp_path: Path) -> None:
+    write_levels(tmp_path / "judged", trained, "authored")
+    found = run(trained, tmp_path, tmp_path / "judged", prior_pairs=1)
+    assert found["facts"]["query_shifts"] == {"queries": 0, "graded": 0}
+    assert Labeler.load(found["labeler"]).facts.query_shifts == {}
 
 
 def test_an_early_exit_decides_nothing_of_a_recalibration(

@@ -30,6 +30,8 @@ def judged_pairs(
 ) -> pd.DataFrame:
     """Every passage of every graded document, as `collections.benchmark_pairs.select_pairs`.
 
+    A column by_people says who graded it.
+
     Raises:
         UserError: The scales differ, or none of the graded documents is known.
     """
@@ -55,7 +57,8 @@ def judged_pairs(
         pairs, facts = select_pairs(one, passages, queries, pd.DataFrame(), _NOTHING_TRAINED, split)
         for reason in facts["skipped"]:
             logger.warning("%s: %s", one.name, reason)
-        tables.append(pairs.assign(query_id=[f"{one.name}/{name}" for name in pairs["query_id"]]))
+        names = [f"{one.name}/{name}" for name in pairs["query_id"]]
+        tables.append(pairs.assign(query_id=names, by_people=one.human))
     chosen = pd.concat(tables, ignore_index=True)
     if "weight" in chosen:
         # Benchmarks that are no samples count each pair as one.

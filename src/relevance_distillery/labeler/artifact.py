@@ -9,7 +9,7 @@ profile.json                               what training looked like, as `Traini
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -20,13 +20,14 @@ from safetensors.torch import load_file, save_file
 from relevance_distillery.encoders.base_model import quiet, readable
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
-from relevance_distillery.io.digests import file_digest
+from relevance_distillery.io.digests import file_digest, hex_digest
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.labeler.calibration import Link
 from relevance_distillery.labeler.early_exit import EarlyExit
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import Architecture, Decision
 from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.learning.splits import normalised
 from relevance_distillery.strict import StrictModel
 
 FORMAT = 2
@@ -58,6 +59,9 @@ class LabelerFacts(StrictModel):
     """Whether a grade comes from cut points or is the most probable one."""
     cut_points: tuple[float, ...]
     """On the expected grade, shape (grades - 1,)."""
+    query_shifts: dict[str, float] = Field(default_factory=dict)
+    """What is added to the scores of a query's pairs before calibration, by `query_digest`: people
+    graded some of its passages."""
     length_slope: float = 0.0
     """What ln(passages) takes off a document's expected grade."""
     early_exit: EarlyExit | None = None
@@ -66,6 +70,13 @@ class LabelerFacts(StrictModel):
     """The folder has the encoder in int8 too, which processors read with."""
     training: dict[str, Any] = Field(default_factory=dict)
     """How it was trained, for people and reports."""
+
+    def shifted(self, scores: np.ndarray, queries: Sequence[str]) -> np.ndarray:
+        """Scores with the shifts of their queries, shape (pairs,)."""
+        if not self.query_shifts:
+            return scores
+        shifts = {one: self.query_shifts.get(query_digest(one), 0.0) for one in set(queries)}
+        return scores + [shifts[one] for one in queries]
 
     def calibrated(self, raw: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Probabilities, shape (pairs, grades), from the head's own and the scores."""
@@ -80,6 +91,11 @@ class LabelerFacts(StrictModel):
     def grades_of_expected(self, expected: np.ndarray) -> np.ndarray:
         """Grades by the cut points alone, shape (n,)."""
         return self.scale.values[np.searchsorted(self.cut_points, expected, side="right")]
+
+
+def query_digest(query: str) -> str:
+    """What names a query in a labeler's folder, which holds no text of queries."""
+    return hex_digest(normalised(query), 8)
 
 
 def write_artifact(folder: Path, model: PairModel, tokenizer: Any, facts: LabelerFacts) -> Path:

@@ -9,6 +9,12 @@ or moved until the mean probability of each grade is what a user expects.
 Cut points on the expected grade give each grade to as many pairs as the judge did. Cut points that
 maximise kappa on the same pairs overfit, and are worse than the shares on another collection (see
 docs/results/student.md). Everything is plain numbers, stored as JSON.
+
+A labeler orders the passages of a query better than it knows how good they are as a whole. So a
+query can have a shift of its own: P(grade > k) = sigmoid(slope * (score + shift) - cut_k), a random
+intercept. How far queries lie apart is estimated from all of them by marginal maximum likelihood,
+and each one's shift is its posterior mean, so that few grades, or queries that hardly differ, shift
+little (empirical Bayes; Efron and Morris, 1973).
 """
 
 from dataclasses import dataclass
@@ -17,7 +23,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit, logit
+from scipy.special import expit, logit, logsumexp, softmax
 
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.strict import StrictModel
@@ -33,6 +39,19 @@ _SMALLEST_SHARE = 1e-6
 _HARDLY_ANY_PRIOR = 0.1
 _LIMITS = (4.0, 20.0, 6.0)  # of log slope, mean of the cuts, log gaps
 _ENOUGH_SCORES, _SPREAD = 1000, 9
+
+FEWEST_GRADES = 2
+"""Grades that a query needs for a shift: one is left out to see whether the others foretell it."""
+
+FEWEST_QUERIES = 10
+"""Of fewer queries the spread cannot be told, and is taken to be the usual one."""
+
+USUAL_SPREAD = 0.8
+"""Standard deviation of shifts, in logits; .6 to .9 by GPT-4o's grades of TREC DL 2020."""
+
+_STEPS = np.linspace(-6.0, 6.0, 49)  # shifts in logits
+_SPREADS = np.linspace(0.1, 3.0, 30)
+_SMALLEST_CHANCE = 1e-6
 
 
 class Link(StrictModel):
@@ -230,6 +249,30 @@ def cut_points_of(link: Link, scores: Array, weights: Array, scale: GradeScale) 
     return cut_points_at(weights @ probabilities / weights.sum(), expected, scale, weights)
 
 
+def log_likelihoods(link: Link, scores: Array, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of grades as positions on the scale, for every shift on a grid, shape (pairs, steps)."""
+    cuts = np.array([-np.inf, *link.cuts, np.inf])
+    logits = link.slope * scores[:, None] + _STEPS
+    chances = expit(logits - cuts[positions, None]) - expit(logits - cuts[positions + 1, None])
+    return np.log(np.maximum(chances, _SMALLEST_CHANCE))
+
+
+def spread_of(levels: NDArray[np.float64]) -> float:
+    """Standard deviation of queries' shifts in logits.
+
+    `levels` are sums of `log_likelihoods`, shape (queries, steps).
+    """
+    if len(levels) < FEWEST_QUERIES:
+        return USUAL_SPREAD
+    evidence = [logsumexp(levels + _prior(spread), axis=1).sum() for spread in _SPREADS]
+    return round(float(_SPREADS[np.argmax(evidence)]), 6)
+
+
+def mean_shifts(levels: NDArray[np.float64], spread: float, link: Link) -> Array:
+    """Posterior means, in units of the score; shapes (queries, steps) and (queries,)."""
+    return softmax(levels + _prior(spread), axis=1) @ _STEPS / link.slope
+
+
 def _differences(above: Array) -> Array:
     """From P(grade > k), shape (pairs, grades - 1), to P(grade), shape (pairs, grades)."""
     one, none = np.ones((len(above), 1)), np.zeros((len(above), 1))
@@ -245,3 +288,8 @@ def _smoothed(scores: Array, weights: Array) -> tuple[Array, Array]:
     width = 1.06 * float(scores.std()) * len(scores) ** -0.2
     steps = norm.ppf((np.arange(_SPREAD) + 0.5) / _SPREAD)
     return (scores[:, None] + width * steps).ravel(), np.repeat(weights / _SPREAD, _SPREAD)
+
+
+def _prior(spread: float) -> NDArray[np.float64]:
+    density = -0.5 * (_STEPS / spread) ** 2
+    return density - logsumexp(density)

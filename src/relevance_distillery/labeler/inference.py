@@ -162,7 +162,10 @@ class Labeler:
         return self.decide(raw, scores, pairs.index)
 
     def raw(self, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Uncalibrated probabilities, shape (pairs, grades), and scores, shape (pairs,)."""
+        """Uncalibrated probabilities, shape (pairs, grades), and scores, shape (pairs,).
+
+        Scores have the shift of their query, where people's grades gave it one.
+        """
         return self.raw_texts(*self.facts.template.render(pairs))
 
     def raw_texts(
@@ -173,7 +176,8 @@ class Labeler:
             return np.zeros((0, self.scale.size)), np.zeros(0)
         with Progress(len(queries), "grading") as progress:
             probabilities, scores = self._in_shards(queries, passages, self._graded, progress)
-        return probabilities.cpu().double().numpy(), scores.cpu().double().numpy()
+        shifted = self.facts.shifted(scores.cpu().double().numpy(), queries)
+        return probabilities.cpu().double().numpy(), shifted
 
     def features(self, pairs: pd.DataFrame) -> Tensor:
         """Pair features, see `pair_features`; for architectures that compare texts."""

@@ -4,12 +4,13 @@ A labeler trained on one collection ranks pairs of another one well before it gr
 what moves is where grades begin. With grades of people, the link from score to grade is fitted
 again (see `calibration`), with the labeler's own as prior, so that ten grades move it a little
 and a thousand decide alone; cut points follow from the link, not from the grades. Whether it helps
-is measured by cross-fitting over queries. Without grades, the shares of grades that a user expects
-move the cuts alone (prior shift; Saerens et al., 2002).
+is measured by cross-fitting over queries. Queries of which people graded several documents get a
+shift of their own (see `calibration`), where each grade, left out in turn, is foretold better by
+the others. Without grades, see `expected_shares`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -18,14 +19,18 @@ from numpy.typing import NDArray
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
+from relevance_distillery.labeler.artifact import query_digest
 from relevance_distillery.labeler.calibration import (
+    FEWEST_GRADES,
     Array,
     Link,
     cut_points_of,
     fit_link,
     fit_link_to_probabilities,
-    match_shares,
+    log_likelihoods,
+    mean_shifts,
     quadratic_kappa,
+    spread_of,
 )
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.learning.document_grades import KEY, best_of_passages
@@ -46,6 +51,7 @@ class Graded:
         passages: How many passages each has; those with one calibrate.
         positions: People's grades as positions on the scale.
         queries: Query of each.
+        texts: Digest of its query's text; empty where the grade is not people's.
         weights: How many pairs each stands for.
         probabilities: The labeler's own, shape (documents, grades).
         given: Its own grades as positions.
@@ -55,6 +61,7 @@ class Graded:
     passages: NDArray[np.int64]
     positions: NDArray[np.int64]
     queries: NDArray[np.object_]
+    texts: NDArray[np.object_]
     weights: Array
     probabilities: Array
     given: NDArray[np.int64]
@@ -74,12 +81,14 @@ class Rules:
     """What turns scores into grades beside the link.
 
     `cut_points` are on the expected grade, shape (grades - 1,); `length_slope` is what
-    ln(passages) takes off a document's expected grade.
+    ln(passages) takes off a document's expected grade; `own_link` is the labeler's, None where
+    its head gives probabilities.
     """
 
     scale: GradeScale
     cut_points: tuple[float, ...]
     length_slope: float = 0.0
+    own_link: Link | None = None
 
     def grade(self, link: Link, scores: Array, passages: NDArray[np.int64]) -> NDArray[np.int64]:
         """Grades of documents as positions; the best score has the best expected grade."""
@@ -90,9 +99,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Recalibrated:
-    """A new link with its cut points.
+    """A new link with its cut points, and shifts of queries by the digest of their text.
 
-    `helps`: cross-fitted, it has the lower log-loss; true where nothing could be compared.
+    `helps`: cross-fitted, link or shifts have the lower log-loss; true where nothing could be
+    compared. Link and cut points are the labeler's own where the shifts alone help.
     `facts`: what it was made from and what it changes, plain JSON.
     """
 
@@ -100,26 +110,35 @@ class Recalibrated:
     cut_points: tuple[float, ...]
     helps: bool
     facts: dict[str, Any]
+    shifts: dict[str, float] = field(default_factory=dict)
 
 
 def rules_of(labeler: Labeler) -> Rules:
     """What turns a labeler's scores into grades beside its link."""
     facts = labeler.facts
-    return Rules(facts.scale, facts.cut_points, facts.length_slope)
+    return Rules(facts.scale, facts.cut_points, facts.length_slope, facts.calibration)
 
 
 def as_graded(labeler: Labeler, pairs: pd.DataFrame) -> Graded:
-    """Documents that people graded, as the labeler sees them; `pairs` has all their passages."""
+    """Documents that people graded, as the labeler sees them.
+
+    `pairs` has all their passages, as `evaluation.recalibration_pairs.judged_pairs` gives them.
+    """
     # Neighbours share their passage, which is then read once.
     pairs = pairs.sort_values("passage_id", kind="stable", ignore_index=True)
     raw, scores = labeler.raw(pairs)
     graded = labeler.decide(raw, scores, pairs.index)
     graded[KEY] = pairs[KEY]
     given = labeler.document_grades(graded).set_index(KEY)["grade"]
+    texts = {one: query_digest(one) for one in pairs["query"].unique()}
     graded = graded.assign(
-        score=scores, row=range(len(pairs)), human=pairs["human"], weight=pairs.get("weight", 1.0)
+        score=scores,
+        row=range(len(pairs)),
+        human=pairs["human"],
+        weight=pairs.get("weight", 1.0),
+        text=pairs["query"].map(texts).where(pairs["by_people"], ""),
     )
-    best = best_of_passages(graded, ["score"], ["row", "human", "weight", "probabilities"])
+    best = best_of_passages(graded, ["score"], ["row", "human", "weight", "text", "probabilities"])
     best = best.sort_values("row")
     probabilities = np.array(best["probabilities"].tolist(), dtype=np.float64)
     scale = labeler.scale
@@ -128,41 +147,15 @@ def as_graded(labeler: Labeler, pairs: pd.DataFrame) -> Graded:
         passages=best["passages"].to_numpy(dtype=np.int64),
         positions=scale.positions(best["human"].to_numpy(dtype=np.int64)),
         queries=best["query_id"].to_numpy(dtype=object),
+        texts=best["text"].to_numpy(dtype=object),
         weights=best["weight"].to_numpy(dtype=np.float64),
         probabilities=probabilities.reshape(len(best), scale.size),
         given=scale.positions(given.loc[pd.MultiIndex.from_frame(best[KEY])].to_numpy()),
     )
 
 
-def score_sample(
-    labeler: Labeler, tables: Iterable[pd.DataFrame], rows: int, most: int, seed: int
-) -> tuple[Array, Array]:
-    """Scores and own probabilities of pairs in a file, shapes (pairs,) and (pairs, grades).
-
-    Of its `rows`, which `tables` holds in parts, at most `most` are drawn; rows without a query,
-    or with neither title nor text, are left out.
-    """
-    drawn = None
-    if rows > most:
-        drawn = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-    scores, probabilities = [np.zeros(0)], [np.zeros((0, labeler.scale.size))]
-    first = 0
-    for texts in tables:
-        readable = texts["text"].str.strip() != ""
-        if "title" in texts.columns:
-            readable |= texts["title"].str.strip() != ""
-        readable &= texts["query"].str.strip() != ""
-        if drawn is not None:
-            readable &= np.isin(np.arange(len(texts)) + first, drawn)
-        first += len(texts)
-        raw, scored = labeler.raw(texts[readable])
-        scores.append(scored)
-        probabilities.append(labeler.facts.calibrated(raw, scored))
-    return np.concatenate(scores), np.concatenate(probabilities)
-
-
 def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> Recalibrated:
-    """Fit link and cut points to people's grades, and ask whether that helps.
+    """Fit link, cut points and shifts of queries to people's grades, and ask whether that helps.
 
     Documents of one passage calibrate; all of them are measured, with the same correction for
     length as before. The labeler as it is weighs as much as `prior_pairs` grades.
@@ -176,19 +169,27 @@ def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> 
     link, cut_points = _fitted(own, own, start, rules, prior_pairs)
     fold = _folds(graded.queries, own.queries, seed)
     of_own = fold[graded.passages == 1]
+    partly = [
+        _fitted(own[of_own != part], own, start, rules, prior_pairs)
+        for part in range(int(fold.max()) + 1)
+    ]
     chances, given = own.probabilities.copy(), graded.given.copy()
-    for part in range(int(fold.max()) + 1):
+    for part, (fitted, cuts) in enumerate(partly):
         there, of_there = fold == part, of_own == part
-        partly, cuts = _fitted(own[~of_there], own, start, rules, prior_pairs)
-        chances[of_there] = partly.probabilities(own.scores[of_there])
+        chances[of_there] = fitted.probabilities(own.scores[of_there])
         asked = graded[there]
         changed = Rules(rules.scale, cuts, rules.length_slope)
-        given[there] = changed.grade(partly, asked.scores, asked.passages)
+        given[there] = changed.grade(fitted, asked.scores, asked.passages)
     before, after = _log_loss(own, own.probabilities), _log_loss(own, chances)
     kappas = [
         quadratic_kappa(graded.positions, positions, rules.scale.size, graded.weights)
         for positions in (graded.given, given)
     ]
+    helps = after < before
+    if not helps:
+        link, cut_points = rules.own_link or start, rules.cut_points
+        partly = [(link, cut_points)] * len(partly)
+    shifts, of_queries = _shifted(graded, link, partly, fold, rules)
     facts = {
         "method": "grades",
         "pairs": len(own.scores),
@@ -204,68 +205,9 @@ def recalibrate(graded: Graded, rules: Rules, prior_pairs: float, seed: int) -> 
             "log_loss": {"before": round(before, 6), "after": round(after, 6)},
             "quadratic_kappa": {"before": round(kappas[0], 6), "after": round(kappas[1], 6)},
         },
+        "query_shifts": of_queries,
     }
-    return Recalibrated(link, cut_points, after < before, facts)
-
-
-def recalibrate_to_shares(
-    scores: Array, probabilities: Array, shares: Array, rules: Rules
-) -> Recalibrated:
-    """Move the cuts until the mean probability of each grade is what a user expects.
-
-    Scores and own probabilities are from `score_sample`, shares from `parse_shares`.
-
-    Raises:
-        UserError: There are no pairs.
-    """
-    if not len(scores):
-        raise UserError("pairs: none of the rows has a query and a text, so no share can be met")
-    weights = np.ones(len(scores))
-    link = match_shares(scores, fit_link_to_probabilities(scores, probabilities, weights), shares)
-    cut_points = tuple(cut_points_of(link, scores, weights, rules.scale).tolist())
-    one = np.ones(len(scores), dtype=np.int64)
-    expected = np.round(probabilities @ rules.scale.values.astype(np.float64), 6)
-    before = np.searchsorted(rules.cut_points, expected, side="right")
-    after = Rules(rules.scale, cut_points).grade(link, scores, one)
-    facts = {
-        "method": "prior",
-        "pairs": len(scores),
-        "prior": [float(share) for share in shares],
-        "mean_probabilities": {
-            "before": np.round(probabilities.mean(axis=0), 6).tolist(),
-            "after": np.round(link.probabilities(scores).mean(axis=0), 6).tolist(),
-        },
-        "grades": {
-            "before": grade_counts(before, rules.scale),
-            "after": grade_counts(after, rules.scale),
-        },
-        "changed": round(float((before != after).mean()), 6),
-    }
-    return Recalibrated(link, cut_points, True, facts)
-
-
-def parse_shares(given: str | float | Sequence[float], scale: GradeScale) -> Array:
-    """Expected shares of the grades, lowest first, shape (grades,), given with `;` or as a list.
-
-    Raises:
-        UserError: Not one share for each grade, not numbers from 0 to 1, or another sum than 1.
-    """
-    parts = given.split(";") if isinstance(given, str) else np.atleast_1d(given).tolist()
-    shown = ";".join(str(part).strip() for part in parts)
-    try:
-        shares = np.array([float(part) for part in parts if str(part).strip()])
-    except ValueError as error:
-        raise UserError(f"prior={shown}: give numbers, such as 0.6;0.2;0.15;0.05") from error
-    if len(shares) != scale.size:
-        raise UserError(
-            f"prior={shown}: has {len(shares)} shares, and the labeler {scale.size} grades "
-            f"({', '.join(str(value) for value in scale.values)}); give one for each, lowest first"
-        )
-    if not ((shares >= 0) & (shares <= 1)).all() or abs(shares.sum() - 1) > 0.005:
-        raise UserError(
-            f"prior={shown}: shares lie between 0 and 1 and sum to 1; these sum to {shares.sum():g}"
-        )
-    return np.asarray(shares / shares.sum())
+    return Recalibrated(link, cut_points, helps or bool(shifts), facts, shifts)
 
 
 def _fitted(
@@ -276,6 +218,66 @@ def _fitted(
     link = fit_link(taught.scores, targets, taught.counted, start, prior_pairs)
     cuts = cut_points_of(link, seen.scores, seen.weights, rules.scale)
     return link, tuple(cuts.tolist())
+
+
+def _shifted(
+    graded: Graded,
+    link: Link,
+    partly: Sequence[tuple[Link, tuple[float, ...]]],
+    fold: NDArray[np.int64],
+    rules: Rules,
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Shifts of queries by the digest of their text, none where they do not help; and facts.
+
+    A grade is foretold by the other grades of its query, and by what `partly`, link and cut points
+    of the other folds, and the spread of the other folds' queries say.
+    """
+    own = graded.passages == 1
+    names, counts = np.unique(graded.texts[own & (graded.texts != "")], return_counts=True)
+    names = names[counts >= FEWEST_GRADES]
+    rows = np.isin(graded.texts, names)
+    if not len(names):
+        return {}, {"queries": 0, "graded": 0}
+    asked, own, fold = graded[rows], own[rows], fold[rows]
+    query = np.searchsorted(names.astype(str), asked.texts.astype(str))
+
+    def levels(by: Link) -> tuple[Array, Array]:
+        each = log_likelihoods(by, asked.scores, asked.positions) * own[:, None]
+        summed = np.zeros((len(names), each.shape[1]))
+        np.add.at(summed, query, each)
+        return each, summed
+
+    chances = np.zeros((2, len(own), rules.scale.size))
+    given = np.zeros((2, len(own)), dtype=np.int64)
+    for part, (fitted, cuts) in enumerate(partly):
+        there = fold == part
+        each, summed = levels(fitted)
+        spread = spread_of(summed[np.unique(query[~there])])
+        shifts = mean_shifts((summed[query] - each)[there], spread, fitted)
+        changed = Rules(rules.scale, cuts, rules.length_slope)
+        for way, scores in enumerate((asked.scores[there], asked.scores[there] + shifts)):
+            chances[way, there] = fitted.probabilities(scores)
+            given[way, there] = changed.grade(fitted, scores, asked.passages[there])
+    losses = [_log_loss(asked[own], each[own]) for each in chances]
+    kappas = [
+        quadratic_kappa(asked.positions, positions, rules.scale.size, asked.weights)
+        for positions in given
+    ]
+    summed = levels(link)[1]
+    spread = spread_of(summed)
+    shifts = np.round(mean_shifts(summed, spread, link), 4)
+    helps = losses[1] < losses[0]
+    facts = {
+        "queries": len(names) if helps else 0,
+        "graded": len(names),
+        "pairs": int(own.sum()),
+        "spread": spread,
+        "left_out": {
+            "log_loss": {"before": round(losses[0], 6), "after": round(losses[1], 6)},
+            "quadratic_kappa": {"before": round(kappas[0], 6), "after": round(kappas[1], 6)},
+        },
+    }
+    return dict(zip(names.tolist(), shifts.tolist(), strict=True)) if helps else {}, facts
 
 
 def _check(own: Graded, documents: int, scale: GradeScale) -> None:

@@ -78,6 +78,7 @@ def recalibrate_labeler(
         "helps": found.helps,
         "link": found.link.model_dump(mode="json"),
         "cut_points": {"before": list(labeler.facts.cut_points), "after": list(found.cut_points)},
+        "shifts": found.shifts,
     }
     return facts, labeler.folder
 
@@ -99,15 +100,22 @@ def write_labeler(
             f"{_compared(recalibration)}; no new version was made, give more grades or keep the "
             "labeler as it is"
         )
-    left_out = ("link", "cut_points", "judgments")
+    left_out = ("link", "cut_points", "judgments", "shifts")
     facts = {name: value for name, value in recalibration.items() if name not in left_out}
+    before = read_facts(source)
+    # New ones were fitted on top of those that the labeler had.
+    shifts = {
+        name: round(before.query_shifts.get(name, 0.0) + shift, 4)
+        for name, shift in recalibration["shifts"].items()
+    }
     return copy_artifact(
         source,
         Path(parameters.workspace) / ARTIFACT_NAME,
         calibration=Link.model_validate(recalibration["link"]),
         cut_points=tuple(recalibration["cut_points"]["after"]),
+        query_shifts=before.query_shifts | shifts,
         early_exit=None,  # it was chosen for the old cut points
-        training={**read_facts(source).training, "recalibration": facts},
+        training={**before.training, "recalibration": facts},
     )
 
 
@@ -129,6 +137,7 @@ def register_labeler(
         "recalibrated_on": "; ".join(recalibration["judgments"]),
         "recalibration_pairs": recalibration["pairs"],
         "recalibration_queries": recalibration.get("queries", ""),
+        "recalibration_shifted_queries": len(recalibration["shifts"]) or "",
         "recalibration_prior": ";".join(f"{share:g}" for share in recalibration.get("prior", [])),
     }
     metrics = {"recalibration.pairs": float(recalibration["pairs"])}
@@ -156,16 +165,31 @@ def _compared(recalibration: dict[str, Any]) -> str:
     if recalibration["method"] == "grades":
         found = recalibration["cross_fitted"]
         kappa, loss = found["quadratic_kappa"], found["log_loss"]
+        taken = "" if loss["after"] < loss["before"] else ", not taken"
         return (
             f"{recalibration['pairs']} grades of {recalibration['queries']} queries: quadratic "
             f"kappa {kappa['before']:.3f} → {kappa['after']:.3f}, log-loss {loss['before']:.3f} → "
-            f"{loss['after']:.3f} (cross-fitted over queries)"
+            f"{loss['after']:.3f} (cross-fitted over queries{taken}){_shifts_of(recalibration)}"
         )
     means = recalibration["mean_probabilities"]
     shares = [";".join(f"{p:.2f}" for p in means[when]) for when in ("before", "after")]
     return (
         f"{recalibration['pairs']} pairs without grades: mean probabilities {shares[0]} → "
         f"{shares[1]}, {recalibration['changed']:.0%} of grades change"
+    )
+
+
+def _shifts_of(recalibration: dict[str, Any]) -> str:
+    """What shifts of single queries gain, where a query has the grades for one."""
+    about = recalibration["query_shifts"]
+    if not about["graded"]:
+        return ""
+    found = about["left_out"]
+    kappa, loss = found["quadratic_kappa"], found["log_loss"]
+    return (
+        f"; {about['queries'] or 'none'} of {about['graded']} queries with several grades shifted: "
+        f"{kappa['before']:.3f} → {kappa['after']:.3f}, {loss['before']:.3f} → "
+        f"{loss['after']:.3f} (each grade left out in turn)"
     )
 
 
@@ -184,12 +208,12 @@ def _check(graded: bool, pairs: GivenPairs, parameters: RecalibratingParameters)
 def _by_shares(
     labeler: Labeler, pairs: GivenPairs, parameters: RecalibratingParameters
 ) -> Recalibrated:
-    from relevance_distillery.labeler.recalibration import (
+    from relevance_distillery.labeler.expected_shares import (
         parse_shares,
         recalibrate_to_shares,
-        rules_of,
         score_sample,
     )
+    from relevance_distillery.labeler.recalibration import rules_of
 
     assert parameters.prior is not None
     shares = parse_shares(parameters.prior, labeler.scale)
