@@ -27,8 +27,8 @@ from relevance_distillery.labeler.early_exit import EarlyExit
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import Architecture, Decision
 from relevance_distillery.labeler.template import InputTemplate
-from relevance_distillery.learning.splits import normalised
 from relevance_distillery.strict import StrictModel
+from relevance_distillery.text.words import normalised
 
 FORMAT = 2
 FACTS_FILE, HEAD_FILE = "labeler.json", "head.safetensors"

@@ -27,8 +27,8 @@ from relevance_distillery.labeler.tallies import (
     unpack_hashes,
 )
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
-from relevance_distillery.learning.splits import normalised
 from relevance_distillery.strict import StrictModel
+from relevance_distillery.text.words import normalised
 
 PROFILE_FILE = "profile.json"
 PROFILE_FORMAT = 1
@@ -84,7 +84,7 @@ class TrainingProfile(StrictModel):
     def trained_on(self, query_texts: Sequence[str]) -> NDArray[np.bool_]:
         """Whether labels of each query were used to make the labeler, shape (queries,).
 
-        Queries are compared as `splits.normalised` writes them: by wording, not by meaning.
+        Queries are compared as `words.normalised` writes them: by wording, not by meaning.
         """
         asked = keyed_hashes(map(normalised, query_texts), bytes.fromhex(self.key), _DIGEST_BYTES)
         return np.isin(asked, unpack_hashes(self.query_digests, _DIGEST_BYTES))

@@ -4,7 +4,6 @@ Kept out are the benchmarks' queries, near-duplicates of them, judged pairs and 
 Splits and folds divide seed documents and queries, never the pairs of one.
 """
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -18,16 +17,12 @@ from relevance_distillery.collections.id_matching import as_named
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import hex_digest
 from relevance_distillery.text.terms import analyzer
+from relevance_distillery.text.words import normalised
 
 SPLITS = ("train", "early_stopping", "calibration", "test")
 _FEWEST_QUERIES = 10
 REASONS = ("judged_pair", "benchmark_query", "near_duplicate_query", "judged_text")
 _SAME_COLLECTION = 0.5
-
-
-def normalised(text: str) -> str:
-    """Text as compared for equality: NFKC, case folded, white space as single blanks."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def query_groups(queries: pd.DataFrame, passages: pd.DataFrame) -> dict[str, str]:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from relevance_distillery.io.digests import digest_number
-from relevance_distillery.learning.splits import normalised
 from relevance_distillery.query_encoders.settings import StringSettings
+from relevance_distillery.text.words import normalised
 
 _TRAIL = re.compile(r"\s+[/|>»›·–—]\s+")
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n+")

@@ -29,7 +29,7 @@ from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.io.files import replacing, write_text
-from relevance_distillery.learning.splits import deal_groups, normalised
+from relevance_distillery.learning.splits import deal_groups
 from relevance_distillery.retriever.buckets import BUCKETS, UNGRADED
 from relevance_distillery.retriever.encoder import check_pooling, write_retriever
 from relevance_distillery.retriever.settings import RetrieverSettings
@@ -41,6 +41,7 @@ from relevance_distillery.retriever.training import (
     run_stage,
     validate,
 )
+from relevance_distillery.text.words import normalised
 
 logger = logging.getLogger(__name__)
 

@@ -81,3 +81,8 @@ def is_unspaced(text: str) -> bool:
 def ends_in_word(text: str) -> bool:
     """The last character belongs to a word."""
     return text[-1:].isalnum() or (text[-1:] in MARKS and text != "")
+
+
+def normalised(text: str) -> str:
+    """Text as compared for equality: NFKC, case folded, white space as single blanks."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

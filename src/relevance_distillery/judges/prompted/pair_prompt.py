@@ -12,11 +12,12 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import hex_digest, json_digest
 from relevance_distillery.io.tables import iter_records
-from relevance_distillery.learning.splits import NearDuplicates, normalised
+from relevance_distillery.learning.splits import NearDuplicates
 from relevance_distillery.llm.prompts import Messages, Prompt, boundary_of
 from relevance_distillery.llm.redaction import load_redactor
 from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.terms import PASSAGE_FIELDS, analyzer
+from relevance_distillery.text.words import normalised
 
 PROMPT_REQUIRES = ("query", "document.text", "scale")
 PROMPT_ALLOWS = ("document", "examples")

@@ -18,7 +18,7 @@ from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.retrieval import PRIMARY, REFERENCE, measure_rankings
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.digests import digest_number
-from relevance_distillery.learning.splits import exclude_benchmarks, normalised
+from relevance_distillery.learning.splits import exclude_benchmarks
 from relevance_distillery.pipelines.compressing.parameters import CompressingParameters
 from relevance_distillery.pipelines.synthesis.nodes import read_documents
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
@@ -28,6 +28,7 @@ from relevance_distillery.retriever.index import PassageIndex
 from relevance_distillery.retriever.searching import RetrieverShelf
 from relevance_distillery.retriever.training_data import training_texts
 from relevance_distillery.synthesizers.query_log import QueryLog
+from relevance_distillery.text.words import normalised
 
 logger = logging.getLogger(__name__)
 
