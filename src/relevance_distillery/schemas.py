@@ -137,7 +137,7 @@ class HumanJudgments(_Table):
         unique: ClassVar[list[str]] = ["query_id", "document_id", "annotator"]
 
 
-DESIGNS = ("random", "stratified", "active")
+DESIGNS = ("random", "stratified", "uncertain", "active")
 """How pairs for people are chosen; active ones have no inclusion probability."""
 
 

@@ -16,6 +16,7 @@ from relevance_distillery.people.sampling import (
     allocate,
     draw,
     draw_sample,
+    inclusion_probabilities,
     sampling_frame,
     uncertainties,
 )
@@ -23,6 +24,7 @@ from relevance_distillery.people.sampling import (
 RANDOM = Plan("random", "pair", 60, (), "equal", seed=1)
 BY_GRADE = replace(RANDOM, design="stratified", strata=("grade",))
 ACTIVE = replace(RANDOM, design="active")
+UNCERTAIN = replace(RANDOM, design="uncertain", most_per_query=3)
 
 
 def frame_of(stored) -> pd.DataFrame:
@@ -136,6 +138,63 @@ def test_active_takes_what_the_judge_is_uncertain_about_and_gives_it_no_probabil
     assert set(sample["design"]) == {"active"}
 
 
+def test_uncertain_pairs_come_more_often_and_are_weighed_less(stored) -> None:
+    # The judge errs where it is unsure, and says nothing about some pairs.
+    chances = np.random.default_rng(1).dirichlet(np.full(4, 0.3), len(stored.labels))
+    entropy = -(chances * np.log(chances)).sum(axis=1)
+    labels = stored.labels.assign(probabilities=list(chances))
+    wrong = np.random.default_rng(0).random(len(entropy)) < entropy / entropy.max()
+    key = ["query_id", "passage_id"]
+    truth = stored.labels[key].assign(wrong=wrong).set_index(key)["wrong"]
+    asked = replace_labels(stored, labels.iloc[20:])
+    drawn, stated, estimates, plain = Counter(), {}, [], []
+    repeats = 150
+    for seed in range(repeats):
+        sample = sample_of(asked, replace(UNCERTAIN, seed=seed, size=60))
+        assert len(sample) == 60
+        assert sample.groupby("query_id").size().max() <= 3
+        keys = list(zip(sample["query_id"], sample["passage_id"], strict=True))
+        drawn.update(keys)
+        stated.update(zip(keys, sample["inclusion_probability"], strict=True))
+        found = np.array([truth[one] for one in keys])
+        estimates.append((found / sample["inclusion_probability"]).sum() / len(truth))
+        plain.append(found.mean())
+    chance = np.array(list(stated.values()))
+    share = np.array([drawn[one] for one in stated]) / repeats
+    assert np.abs(share - chance).max() < 5 * np.sqrt(0.25 / repeats)
+    assert len(stated) > 0.95 * len(truth)  # every pair has a chance
+    assert set(truth.index[:20]) & set(stated)  # with or without a label
+    # Weighed, the sample says what share is wrong; unweighed it says too much.
+    error = np.std(estimates) / np.sqrt(repeats)
+    assert abs(np.mean(estimates) - truth.mean()) < 4 * error
+    assert np.mean(plain) > truth.mean() + 0.04
+    # And it says it more exactly than as many random pairs.
+    assert np.std(estimates) < np.sqrt(truth.mean() * (1 - truth.mean()) / 60)
+
+
+def test_probabilities_are_in_proportion_as_far_as_they_can_be() -> None:
+    query = np.repeat([0, 1, 2], [8, 4, 1])
+    weights = np.array([8.0] * 8 + [1.0] * 4 + [0.001])
+    found = inclusion_probabilities(weights, query, 4, 2)
+    # The first query may have two, so that the others have more than their weights say.
+    assert found[:8] == pytest.approx(0.25)
+    assert found.sum() == pytest.approx(4)
+    assert found[8:12] == pytest.approx(found[12] * 1000)
+    everything = inclusion_probabilities(weights, query, 99, 2)
+    assert np.bincount(query, everything) == pytest.approx([2, 2, 1])
+    assert inclusion_probabilities(weights, query, 99, 9) == pytest.approx(1)
+
+
+def test_judges_that_are_certain_leave_a_random_sample(stored) -> None:
+    sure = stored.labels.assign(probabilities=[np.array([1.0, 0, 0, 0])] * len(stored.labels))
+    sample = sample_of(replace_labels(stored, sure), replace(UNCERTAIN, size=40))
+    assert sample["inclusion_probability"].to_numpy() == pytest.approx(40 / 480)
+    # Spread over queries as evenly as can be.
+    assert sample["query_id"].nunique() == 40
+    whole = sample_of(stored, replace(UNCERTAIN, unit="query", size=5))
+    assert whole.groupby("query_id").size().tolist() == [12] * 5
+
+
 def test_active_does_not_ask_twice(stored) -> None:
     first = sample_of(stored, replace(ACTIVE, size=20))
     second = sample_of(stored, replace(ACTIVE, size=20), earlier=first)
@@ -157,8 +216,9 @@ def test_judges_who_contradict_each_other_are_doubted() -> None:
 @pytest.mark.parametrize("measure", ["entropy", "confidence", "disagreement"])
 def test_a_single_judge_without_probabilities_cannot_doubt(stored, measure) -> None:
     lonely = replace(stored, labels=stored.labels.assign(probabilities=None))
-    with pytest.raises(UserError, match=r"design=active.*hand_grading\.doubters"):
-        sample_of(lonely, ACTIVE, measure=measure)
+    for plan in (ACTIVE, UNCERTAIN):
+        with pytest.raises(UserError, match=r"design=active, uncertain.*hand_grading\.doubters"):
+            sample_of(lonely, plan, measure=measure)
 
 
 def test_nothing_to_draw_from_is_said(stored) -> None:

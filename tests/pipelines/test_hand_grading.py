@@ -183,6 +183,31 @@ def test_further_judges_make_pairs_doubtful(tmp_path: Path) -> None:
     assert sample["inclusion_probability"].isna().all()
 
 
+def test_an_uncertain_sheet_measures_the_report_too(tmp_path: Path) -> None:
+    tables = stored()
+    chances = np.random.default_rng(1).dirichlet(np.ones(4), QUERIES * PASSAGES)
+    tables["labels"]["probabilities"] = list(chances)
+    report = export(tmp_path, tables, size=60, design="uncertain", most_per_query=3)
+    assert report["design"] == "uncertain"
+    assert report["pairs"] == 60
+    with (tmp_path / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # How unsure the judge was is not for graders, but for the estimates.
+    assert {row["inclusion_probability"] for row in rows} == {""}
+    fill_in(tmp_path)
+    grades, _ = take_back(tmp_path)
+    assert grades.groupby("query_id").size().max() <= 3
+    assert grades["inclusion_probability"].nunique() > 20
+    benchmark = load_benchmark(tmp_path / "human_grades.parquet", DEFAULT_SCALE)
+    splits = tables["labels"][["query_id", "passage_id"]].assign(split="test")
+    pairs, _ = select_pairs(
+        benchmark, tables["passages"], tables["queries"], tables["labels"], splits, lambda d: d
+    )
+    weights = benchmark_documents(pairs).set_index(["query_id", "document_id"])["weight"]
+    for row in grades.itertuples():
+        assert weights[row.query_id, row.passage_id] == pytest.approx(1 / row.inclusion_probability)
+
+
 def test_an_earlier_sheet_can_still_be_imported(tmp_path: Path) -> None:
     export(tmp_path, size=20)
     (tmp_path / "sheet.csv").rename(tmp_path / "first.csv")

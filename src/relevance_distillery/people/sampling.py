@@ -1,8 +1,10 @@
 """Which pairs people grade, and how probable it was that each one was drawn.
 
 A random or stratified sample says something about all pairs, each drawn pair weighing 1 / its
-inclusion probability (Horvitz and Thompson, 1952). Pairs picked where judges are uncertain
-teach more but say nothing about the rest: they carry no probability.
+inclusion probability (Horvitz and Thompson, 1952). So does one that draws uncertain pairs more
+often, as long as every pair has a chance: few grades then fall where judges may err, which is where
+people are needed (as in LARA; Takehi et al., 2024), and weights undo the preference. Pairs that are
+picked for their uncertainty alone say nothing about the rest: they carry no probability.
 """
 
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from relevance_distillery.io.digests import hex_digest
 
 KEY = ["query_id", "passage_id"]
 
-Design = Literal["random", "stratified", "active"]
+Design = Literal["random", "stratified", "uncertain", "active"]
 Unit = Literal["pair", "query"]
 Allocation = Literal["equal", "proportional", "square_root"]
 
@@ -30,19 +32,30 @@ SAMPLE_COLUMNS = (
 )
 """The table of everything that was ever handed out for grading."""
 
+BY_UNCERTAINTY = ("uncertain", "active")
+"""Designs that need to know how uncertain judges are."""
+
+_EVEN_SHARE = 0.2
+"""Of the uncertain sample, drawn whatever judges say: pairs of which they are sure keep a chance,
+and weights stay bounded (defensive mixture; Hesterberg, 1995)."""
+
+_HALVINGS = 100
+
 
 @dataclass(frozen=True)
 class Plan:
     """How a sample is drawn.
 
     Attributes:
-        design: `random`, `stratified`, or `active` (the most uncertain ones).
+        design: `random`, `stratified`, `uncertain` (the more likely, the more uncertain) or
+            `active` (the most uncertain ones).
         unit: Single pairs, or queries with all their pairs.
         size: How many units.
         strata: Columns of the frame whose values make the strata.
         allocation: How the sample is divided over strata: `equal`, `proportional` to their
             sizes, or to the `square_root` of their sizes (power allocation; Bankier, 1988).
         seed: Of every draw and of the order.
+        most_per_query: Pairs of one query in an uncertain sample.
     """
 
     design: Design
@@ -51,6 +64,7 @@ class Plan:
     strata: tuple[str, ...]
     allocation: Allocation
     seed: int
+    most_per_query: int = 5
 
 
 def sampling_frame(
@@ -92,8 +106,8 @@ def uncertainties(labels: pd.DataFrame, scale: GradeScale, measure: str) -> pd.D
     if judges < 2 and (measure == "disagreement" or not has_probabilities):
         lack = "probabilities" if measure != "disagreement" else "a second judge to differ from"
         raise UserError(
-            f"design=active: the labels are of one judge without {lack}; label with a judge that "
-            "gives probabilities, or name further judges with hand_grading.doubters"
+            f"design=active, uncertain: the labels are of one judge without {lack}; label with a "
+            "judge that gives probabilities, or name further judges with hand_grading.doubters"
         )
     pair = labels.groupby(KEY, sort=False).ngroup().to_numpy()
     places = scale.positions(labels["grade"].to_numpy())
@@ -130,21 +144,24 @@ def draw_sample(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Draw pairs from the `sampling_frame` and join what a grader reads.
 
-    The active design needs `labels` of all judges whose uncertainty counts (`measure` is one of
-    `uncertainties`); it does not pick what was handed out `earlier` (columns `SAMPLE_COLUMNS`).
+    The designs `BY_UNCERTAINTY` need `labels` of all judges whose uncertainty counts (`measure` is
+    one of `uncertainties`); a pair without a label is as uncertain as the mean. The active one does
+    not pick what was handed out `earlier` (columns `SAMPLE_COLUMNS`).
 
     Returns:
         The sample, columns `SAMPLE_COLUMNS` and stratum, in the order of the sheet; and what
         graders read, columns row_id, query, title, heading, text, path, author, modified.
 
     Raises:
-        UserError: As `uncertainties`, for the active design, and `draw`.
+        UserError: As `uncertainties`, for these designs, and `draw`.
     """
-    if plan.design == "active":
-        frame = frame.merge(uncertainties(labels, scale, measure), on=KEY)
-        if len(earlier):
-            seen = pd.MultiIndex.from_frame(earlier[KEY])
-            frame = frame[~pd.MultiIndex.from_frame(frame[KEY]).isin(seen)]
+    if plan.design in BY_UNCERTAINTY:
+        how = "inner" if plan.design == "active" else "left"
+        frame = frame.merge(uncertainties(labels, scale, measure), on=KEY, how=how)
+        frame["uncertainty"] = frame["uncertainty"].fillna(frame["uncertainty"].mean())
+    if plan.design == "active" and len(earlier):
+        seen = pd.MultiIndex.from_frame(earlier[KEY])
+        frame = frame[~pd.MultiIndex.from_frame(frame[KEY]).isin(seen)]
     drawn = draw(frame, plan)
     pairs_drawn = "\n".join(map("\t".join, drawn[KEY].sort_values(KEY).to_numpy()))
     sample = hex_digest(f"{plan}\n{pairs_drawn}", 4)
@@ -172,7 +189,7 @@ def draw(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Draw a sample from a table with one row a pair.
 
     Its columns are query_id, passage_id, those of `plan.strata` (of a query the highest value
-    counts), and uncertainty for the active design (of a query the mean).
+    counts), and uncertainty for the designs `BY_UNCERTAINTY` (of a query the mean).
 
     Returns:
         The drawn rows in an order that tells nothing: queries shuffled, and pairs within each.
@@ -205,6 +222,8 @@ def draw(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         doubt = units["uncertainty"].to_numpy(dtype=np.float64)
         chosen = np.sort(np.argsort(-doubt, kind="stable")[: plan.size])
         chance = np.full(len(chosen), np.nan)
+    elif plan.design == "uncertain":
+        chosen, chance = _by_doubt(units, plan, rng)
     else:
         chosen, chance = _random(stratum, plan, rng)
     drawn = units.loc[chosen, key].assign(stratum=stratum[chosen], inclusion_probability=chance)
@@ -257,3 +276,56 @@ def _random(
     rows, chances = np.concatenate(chosen), np.concatenate(chance)
     order = np.argsort(rows)
     return rows[order], chances[order]
+
+
+def _by_doubt(
+    units: pd.DataFrame, plan: Plan, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows drawn by their uncertainty, and each one's inclusion probability.
+
+    Systematically (Madow, 1949) along queries in random order: exactly `plan.size` rows where there
+    are enough, and of no query more than it may have.
+    """
+    doubt = units["uncertainty"].to_numpy(dtype=np.float64)
+    even = np.full(len(units), 1 / len(units))
+    share = doubt / doubt.sum() if doubt.sum() > 0 else even
+    query = np.unique(units["query_id"].to_numpy(dtype=str), return_inverse=True)[1]
+    weights = (1 - _EVEN_SHARE) * share + _EVEN_SHARE * even
+    chances = inclusion_probabilities(weights, query, plan.size, plan.most_per_query)
+    order = np.lexsort([rng.random(len(units)), rng.permutation(query.max() + 1)[query]])
+    # Sums of floats that should be whole numbers are made so, or a row might come too much.
+    sums = np.round(np.cumsum([0.0, *chances[order]]), 9)
+    taken = np.diff(np.floor(sums - rng.random())) > 0
+    rows = np.sort(order[taken])
+    return rows, chances[rows]
+
+
+def inclusion_probabilities(
+    weights: NDArray[np.float64], query: NDArray[np.int64], size: int, most: int
+) -> NDArray[np.float64]:
+    """In proportion to weights, up to 1, with a sum of `size` in all and of `most` in each query.
+
+    Weights are above 0, queries numbered from 0, both of shape (rows,). The sum is less than `size`
+    where queries have no more to give.
+    """
+
+    def given(factors: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.minimum(1.0, factors[query] * weights)
+
+    # Each query's own factor at which it gives all that it may.
+    low, high = np.zeros(query.max() + 1), np.full(query.max() + 1, 1 / weights.min())
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        more = np.bincount(query, given(middle)) < most
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    highest = high
+    lowest, one = 0.0, float(highest.max())
+    if given(highest).sum() <= size:
+        return given(highest)
+    for _ in range(_HALVINGS):
+        middle = (lowest + one) / 2
+        if given(np.minimum(highest, middle)).sum() < size:
+            lowest = middle
+        else:
+            one = middle
+    return given(np.minimum(highest, one))

@@ -45,12 +45,12 @@ _CUT = " […]"
 
 
 def make_sheet(
-    sample: pd.DataFrame, read: pd.DataFrame, form: Format, scale: GradeScale, by_grade: bool
+    sample: pd.DataFrame, read: pd.DataFrame, form: Format, scale: GradeScale, by_judge: bool
 ) -> dict[str, str]:
     """A sheet with everything that goes beside it, from what `people.sampling.draw_sample` gave.
 
-    Where the inclusion probability depends on the judge's grade (`by_grade`), the sheet does not
-    show it: it would tell graders what the judge thought.
+    Where the inclusion probability depends on the judge (`by_judge`), the sheet does not show it:
+    it would tell graders what the judge thought.
 
     Returns:
         Content by what is added to the name that the user gave, nothing for the sheet itself;
@@ -66,7 +66,7 @@ def make_sheet(
     }
     if form == "csv":
         texts = read[list(TEXT_COLUMNS)].astype(str).itertuples(index=False)
-        keys = _keys(sample, show=not by_grade)
+        keys = _keys(sample, show=not by_judge)
         rows = [
             [*map(escape, text[:4]), "", *map(escape, text[4:]), "", *key]
             for text, key in zip(texts, keys, strict=True)

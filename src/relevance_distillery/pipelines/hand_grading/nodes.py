@@ -13,7 +13,13 @@ from relevance_distillery.grading import GradeScale
 from relevance_distillery.io.files import parts_of
 from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.people.import_sheets import import_sheets
-from relevance_distillery.people.sampling import KEY, SAMPLE_COLUMNS, draw_sample, sampling_frame
+from relevance_distillery.people.sampling import (
+    BY_UNCERTAINTY,
+    KEY,
+    SAMPLE_COLUMNS,
+    draw_sample,
+    sampling_frame,
+)
 from relevance_distillery.people.sheets import make_sheet
 from relevance_distillery.pipelines.hand_grading.parameters import HandGradingParameters
 from relevance_distillery.pipelines.scoring.nodes import choose_grader
@@ -38,7 +44,7 @@ def draw_sheet(
     """Draw pairs for people and write them down.
 
     `earlier` holds the rows handed out before. The judge's grades in `labels` make strata and
-    measure uncertainty; further judges of the active design are found in `graders`, or made of
+    measure uncertainty; further judges whose doubts count are found in `graders`, or made of
     `recorded`, `prompt` and the parameters `labeling`.
 
     Returns:
@@ -46,7 +52,7 @@ def draw_sheet(
         sample was drawn. Errors are those of `people.sampling.draw_sample`.
     """
     frame = sampling_frame(candidates, queries, labels)
-    if parameters.design == "active" and parameters.doubters:
+    if parameters.design in BY_UNCERTAINTY and parameters.doubters:
         pairs = build_pairs(frame, queries, passages)
         names = parts_of(parameters.doubters)
         # All judges are found before the first one is asked, which may cost money.
@@ -61,8 +67,8 @@ def draw_sheet(
     sample, read = draw_sample(
         frame, labels, queries, passages, earlier, parameters.plan, parameters.doubt, scale
     )
-    by_grade = parameters.design == "stratified" and "grade" in parameters.plan.strata
-    sheet = make_sheet(sample, read, parameters.format, scale, by_grade)
+    by_judge = parameters.design == "uncertain" or "grade" in parameters.plan.strata
+    sheet = make_sheet(sample, read, parameters.format, scale, by_judge)
     all_samples = sample if earlier.empty else pd.concat([earlier, sample], ignore_index=True)
     strata = sample.groupby("stratum")["inclusion_probability"].agg(["size", "mean"])
     report = {

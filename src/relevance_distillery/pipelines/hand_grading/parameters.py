@@ -13,8 +13,8 @@ class HandGradingParameters(StrictModel):
     """How a sample for people is drawn and handed out."""
 
     design: Design = "stratified"
-    """Random and stratified samples evaluate; active picks what judges doubt most: it teaches most
-    and never evaluates."""
+    """All but active evaluate: uncertain draws what judges doubt more often, with known
+    probabilities; active picks what they doubt most, to train."""
     unit: Unit = "pair"
     """`pair` is cheapest for agreement; ranking metrics need query, all pairs of one."""
     size: int = Field(200, ge=1)
@@ -25,11 +25,13 @@ class HandGradingParameters(StrictModel):
     allocation: Allocation = "square_root"
     """`equal` measures every stratum alike, `proportional` the whole most simply, `square_root` is
     between the two."""
+    most_per_query: int = Field(5, ge=1)
+    """Of an uncertain sample, so that it spreads over queries."""
     doubt: Literal["entropy", "confidence", "disagreement"] = "entropy"
-    """What active looks for: entropy unsure judges and contradictions, confidence the best guess
+    """What counts as uncertain: entropy unsure judges and contradictions, confidence the best guess
     alone, disagreement contradictions alone."""
     doubters: str = ""
-    """Further judges of the active design, separated by `;`, such as labeler:champion; asked
+    """Further judges whose doubts count, separated by `;`, such as labeler:champion; asked
     through the ledger, an LLM at its price."""
     format: Format = "csv"
     """`csv` opens in a spreadsheet; quepid and trec are for those tools."""
@@ -46,4 +48,5 @@ class HandGradingParameters(StrictModel):
             strata=tuple(self.stratify_by.split("+")) if self.design == "stratified" else (),
             allocation=self.allocation,
             seed=self.seed,
+            most_per_query=self.most_per_query,
         )
