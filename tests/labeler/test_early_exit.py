@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModel
 from relevance_distillery.encoders import layers
 from relevance_distillery.encoders.base_model import load_tokenizer
 from relevance_distillery.encoders.layers import can_stop, first_states, further_states
+from relevance_distillery.evaluation.graders import UntrainedEncoder
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.artifact import LabelerFacts
 from relevance_distillery.labeler.early_exit import EarlyExit, fit_early_exit, known_places
@@ -92,6 +93,28 @@ def test_frozen_layers_are_read_once_and_give_the_same_features(
     for _ in range(2):
         torch.testing.assert_close(grader.features(_pairs()), plain, atol=1e-5, rtol=1e-4)
     assert sum(read) == 6 + 1 + 2 * 6
+
+
+def test_a_student_and_its_base_share_the_layers_that_tuning_left(labeler: Labeler) -> None:
+    model = deepcopy(labeler.model)
+    with torch.no_grad():
+        model.base.encoder.layer[4].output.dense.weight.mul_(1.1)
+    student = Labeler(model, labeler.tokenizer, labeler.facts, batch_size=3)
+    base = UntrainedEncoder("bundled", labeler.facts.template)
+    expected = student.features(_pairs()), base.scores(_pairs())
+    base.share_layers_with(student)
+    assert model.frozen is not None
+    assert model.frozen.layers == 4
+    torch.testing.assert_close(student.features(_pairs()), expected[0], atol=1e-5, rtol=1e-4)
+    pd.testing.assert_frame_equal(base.scores(_pairs()), expected[1], atol=1e-5)
+    other = deepcopy(labeler.model)
+    other.frozen = None
+    with torch.no_grad():
+        other.base.embeddings.LayerNorm.weight.mul_(1.1)
+    UntrainedEncoder("bundled").share_layers_with(
+        Labeler(other, labeler.tokenizer, labeler.facts, batch_size=3)
+    )
+    assert other.frozen is None
 
 
 def _facts(tokenizer: Any) -> LabelerFacts:

@@ -30,14 +30,15 @@ LABELS, QUERIES, PASSAGES = tiny_models.tables()
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `retriever` and the index that it made."""
     folder = tmp_path_factory.mktemp("models")
-    retriever = Retriever.load(tiny_models.retriever(folder))
+    retriever = Retriever.load(tiny_models.retriever(folder), precision="fp32")
     PassageIndex.build(retriever, PASSAGES, folder / "retriever_index")
     return folder
 
 
 @pytest.fixture(scope="module")
 def parts(models: Path) -> tuple[Retriever, PassageIndex]:
-    return Retriever.load(models / "retriever"), PassageIndex.load(models / "retriever_index")
+    retriever = Retriever.load(models / "retriever", precision="fp32")
+    return retriever, PassageIndex.load(models / "retriever_index")
 
 
 def ranked(searcher: Searcher, queries: pd.DataFrame = QUERIES) -> pd.DataFrame:
@@ -133,7 +134,7 @@ def test_documents_of_many_passages_leave_no_query_short(
 ) -> None:
     """Two hundred of the passages are one document's."""
     monkeypatch.setattr(searching, "_LEAST", 4)
-    retriever = Retriever.load(models / "retriever")
+    retriever = Retriever.load(models / "retriever", precision="fp32")
     big = PASSAGES.assign(document_id=PASSAGES["document_id"].where(PASSAGES.index >= 200, "big"))
     index = PassageIndex.build(retriever, big, tmp_path / "index")
     found = ranked(Searcher(retriever, index, None, by_document=True, depth=4))
@@ -147,7 +148,7 @@ def test_documents_of_many_passages_leave_no_query_short(
 def test_ranks_are_those_that_trec_eval_reads_and_ids_may_hold_blanks(
     models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    retriever = Retriever.load(models / "retriever")
+    retriever = Retriever.load(models / "retriever", precision="fp32")
     table = pd.concat([PASSAGES.head(3)] * 3, ignore_index=True)
     names = [f"HR/Travel policy {n}.md" for n in range(9)]
     table = table.assign(passage_id=names, document_id=names)

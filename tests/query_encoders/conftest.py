@@ -20,4 +20,4 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
                 weight.data *= 10
     facts = {"base_model": "tiny-bert", "max_length": 24, "training": {}}
     write_retriever(network, tokenizer, folder / "retriever", facts)
-    return Retriever.load(folder / "retriever")
+    return Retriever.load(folder / "retriever", precision="fp32")

@@ -48,7 +48,7 @@ from test_ladder import STRINGS, settings
 from relevance_distillery.query_encoders.ladder import train_ladder
 from relevance_distillery.retriever.encoder import Retriever
 how = settings(rungs=("pruned", "static"))
-train_ladder(Retriever.load(Path({reference!r})), STRINGS, how, Path({work!r}))
+train_ladder(Retriever.load(Path({reference!r}), precision="fp32"), STRINGS, how, Path({work!r}))
 """
 
 

@@ -30,7 +30,9 @@ def _facts(reference: Retriever, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
-    return Retriever.load(tiny_models.retriever(tmp_path_factory.mktemp("reference")))
+    return Retriever.load(
+        tiny_models.retriever(tmp_path_factory.mktemp("reference")), precision="fp32"
+    )
 
 
 def _made(kind: str, folder: Path, reference: Retriever) -> QueryEncoder:

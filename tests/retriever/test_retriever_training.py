@@ -290,7 +290,7 @@ def test_encoding_together_is_encoding_alone(
     together = encode_together(folders, texts)
     assert set(together) == {"curriculum", "listwise", "untrained"}
     for name, folder in folders.items():
-        alone = Retriever.load(folder)
+        alone = Retriever.load(folder, precision="fp32")
         np.testing.assert_allclose(together[name], alone.encode_queries(texts), atol=1e-5)
         table = pd.DataFrame({"text": texts})
         np.testing.assert_allclose(together[name], alone.encode_passages(table), atol=1e-5)

@@ -6,10 +6,13 @@ three quarters of the time, and what is computed does not depend on the number o
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain, islice
 from threading import Lock
 from typing import Any, TypeVar
@@ -19,6 +22,7 @@ import torch
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _guard = Lock()
 _before: list[int] = []
 """Threads of an operation before the first of those that now read began."""
@@ -53,6 +57,18 @@ def side_by_side(read: Callable[[_Batch], _Result], batches: Iterable[_Batch]) -
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Ask glibc not to hand large blocks back after each operation, which zeroes them anew.
+
+    A twentieth of the time of training on a CPU; elsewhere nothing happens.
+    """
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if adjust is not None:
+        adjust(_TRIM_THRESHOLD, 2**31 - 1)
+        adjust(_MMAP_THRESHOLD, 2**25)
 
 
 def _modes() -> tuple[Any, ...]:

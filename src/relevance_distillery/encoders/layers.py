@@ -1,5 +1,7 @@
 """A part of an encoder's layers at a time, so that a text need not pass all of them."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -10,6 +12,9 @@ from torch import Tensor
 
 _FAMILY = frozenset(("bert", "roberta", "xlm-roberta", "camembert", "data2vec-text"))
 """Architectures whose layers take token states and a mask, and nothing of the model around them."""
+
+
+_latest: list[FrozenLayers] = []
 
 
 def can_stop(network: Any) -> bool:
@@ -49,6 +54,42 @@ def further_states(
     return found
 
 
+def frozen_layers(network: Any, layers: int, kept: Sequence[int], precision: str) -> FrozenLayers:
+    """What this process last read such layers with, or new; arguments as of `FrozenLayers`.
+
+    Training and the evaluation after it read the same texts.
+    """
+    if not _latest or not _latest[0].reads(network, layers, kept, precision):
+        _latest[:] = [FrozenLayers(network, layers, kept, precision)]
+    return _latest[0]
+
+
+def layers_alike(first: Any, second: Any) -> int:
+    """How many of their lower layers two base models have in common, weight by weight.
+
+    0 where their embeddings differ. Both `can_stop`; types of weights may differ.
+    """
+    alike = 0
+    for ours, theirs in zip(_parts(first), _parts(second), strict=False):
+        mine, other = ours.state_dict(), theirs.state_dict()
+        if mine.keys() != other.keys():
+            break
+        if not all(_equal(mine[name], other[name]) for name in mine):
+            break
+        alike += 1
+    return max(alike - 1, 0)
+
+
+def _parts(network: Any) -> list[Any]:
+    return [network.embeddings, *network.encoder.layer]
+
+
+def _equal(first: Tensor, second: Tensor) -> bool:
+    # As in the smaller of both types: what reads in bf16 was made from weights in fp32.
+    kind = min(first.dtype, second.dtype, key=lambda dtype: dtype.itemsize)
+    return first.device == second.device and torch.equal(first.to(kind), second.to(kind))
+
+
 class FrozenLayers:
     """The lower layers, which training leaves as they are: each text passes them once.
 
@@ -67,7 +108,8 @@ class FrozenLayers:
 
         `kept` are the layers whose states are wanted, `layers` the last of them, 0 the embeddings.
         """
-        self.layers, self._kept, self._left = layers, list(kept), most_bytes
+        self.layers, self.precision, self._kept = layers, precision, list(kept)
+        self._left = most_bytes
         lower = copy.deepcopy((network.embeddings, network.encoder.layer[:layers]))
         if precision == "bf16":
             lower = tuple(part.to(torch.bfloat16) for part in lower)
@@ -96,6 +138,11 @@ class FrozenLayers:
         for row, states in enumerate(rows):
             padded[row, :, : states.shape[1]] = states
         return dict(zip(self._kept, padded.unbind(1), strict=True))
+
+    def reads(self, network: Any, layers: int, kept: Sequence[int], precision: str) -> bool:
+        """True where it gives these states of this base model, in the same precision."""
+        wanted = (self.layers, self._kept, self.precision) == (layers, list(kept), precision)
+        return wanted and layers_alike(self._network, network) == layers
 
     def _keep(self, key: tuple[int, ...], states: Tensor) -> None:
         if states.nbytes <= self._left:

@@ -18,6 +18,7 @@ from relevance_distillery.collections.judgments import KEY
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder, public_name
 from relevance_distillery.encoders.devices import choose_device, prepare_inference
+from relevance_distillery.encoders.layers import layers_alike
 from relevance_distillery.evaluation.statistics.arrays import Floats, Ints
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.base import Judge
@@ -59,6 +60,17 @@ class UntrainedEncoder:
         prepare_inference(network, device, precision, length)
         model = PairModel(network, "late_interaction", DEFAULT_SCALE.size)
         self._labeler = Labeler(model, tokenizer, facts, device=device, precision=precision)
+
+    def share_layers_with(self, student: Labeler) -> None:
+        """Read each text once through the layers that distillation left as they were.
+
+        A student that is compiled, or lets pairs leave early, reads by itself.
+        """
+        own, other = self._labeler.model, student.model
+        if student.stages is not None or not (own.can_share_layers and other.can_share_layers):
+            return
+        if alike := layers_alike(own.base, other.base):
+            own.frozen = other.frozen = other.lower_layers(alike, student.precision)
 
     def scores(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Similarities of pairs: columns cosine, late_interaction, float64, the index of `pairs`.

@@ -100,7 +100,9 @@ def train_folds(
         facts = _train_fold(some, monitored, stops, initialiser, settings, scale, place)
         trained.append(place / _TRAINED)
         asked = rest.sample(settings.max_calibration_pairs // len(splits) or 1, settings.seed)
-        held_out.append((asked, *Labeler.load(place / _TRAINED).raw(asked.pairs)))
+        labeler = Labeler.load(place / _TRAINED)
+        initialiser.share_frozen_layers(labeler)
+        held_out.append((asked, *labeler.raw(asked.pairs)))
     assert facts is not None
     model = averaged(trained, facts)
     tokenizer = load_tokenizer(settings.base_model)
@@ -219,6 +221,7 @@ def _fit_plain_classifier(
     rows = template.encode_jointly(tokenizer, *template.render(pairs.pairs))
     # Training may have been on a GPU, and in a type that this processor lacks.
     precision = "fp32" if facts.precision == "fp32" else devices.choose_precision("cpu")
+    devices.choose_attention(model.backbone, "cpu", precision, template.max_length)
     seen: list[Tensor] = []
     hook = layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
     order: list[int] = []

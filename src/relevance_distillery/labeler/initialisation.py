@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relevance_distillery.encoders.layers import FrozenLayers, can_stop
-from relevance_distillery.labeler.features import compared_layers
+from relevance_distillery.encoders.layers import FrozenLayers
 from relevance_distillery.labeler.inference import Labeler
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import LabelledPairs, class_weights
@@ -36,15 +35,13 @@ class HeadInitialiser:
     def share_frozen_layers(self, grader: Labeler) -> None:
         """Let a fresh network, on its device, read layers without gradients as all folds do."""
         model = grader.model
-        if not model.encodes_separately or model.dropout or not can_stop(model.base):
+        if not model.can_share_layers:
             return
         layers = model.base.encoder.layer
         tuned = [any(weight.requires_grad for weight in layer.parameters()) for layer in layers]
         frozen = tuned.index(True) if True in tuned else 0
         if frozen and self._frozen is None:
-            compared = compared_layers(len(tuned), model.levels)
-            kept = sorted({frozen, *(layer for layer in compared if layer <= frozen)})
-            self._frozen = FrozenLayers(model.base, frozen, kept, grader.precision)
+            self._frozen = model.lower_layers(frozen, grader.precision)
         model.frozen = self._frozen
 
     def initialise(

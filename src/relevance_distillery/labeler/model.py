@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
 
 from relevance_distillery.encoders.batching import Tokens
-from relevance_distillery.encoders.layers import FrozenLayers, further_states
+from relevance_distillery.encoders.layers import (
+    FrozenLayers,
+    can_stop,
+    frozen_layers,
+    further_states,
+)
 from relevance_distillery.labeler.features import (
     FEATURES,
     SIMILARITY,
@@ -56,7 +61,7 @@ class PairModel(nn.Module):
         self.classifier_weight, self.ranking_weight = classifier_weight, ranking_weight
         self.dropout = dropout
         self.frozen: FrozenLayers | None = None
-        """What reads the lower layers while training leaves them as they are."""
+        """What reads the lower layers where several networks have them in common."""
         self.encodes_jointly = architecture != "late_interaction"
         """Query and passage are one input."""
         self.encodes_separately = architecture != "cross_encoder"
@@ -83,6 +88,17 @@ class PairModel(nn.Module):
         """The base model without any output layer."""
         plain = getattr(self.backbone, "get_base_model", lambda: self.backbone)()
         return plain.base_model
+
+    @property
+    def can_share_layers(self) -> bool:
+        """True where `lower_layers` can read for it."""
+        return self.encodes_separately and not self.dropout and can_stop(self.base)
+
+    def lower_layers(self, layers: int, precision: str) -> FrozenLayers:
+        """What reads its first `layers` layers, for `frozen` of every network that has these."""
+        compared = compared_layers(int(self.base.config.num_hidden_layers), self.levels)
+        kept = sorted({layers, *(layer for layer in compared if layer <= layers)})
+        return frozen_layers(self.base, layers, kept, precision)
 
     def classify(self, joint: Tokens) -> Tensor:
         """The classifier's logits, shape (pairs, grades), float32."""

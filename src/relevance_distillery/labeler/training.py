@@ -1,5 +1,6 @@
 """Fine-tune a pair model with Hugging Face's Trainer; a killed run resumes where it was."""
 
+import gc
 import json
 import logging
 import math
@@ -22,6 +23,7 @@ from transformers import (
     set_seed,
 )
 
+from relevance_distillery.encoders.cores import keep_freed_memory
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.progress import Progress
 from relevance_distillery.labeler.calibration import cut_points_like, quadratic_kappa
@@ -183,6 +185,7 @@ def train(
     Raises:
         UserError: The loss is not finite.
     """
+    keep_freed_memory()
     set_seed(settings.seed)
     assert settings.epochs is not None
     assert settings.evaluations_per_epoch is not None
@@ -243,11 +246,14 @@ def train(
     checkpoint = newest_complete_checkpoint(folder)
     if checkpoint is not None:
         logger.info("resuming from %s", checkpoint.name)
+    gc.freeze()  # the Trainer collects garbage first: half a second for all that was imported
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError as error:
         where = f"training: {grader.device} lacks memory for batch_size={settings.batch_size}"
         raise UserError(f"{where}; halve it and double gradient_accumulation") from error
+    finally:
+        gc.unfreeze()
     history = [
         {
             "step": entry["step"],

@@ -58,6 +58,7 @@ def grade_benchmark(
     encoder = None
     if len(calibration):
         encoder = UntrainedEncoder(parameters.base_model, student.facts.template, student.precision)
+        encoder.share_layers_with(student)
     tables, lost, taught = [], [], []
     for one in benchmark.everything:
         own = of_benchmark(pairs, one)

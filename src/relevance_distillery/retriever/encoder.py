@@ -36,9 +36,12 @@ class Retriever:
 
     prompt = ""
 
-    def __init__(self, source: str, max_length: int, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, source: str, max_length: int, facts: dict[str, Any], precision: str = "auto"
+    ) -> None:
         """Read a model; see `load` and `untrained`."""
-        self.source, self._encoder = source, SentenceEncoder(source, max_length)
+        self.source = source
+        self._encoder = SentenceEncoder(source, max_length, precision=precision)
         self.facts = facts
         self.name = self._encoder.name
         read = [self.name.partition("@")[2], self._encoder.max_length, list(FIELDS)]
@@ -52,10 +55,13 @@ class Retriever:
         return cls(base_model, max_length, facts | {"fields": list(FIELDS)})
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a retriever's folder; UserError where it holds none or is damaged."""
+    def load(cls, folder: Path, precision: str = "auto") -> Self:
+        """Read a retriever's folder; UserError where it holds none or is damaged.
+
+        `precision` as of `SentenceEncoder`.
+        """
         facts = read_facts(folder)
-        return cls(str(folder), int(facts["max_length"]), facts)
+        return cls(str(folder), int(facts["max_length"]), facts, precision)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (queries, width), float32, each row of length 1."""
