@@ -5,10 +5,12 @@ import signal
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from transformers import modeling_utils
 
 from checkout import start_script
 from relevance_distillery.errors import UserError
@@ -183,6 +185,27 @@ def test_each_architecture_trains(architecture: str, tiny_encoder: Path, tmp_pat
     folder, training = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)
     assert training["architecture"] == architecture
     assert len(Labeler.load(folder).grade(tiny_data().early.pairs))
+
+
+@pytest.mark.parametrize("architecture", ["cross_encoder", "late_interaction"])
+def test_states_computed_anew_give_the_same_labeler(
+    architecture: str, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = mock.Mock(side_effect=modeling_utils.checkpoint)
+    monkeypatch.setattr(modeling_utils, "checkpoint", counted)
+    scores = []
+    for anew in (False, True):
+        settings = tiny_settings(
+            tiny_encoder,
+            architecture=architecture,
+            epochs=1,
+            precision="fp32",
+            gradient_checkpointing=anew,
+        )
+        folder, _ = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path / str(anew))
+        assert (counted.call_count > 0) == anew
+        scores.append(Labeler.load(folder).grade(tiny_data().early.pairs)["score"])
+    np.testing.assert_allclose(*scores, atol=1e-4)
 
 
 def test_a_training_that_memory_does_not_hold_is_one_line(

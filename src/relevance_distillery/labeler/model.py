@@ -80,7 +80,9 @@ class PairModel(nn.Module):
         super().train(mode)
         if not self.dropout:
             for name, part in self.backbone.named_modules():
-                part.training = mode and "lora_dropout" in name
+                # Layers that compute their states anew do so in training mode alone.
+                again = getattr(part, "gradient_checkpointing", False)
+                part.training = mode and ("lora_dropout" in name or again)
         return self
 
     @property

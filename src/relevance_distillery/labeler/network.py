@@ -67,6 +67,12 @@ def fresh_network(
             length,
             settings.max_length,
         )
+    if settings.gradient_checkpointing:
+        if not backbone.supports_gradient_checkpointing:
+            raise UserError(
+                f"gradient_checkpointing: {backbone.config.model_type} knows none; leave it false"
+            )
+        backbone.activation_checkpointing_enable()
     if settings.tuning == "lora":
         from peft import LoraConfig, TaskType, get_peft_model
 

@@ -230,6 +230,8 @@ def train(
         report_to=[],
         log_level="error",
     )
+    # Of several GPUs one: DataParallel would cut a batch by rows, and its rows name each other.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     steps = _ShownSteps()
     trainer = _PairTrainer(
         model=grader.model,
@@ -251,7 +253,9 @@ def train(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError as error:
         where = f"training: {grader.device} lacks memory for batch_size={settings.batch_size}"
-        raise UserError(f"{where}; halve it and double gradient_accumulation") from error
+        raise UserError(
+            f"{where}; halve it and double gradient_accumulation, or set gradient_checkpointing"
+        ) from error
     finally:
         gc.unfreeze()
     history = [

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LEAST_CORRELATION, MOST_LOST = 0.99, 0.005
+HELD_OUT = ("test", "early_stopping")  # folds learn from the pairs that calibrate
 _BATCH = 10
 
 
@@ -31,7 +32,7 @@ def quantize_labeler(
     passages: pd.DataFrame,
     parameters: QuantizingParameters,
 ) -> tuple[dict[str, Any], Path]:
-    """Make the labeler in int8 and compare the grades of both on the pairs of the split `test`.
+    """Make the labeler in int8 and compare the grades of both on pairs that it did not learn from.
 
     Labels, splits, queries and passages are the last run's; some passages show which values occur.
 
@@ -45,7 +46,8 @@ def quantize_labeler(
     from relevance_distillery.labeler.inference import Labeler
     from relevance_distillery.learning.labelled_pairs import pairs_of_split
 
-    pairs = pairs_of_split("test", labels, splits, queries, passages)
+    tables = [pairs_of_split(one, labels, splits, queries, passages) for one in HELD_OUT]
+    pairs = pd.concat(tables, ignore_index=True)
     if pairs.empty:
         raise UserError(
             "quantize: no labelled pair was held out to compare grades on; set "
