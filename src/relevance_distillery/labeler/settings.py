@@ -96,8 +96,7 @@ class TrainingSettings(StrictModel):
     gradient_accumulation: int | None = Field(None, ge=1)
     """Batches a step, for large batches in little memory."""
     gradient_checkpointing: bool = False
-    """Compute states anew for the gradient, not keep them: large models in little memory, a third
-    slower."""
+    """Compute states anew for the gradient: less memory, a third slower."""
     learning_rate: float | None = Field(None, gt=0)
     """Lower it where the loss jumps (5e-5 full, 2e-4 LoRA)."""
     head_learning_rate: float = Field(5e-3, gt=0)
