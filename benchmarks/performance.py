@@ -49,7 +49,7 @@ import pandas as pd
 from cross_encoder_process import CALIBRATION, PLAIN, TRAINING, WAYS
 from graded_sets import folds_of, read_set
 from pages import BENCHMARKS, PAGES, ROOT, machine
-from performance_page import BM25S, OURS, OURS_FP32, OURS_INT8, Found, as_page
+from performance_page import BEFORE, BM25S, OURS, OURS_FP32, OURS_INT8, Found, as_page
 
 from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.encoders.base_model import resolve_model
@@ -454,10 +454,37 @@ def limits(rounds: int) -> Found:
     }
 
 
+def first_run(before: str, rounds: int) -> Found:
+    """`kedro run` in a fresh checkout of today's commit and of an earlier one, `before`.
+
+    Both with this environment's packages, so that code alone differs.
+    """
+    revisions = {OURS: "HEAD", BEFORE: before}
+
+    def run(way: str) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "checkout"
+            git = ["git", "-C", str(ROOT), "worktree"]
+            subprocess.run([*git, "add", "--quiet", "--detach", place, revisions[way]], check=True)
+            environment = {**os.environ, "PYTHONPATH": str(place / "src")}
+            started = time.perf_counter()
+            try:
+                subprocess.run(
+                    [sys.executable, "-m", "kedro", "run"],
+                    cwd=place, env=environment, check=True, capture_output=True,
+                )  # fmt: skip
+            finally:
+                seconds = time.perf_counter() - started
+                subprocess.run([*git, "remove", "--force", place], check=True)
+        return seconds
+
+    return {"before": before, "rounds": rounds, "seconds": in_turn([OURS, BEFORE], rounds, run)}
+
+
 def command(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
     """What was typed, without names of folders."""
     words = ["BENCHMARKS=… python benchmarks/performance.py"]
-    for name in ("pairs", "train_pairs", "rounds", "labeler", "int8", "extras"):
+    for name in ("pairs", "train_pairs", "rounds", "before", "labeler", "int8", "extras"):
         value = getattr(asked, name)
         if value != parser.get_default(name):
             words.append(f"--{name.replace('_', '-')} {'…' if isinstance(value, Path) else value}")
@@ -468,7 +495,7 @@ def command(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
 
 def main() -> None:
     """Measures what is asked for, keeps the figures, and writes the page from all of them."""
-    names = ("labeling", "repeated", "training", "mining", "machine")
+    names = ("labeling", "repeated", "training", "mining", "machine", "first_run")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -477,7 +504,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5000, help="to label")
     parser.add_argument("--train-pairs", type=int, default=600, help="to learn")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--before", default="2e5b0b1~1", help="commit that first_run looks back to")
+    parser.add_argument("--only", nargs="+", choices=names, default=names[:-1], metavar="NAME")
     parser.add_argument("--extras", type=Path, default=None, help="folder of stacks, see above")
     parser.add_argument("--dry", action="store_true", help="prints and writes nothing")
     asked = parser.parse_args()
@@ -495,6 +523,8 @@ def main() -> None:
             return mine(asked.rounds)
         if name == "machine":
             return limits(asked.rounds)
+        if name == "first_run":
+            return first_run(asked.before, asked.rounds)
         assert labeler
         whole = read_set(BENCHMARKS / SET, None).texts()
         if name == "repeated":

@@ -178,7 +178,11 @@ def test_the_page_of_speed_has_what_was_measured_and_says_what_was_not(load: Any
         "copied_gb_per_second": 20.0,
     }
     training = {**facts, "missing": ["sentence-transformers[train]"]}
-    measured = {"labeling": labeling, "training": training, "machine": machine}
+    runs = {"labeler": [60.0, 80.0], "before": [120.0, 176.0]}
+    first_run = {**facts, "before": "0a1b", "rounds": 2, "seconds": runs}
+    measured = {
+        "labeling": labeling, "training": training, "first_run": first_run, "machine": machine
+    }  # fmt: skip
     page = load("performance_page").as_page({"machine": "a machine", "measured": measured})
     rows_are_whole(page)
     assert "| `CrossEncoder.predict`, as it loads | 38 | 2.50× (2.00 to 3.00) | 0.500 |" in page
@@ -186,6 +190,7 @@ def test_the_page_of_speed_has_what_was_measured_and_says_what_was_not(load: Any
         assert f"not installed: `sentence-transformers[{package}]`" in " ".join(page.split())
     assert "Labeling reaches 10.0 % of the product" in " ".join(page.split())
     assert "takes 5.00× (4.00 to 6.00), in OpenVINO int8 2.50×" in " ".join(page.split())
+    assert "corpus: 70 s; at commit `0a1b` it takes 2.10× (2.00 to 2.20)." in " ".join(page.split())
     assert "Mining" not in page
     assert "too small" in page
 
