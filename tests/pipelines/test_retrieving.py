@@ -56,10 +56,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders a and b to learn from, c to measure on, and bad ones."""
+    """Folders a and b to learn from, c and d to measure on, and bad ones."""
     folder = tmp_path_factory.mktemp("sets")
     for seed, name in enumerate("abc", start=1):
         make_set(folder / name, seed)
+    make_set(folder / "d", 7, queries=6)
     make_set(folder / "few", 4, queries=5)
     make_set(folder / "no_grades", 5, judge=False)
     make_set(folder / "off_scale", 6)
@@ -77,7 +78,10 @@ def test_people_s_grades_of_two_sets_to_a_retriever_that_searches(
     project: Project, sets: Path, base: Path, tmp_path: Path
 ) -> None:
     given = params(
-        base, train_set=f"{sets / 'a'};{sets / 'b'}", benchmark=sets / "c", judge="human"
+        base,
+        train_set=f"{sets / 'a'};{sets / 'b'}",
+        benchmark=f"{sets / 'c'};{sets / 'd'}",
+        judge="human",
     )
     said = project.kedro("run", "--env=recorded", "--pipeline=train_retriever", given).stdout
     assert "96 graded pairs of 16 queries to learn from" in said
@@ -104,8 +108,12 @@ def test_people_s_grades_of_two_sets_to_a_retriever_that_searches(
     assert sum(counts.values()) >= 96
     assert set(found["training"]) == SYSTEMS - {"bm25", "fusion", "retriever", "retriever_fusion"}
     assert found["exclusions"]["pairs_after"] == 96
+    (other,) = found["other_benchmarks"]
+    assert (other["benchmark"]["name"], other["benchmark"]["queries"]) == ("d", 6)
+    assert set(other["systems"]) == SYSTEMS
     page = project.newest("08_reporting/recorded/retrieval.html").read_text()
     assert "curriculum" in page
+    assert "The same on d: 36 pairs of 6 queries" in page
     pairs = pd.read_parquet(project.newest("05_model_input/recorded/retriever_pairs.parquet"))
     assert set(pairs["graded_by"]) <= {"people", "assumed", "nobody"}
     assert (pairs["graded_by"] == "people").sum() == 96

@@ -220,10 +220,45 @@ def measure(
     parameters: RetrievingParameters,
     scale: GradeScale,
 ) -> dict[str, Any]:
-    """The content of retrieval.json: every system on the benchmark, and where it comes from.
+    """The content of retrieval.json: every system on the benchmarks, and where it comes from.
 
     Without a benchmark the held-back queries' grades take its place, marked as not people's.
     """
+    found, *others = [
+        _measured(one, training, passages, queries, pairs, synthesis, parameters, scale)
+        for one in benchmark.everything
+    ]
+    best = training["best"]
+    reason = "it ranks the held-back queries best"
+    if not training["held_back"]:
+        reason = "it is the first recipe, and too few queries are there to hold any back"
+    elif best == "untrained":
+        reason = "no recipe ranks the held-back queries better than the untrained encoder"
+    for one in (found, *others):
+        estimate = one["systems"]["retriever"]["nDCG@10"]["estimate"]
+        logger.info(
+            "nDCG@10 of the retriever (%s) on %s %s", best, one["benchmark"]["name"], estimate
+        )
+    return found | {
+        **({"other_benchmarks": others} if others else {}),
+        "buckets": buckets,
+        "channels": channels,
+        "training": training["recipes"],
+        "registered": {"system": best, "reason": reason},
+        "exclusions": exclusions,
+    }
+
+
+def _measured(
+    benchmark: Benchmark,
+    training: dict[str, Any],
+    passages: pd.DataFrame,
+    queries: pd.DataFrame,
+    pairs: pd.DataFrame,
+    synthesis: SynthesisParameters,
+    parameters: RetrievingParameters,
+    scale: GradeScale,
+) -> dict[str, Any]:
     from relevance_distillery.retriever.rankings import rank_systems
 
     asked, grades = benchmark.queries, benchmark.judgments
@@ -245,7 +280,7 @@ def measure(
         folders, asked, passages, parameters.language, parameters.depth, registered=best
     )
     rankings["retriever"] = rankings[best]
-    found = measure_rankings(
+    return measure_rankings(
         rankings,
         grades[["query_id", "document_id", "grade"]].drop_duplicates(["query_id", "document_id"]),
         scale,
@@ -258,20 +293,6 @@ def measure(
         ),
         query_bands(asked, passages, parameters.language),
     )
-    reason = "it ranks the held-back queries best"
-    if not training["held_back"]:
-        reason = "it is the first recipe, and too few queries are there to hold any back"
-    elif best == "untrained":
-        reason = "no recipe ranks the held-back queries better than the untrained encoder"
-    row = found["systems"]["retriever"]["nDCG@10"]
-    logger.info("nDCG@10 of the retriever (%s) %s", best, row["estimate"])
-    return found | {
-        "buckets": buckets,
-        "channels": channels,
-        "training": training["recipes"],
-        "registered": {"system": best, "reason": reason},
-        "exclusions": exclusions,
-    }
 
 
 def index(
