@@ -21,11 +21,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from feedback import keep_vectors
 from graded_sets import GradedSet, read_set, together, without
 from pages import BENCHMARKS, PAGES, ROOT
 
-from relevance_distillery.evaluation.graders import ScoreGrades, UntrainedEncoder
+from relevance_distillery.evaluation.graders import (
+    ScoreGrades,
+    UntrainedEncoder,
+    grade_in_two_passes,
+)
 from relevance_distillery.evaluation.robustness import PROBE_COLUMNS, Attacks, probe
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.labeler.distilling import distill
@@ -100,6 +103,8 @@ def train(recipe: str, tested: str) -> None:
     grading = time.monotonic() - trained
     known = {"training_seconds": trained - started, "grading_seconds": grading, "facts": facts}
     known["probe"] = fooled(labeler, asked)
+    twice = grade_in_two_passes(labeler, asked.assign(document_id=asked["passage_id"]))
+    told = told.merge(twice.rename(columns={"document_id": "passage_id"}))
     target.with_suffix(".json").write_text(json.dumps(known, default=str), encoding="utf-8")
     shutil.copytree(folder, WORK / "labelers" / target.stem, dirs_exist_ok=True)
     shutil.rmtree(workspace, ignore_errors=True)
@@ -157,7 +162,6 @@ def main() -> None:
         write_page(PAGES / "teachers.md", report)
         return
     for tested in arguments.sets:
-        keep_vectors(asked_of(tested), WORK / "vectors" / f"{tested}.npz")
         for recipe in arguments.only:
             untrained(tested) if recipe == UNTRAINED else train(recipe, tested)
 

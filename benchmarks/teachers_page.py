@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from feedback import SecondPass, support
 from numpy.typing import NDArray
 from pages import ROOT, machine, table, write
 from query_level import QueryLevels, graded_like, own_shares, rows_of, rows_to_ask
@@ -23,7 +22,7 @@ from student_page import (
     figures_of,
     statistics_of,
 )
-from teachers import MOST_PAIRS, RECIPES, TEACHERS, UNTAUGHT, UNTRAINED, WORK, place_of
+from teachers import RECIPES, TEACHERS, UNTAUGHT, UNTRAINED, WORK, place_of
 
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
 from relevance_distillery.labeler.artifact import read_facts
@@ -152,62 +151,20 @@ def _loss(found: dict[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
 
 def _second_pass(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
     yield (
-        "## What a query's other passages say\n\n"
-        "A second pass over the file: similarity of a passage to the others of its query, weighed "
-        "by their scores (pseudo-relevance feedback), less its mean over queries. A linear rule of "
-        "it and the score, fitted on the other sets' teachers, minus the score alone:\n"
+        "## A second pass by query\n\n"
+        f"What [`second_pass=true`](../pipelines/scoring.md#a-second-pass) adds to *{ALIKE}*:\n"
     )
-    recipe = _complete(found)
     metrics = METRICS if full else SHOWN
     titles = [TITLES[METRICS.index(metric)] for metric in metrics]
-    vectors = {
-        name: np.load(WORK / "vectors" / f"{name}.npz")["vectors"].astype(np.float64)
-        for name in found[recipe]
-    }
     rows = []
     for name, sets in _tested(full).items():
-        if name in POOLED or name == BOTH:
-            continue
-        for most in (MOST_PAIRS, 20, 5) if full else (MOST_PAIRS,):
-            if not set(sets) <= set(vectors):
-                continue
-            ways = [_passed(found[recipe], vectors, tested, most) for tested in sets]
-            given = pd.concat(ways)
-            second = statistics_of(given, "second grade", "second score")
-            first = statistics_of(given, "first grade", "first score")
-            cells = [difference_of(second, first, metric) for metric in metrics]
-            size = f"{given.groupby('query_id').size().median():.0f}"
-            if [name, size] not in [row[:2] for row in rows]:
-                rows.append([name, size, *cells])
-    yield table(["tested on", "passages a query", *titles], rows)
-
-
-def _passed(
-    told: dict[str, pd.DataFrame], vectors: dict[str, Floats], tested: str, most: int
-) -> pd.DataFrame:
-    """Grades and scores of a set without and with its second pass."""
-    known = set(told[tested]["query"].str.casefold())
-    sides = {}
-    for name in (*(one for one in TEACHERS if one != tested), tested):
-        some = told[name].reset_index(drop=True)
-        if name == tested:
-            some = some.sample(frac=1.0, random_state=0).groupby("query_id").head(most)
-        scores, queries = _logits(some), pd.factorize(some["query_id"])[0].astype(np.int64)
-        extra = support(scores, vectors[name][some.index], queries)
-        kept = ~some["query"].str.casefold().isin(known).to_numpy() | (name == tested)
-        columns = np.column_stack([scores, extra])[kept]
-        sides[name] = columns, some[kept].assign(reference=some["human"])
-    columns, asked = sides.pop(tested)
-    teach = np.concatenate([one for one, _ in sides.values()])
-    grades = np.concatenate(
-        [some["teacher"].to_numpy(dtype=np.int64) for _, some in sides.values()]
-    )
-    sets = np.concatenate([np.full(len(one), name) for name, (one, _) in sides.items()])
-    for name, used in (("first", slice(0, 1)), ("second", slice(0, 2))):
-        rule = SecondPass(teach[:, used], grades, sets)
-        asked[f"{name} grade"] = rule.grades(columns[:, used])
-        asked[f"{name} score"] = rule.scores(columns[:, used])
-    return asked
+        told = _joined(found[ALIKE], sets)
+        if name in (BOTH, UNTAUGHT) or told is None:
+            continue  # FeedbackQA's queries have three passages
+        second = statistics_of(told, "second_pass_grade", "second_pass_score")
+        first = statistics_of(told, "grade", "score")
+        rows.append([name, *(difference_of(second, first, metric) for metric in metrics)])
+    yield table(["tested on", *titles], rows)
 
 
 def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:

@@ -171,8 +171,8 @@ def tables(
 SHARES = {"train": 0.6, "early_stopping": 0.2, "calibration": 0.2, "test": 0.0}
 
 
-def tiny_data(queries: int = 40) -> DistillationData:
-    labels, questions, passages = tables(queries)
+def tiny_data(queries: int = 40, each: int = 6) -> DistillationData:
+    labels, questions, passages = tables(queries, each)
     splits = split_pairs(labels, questions, passages, SHARES, seed=0)
     parts = [
         labelled_pairs(labels[splits["split"] == name], questions, passages, DEFAULT_SCALE)

@@ -220,6 +220,17 @@ def test_a_full_report_has_every_part(student: dict[str, Any]) -> None:
         assert part in said, part
 
 
+def test_a_second_pass_stands_beside_the_first() -> None:
+    table = grades(student=0.8, teacher=0.8, base=2.0, second_pass=0.5)
+    agreement = measure(table, SCALE, FACTS, None, OPTIONS)
+    page, _ = student_page({"agreement": agreement, "examples": []})
+    check(page)
+    assert "student, second pass" in text_of(page)
+    apart = next(row for row in agreement["comparisons"] if row["second"] == "second_pass")
+    assert apart["first"] == "student"
+    assert apart["metrics"]["quadratic_kappa"]["high"] < 0
+
+
 def test_the_answer_comes_first(student: dict[str, Any]) -> None:
     said = text_of(student_page(student)[0])
     assert said.startswith(

@@ -1,6 +1,6 @@
-"""Scores a file slowly, to be killed: slow_scoring.py PAIRS SCORED LOG SECONDS [LABELER].
+"""Scores a file slowly, to be killed: slow_scoring.py PAIRS SCORED LOG SECONDS [LABELER [twice]].
 
-Drift of a LABELER goes into the file LOG.drift.
+Drift of a LABELER goes into the file LOG.drift; `twice` has a second pass by query.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from relevance_distillery.labeler.inference import Labeler
+from relevance_distillery.learning.second_pass import Seen
 from relevance_distillery.pipelines.scoring.nodes import score_pairs
 from relevance_distillery.pipelines.scoring.parameters import ScoringParameters
 from relevance_distillery.scoring.pairs_file import GivenPairs, ScoringOutput
@@ -56,13 +57,18 @@ class SlowLabeler(Labeler):
         time.sleep(self.seconds)
         return super().grade(pairs)
 
+    def look(self, pairs: pd.DataFrame) -> tuple[pd.DataFrame, Seen]:
+        time.sleep(self.seconds)
+        return super().look(pairs)
+
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     pairs, scored, log, seconds, *folder = sys.argv[1:]
+    parameters = PARAMETERS.model_copy(update={"second_pass": folder[1:] == ["twice"]})
     grader = LengthGrader(Path(log), float(seconds))
     if folder:
         grader = SlowLabeler.load(folder[0])
         grader.seconds = float(seconds)
-    _, drift = score_pairs(GivenPairs(pairs), grader, ScoringOutput(scored), PARAMETERS)
+    _, drift = score_pairs(GivenPairs(pairs), grader, ScoringOutput(scored), parameters)
     Path(f"{log}.drift").write_text(json.dumps(drift))

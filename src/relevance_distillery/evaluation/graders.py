@@ -129,6 +129,27 @@ def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
     return documents.rename(columns=names)[[*KEY, *names.values()]]
 
 
+def grade_in_two_passes(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Grades of the student after a second pass by query, see `learning.second_pass`.
+
+    Returns:
+        Columns query_id, document_id, second_pass_grade, second_pass_score (the expected grade).
+
+    Raises:
+        UserError: The labeler has no second pass.
+    """
+    twin, second = labeler.again, labeler.facts.second_pass
+    assert second is not None
+    graded, seen = labeler.look(pairs)
+    scores = second.scores(seen)
+    again = ~np.isnan(scores)
+    raw = np.zeros((int(again.sum()), labeler.scale.size))
+    both = (labeler, graded[~again]), (twin, twin.decide(raw, scores[again], pairs.index[again]))
+    parts = [one.document_grades(own.join(pairs[KEY])) for one, own in both if len(own)]
+    names = {"grade": "second_pass_grade", "expected_grade": "second_pass_score"}
+    return pd.concat(parts, ignore_index=True).rename(columns=names)[[*KEY, *names.values()]]
+
+
 def grade_with_teacher(
     judge: Judge, ledger: Ledger, pairs: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

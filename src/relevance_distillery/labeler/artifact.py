@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +27,12 @@ from relevance_distillery.labeler.early_exit import EarlyExit
 from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.settings import Architecture, Decision
 from relevance_distillery.labeler.template import InputTemplate
+from relevance_distillery.learning.second_pass import (
+    FEWEST_PASSAGES,
+    FEWEST_QUERIES,
+    Seen,
+    second_scores,
+)
 from relevance_distillery.strict import StrictModel
 from relevance_distillery.text.words import normalised
 
@@ -37,6 +43,23 @@ _CHANGING = (FACTS_FILE, _DIGESTS_FILE, "profile.json")
 ARTIFACT_NAME = "labeler"
 
 _Model = TypeVar("_Model", bound=StrictModel)
+
+
+class SecondPass(StrictModel):
+    """How pairs are graded again by query, see `learning.second_pass`."""
+
+    slope: float
+    """From the first score to log-odds."""
+    weight: float
+    """Of the similarity to the query's other passages beside these."""
+    link: Link
+    """From the sum of both to calibrated probabilities."""
+    cut_points: tuple[float, ...]
+    """On the expected grade, shape (grades - 1,)."""
+
+    def scores(self, pairs: Seen) -> np.ndarray:
+        """See `second_scores`."""
+        return second_scores(pairs, self.slope, self.weight)
 
 
 class LabelerFacts(StrictModel):
@@ -66,6 +89,8 @@ class LabelerFacts(StrictModel):
     """What ln(passages) takes off a document's expected grade."""
     early_exit: EarlyExit | None = None
     """When a pair leaves before the last layer; None where none does."""
+    second_pass: SecondPass | None = None
+    """How a query's pairs are graded again; None where that was not learned."""
     int8: bool = False
     """The folder has the encoder in int8 too, which processors read with."""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -77,6 +102,18 @@ class LabelerFacts(StrictModel):
             return scores
         shifts = {one: self.query_shifts.get(query_digest(one), 0.0) for one in set(queries)}
         return scores + [shifts[one] for one in queries]
+
+    def again(self, name: str) -> Self:
+        """With the calibration of the second pass; UserError where the labeler `name` has none."""
+        second = self.second_pass
+        if second is None:
+            raise UserError(
+                f"second_pass: {name} has none: it is older, was recalibrated, lets pairs leave "
+                f"early, reads them jointly, or learned from fewer than {FEWEST_QUERIES} queries "
+                f"with {FEWEST_PASSAGES} graded passages; distill again or leave second_pass out"
+            )
+        own = {"calibration": second.link, "cut_points": second.cut_points}
+        return self.model_copy(update=own)
 
     def calibrated(self, raw: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Probabilities, shape (pairs, grades), from the head's own and the scores."""

@@ -25,6 +25,7 @@ from relevance_distillery.labeler.artifact import (
     FACTS_FILE,
     FORMAT,
     LabelerFacts,
+    SecondPass,
     read_facts,
     write_facts,
 )
@@ -41,6 +42,12 @@ from relevance_distillery.labeler.profile import PROFILE_FORMAT, make_profile, w
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.document_grades import fit_length_slope, unrelated_pairs
 from relevance_distillery.learning.labelled_pairs import LabelledPairs, grade_counts
+from relevance_distillery.learning.second_pass import (
+    FEWEST_QUERIES,
+    WEIGHT,
+    Seen,
+    second_scores,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +164,9 @@ def _calibrated(
     expected = link.probabilities(held_out.scores) @ facts.scale.values.astype(np.float64)
     cuts = cut_points_like(pairs.positions, expected, facts.scale)
     facts = facts.model_copy(update={"calibration": link, "cut_points": tuple(cuts.tolist())})
+    if held_out.looked and not settings.early_exit:  # a pair that left early has no vector
+        second = _second_pass(*held_out.looked, link.slope, facts.scale)
+        facts = facts.model_copy(update={"second_pass": second})
     labeler.facts = facts
     most, seed = settings.max_null_pairs, settings.seed
     unrelated = unrelated_pairs(data.calibrate.pairs, data.queries, data.passages, most, seed)
@@ -177,6 +187,21 @@ def _calibrated(
     facts = facts.model_copy(update={"length_slope": slope, "training": training})
     labeler.facts = _with_early_exit(labeler, facts, pairs.followed_by(data.early), settings)
     return labeler, graded
+
+
+def _second_pass(
+    pairs: LabelledPairs, seen: Seen, slope: float, scale: GradeScale
+) -> SecondPass | None:
+    """Calibrated as the first pass; None with too few queries of enough passages."""
+    scores = second_scores(seen, slope)
+    kept = ~np.isnan(scores)
+    if len(np.unique(seen["query"][kept])) < FEWEST_QUERIES:
+        return None
+    scores, counted = scores[kept], np.ones(int(kept.sum()))
+    link = fit_link_to_probabilities(scores, pairs.targets[kept], counted)
+    expected = link.probabilities(scores) @ scale.values.astype(np.float64)
+    cuts = tuple(cut_points_like(pairs.positions[kept], expected, scale).tolist())
+    return SecondPass(slope=slope, weight=WEIGHT, link=link, cut_points=cuts)
 
 
 def _with_early_exit(

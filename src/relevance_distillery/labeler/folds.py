@@ -8,7 +8,7 @@ Wortsman et al., 2022), which all start from the same encoder and stay close to 
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from statistics import harmonic_mean
@@ -37,6 +37,7 @@ from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.network import fresh_network
 from relevance_distillery.labeler.settings import TrainingSettings
 from relevance_distillery.learning.labelled_pairs import LabelledPairs
+from relevance_distillery.learning.second_pass import Seen, of_long_queries
 from relevance_distillery.learning.splits import deal_groups
 from relevance_distillery.learning.stuffed_pairs import sample_with_stuffed
 
@@ -53,11 +54,13 @@ class HeldOutScores:
     """What the models say about pairs whose queries they did not learn from.
 
     `raw` are uncalibrated probabilities, shape (pairs, grades); `scores` have shape (pairs,).
+    `looked` are pairs of queries with many passages and what was seen of them; None without any.
     """
 
     pairs: LabelledPairs
     raw: NDArray[np.float64]
     scores: NDArray[np.float64]
+    looked: tuple[LabelledPairs, Seen] | None = None
 
 
 def train_folds(
@@ -91,7 +94,7 @@ def train_folds(
         everything, settings.max_head_pairs, settings.stuffed_share, settings.seed
     )
     initialiser = HeadInitialiser(head_pairs, collection)
-    facts, held_out, trained = None, [], []
+    facts, held_out, trained, looked = None, [], [], []
     for number, (some, rest) in enumerate(splits, start=1):
         if len(splits) > 1:
             logger.info("fold %d of %d", number, len(splits))
@@ -103,6 +106,10 @@ def train_folds(
         labeler = Labeler.load(place / _TRAINED)
         initialiser.share_frozen_layers(labeler)
         held_out.append((asked, *labeler.raw(asked.pairs)))
+        # In each fold as many as else in all: there are few queries with so many passages.
+        long = of_long_queries(rest, settings.max_calibration_pairs, settings.seed)
+        if labeler.model.encodes_separately and len(long):
+            looked.append((long, Labeler.load(place / _TRAINED).look(long.pairs)[1]))
     assert facts is not None
     model = averaged(trained, facts)
     tokenizer = load_tokenizer(settings.base_model)
@@ -122,6 +129,10 @@ def train_folds(
     asked, raws, scores = zip(*held_out, strict=True)
     pairs = reduce(LabelledPairs.followed_by, asked)
     scored = HeldOutScores(pairs, np.concatenate(raws), np.concatenate(scores))
+    if looked:
+        long, seen = zip(*looked, strict=True)
+        whole = reduce(LabelledPairs.followed_by, long), np.concatenate(seen)
+        scored = replace(scored, looked=whole)
     return write_artifact(folder / "uncalibrated", model, tokenizer, facts), facts, scored
 
 

@@ -7,6 +7,7 @@ to floating-point rounding: results are rounded to six digits before grades are 
 
 import logging
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ from relevance_distillery.labeler.model import PairModel
 from relevance_distillery.labeler.stages import Stages, torch_stages
 from relevance_distillery.labeler.template import TokenisedPairs
 from relevance_distillery.learning.document_grades import best_of_passages, correct_for_length
+from relevance_distillery.learning.second_pass import Seen, seen, seen_as
 
 logger = logging.getLogger(__name__)
 SHARD_ROWS = 2048
@@ -175,9 +177,34 @@ class Labeler:
         if not queries:
             return np.zeros((0, self.scale.size)), np.zeros(0)
         with Progress(len(queries), "grading") as progress:
-            probabilities, scores = self._in_shards(queries, passages, self._graded, progress)
-        shifted = self.facts.shifted(scores.cpu().double().numpy(), queries)
-        return probabilities.cpu().double().numpy(), shifted
+            found = self._in_shards(
+                queries, passages, lambda pairs: self._graded(pairs)[:2], progress
+            )
+        probabilities, scores = (one.cpu().double().numpy() for one in found)
+        return probabilities, self.facts.shifted(scores, queries)
+
+    def look(self, pairs: pd.DataFrame) -> tuple[pd.DataFrame, Seen]:
+        """Grade every pair as `grade`, and keep what a second pass needs."""
+        queries, passages = self.facts.template.render(pairs)
+        if not queries:
+            return self.grade(pairs), np.zeros(0, self.seen_as)
+        with Progress(len(queries), "grading") as progress:
+            found = self._in_shards(queries, passages, self._graded, progress)
+        raw, scores = (one.cpu().double().numpy() for one in found[:2])
+        scores, vectors = self.facts.shifted(scores, queries), found[2].cpu().half().numpy()
+        return self.decide(raw, scores, pairs.index), seen(queries, passages, scores, vectors)
+
+    @property
+    def seen_as(self) -> np.dtype[np.void]:
+        """What `look` keeps of a pair."""
+        return seen_as(int(self.model.base.config.hidden_size))
+
+    @property
+    def again(self) -> Self:
+        """The same with the calibration of its second pass; UserError where it has none."""
+        twin = copy(self)
+        twin.facts = self.facts.again(self.name)
+        return twin
 
     def features(self, pairs: pd.DataFrame) -> Tensor:
         """Pair features, see `pair_features`; for architectures that compare texts."""
@@ -235,7 +262,7 @@ class Labeler:
         self,
         queries: Sequence[str],
         passages: Sequence[str],
-        read: Callable[[TokenisedPairs], tuple[Tensor, Tensor]],
+        read: Callable[[TokenisedPairs], tuple[Tensor, ...]],
         progress: Progress,
     ) -> list[Tensor]:
         """What is read of pairs, a shard at a time; pairs that share a passage are neighbours."""
@@ -245,7 +272,7 @@ class Labeler:
             rows = order[start : start + SHARD_ROWS]
             tokens = self.tokenise([queries[i] for i in rows], [passages[i] for i in rows])
 
-            def attempt(size: int, tokens: TokenisedPairs = tokens) -> tuple[Tensor, Tensor]:
+            def attempt(size: int, tokens: TokenisedPairs = tokens) -> tuple[Tensor, ...]:
                 self.batch_size = size
                 with devices.autocast(self.device, self.precision):
                     return read(tokens)
@@ -255,17 +282,18 @@ class Labeler:
         back = torch.tensor(order).argsort()
         return [torch.cat(columns)[back] for columns in zip(*parts, strict=True)]
 
-    def _graded(self, pairs: TokenisedPairs) -> tuple[Tensor, Tensor]:
+    def _graded(self, pairs: TokenisedPairs) -> tuple[Tensor, Tensor, Tensor]:
         logits = features = None
+        vectors = torch.zeros(len(pairs), 0)
         left = torch.full((len(pairs),), torch.nan, device=self.device)
         if self.model.encodes_jointly:
             logits = self._classified(pairs)
         if self.model.encodes_separately:
-            features, left = self._compared(pairs, self.facts.early_exit)
+            features, left, vectors = self._compared(pairs, self.facts.early_exit)
         with devices.autocast(self.device, "fp32"):
             scores = self.model.head(logits, features)
             scores = torch.where(left.isnan(), scores, left)
-            return self.model.head.probabilities(scores), scores
+            return self.model.head.probabilities(scores), scores, vectors
 
     def _classified(self, pairs: TokenisedPairs) -> Tensor:
         logits = torch.zeros(len(pairs), self.scale.size, device=self.device)
@@ -279,48 +307,52 @@ class Labeler:
 
     def _compared(
         self, pairs: TokenisedPairs, exit_: EarlyExit | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Pair features, and the scores of pairs that left early, NaN for the others."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Pair features; scores of pairs that left early, NaN for the others; passages' vectors."""
         features = torch.zeros(len(pairs), feature_count(self.model.levels), device=self.device)
         left = torch.full((len(pairs),), torch.nan, device=self.device)
         stages = self.stages
         encode = stages.encode if stages else self.model.encode
         queries = self._encoded_queries(encode, pairs.queries)
+        vectors = torch.zeros(len(pairs), queries.pooled.shape[-1], device=self.device)
         pairs_of: list[list[int]] = [[] for _ in pairs.passages]
         for pair, passage in enumerate(pairs.passage_of):
             pairs_of[passage].append(pair)
         lengths = [len(row["input_ids"]) for row in pairs.passages]
 
-        def compare(chosen: list[int]) -> tuple[list[int], Tensor, Tensor | None]:
+        def compare(chosen: list[int]) -> tuple[list[int], Tensor, Tensor | None, Tensor | None]:
             compared = [pair for passage in chosen for pair in pairs_of[passage]]
             place = {passage: row for row, passage in enumerate(chosen)}
-            found = [(pairs.query_of[i], place[pairs.passage_of[i]]) for i in compared]
-            query_of, passage_of = torch.tensor(found, device=self.device).unbind(1)
+            rows = [(pairs.query_of[i], place[pairs.passage_of[i]]) for i in compared]
+            query_of, passage_of = torch.tensor(rows, device=self.device).unbind(1)
             texts = self.tokens(pairs.passages, chosen)
             size = self.batch_size
             if stages is not None and exit_ is not None:
                 weights = self.model.head.token_weights
-                return compared, *compare_with_exit(
+                found, early = compare_with_exit(
                     stages, exit_, weights, queries, texts, query_of, passage_of, size
                 )
+                return compared, found, early, None
             passages = encode(texts)
             blocks = zip(query_of.split(size), passage_of.split(size), strict=True)
             parts = [
                 self.model.compare(queries.select(some), passages.select(these))
                 for some, these in blocks
             ]
-            return compared, torch.cat(parts), None
+            return compared, torch.cat(parts), None, passages.pooled[passage_of, 0]
 
         most = self.batch_size
         if self.compiled is not None:
             # A compiled stage reads a batch on one core: of a few passages each core gets some.
             most = max(1, min(most, -(-len(lengths) // torch.get_num_threads())))
         # Token states of a whole shard would not fit in memory: passages come and go.
-        for compared, found, early in side_by_side(compare, by_length(lengths, most)):
+        for compared, found, early, own in side_by_side(compare, by_length(lengths, most)):
             features[compared] = found
             if early is not None:
                 left[compared] = early
-        return features, left
+            if own is not None:
+                vectors[compared] = own
+        return features, left, vectors
 
     def _encoded_queries(self, encode: Callable[[Tokens], Encoded], rows: list[Row]) -> Encoded:
         # All queries of a shard are padded to the longest; they are short.

@@ -9,6 +9,7 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.benchmark_pairs import benchmark_documents
 from relevance_distillery.collections.judgments import KEY
+from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation import graders
 from relevance_distillery.evaluation.graders import UntrainedEncoder
 from relevance_distillery.evaluation.statistics.numbers import counts
@@ -42,7 +43,8 @@ def grade_benchmark(
     Returns:
         benchmark_grades (query_id, document_id, benchmark, human, style, query_words, seen,
         folder, passages, student_grade, student_expected, student_score,
-        student_probabilities, teacher_grade, teacher_expected, teacher_probabilities,
+        student_probabilities, second_pass_grade, second_pass_score (where that is asked for),
+        teacher_grade, teacher_expected, teacher_probabilities,
         base_grade, base_similarity, base_cosine, bm25), benchmark_failures, grading_facts.
     """
     student = Labeler.load(labeler)
@@ -71,6 +73,7 @@ def grade_benchmark(
             benchmark_documents(own).assign(benchmark=one.name),
             [
                 graders.grade_with_student(student, own),
+                _second_pass(student, own) if parameters.second_pass else None,
                 teacher,
                 base,
                 graders.score_with_bm25(one, own, passages, parameters.language),
@@ -96,6 +99,14 @@ def grade_benchmark(
         "base": {"model": parameters.base_model, "calibrated_on": len(calibration)},
     }
     return pd.concat(tables, ignore_index=True), pd.concat(lost, ignore_index=True), facts
+
+
+def _second_pass(student: Labeler, pairs: pd.DataFrame) -> pd.DataFrame | None:
+    try:
+        return graders.grade_in_two_passes(student, pairs)
+    except UserError as error:
+        logger.warning("%s", error)
+        return None
 
 
 def _known_judge(judges: str, benchmark: Benchmark) -> str:

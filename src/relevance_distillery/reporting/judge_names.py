@@ -6,12 +6,14 @@ from typing import Any
 
 from relevance_distillery.evaluation.agreement.metrics import PRIMARY
 
-ROLES = ("student", "teacher", "base")
+ROLES = ("student", "teacher", "base", "second_pass")
 
 _LABELS = {
     "student": "student",
     "teacher": "teacher",
     "base": "untrained",
+    "second_pass": "student, second pass",
+    "second_pass_score": "student, second pass, expected grade",
     "student_expected": "student, expected grade",
     "student_score": "student, raw score",
     "teacher_expected": "teacher, expected grade",
@@ -44,7 +46,7 @@ class Judges:
 
     def tone(self, name: str) -> str:
         """CSS class with the judge's colour."""
-        if self.has_student and name in ROLES:
+        if self.has_student and name in ROLES[:3]:
             return name
         return f"tone{self.main.index(name) % _TONES + 1}" if name in self.main else "base"
 

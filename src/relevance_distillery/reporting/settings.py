@@ -50,6 +50,8 @@ class ReportingParameters(Intervals):
     """Loss that does not matter: who is worse by less is called non-inferior."""
     examples: int = Field(12, ge=0)
     """Disagreements with people that the report shows."""
+    second_pass: bool = False
+    """Measure that [second pass](../pipelines/scoring.md#a-second-pass) too."""
     log_text: bool = False
     """MLflow keeps the report with its examples' texts."""
     cost: CostParameters = Field(default_factory=CostParameters)

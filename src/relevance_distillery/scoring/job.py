@@ -12,6 +12,7 @@ from relevance_distillery.io.progress import Progress
 from relevance_distillery.scoring.graders import Grader
 from relevance_distillery.scoring.pairs_file import PairsFile, ScoringOutput
 from relevance_distillery.scoring.parts import LISTED, ScoredParts
+from relevance_distillery.scoring.second_pass import grade_again, labeler_of, look_at_shard
 from relevance_distillery.scoring.shards import Watch, grade_shard
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ def score_file(
     output: ScoringOutput,
     watch: Watch | None = None,
     executor: Executor = map,
+    second_pass: bool = False,
 ) -> dict[str, Any]:
     """Write the same rows, in order, with their grades.
 
@@ -36,17 +38,21 @@ def score_file(
         output: Where graded pairs go, and qrels if any are wanted.
         watch: Follows the shards, in any order.
         executor: Grades the shards that are missing.
+        second_pass: Grade again by query what has enough passages, see `learning.second_pass`.
 
     Returns:
         What the watch concludes.
 
     Raises:
-        UserError: Bad names or columns, or not one pair could be graded.
+        UserError: Bad names or columns, a grader without a second pass, or not one pair could be
+            graded.
     """
     output.check(pairs)
+    labeler = labeler_of(grader) if second_pass else None
+    grade = partial(look_at_shard, labeler) if labeler else partial(grade_shard, grader)
     path, qrels = output.path, output.qrels_path(pairs)
     watch = watch or Watch()
-    parts = ScoredParts(path, pairs, grader)
+    parts = ScoredParts(path, pairs, grader, 2 if second_pass else 1)
     finished = parts.finished()
     before = sum(fact["rows"] for fact in parts.facts())
     if finished:
@@ -54,7 +60,7 @@ def score_file(
     started = time.perf_counter()
     try:
         with Progress(pairs.rows, f"judge {grader.name}", done=before) as progress:
-            for graded in executor(partial(grade_shard, grader), pairs.shards(skip=finished)):
+            for graded in executor(grade, pairs.shards(skip=finished)):
                 parts.write(graded, watch.observe(graded))
                 progress.advance(len(graded.grades))
     finally:
@@ -66,6 +72,8 @@ def score_file(
     reasons = list(islice(chain.from_iterable(fact["reasons"] for fact in facts), LISTED))
     if total and failed == total:
         raise UserError(f"{pairs.name}: none of {total} pairs could be graded; {reasons[0]}")
+    if labeler:
+        grade_again(labeler, pairs, parts)
     if qrels is not None:
         parts.write_qrels(qrels)
     conclusion = watch.conclude([fact["watch"] for fact in facts])

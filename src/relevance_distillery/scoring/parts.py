@@ -11,12 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.labeler.inference import SHARD_ROWS
+from relevance_distillery.learning.second_pass import Seen
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
 from relevance_distillery.scoring.pairs_file import SUFFIXES, PairsFile, suffix_of
 from relevance_distillery.scoring.shards import GradedShard
@@ -31,11 +33,12 @@ class ScoredParts:
     """The folder of parts beside the output, `FILE.parts/`.
 
     A shard becomes three files, of which its part appears last and whole: `part-N` with the
-    graded rows, `facts-N.json` with counts and failures, `ids-N.parquet` for qrels.
+    graded rows, `facts-N.json` with counts and failures, `ids-N.parquet` for qrels. What a second
+    pass needs goes into `seen`, all shards in one file, each at its place.
     """
 
-    def __init__(self, path: Path, pairs: PairsFile, grader: Grader) -> None:
-        """Keep the parts of an earlier run of the same input and grader, drop others."""
+    def __init__(self, path: Path, pairs: PairsFile, grader: Grader, passes: int = 1) -> None:
+        """Keep the parts of an earlier run of the same input, grader and passes, drop others."""
         self.path, self.kind = path, suffix_of(path)
         self.folder = path.with_name(path.name + ".parts")
         self.columns = [*pairs.columns, *GRADE_COLUMNS]
@@ -45,6 +48,7 @@ class ScoredParts:
             "pairs": pairs.digest,
             "grader": grader.digest,
             "shard_rows": SHARD_ROWS,
+            **({} if passes == 1 else {"passes": passes}),
         }
         try:
             found = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
@@ -64,9 +68,20 @@ class ScoredParts:
         if not self.finished():
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def write(self, graded: GradedShard, observed: dict[str, Any]) -> None:
-        """Write a shard and what was observed of it; UserError where rows do not fit the kind."""
+    def write(self, graded: GradedShard, observed: dict[str, Any] | None = None) -> None:
+        """Write a shard and what was observed of it, or None for what was written before.
+
+        UserError where rows do not fit the kind.
+        """
         number = graded.shard.number
+        if observed is None:
+            observed = json.loads(self._facts(number).read_text(encoding="utf-8"))["watch"]
+        if graded.seen is not None:
+            place = self.folder / "seen"
+            place.touch()
+            with place.open("r+b") as stream:
+                stream.seek(number * SHARD_ROWS * graded.seen.itemsize)
+                stream.write(graded.seen.tobytes())
         facts = {
             "rows": len(graded.grades),
             "failed": len(graded.failures),
@@ -93,6 +108,10 @@ class ScoredParts:
         """Rows, failures and observations of every finished part, in order of shards."""
         files = [self._facts(number) for number in sorted(self.finished())]
         return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+    def seen(self, kind: np.dtype[np.void]) -> Seen:
+        """What was seen of every row, read from the disk as it is used."""
+        return np.memmap(self.folder / "seen", kind, "r")
 
     def join(self) -> None:
         """Join the parts in order, put the result in place, remove the parts.

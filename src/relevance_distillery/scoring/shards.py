@@ -1,13 +1,18 @@
 """Shards of a file of pairs: each is graded for itself, so their order changes no grade."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from relevance_distillery.scoring.graders import GRADE_COLUMNS, Grader
+
+if TYPE_CHECKING:
+    from relevance_distillery.learning.second_pass import Seen
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,13 @@ class GradedShard:
     Attributes:
         grades: Columns GRADE_COLUMNS, a row a pair; without a grade where there is a failure.
         failures: Reason by row of the file, counted from 1.
+        seen: What a second pass needs of the rows, zeros where there is a failure; None without.
     """
 
     shard: PairShard
     grades: pd.DataFrame
     failures: dict[int, str]
+    seen: Seen | None = None
 
 
 def grade_shard(grader: Grader, shard: PairShard) -> GradedShard:

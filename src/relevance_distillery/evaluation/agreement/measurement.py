@@ -31,7 +31,8 @@ from relevance_distillery.grading import GradeScale
 FEW_QUERIES = 20
 """With fewer queries an interval over queries is not reliable."""
 
-_ROLES = ("student", "teacher", "base")
+_PEERS = ("teacher", "base")
+_ROLES = ("student", *_PEERS, "second_pass")
 
 
 def measure(
@@ -87,7 +88,7 @@ def measure(
         "judges": measured,
         **{
             f"student_minus_{other}": by_couple.get((roles.get("student"), roles.get(other)), {})
-            for other in _ROLES[1:]
+            for other in _PEERS
         },
         "comparisons": comparisons,
         "human_ceiling": human_ceiling(raters, scale, options),

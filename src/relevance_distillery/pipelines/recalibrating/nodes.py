@@ -114,7 +114,9 @@ def write_labeler(
         calibration=Link.model_validate(recalibration["link"]),
         cut_points=tuple(recalibration["cut_points"]["after"]),
         query_shifts=before.query_shifts | shifts,
-        early_exit=None,  # it was chosen for the old cut points
+        # These were fitted to the old calibration.
+        early_exit=None,
+        second_pass=None,
         training={**before.training, "recalibration": facts},
     )
 

@@ -93,5 +93,5 @@ def score_pairs(
         if execution.executor != "local":
             logger.info("judge %s: asked by this process alone", grader.name)
         executor = map
-    drift = score_file(file, grader, output, watch, executor)
+    drift = score_file(file, grader, output, watch, executor, parameters.second_pass)
     return output.path, drift

@@ -12,6 +12,8 @@ class ScoringParameters(StrictModel):
     batch_size: int = Field(32, ge=1)
     """Pairs read at once by a labeler; larger suits a GPU, smaller saves memory. It changes no
     grade."""
+    second_pass: bool = False
+    """Grade [again by query](../pipelines/scoring.md#a-second-pass)."""
     drift: DriftSettings = DriftSettings()
     seed: Seed = 20260121
     """Draws the batches that show what chance does to drift."""
