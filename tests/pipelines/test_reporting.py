@@ -51,6 +51,7 @@ class StandIn:
 
     digest = "f00d"
     device, precision = "cpu", "fp32"
+    stages, model = None, SimpleNamespace(can_share_layers=False)
     scale = SCALE
     facts = SimpleNamespace(
         base_model="bundled",

@@ -109,7 +109,7 @@ def train_folds(
         # In each fold as many as else in all: there are few queries with so many passages.
         long = of_long_queries(rest, settings.max_calibration_pairs, settings.seed)
         if labeler.model.encodes_separately and len(long):
-            looked.append((long, Labeler.load(place / _TRAINED).look(long.pairs)[1]))
+            looked.append((long, labeler.look(long.pairs)[1]))
     assert facts is not None
     model = averaged(trained, facts)
     tokenizer = load_tokenizer(settings.base_model)
