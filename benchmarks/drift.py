@@ -61,7 +61,7 @@ def drift_of(labeler: Labeler, pairs: pd.DataFrame, graded: pd.DataFrame) -> dic
     observed = [
         watch.observe(
             GradedShard(
-                PairShard(start // SHARD_ROWS, start + 1, pairs[start : start + SHARD_ROWS], None),
+                PairShard(start // SHARD_ROWS, (), pairs[start : start + SHARD_ROWS], None),
                 graded[start : start + SHARD_ROWS],
                 {},
             )

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import itertools
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,33 +169,32 @@ class PairsFile:
         # Here, since the labeler loads torch.
         from relevance_distillery.labeler.inference import SHARD_ROWS
 
-        tables: Iterator[pa.Table | list[dict[str, Any]]]
-        if self.kind == ".parquet":
-            tables = self._parquet_tables(SHARD_ROWS)
-        else:
-            rows = self._rows()
-            tables = iter(lambda: list(itertools.islice(rows, SHARD_ROWS)), [])
-        first = 1
-        for number, table in enumerate(tables):
+        is_parquet = self.kind == ".parquet"
+        tables = self._parquet_tables(SHARD_ROWS) if is_parquet else self._row_tables(SHARD_ROWS)
+        for number, (row_numbers, table) in enumerate(tables):
             if number not in skip:
-                yield PairShard(number, first, _texts(table), table)
-            first += len(table)
+                yield PairShard(number, row_numbers, _texts(table), table)
 
-    def _parquet_tables(self, size: int) -> Iterator[pa.Table]:
-        waiting = self._parquet.schema_arrow.empty_table()
+    def _parquet_tables(self, size: int) -> Iterator[tuple[Sequence[int], pa.Table]]:
+        waiting, first = self._parquet.schema_arrow.empty_table(), 1
         # Batches end at row groups, shards must not: resuming relies on their numbers.
         for batch in self._parquet.iter_batches(batch_size=size):
             waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
             while waiting.num_rows >= size:
-                yield waiting.slice(0, size)
-                waiting = waiting.slice(size)
+                yield range(first, first + size), waiting.slice(0, size)
+                waiting, first = waiting.slice(size), first + size
         if waiting.num_rows:
-            yield waiting
+            yield range(first, first + waiting.num_rows), waiting
+
+    def _row_tables(self, size: int) -> Iterator[tuple[Sequence[int], list[dict[str, Any]]]]:
+        rows = self._rows()
+        while numbered := list(itertools.islice(rows, size)):
+            yield [number for number, _ in numbered], [row for _, row in numbered]
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         return iter_records(self.path, max_row_mb=_LONGEST_ROW_MB, max_unpacked_mb=math.inf)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         is_csv = self.kind.startswith(".csv")
         for number, row in self._records():
             if is_csv:
@@ -210,7 +209,7 @@ class PairsFile:
                     f"{self.path}, row {number}: {', '.join(nested)} is a list or an object, not a "
                     "text; correct the row"
                 )
-            yield row
+            yield number, row
 
     def _digest(self) -> tuple[str, int]:
         digest, lines, last = hashlib.blake2b(digest_size=16), 0, b"\n"

@@ -169,7 +169,7 @@ class ScoredParts:
                 unknown = [name for name in row if name not in self.columns]
                 if unknown:
                     raise UserError(
-                        f"row {graded.shard.first_row + number} has the key {unknown[0]}, which "
+                        f"row {graded.shard.row_numbers[number]} has the key {unknown[0]}, which "
                         f"the first row lacks; write .jsonl instead of {self.path.name}"
                     )
                 cells = (row.get(name) for name in self.columns)
@@ -195,8 +195,8 @@ def _table(graded: GradedShard) -> pa.Table:
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
     except pa.ArrowException as error:
         raise UserError(
-            f"rows from {graded.shard.first_row} on hold values of several types, which Parquet "
-            f"cannot; write {' or '.join(s for s in SUFFIXES if 'jsonl' in s)} instead"
+            f"rows from {graded.shard.row_numbers[0]} on hold values of several types, which "
+            f"Parquet cannot; write {' or '.join(s for s in SUFFIXES if 'jsonl' in s)} instead"
         ) from error
     for name, column in zip(GRADE_COLUMNS, _grades_table(graded).columns, strict=True):
         table = table.append_column(name, column)

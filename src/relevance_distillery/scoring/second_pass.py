@@ -84,7 +84,8 @@ def grade_again(labeler: Labeler, pairs: PairsFile, parts: ScoredParts) -> None:
     touched = set((np.flatnonzero(again) // SHARD_ROWS).tolist())
     with Progress(len(touched) * SHARD_ROWS, "second pass") as progress:
         for shard in pairs.shards(skip=set(range(parts.expected)) - touched):
-            rows = slice(shard.first_row - 1, shard.first_row - 1 + len(shard.texts))
+            start = shard.number * SHARD_ROWS
+            rows = slice(start, start + len(shard.texts))
             parts.write(grade_shard(_SecondLook(labeler, first[rows], scores[rows]), shard))
             progress.advance(SHARD_ROWS)
     logger.info(

@@ -21,14 +21,14 @@ class PairShard:
 
     Attributes:
         number: 0 for the first shard.
-        first_row: Row of its first pair in the file, counted from 1.
+        row_numbers: Where each pair stands in the file, from 1; in CSV the line where it ends.
         texts: Columns query, text, title, heading, path, author, modified, query_id, document_id,
             passage_id; all text, empty where the file has none.
         rows: The rows as they came, for writing out again.
     """
 
     number: int
-    first_row: int
+    row_numbers: Sequence[int]
     texts: pd.DataFrame
     rows: Any
 
@@ -39,7 +39,7 @@ class GradedShard:
 
     Attributes:
         grades: Columns GRADE_COLUMNS, a row a pair; without a grade where there is a failure.
-        failures: Reason by row of the file, counted from 1.
+        failures: Reason by the pair's number in `row_numbers`.
         seen: What a second pass needs of the rows, zeros where there is a failure; None without.
     """
 
@@ -68,7 +68,7 @@ def grade_shard(grader: Grader, shard: PairShard) -> GradedShard:
     grades = graded.reindex(texts.index)[list(GRADE_COLUMNS)]
     grades["grade"] = grades["grade"].astype("Int64")
     failed = np.flatnonzero(reasons != "")
-    failures = {shard.first_row + int(place): str(reasons.iloc[place]) for place in failed}
+    failures = {shard.row_numbers[int(place)]: str(reasons.iloc[place]) for place in failed}
     return GradedShard(shard, grades, failures)
 
 
