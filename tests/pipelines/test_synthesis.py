@@ -247,6 +247,15 @@ def test_no_query_left_says_so(folder, tmp_path):
         run(folder, log=str(tmp_path / "log.txt"), synthesizer="log", benchmark=benchmark)
 
 
+def test_documents_without_words_say_that_no_query_could_be_written(tmp_path):
+    folder = tmp_path / "ratings"
+    folder.mkdir()
+    for rating in ("★★★", "★★☆"):
+        (folder / f"{len(set(rating))}.txt").write_text(rating)
+    with pytest.raises(UserError, match="no query could be written from 2 passages"):
+        run(folder)
+
+
 def test_unknown_parameter_is_refused():
     with pytest.raises(ValidationError, match="max_querys"):
         SynthesisParameters(max_querys=3)

@@ -236,6 +236,11 @@ def filter_queries(
             "total": len(queries),
         },
     }
+    if query_drafts.empty:
+        raise UserError(
+            f"no query could be written from {len(passages)} passages: they hold too few words; "
+            "add documents, or people's own queries (queries=FILE)"
+        )
     if queries.empty:
         raise UserError(
             f"none of {len(query_drafts)} queries passed the filters; "
