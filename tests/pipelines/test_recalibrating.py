@@ -331,6 +331,7 @@ def test_expected_shares_do_without_grades(
     table = pd.concat([trained.pairs[["query", "text"]], empty])
     table.to_csv(tmp_path / "pairs.csv", index=False)
     found = run(trained, tmp_path, pairs=tmp_path / "pairs.csv", prior="0.7;0.1;0.1;0.1")
+    assert f"scoring up to {len(table)} of about {len(table)} pairs" in caplog.messages
     facts = found["facts"]
     assert facts["method"] == "prior"
     assert facts["pairs"] == len(trained.pairs)

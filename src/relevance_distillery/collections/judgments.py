@@ -134,7 +134,7 @@ class GradeCollector:
     whole numbers below 0 are the lowest grade.
     """
 
-    advice = "set `scale` in conf/local/globals.yml to the people's own"
+    advice = "set `scale` (whole numbers) in conf/local/globals.yml to the people's own"
     """What else than correcting the rows helps where grades are not on the scale."""
 
     def __init__(

@@ -220,7 +220,8 @@ def _by_shares(
     assert parameters.prior is not None
     shares = parse_shares(parameters.prior, labeler.scale)
     source = pairs.open("pairs=FILE,prior=…")
-    logger.info("scoring up to %d of about %d pairs", parameters.most_pairs, source.rows)
+    most = min(parameters.most_pairs, source.rows)
+    logger.info("scoring up to %d of about %d pairs", most, source.rows)
     scores, probabilities = score_sample(
         labeler,
         (shard.texts for shard in source.shards()),
