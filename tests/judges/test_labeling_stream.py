@@ -68,7 +68,8 @@ def ledger(tmp_path):
     return Ledger(tmp_path / "ledger.sqlite")
 
 
-def test_a_cap_stops_cleanly_and_holds_over_resumed_runs(ledger):
+def test_a_cap_stops_cleanly_and_holds_over_resumed_runs(ledger, caplog):
+    caplog.set_level(logging.INFO)
     pairs = table(["a", "bad", "c", "d", "e"])
     first = PaidJudge(limit=3)
     result = run_labeling(pairs, first, ledger)
@@ -79,6 +80,7 @@ def test_a_cap_stops_cleanly_and_holds_over_resumed_runs(ledger):
     assert failures["attempts"].to_dict() == {"p1": 1, "p3": 0, "p4": 0}
     assert (result.requests, result.cost_usd) == (3, 3.0)
     assert counts(ledger) == {"verdicts": 2, "failures": 1}
+    assert "3 failed (2 budget, 1 unparseable)" in caplog.text
 
     again = PaidJudge(limit=3)
     run_labeling(pairs, again, Ledger(ledger.path))

@@ -128,8 +128,10 @@ def run_labeling(
     )
     if not quiet:
         counts = (result.pairs, len(labels), result.from_ledger, len(failures))
-        message = "judge %s: %d pairs, %d labelled (%d of them from the ledger), %d failed"
-        logger.info(message, judge.name, *counts)
+        message = "judge %s: %d pairs, %d labelled (%d of them from the ledger), %d failed%s"
+        statuses = failures["status"].value_counts().to_dict()
+        listed = ", ".join(f"{count} {status}" for status, count in statuses.items())
+        logger.info(message, judge.name, *counts, f" ({listed})" if listed else "")
     return result
 
 
