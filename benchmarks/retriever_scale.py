@@ -114,6 +114,7 @@ def main() -> None:
         command = [sys.executable, __file__, "--one", str(size)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
+        print(rows[-1], flush=True)
     print(machine())
     print(table(list(rows[0]), [list(row.values()) for row in rows]))
 

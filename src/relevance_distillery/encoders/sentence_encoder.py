@@ -90,6 +90,7 @@ class SentenceEncoder:
             packed = PackedFolder.of(Path(folder))
         return _received, (packed, self.name, self.max_length, self._batch_size, self.precision)
 
+    @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts, shape (texts, dimensions), float32, each row of length 1.
 
@@ -116,7 +117,6 @@ class SentenceEncoder:
             _, self._batch_size = within_memory(read, self._batch_size, self._device)
         return np.stack([self._cache[text] for text in texts])
 
-    @torch.inference_mode()
     def _forward(self, rows: list[Row]) -> np.ndarray:
         # Not padded to a multiple: the last bits of a judge's thresholds depend on the width.
         batch = to_device(pad(rows, self._tokenizer.pad_token_id, multiple=1), self._device)
