@@ -4,7 +4,7 @@
 
 Passages are drawn word by word from `trec-dl20`, for size only: 24 words each; 5,000 queries of
 6 words (fewer where there are fewer than 20 passages a query), each with 40 graded passages. Mining
-by BM25 and the bundled encoder, the listwise recipe of 20 steps, the index. Every size runs in a
+by BM25 and the bundled encoder, the listwise recipe of 7 steps, the index. Every size runs in a
 process of its own, whose peak of resident memory counts.
 """
 
