@@ -39,9 +39,8 @@ def as_page(figures: Found) -> str:
         f"Machine: {figures['machine']}. Date: {dates}.\n",
         f"```\n{commands}\n```\n",
         _fill(
-            (_TRIAL if small else "") + "*Takes* is how many times as long the other needs for the "
-            "same input as ours: median, and range, of alternating rounds after a warm-up; every "
-            "second is in `performance.json`."
+            (_TRIAL if small else "") + "*Takes*: how many times as long as ours, for the same "
+            "input; median and range of alternating rounds after a warm-up."
         )
         + "\n",
     ]
@@ -133,8 +132,7 @@ def _mining(measured: dict[str, Found]) -> str:
         f"**Mining** by BM25, {found['passages']:,} passages, {found['queries']:,} queries, depth "
         f"{found['depth']}, by the processor's clock: index {ours['index']:.2f} s, search "
         f"{ours['search']:.2f} s; bm25s called bare, compiled, takes {_ratio(found, BM25S)}: "
-        f"{bare['index']:.2f} and {bare['search']:.2f} s, of which {bare['tokens']:.2f} s for the "
-        "tokens."
+        f"{bare['index']:.2f} and {bare['search']:.2f} s."
     )
 
 
@@ -152,7 +150,7 @@ def _machine(measured: dict[str, Found]) -> str:
         share = labeled["products"] / seconds / 1e9 / gflops[labeled["precision"]]
         text += (
             f" Labeling reaches {100 * share:.1f} % of the product in its type, counting the "
-            " products of the encoder's layers for each distinct text once."
+            "encoder's products for each distinct text once."
         )
     return text
 
