@@ -19,6 +19,7 @@ from relevance_distillery.encoders.devices import (
     choose_device,
     choose_precision,
     prepare_inference,
+    settle_precision,
     to_device,
     within_memory,
 )
@@ -69,7 +70,7 @@ class SentenceEncoder:
             precision: `auto` takes bf16 where the device multiplies it in hardware, else fp32.
 
         Raises:
-            UserError: There is no such model.
+            UserError: There is no such model, or precision is not known.
         """
         network, self._tokenizer = load_encoder(model)
         self.max_length = fitting_length(max_length, network.config, self._tokenizer)
@@ -77,7 +78,8 @@ class SentenceEncoder:
         self._width = int(network.config.hidden_size)
         self._batch_size = batch_size
         self._device = choose_device(device)
-        self.precision = precision if precision != "auto" else choose_precision(self._device)
+        best = choose_precision(self._device)
+        self.precision = settle_precision(self._device, precision, best)
         prepare_inference(network, self._device, self.precision, self.max_length)
         self._model = network.eval().to(self._device)
         self._cache: dict[str, np.ndarray] = {}

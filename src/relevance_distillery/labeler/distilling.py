@@ -30,6 +30,7 @@ from relevance_distillery.labeler.artifact import (
     write_facts,
 )
 from relevance_distillery.labeler.calibration import (
+    Link,
     cut_points_like,
     fit_link_to_probabilities,
     quadratic_kappa,
@@ -160,10 +161,8 @@ def _calibrated(
     assert settings.max_null_pairs is not None
     pairs = held_out.pairs
     labeler = Labeler.load(draft)
-    link = fit_link_to_probabilities(held_out.scores, pairs.targets, np.ones(len(pairs)))
-    expected = link.probabilities(held_out.scores) @ facts.scale.values.astype(np.float64)
-    cuts = cut_points_like(pairs.positions, expected, facts.scale)
-    facts = facts.model_copy(update={"calibration": link, "cut_points": tuple(cuts.tolist())})
+    link, cuts = _link_and_cuts(pairs, held_out.scores, facts.scale)
+    facts = facts.model_copy(update={"calibration": link, "cut_points": cuts})
     if held_out.looked and not settings.early_exit:  # a pair that left early has no vector
         second = _second_pass(*held_out.looked, link.slope, facts.scale)
         facts = facts.model_copy(update={"second_pass": second})
@@ -197,11 +196,17 @@ def _second_pass(
     kept = ~np.isnan(scores)
     if len(np.unique(seen["query"][kept])) < FEWEST_QUERIES:
         return None
-    scores, counted = scores[kept], np.ones(int(kept.sum()))
-    link = fit_link_to_probabilities(scores, pairs.targets[kept], counted)
-    expected = link.probabilities(scores) @ scale.values.astype(np.float64)
-    cuts = tuple(cut_points_like(pairs.positions[kept], expected, scale).tolist())
+    link, cuts = _link_and_cuts(pairs.take(np.flatnonzero(kept)), scores[kept], scale)
     return SecondPass(slope=slope, weight=WEIGHT, link=link, cut_points=cuts)
+
+
+def _link_and_cuts(
+    pairs: LabelledPairs, scores: NDArray[np.float64], scale: GradeScale
+) -> tuple[Link, tuple[float, ...]]:
+    """From scores to the judge's probabilities, and cuts that give each grade as often as it."""
+    link = fit_link_to_probabilities(scores, pairs.targets, np.ones(len(pairs)))
+    expected = link.probabilities(scores) @ scale.values.astype(np.float64)
+    return link, tuple(cut_points_like(pairs.positions, expected, scale).tolist())
 
 
 def _with_early_exit(

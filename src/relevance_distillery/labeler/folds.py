@@ -8,7 +8,7 @@ Wortsman et al., 2022), which all start from the same encoder and stay close to 
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from statistics import harmonic_mean
@@ -128,11 +128,11 @@ def train_folds(
     facts = facts.model_copy(update={"training": training})
     asked, raws, scores = zip(*held_out, strict=True)
     pairs = reduce(LabelledPairs.followed_by, asked)
-    scored = HeldOutScores(pairs, np.concatenate(raws), np.concatenate(scores))
+    of_long = None
     if looked:
         long, seen = zip(*looked, strict=True)
-        whole = reduce(LabelledPairs.followed_by, long), np.concatenate(seen)
-        scored = replace(scored, looked=whole)
+        of_long = reduce(LabelledPairs.followed_by, long), np.concatenate(seen)
+    scored = HeldOutScores(pairs, np.concatenate(raws), np.concatenate(scores), of_long)
     return write_artifact(folder / "uncalibrated", model, tokenizer, facts), facts, scored
 
 
