@@ -101,6 +101,8 @@ def _raised_in(error: BaseException) -> str:
 def _parameter_line(report: str) -> str:
     """Pydantic's report without its preamble and its links to a manual."""
     report = re.sub(r"For further information visit \S+", "", report)
+    # Of a whole group the value would be its first and last letters.
+    report = re.sub(r"\[type=\w+, input_value=\{.*?, input_type=dict\]", "", report)
     report = re.sub(r"\[type=\w+, input_value=(.*?), input_type=\w+\]", r"(given: \1)", report)
     report = re.sub(
         r"- Parameter '(\w+)': Failed to instantiate \w+ for parameter '\w+': "

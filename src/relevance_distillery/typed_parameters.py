@@ -11,8 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 NUMBERS = {
     "depth", "fuse", "grade_unjudged", "limit", "log_text", "max_cost_usd", "max_queries", "prior",
-    "retry_failures", "second_pass", "seed", "size", "usd_per_hour", "max_latency_ms", "min_kept",
-    "workers",
+    "prompts", "retry_failures", "second_pass", "seed", "size", "usd_per_hour", "max_latency_ms",
+    "min_kept", "workers",
 }  # fmt: skip
 """Parameters that hold a number or a switch; every other one without a group is a text: a path,
 an id, a name. YAML, which Kedro reads values as, would make `No` of Norwegian, and nothing of

@@ -108,6 +108,7 @@ def run(
     synthesizer: str = "extractive",
     judge: str = "llm",
     llm: dict[str, Any] | None = None,
+    prompts: int = 1,
     prices: dict[str, Price] | None = None,
     queries: pd.DataFrame | None = None,
     candidates: pd.DataFrame | None = None,
@@ -142,7 +143,9 @@ def run(
             ),
             "params:mining": MemoryDataset(MiningParameters(seed=1)),
             "params:labeling": MemoryDataset(
-                LabelingParameters(seed=1, judge=judge, llm=llm, prices=prices, **labeling)
+                LabelingParameters(
+                    seed=1, judge=judge, llm={**llm, "prompts": prompts}, prices=prices, **labeling
+                )
             ),
             "params:planning": MemoryDataset(PlanningParameters()),
             "params:scale": MemoryDataset(DEFAULT_SCALE),
@@ -234,6 +237,61 @@ def test_dollars_follow_from_tokens_price_and_the_limits_of_an_answer(folder, no
     half = run(folder, prices={"teacher": PRICE}, llm={"max_output_tokens": 50, "batch": True})
     assert half["stages"][0]["usd"]["high"] == pytest.approx(row["usd"]["high"] / 2, rel=1e-3)
     assert half["stages"][0]["hours"] == 24
+
+
+def test_a_plan_says_what_each_prompt_takes_and_what_more_than_one_adds(
+    folder, nowhere, caplog, monkeypatch
+):
+    caplog.set_level("INFO")
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    stored = {"queries": queries, "candidates": candidates}
+    one = run(folder, prices={"teacher": PRICE}, **stored)
+    assert one["further_prompts"] is None
+    assert "prompts after the first" not in caplog.text
+
+    # Labelled with one prompt before: its answers are used.
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    judge, ledger = llm_judge(), Ledger(folder.parent / "ledger.sqlite")
+    run_labeling(Pairs(candidates, queries, passages), judge, ledger)
+    ledger.close()
+    plan = run(folder, prices={"teacher": PRICE}, prompts=3, **stored)
+    calls = [row["calls"] for row in plan["stages"]]
+    number = one["stages"][0]["calls"]
+
+    assert [row["who"] for row in plan["stages"]] == [
+        "llm:teacher", "llm:teacher, prompt 2", "llm:teacher, prompt 3",
+    ]  # fmt: skip
+    assert calls == [0, number, number]
+    assert plan["stages"][0]["answered_by_ledger"] == number
+    added = plan["further_prompts"]
+    assert added["calls"] == plan["total"]["calls"] == 2 * number
+    assert added["input_tokens"] == sum(row["input_tokens"] for row in plan["stages"][1:])
+    assert added["usd"]["high"] == pytest.approx(plan["total"]["usd"]["high"])
+    line = next(line for line in caplog.messages if "prompts after the first" in line)
+    assert f"{2 * number:,}" in line
+
+
+def test_labels_by_several_prompts_are_compared_with_the_plan_of_all_of_them(
+    folder, nowhere, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    passages = corpus(folder)
+    queries, candidates = mined(passages)
+    plan = run(folder, prompts=2, queries=queries, candidates=candidates)
+    settings = LabelingParameters(seed=1, judge="llm", llm={"model": "teacher", "prompts": 2})
+    sources = JudgeSources(DEFAULT_SCALE, settings, prompt=GRADING_PROMPT.load())
+    ledger = Ledger(folder.parent / "ledger.sqlite")
+    found = run_labeling(
+        Pairs(candidates, queries, passages), prepare_judge("llm", sources), ledger
+    )
+    ledger.close()
+    compared = compare_with_plan(plan, found.labels, found.pairs, passages)
+
+    planned = sum(row["input_tokens"] for row in plan["stages"])
+    assert compared["planned_input_tokens"] == pytest.approx(planned)
+    read = found.labels["input_tokens"].sum()
+    assert compared["actual_over_planned"] == pytest.approx(read / planned)
 
 
 def test_an_unknown_price_is_said_and_a_cap_without_one_refused(folder, nowhere, caplog):

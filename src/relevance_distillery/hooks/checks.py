@@ -104,13 +104,16 @@ class CleanStartHooks:
             for name in pipeline.all_outputs()
             if name in catalog and hasattr(entry := catalog[name], "_filepath")
         }
-        for name in ("raw_documents", "query_log", "query_prompt"):
+        for name in ("raw_documents", "query_log", "query_prompt", "grading_prompt"):
             given = catalog.load(name) if name in pipeline.inputs() else None
             for path in getattr(given, "locations", ()):
                 if path.resolve() in written:
                     raise UserError(f"{path}: this run writes over it; give a copy of it")
             if name == "query_log" and given is not None:
                 given.read()
+            if name == "grading_prompt" and given is not None:
+                llm = parameters_of(catalog, "labeling").get("llm") or {}
+                given.wordings(llm.get("prompts") or 1)
 
     def _check_inputs(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         # Loads pandas and more, which `kedro --help` can do without.

@@ -103,6 +103,7 @@ class JudgeKind:
         composite: It is made of other judges and cannot be part of another.
         on_workers: It computes its grades, so that several processes grade faster than one. Others
             look grades up, or ask a server, whose limits and costs one process keeps an eye on.
+        several_prompts: The class, likewise, that asks in several wordings; empty for none.
     """
 
     location: str
@@ -110,6 +111,7 @@ class JudgeKind:
     from_corpus: bool = False
     composite: bool = False
     on_workers: bool = False
+    several_prompts: str = ""
 
 
 KINDS = {
@@ -118,7 +120,9 @@ KINDS = {
     ),
     "recorded": JudgeKind("recorded:RecordedJudge"),
     "labeler": JudgeKind("labeler_judge:LabelerJudge", on_workers=True),
-    "llm": JudgeKind("prompted.llm:LLMJudge"),
+    "llm": JudgeKind(
+        "prompted.llm:LLMJudge", several_prompts="composites.prompt_ensemble:PromptEnsemble"
+    ),
     "transformers": JudgeKind("prompted.transformers_judge:TransformersJudge", on_workers=True),
     "cascade": JudgeKind("composites.cascade:CascadeJudge", takes_model=False, composite=True),
     "consensus": JudgeKind(

@@ -104,6 +104,7 @@ def run_labeling(
                 ledger,
                 retry_failures=retry_failures,
                 max_attempts=max_attempts,
+                quiet=quiet,
                 executor=executor,
             )
         start = time.monotonic()

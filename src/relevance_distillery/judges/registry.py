@@ -89,16 +89,19 @@ class RegisteredJudge(Judge, ABC):
         """
 
 
-def judge_class(kind: str) -> type[RegisteredJudge]:
+def judge_class(kind: str, several_prompts: bool = False) -> type[RegisteredJudge]:
     """The class of a kind of judge; imports its module."""
-    module, _, name = KINDS[kind].location.partition(":")
+    found = KINDS[kind]
+    location = found.several_prompts if several_prompts else found.location
+    module, _, name = location.partition(":")
     return getattr(import_module(f"relevance_distillery.judges.{module}"), name)
 
 
 def prepare_judge(name: str, sources: JudgeSources) -> RegisteredJudge:
     """The judge `KIND` or `KIND:MODEL`, ready to grade; UserError as of its `prepare`."""
     asked = parse_judge(name)
-    return judge_class(asked.kind).prepare(asked.model, sources)
+    several = KINDS[asked.kind].several_prompts and sources.settings.llm.prompts > 1
+    return judge_class(asked.kind, bool(several)).prepare(asked.model, sources)
 
 
 def restore_judge(
@@ -127,7 +130,7 @@ def restore_judge(
             "run `kedro run --pipeline=label` again."
         )
     sources = JudgeSources(scale, budget=budget, ledger=ledger)
-    return judge_class(asked.kind).restore(state, sources)
+    return judge_class(asked.kind, "prompts" in state).restore(state, sources)
 
 
 def state_name(state: State) -> str:

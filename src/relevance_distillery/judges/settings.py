@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from relevance_distillery.errors import UserError
-from relevance_distillery.judges.base import parse_judge
+from relevance_distillery.judges.base import KINDS, parse_judge
 from relevance_distillery.llm.prices import Price
 from relevance_distillery.llm.settings import LLMSettings
 from relevance_distillery.strict import Intervals, Seed, StrictModel
@@ -46,6 +46,9 @@ class EmbeddedSettings(StrictModel):
 
 class LLMJudgeSettings(LLMSettings):
     """How an LLM grades, and what it may see."""
+
+    prompts: int = Field(1, ge=1)
+    """Wordings of the prompt that each pair is asked in; the label is the mean of the answers."""
 
     examples: str | None = None
     """Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, from validation data."""
@@ -164,6 +167,14 @@ class JudgeSettings(StrictModel):
     """What tokens cost, by model; from conf/base/globals.yml."""
     seed: Seed = 0
     """Of the pairs that the embedded judge is fitted on."""
+
+    @model_validator(mode="after")
+    def _prompts_of_an_llm(self) -> Self:
+        if self.llm.prompts > 1 and not KINDS[parse_judge(self.judge).kind].several_prompts:
+            raise ValueError(
+                f"prompts={self.llm.prompts} is for judge=llm; judge={self.judge} takes no prompts"
+            )
+        return self
 
 
 def judge_names(judges: str | None, where: str) -> tuple[str, ...]:

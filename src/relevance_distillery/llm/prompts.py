@@ -72,6 +72,24 @@ class Prompt:
             ) from error
         return cls(source, str(path), requires, allows)
 
+    def wordings(self, count: int) -> list[Self]:
+        """This prompt, which was read from its file, and those beside it: `NAME-2.EXT` and so on.
+
+        UserError where there are fewer than `count`, or two of them are the same.
+        """
+        path, found = Path(self.name).expanduser(), [self]
+        while len(found) < count:
+            beside = path.with_stem(f"{path.stem}-{len(found) + 1}")
+            if not beside.is_file():
+                raise UserError(
+                    f"prompts={count}: {self.name} has {len(found) - 1} other wordings beside it; "
+                    f"ask with at most prompts={len(found)}, or write {beside}"
+                )
+            found.append(self.read(beside, self.requires, self.allows))
+            if found[-1].hash in [one.hash for one in found[:-1]]:
+                raise UserError(f"prompts={count}: {beside} repeats another prompt word for word")
+        return found
+
     def render(self, **fields: Any) -> Messages:
         """The messages of a request, from what the template may refer to, `boundary` included.
 

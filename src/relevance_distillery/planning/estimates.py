@@ -56,6 +56,7 @@ class StagePlan:
         usual_answer: Tokens of an answer of this model by the ledger; None when not known.
         latency_seconds: Assumed time of one answer.
         share: Share of the units that is expected to reach this judge of a cascade; 1 elsewhere.
+        further_prompt: Whether it asks again, in other words, what another stage asks.
     """
 
     stage: str
@@ -80,6 +81,7 @@ class StagePlan:
     usual_answer: float | None
     latency_seconds: float
     share: float | None = None
+    further_prompt: bool = False
 
     @property
     def output_tokens(self) -> tuple[int, int]:

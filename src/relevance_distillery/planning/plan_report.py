@@ -23,23 +23,13 @@ def summarise(
 
     Returns:
         `corpus`, `hosts` (with the most documents and passages that each would receive),
-        `stages`, `total` (calls, tokens, dollars low and high, hours), `max_cost_usd`,
-        `within_cap` (None where it is not known) and `notes`.
+        `stages`, `total` (calls, tokens, dollars low and high, hours), `further_prompts` (the same
+        of all prompts but the first; None where one is asked), `max_cost_usd`, `within_cap` (None
+        where it is not known) and `notes`.
     """
     rows = [stage.as_json() for stage in stages]
-    priced = all(row["price_known"] for row in rows)
-    total = {
-        "calls": sum(row["calls"] for row in rows),
-        "input_tokens": sum(row["input_tokens"] for row in rows),
-        "output_tokens": {
-            edge: sum(row["output_tokens"][edge] for row in rows) for edge in ("low", "high")
-        },
-        "usd": {
-            edge: sum(row["usd"][edge] for row in rows) if priced else None
-            for edge in ("low", "high")
-        },
-        "hours": sum(row["hours"] for row in rows),
-    }
+    further = [row for row, stage in zip(rows, stages, strict=True) if stage.further_prompt]
+    total = _total(rows)
     highest = total["usd"]["high"]
     within = None if max_cost_usd is None or highest is None else highest <= max_cost_usd
     hosts: dict[str, dict[str, int]] = {}
@@ -53,9 +43,22 @@ def summarise(
         "hosts": hosts,
         "stages": rows,
         "total": total,
+        "further_prompts": _total(further) if further else None,
         "max_cost_usd": max_cost_usd,
         "within_cap": within,
         "notes": list(notes),
+    }
+
+
+def _total(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    priced = all(row["price_known"] for row in rows)
+    edges = ("low", "high")
+    return {
+        "calls": sum(row["calls"] for row in rows),
+        "input_tokens": sum(row["input_tokens"] for row in rows),
+        "output_tokens": {edge: sum(row["output_tokens"][edge] for row in rows) for edge in edges},
+        "usd": {edge: sum(row["usd"][edge] for row in rows) if priced else None for edge in edges},
+        "hours": sum(row["hours"] for row in rows),
     }
 
 
@@ -75,6 +78,8 @@ def closing_lines(plan: dict[str, Any]) -> list[str]:
         lines += [_figures(row["stage"], row["who"], row), f"  {_basis(row)}"]
     if len(plan["stages"]) > 1:
         lines.append(_figures("together", "", plan["total"]))
+    if plan["further_prompts"]:
+        lines.append(_figures("of which", "prompts after the first", plan["further_prompts"]))
     lines.extend(plan["notes"])
     if plan["within_cap"] is False:
         lines.append(
@@ -105,17 +110,19 @@ def compare_with_plan(
     if labels.empty or not pairs:
         return {}
     first = labels.iloc[0]
-    asked = (first["judge"], first["model"], first["prompt_hash"])
-    for row in plan.get("stages", ()):
-        planner = (row["who"], row["model"], row["prompt_hash"])
-        same = row["stage"] == "labeling" and asked == planner
-        known = row["units"] == pairs or plan["corpus"]["digest"] == corpus_digest(passages)
-        planned = row["input_tokens"] + row["input_tokens_in_ledger"]
-        if same and known and planned:
-            scaled = planned * len(labels) / pairs
-            actual = float(labels["input_tokens"].sum())
-            return {"planned_input_tokens": scaled, "actual_over_planned": actual / scaled}
-    return {}
+    asked = ("labeling", first["model"], first["prompt_hash"])
+    rows = [
+        row
+        for row in plan.get("stages", ())
+        if (row["stage"], row["model"], row["prompt_hash"]) == asked
+        and (row["units"] == pairs or plan["corpus"]["digest"] == corpus_digest(passages))
+    ]
+    planned = sum(row["input_tokens"] + row["input_tokens_in_ledger"] for row in rows)
+    if not planned:
+        return {}
+    scaled = planned * len(labels) / pairs
+    actual = float(labels["input_tokens"].sum())
+    return {"planned_input_tokens": scaled, "actual_over_planned": actual / scaled}
 
 
 def _basis(row: dict[str, Any]) -> str:

@@ -149,7 +149,7 @@ class Session:
     def ask(self, number: int, wanted: np.ndarray | None = None) -> Answers:
         """Have a judge label all pairs, or those that are `wanted`, shape (pairs,)."""
         keys, scale = self._pairs.keys, self._panel.scale
-        pairs = self._pairs if wanted is None else _Subset(self._pairs, wanted)
+        pairs = self._pairs if wanted is None else Subset(self._pairs, wanted)
         result = run_labeling(pairs, self._panel.judges[number], self._ledger, **self._options)
         labels = joint.numbered(result.labels, keys)
         failures = joint.numbered(result.failures, keys)
@@ -160,7 +160,7 @@ class Session:
         return answers
 
 
-class _Subset(Pairs):
+class Subset(Pairs):
     """Some of the pairs of another table, joined when they are read."""
 
     def __init__(self, pairs: Pairs, chosen: np.ndarray) -> None:

@@ -44,7 +44,7 @@ class Example(StrictModel):
 class PairPrompt:
     """A prompt with all that is the same for every pair: scale, examples, redaction.
 
-    `hash` changes with any of them.
+    `hash` changes with any of them; `name` is that of the prompt's file.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class PairPrompt:
         `redact` is a `package.module:function`, applied to every text of a pair and an example.
         """
         self._prompt, self._redacted_by = prompt, redact
+        self.name = Path(prompt.name).name
         self._examples = tuple(examples)
         # A passage occurs in the pairs of many queries.
         self._redact = lru_cache(maxsize=4096)(load_redactor(redact))
@@ -86,7 +87,7 @@ class PairPrompt:
     def to_state(self) -> dict[str, Any]:
         """Everything that `from_state` needs, as plain JSON values, without a path."""
         return {
-            "name": Path(self._prompt.name).name,
+            "name": self.name,
             "source": self._prompt.source,
             "examples": [example.model_dump() for example in self._examples],
             "redact": self._redacted_by,

@@ -1,6 +1,7 @@
 """Plan the paid stages of a run; nothing is sent and nothing that is stored is changed."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -92,7 +93,7 @@ def plan_labels(
     planning: PlanningParameters,
     scale: GradeScale,
 ) -> list[Any]:
-    """Plan labeling, one entry for each judge that is paid; empty where none is.
+    """Plan labeling, one entry for each prompt of a judge that is paid; empty where none is.
 
     Stored queries and candidates have no rows and the report of the last fitted cascade is empty
     where there are none; no few-shot example may ask a query of the benchmark.
@@ -100,7 +101,6 @@ def plan_labels(
     Raises:
         UserError: No model, or a cap without a price.
     """
-    from relevance_distillery.judges.prompted.llm import LLMJudge
     from relevance_distillery.judges.registry import JudgeSources, prepare_judge
     from relevance_distillery.planning.estimates import plan_judge
     from relevance_distillery.planning.expected_pairs import paid_judges, stored_pairs
@@ -119,11 +119,10 @@ def plan_labels(
     )
     plans = []
     for name, share in names.items():
-        judge = prepare_judge(name, sources)
-        assert isinstance(judge, LLMJudge)
-        plans.append(
-            plan_judge(
-                judge,
+        judge: Any = prepare_judge(name, sources)
+        for number, one in enumerate(getattr(judge, "judges", (judge,))):
+            plan = plan_judge(
+                one,
                 pairs,
                 weight,
                 ledger,
@@ -135,7 +134,9 @@ def plan_labels(
                 share=share,
                 corpus=(passages["document_id"].nunique(), len(passages)),
             )
-        )
+            # The labels have the hash of all prompts together.
+            again = {"prompt_hash": judge.prompt_hash, "further_prompt": number > 0}
+            plans.append(replace(plan, **again))
     return plans
 
 
