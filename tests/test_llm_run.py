@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -102,3 +103,45 @@ def test_the_cap_counts_queries_labels_and_failures(finished: tuple[Project, str
         (project.path / "data/02_intermediate/synthesis_report.json").read_text()
     )
     assert report["spent_usd"] > report["cost_usd"] + synthesis["llm"]["cost_usd"] > 0
+
+
+@pytest.mark.slow
+def test_more_prompts_ask_only_what_is_new_and_the_report_says_what_they_gained(
+    finished: tuple[Project, str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _, _ = finished
+    before = pd.read_parquet(project.newest("05_model_input/labels.parquet"))
+    pairs = json.loads((project.path / "data/05_model_input/labeling_report.json").read_text())
+    typed = "model=tiny-chat,prompts=2,max_cost_usd=2,reporting.resamples=100"
+    small = "distillation.training.max_train_pairs=40,distillation.training.epochs=1"
+    quick = f"{typed},reporting.permutations=100,reporting.cost.throughput_pairs=8,{small}"
+    base = project.path.parent / "tiny-bert"
+    with FaultServer(PLAN) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        project.kedro("run", "--env=llm", "--pipeline=label", f"--params={quick}")
+        labels = pd.read_parquet(project.newest("05_model_input/labels.parquet"))
+        asked = len(server.asked())
+        options = ("--pipelines=distill,report", f"--params={quick},base_model={base}")
+        project.kedro("run", "--env=llm", *options)
+    assert 0 < asked <= pairs["pairs"]
+    report = json.loads((project.path / "data/05_model_input/labeling_report.json").read_text())
+    assert [row["prompt"] for row in report["prompts"]] == ["grade.jinja2", "grade-2.jinja2"]
+    assert report["newly_judged"] == asked
+    assert report["cost_usd"] > pairs["cost_usd"]
+    both = before.merge(labels, on=["query_id", "passage_id"])
+    first, mean = (np.stack(both[f"probabilities_{side}"].tolist()) for side in "xy")
+    assert np.abs(first - mean).max() == pytest.approx(0.3, abs=0.01)
+
+    cost = json.loads(project.newest("08_reporting/cost.json").read_text())
+    usd = cost["prompts"]
+    assert usd["asked"] == 2
+    total = cost["judges"]["teacher"]["usd_per_1000_labels"]
+    assert usd["first_usd_per_1000_labels"] < total
+    agreement = json.loads(project.newest("08_reporting/agreement.json").read_text())
+    gain = agreement["combining"]
+    assert gain["answers"] == 2
+    assert set(gain["gain"]) == {"quadratic_kappa", "pairwise_accuracy"}
+    page = project.newest("08_reporting/report.html").read_text()
+    assert "What several answers gained" in page
+    assert "Each label of the teacher asked 2 prompts" in page

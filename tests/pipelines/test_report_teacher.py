@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.errors import UserError
+from relevance_distillery.evaluation.agreement.combining import ALONE, ALONE_EXPECTED
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.prompted.pair_prompt import PROMPT_ALLOWS, PROMPT_REQUIRES
@@ -23,7 +25,12 @@ from relevance_distillery.llm.prompts import Prompt
 from relevance_distillery.pipelines.labeling.parameters import LabelingParameters
 from relevance_distillery.pipelines.reporting import nodes
 from relevance_distillery.reporting.benchmark_grades import teacher_grades
-from relevance_distillery.reporting.cost_report import LabelPrice, listed_price, teacher_price
+from relevance_distillery.reporting.cost_report import (
+    LabelPrice,
+    listed_price,
+    price_by_prompt,
+    teacher_price,
+)
 from relevance_distillery.reporting.settings import ReportingParameters
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
@@ -56,7 +63,7 @@ def chosen(judge: str, state: dict[str, Any], **llm: Any) -> dict[str, Any]:
         read_recorded_grades(None, None),
         PROMPT,
         benchmark(),
-        LabelingParameters(seed=1, prices=PRICES, llm=LLMJudgeSettings(**llm)),
+        LabelingParameters(seed=1, judge="llm", prices=PRICES, llm=LLMJudgeSettings(**llm)),
         ReportingParameters(judge=judge),
         DEFAULT_SCALE,
     )
@@ -69,6 +76,10 @@ def test_another_judge_than_the_one_that_taught_can_be_compared_with() -> None:
     other = chosen("llm:tiny", taught)
     assert state_name(other) == "llm:tiny"
     assert chosen("llm:tiny", other) is other
+    more = chosen("llm:tiny", other, prompts=2)
+    assert len(more["prompts"]) == 2
+    assert chosen("llm:tiny", more, prompts=2) is more
+    assert chosen("llm:tiny", more) is more  # that which taught
 
 
 def test_no_query_of_the_benchmark_is_an_example_for_its_teacher(tmp_path: Path) -> None:
@@ -90,9 +101,13 @@ def pairs(count: int) -> pd.DataFrame:
 
 
 def teacher(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cap: float | None, spent: float
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    cap: float | None,
+    spent: float,
+    prompts: int = 1,
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, str]:
-    state = chosen("llm:tiny", {})
+    state = chosen("llm:tiny", {}, prompts=prompts)
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "any")
@@ -114,6 +129,18 @@ def test_a_paid_teacher_grades_the_benchmark(
     assert grades["teacher_grade"].notna().all()
     assert failures.empty
     assert reason == ""
+
+
+def test_a_teacher_of_several_prompts_shows_what_each_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    grades, _, _ = teacher(monkeypatch, tmp_path, cap=None, spent=0, prompts=3)
+    assert grades is not None
+    each = np.stack(grades[ALONE].tolist())
+    assert each.shape == (6, 3)
+    assert grades["teacher_grade"].tolist() == np.ceil(each.mean(axis=1) - 0.5).tolist()
+    expected = np.stack(grades[ALONE_EXPECTED].tolist()).mean(axis=1)
+    assert grades["teacher_expected"].to_numpy(float) == pytest.approx(expected)
 
 
 def test_what_labeling_spent_counts_against_the_cap(
@@ -143,6 +170,18 @@ def test_a_paid_teacher_is_priced_by_its_labels_and_never_timed() -> None:
     assert priced({**state, "price": None}, labels).usd_per_1000 is None
     unlabelled = priced(state, labels[labels["model"] == "other"])
     assert (unlabelled.usd_per_1000, unlabelled.usd_basis) == (None, "not known")
+
+
+def test_the_price_of_several_prompts_is_that_of_the_first_and_of_the_others() -> None:
+    report = {"labelled": 100, "prompts": [{"cost_usd": 0.1}, {"cost_usd": 0.2}, {"cost_usd": 0.3}]}
+    state = chosen("llm:tiny", {}, prompts=3)
+    found = price_by_prompt(state, report)
+    assert found["asked"] == 3
+    assert found["first_usd_per_1000_labels"] == pytest.approx(1.0)
+    assert found["further_usd_per_1000_labels"] == pytest.approx(5.0)
+    unpriced = price_by_prompt({**state, "price": None}, report)
+    assert unpriced["further_usd_per_1000_labels"] is None
+    assert price_by_prompt(chosen("llm:tiny", {}), {"labelled": 100}) == {}
 
 
 def test_a_language_model_in_this_process_has_the_speed_of_its_labels() -> None:

@@ -190,7 +190,9 @@ def run_nodes(folder: Path | str, state: dict[str, Any], tmp_path: Path) -> dict
         PARAMETERS,
     )
     agreement = agreement_of_labeler(grades, benchmark, facts, grading, PARAMETERS)
-    cost = measure_cost(pairs, tmp_path, state, labels(), {"seconds": 3.0}, benchmark, PARAMETERS)
+    cost = measure_cost(
+        pairs, tmp_path, state, labels(), {}, {"seconds": 3.0}, benchmark, PARAMETERS
+    )
     return {
         "benchmark": benchmark,
         "pairs": pairs,
@@ -296,7 +298,7 @@ def test_a_listed_price_makes_a_break_even(
         {"judge": "big", "cost": {"prices": {"big": price}, "prompt_tokens": 1000}}
     )
     cost = measure_cost(
-        results["pairs"], tmp_path, state, labels(), {}, results["benchmark"], parameters
+        results["pairs"], tmp_path, state, labels(), {}, {}, results["benchmark"], parameters
     )
     assert cost["judges"]["teacher"]["usd_basis"] == "list price"
     assert cost["judges"]["teacher"]["usd_per_1000_labels"] > 2.0

@@ -19,9 +19,11 @@ from relevance_distillery.collections.pairs_to_grade import PAIR_COLUMNS
 from relevance_distillery.encoders.base_model import fitting_length, load_encoder, public_name
 from relevance_distillery.encoders.devices import choose_device, prepare_inference
 from relevance_distillery.encoders.layers import layers_alike
+from relevance_distillery.evaluation.agreement.combining import ALONE, ALONE_EXPECTED
 from relevance_distillery.evaluation.statistics.arrays import Floats, Ints
 from relevance_distillery.grading import DEFAULT_SCALE, GradeScale
 from relevance_distillery.judges.base import Judge
+from relevance_distillery.judges.composites.consensus import ConsensusJudge
 from relevance_distillery.judges.labeling import run_labeling
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.labeler.artifact import LabelerFacts
@@ -160,16 +162,36 @@ def grade_with_teacher(
 
     Returns:
         Columns query_id, document_id, teacher_grade and, where the judge gives probabilities,
-        teacher_expected and teacher_probabilities; and the table of failures.
+        teacher_expected and teacher_probabilities; of several prompts or a consensus also `ALONE`
+        and `ALONE_EXPECTED`; and the table of failures.
     """
     asked = pairs[list(PAIR_COLUMNS)]
     if "corpus_document" in pairs:
         asked = asked.assign(document_id=pairs["corpus_document"])
     labeling = run_labeling(asked, judge, ledger)
-    merged = pairs[[*KEY, "passage_id"]].merge(
-        labeling.labels, on=["query_id", "passage_id"], how="left"
-    )
-    values = judge.scale.values.astype(np.float64)
+    documents = _of_documents(pairs, labeling.labels, judge.scale)
+    given = documents["expected"].notna()
+    columns = ["grade", "expected", "probabilities"] if given.any() else ["grade"]
+    names = {name: f"teacher_{name}" for name in columns}
+    found = documents[[*KEY, *columns]].rename(columns=names)
+    if isinstance(judge, ConsensusJudge):
+        each = labeling.judge_labels.groupby("judge")
+        none = labeling.judge_labels.iloc[:0]
+        parts = [each.get_group(name) if name in each.groups else none for name in judge.names]
+        said = [_of_documents(pairs, part, judge.scale) for part in parts]
+        grades, expected = (
+            np.stack([one[name].to_numpy(np.float64, na_value=np.nan) for one in said], axis=1)
+            for name in ("grade", "expected")
+        )
+        found[ALONE] = list(grades)
+        found[ALONE_EXPECTED] = list(np.where(np.isnan(expected), grades, expected))
+    return found, labeling.failures
+
+
+def _of_documents(pairs: pd.DataFrame, labels: pd.DataFrame, scale: GradeScale) -> pd.DataFrame:
+    """Grade, expected grade and probabilities of documents by the labels of their passages."""
+    merged = pairs[[*KEY, "passage_id"]].merge(labels, on=["query_id", "passage_id"], how="left")
+    values = scale.values.astype(np.float64)
     merged["expected"] = [
         float(np.dot(row, values)) if isinstance(row, Sequence | np.ndarray) else np.nan
         for row in merged["probabilities"]
@@ -177,11 +199,9 @@ def grade_with_teacher(
     merged["grade"] = merged["grade"].astype("Float64")
     documents = best_of_passages(merged, ["grade", "expected"], ["probabilities"], by="expected")
     documents["grade"] = documents["grade"].astype("Int64")
-    given = documents["expected"].notna()
-    documents["probabilities"] = documents["probabilities"].where(given, None)
-    columns = ["grade", "expected", "probabilities"] if given.any() else ["grade"]
-    names = {name: f"teacher_{name}" for name in columns}
-    return documents[[*KEY, *columns]].rename(columns=names), labeling.failures
+    known = documents["expected"].notna()
+    documents["probabilities"] = documents["probabilities"].where(known, None)
+    return documents
 
 
 def grade_with_base(

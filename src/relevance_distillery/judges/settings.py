@@ -48,7 +48,7 @@ class LLMJudgeSettings(LLMSettings):
     """How an LLM grades, and what it may see."""
 
     prompts: int = Field(1, ge=1)
-    """Wordings of the prompt that each pair is asked in; the label is the mean of the answers."""
+    """Wordings that each pair is asked in; the label is their mean."""
 
     examples: str | None = None
     """Few-shot examples: a CSV, TSV or JSONL file with query, text, grade, from validation data."""

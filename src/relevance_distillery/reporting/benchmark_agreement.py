@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
+from relevance_distillery.evaluation.agreement.combining import gain_of_combining
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.agreement.measurement import measure
 from relevance_distillery.reporting.settings import ReportingParameters
@@ -63,6 +64,8 @@ def agreement_of_labeler(
     measured = []
     for one, own, teacher in zip(benchmark.everything, facts, teachers, strict=True):
         found = agreement_with(one, grades, own, parameters)
+        own_grades = of_benchmark(grades, one)
+        found["combining"] = gain_of_combining(own_grades, one.scale, options_of(parameters))
         if teacher["left_out"]:
             found["notes"].append(f"No row for the teacher: {teacher['left_out']}.")
         measured.append(found)

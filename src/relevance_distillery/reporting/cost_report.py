@@ -159,6 +159,7 @@ def measure_cost(
     labeler: Path,
     state: dict[str, Any],
     labels: pd.DataFrame,
+    labeling_report: dict[str, Any],
     training_facts: dict[str, Any],
     benchmark: Benchmark,
     parameters: ReportingParameters,
@@ -167,7 +168,8 @@ def measure_cost(
 
     Returns:
         judges (student and teacher: dollars per 1,000 labels, pairs a second, with the basis
-        of each), speed_ratio and cost_ratio (student against teacher), break_even, assumptions.
+        of each), prompts (see `price_by_prompt`), speed_ratio and cost_ratio (student against
+        teacher), break_even, assumptions.
     """
     cost = parameters.cost
     own = of_benchmark(pairs, benchmark)
@@ -182,6 +184,7 @@ def measure_cost(
     seconds = float(training_facts.get("seconds") or 0.0)
     return {
         "judges": {"student": student.as_json(), "teacher": teacher.as_json()},
+        "prompts": price_by_prompt(state, labeling_report),
         "speed_ratio": ratio(student.speed, teacher.speed),
         "cost_ratio": ratio(teacher.usd_per_1000, student.usd_per_1000),
         "break_even": break_even(student, teacher, len(labels), seconds, cost.usd_per_hour),
@@ -228,6 +231,24 @@ def teacher_price(
     elif not of_model and cost.prices.get(asked) is not None:
         usd, basis = listed, "list price"
     return LabelPrice(usd, basis, None, cost.teacher_pairs_per_second, listed)
+
+
+def price_by_prompt(state: Mapping[str, Any], labeling_report: Mapping[str, Any]) -> dict[str, Any]:
+    """What asking several prompts added to 1,000 labels; empty for a teacher with one prompt.
+
+    Returns:
+        `asked`, how many; `first_usd_per_1000_labels` and `further_usd_per_1000_labels`, None
+        without a price.
+    """
+    prompts, labelled = labeling_report.get("prompts"), labeling_report.get("labelled")
+    if "prompts" not in state or not prompts or not labelled:
+        return {}
+    usd: list[float | None] = [None, None]
+    if state["price"] is not None:
+        paid = [1000.0 * row["cost_usd"] / labelled for row in prompts]
+        usd = [number(paid[0]), number(sum(paid[1:]))]
+    names = ("first_usd_per_1000_labels", "further_usd_per_1000_labels")
+    return {"asked": len(prompts), **dict(zip(names, usd, strict=True))}
 
 
 def listed_price(asked: str, state: Mapping[str, Any], cost: CostParameters) -> Price | None:

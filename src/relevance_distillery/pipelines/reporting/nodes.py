@@ -65,11 +65,15 @@ def choose_teacher(
     parameters: ReportingParameters,
     scale: GradeScale,
 ) -> dict[str, Any]:
-    """`judge_state`, unless the report asks for another teacher by its kind, then prepared."""
+    """`judge_state`, unless the report asks for another teacher by its kind, then prepared.
+
+    More prompts than one are another teacher too, unless that one asked as many.
+    """
     if parameters.judge.partition(":")[0] not in KINDS:
         return judge_state  # a recorded judge goes by the name of its file
     asked = parse_judge(parameters.judge)
-    if is_prepared(asked, judge_state) or KINDS[asked.kind].from_corpus:
+    same = labeling.llm.prompts in (1, len(judge_state.get("prompts", ())))
+    if (is_prepared(asked, judge_state) and same) or KINDS[asked.kind].from_corpus:
         return judge_state
     sources = JudgeSources(
         scale, labeling, recorded=recorded, prompt=prompt, benchmark_queries=benchmark.query_texts()

@@ -101,6 +101,7 @@ def create_pipeline() -> Pipeline:
                     "labeler",
                     "teacher_state",
                     "labels",
+                    "labeling_report",
                     "training_facts",
                     "benchmark",
                     "params:reporting",
