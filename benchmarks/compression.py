@@ -39,7 +39,6 @@ from relevance_distillery.evaluation.retrieval import (
 )
 from relevance_distillery.grading import DEFAULT_SCALE
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
-from relevance_distillery.query_encoders.encoder import QueryEncoder
 from relevance_distillery.query_encoders.export import export_ladder
 from relevance_distillery.query_encoders.ladder import train_ladder
 from relevance_distillery.query_encoders.latency import measure_latency
@@ -50,6 +49,7 @@ from relevance_distillery.query_encoders.settings import LadderSettings, Loss, S
 from relevance_distillery.query_encoders.unlabelled_queries import unlabelled_strings
 from relevance_distillery.retriever.buckets import NEGATIVES, POSITIVES
 from relevance_distillery.retriever.encoder import Retriever
+from relevance_distillery.retriever.query_encoder import QueryEncoder
 from relevance_distillery.retriever.training_data import training_texts
 from relevance_distillery.synthesizers.base import choose_seeds
 from relevance_distillery.synthesizers.extractive import ExtractiveSynthesizer

@@ -19,10 +19,10 @@ from checkout import ROOT, Project
 from relevance_distillery import model_registry
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.trec import read_run
-from relevance_distillery.query_encoders.encoder import QueryEncoder
 from relevance_distillery.retriever import flavor
 from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.query_encoder import QueryEncoder
 
 RUNGS = ["aligned", "static"]
 HOW = {"epochs": 0.2, "batch_size": 32, "held_back": 32, "evaluations": 1}
@@ -87,6 +87,7 @@ def test_the_bundled_sample_to_a_query_encoder_in_the_registry(
     name = "relevance-query-encoder"
     tags = model_registry.get_version_tags(name, model_registry.get_alias(name, "champion") or "")
     assert tags["rung"] == rung
+    assert tags["search"] == f"{name}-search 1"
     assert tags["reference"] == found["compression"]["reference"]
     assert float(tags["kept"]) == found["recovered"]["compressed"]["nDCG@10"]["estimate"]
     loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")

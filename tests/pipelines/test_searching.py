@@ -17,7 +17,6 @@ from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.trec import read_run
 from relevance_distillery.query_encoders.reference import write_reference
-from relevance_distillery.query_encoders.searching import find_query_encoder
 from relevance_distillery.retriever import flavor, searching
 from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
@@ -196,7 +195,7 @@ def test_a_folders_query_encoder_searches_its_references_index_alone(
 ) -> None:
     shelf = RetrieverShelf("nobody", str(models / "retriever_index"), str(tmp_path / "bm25"))
     own = write_reference(parts[0], tmp_path / "own")
-    found = find_query_encoder(str(own), shelf, str(models / "retriever"))
+    found = shelf.find(str(models / "retriever"), str(own))
     asked = tmp_path / "a.run", tmp_path / "b.run"
     for (encoder, index), run in zip((found, parts), asked, strict=True):
         write_run(Searcher(encoder, index, None, True, 20), QUERIES, run)
@@ -204,5 +203,5 @@ def test_a_folders_query_encoder_searches_its_references_index_alone(
     assert ours["document_id"].tolist() == theirs["document_id"].tolist()
     other = Retriever.load(tiny_models.retriever(tmp_path, max_length=9))
     foreign = write_reference(other, tmp_path / "foreign")
-    with pytest.raises(UserError, match="another model made this one"):
-        find_query_encoder(str(foreign), shelf, str(models / "retriever"))
+    with pytest.raises(UserError, match="is for that of another model"):
+        shelf.find(str(models / "retriever"), str(foreign))

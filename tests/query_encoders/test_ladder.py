@@ -19,7 +19,6 @@ import tiny_models
 from checkout import start_script
 from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.query_encoders.encoder import QueryEncoder, read_facts
 from relevance_distillery.query_encoders.ladder import steps_of, train_ladder
 from relevance_distillery.query_encoders.pruning import cut_layers, cut_units
 from relevance_distillery.query_encoders.refinement import Graded
@@ -32,6 +31,8 @@ from relevance_distillery.query_encoders.students import TransformerStudent
 from relevance_distillery.query_encoders.targets import Targets
 from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.query_encoder import QueryEncoder
+from relevance_distillery.retriever.settings import QUERY_ENCODER
 
 STRINGS = word_strings(440)
 WEIGHTS = "model.safetensors"
@@ -119,13 +120,13 @@ def test_every_rung_is_a_query_encoder_of_the_references_index(
     ladder: dict[str, Path], reference: Retriever, graded: Graded
 ) -> None:
     for rung, folder in ladder.items():
-        facts = read_facts(folder)
+        facts = QUERY_ENCODER.read(folder)
         assert facts["rung"] == rung
         assert facts["reference"] == {"name": reference.name, "fingerprint": reference.fingerprint}
         assert (facts["width"], facts["max_length"]) == (32, 24)
         encoder = QueryEncoder.load(folder)
-        assert encoder.kind == ("static" if rung.startswith("static") else "transformer")
-        encoder.require(graded.index)
+        assert facts["kind"] == ("static" if rung.startswith("static") else "transformer")
+        graded.index.require(encoder)
     layers = {
         rung: load_encoder(str(folder))[0].config.num_hidden_layers
         for rung, folder in ladder.items()
@@ -142,12 +143,12 @@ def test_aligned_rungs_come_near_the_reference(
     near = {rung: nearness(folder, reference) for rung, folder in ladder.items()}
     assert near["aligned"] > near["refined_only"] + 0.1
     for rung in ("aligned", "pruned", "one_shot", "static"):
-        stages = read_facts(ladder[rung])["training"]["stages"]
+        stages = QUERY_ENCODER.read(ladder[rung])["training"]["stages"]
         assert stages[-1]["after"] > stages[-1]["before"] + 0.02, rung
 
 
 def test_one_shot_takes_as_many_steps_as_the_cycles(ladder: dict[str, Path]) -> None:
-    stages = {rung: read_facts(ladder[rung])["training"]["stages"] for rung in ladder}
+    stages = {rung: QUERY_ENCODER.read(ladder[rung])["training"]["stages"] for rung in ladder}
     steps = {
         rung: sum(one["steps"] for one in found if one["stage"] == "align")
         for rung, found in stages.items()
@@ -167,7 +168,7 @@ def test_refinement_moves_queries_alone(
     assert {file: file.read_bytes() for file in (tmp_path / "index").iterdir()} == before
     assert len(before) == 2
     for rung, folder in made.items():
-        facts = read_facts(folder)["training"]["stages"][-1]
+        facts = QUERY_ENCODER.read(folder)["training"]["stages"][-1]
         assert facts["held_back"] == 40
         assert facts["validation"] > facts["before"] + 0.01, rung
         kept = ladder[rung.removesuffix("_refined")]

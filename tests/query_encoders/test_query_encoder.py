@@ -12,13 +12,13 @@ import pytest
 import tiny_models
 from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.query_encoders.encoder import (
+from relevance_distillery.retriever.encoder import Retriever
+from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.query_encoder import (
     QueryEncoder,
     write_query_encoder,
     write_static_encoder,
 )
-from relevance_distillery.retriever.encoder import Retriever
-from relevance_distillery.retriever.index import PassageIndex
 
 TEXTS = ["w1 w2 w3", "w9", "w4 unknown w4", " ".join(tiny_models.WORDS)]
 
@@ -68,11 +68,11 @@ def test_sentence_transformers_makes_the_same_vectors(
 def test_an_index_of_another_model_is_refused(reference: Retriever, tmp_path: Path) -> None:
     encoder = _made("static", tmp_path, reference)
     passages = tiny_models.tables()[2].head(3)
-    encoder.require(PassageIndex.build(reference, passages, tmp_path / "index"))
+    PassageIndex.build(reference, passages, tmp_path / "index").require(encoder)
     other = Retriever.load(tiny_models.retriever(tmp_path / "other", max_length=9))
     index = PassageIndex.build(other, passages, tmp_path / "other-index")
-    with pytest.raises(UserError, match="another model made this one; name the model"):
-        encoder.require(index)
+    with pytest.raises(UserError, match="is for that of another model; name a registered version"):
+        index.require(encoder)
 
 
 def test_what_is_no_query_encoder_is_refused_and_nothing_is_half_written(
@@ -84,7 +84,7 @@ def test_what_is_no_query_encoder_is_refused_and_nothing_is_half_written(
         write_query_encoder(folder, tokenizer, network, _facts(reference, width=48))
     with pytest.raises(UserError, match="10 token vectors needs a fast tokenizer of no more"):
         write_static_encoder(folder, tokenizer, np.ones((10, 32)), _facts(reference))
-    assert list(folder.parent.iterdir()) == []
+    assert not folder.parent.exists()
     with pytest.raises(UserError, match="no query encoder; run kedro run"):
         QueryEncoder.load(folder)
     write_query_encoder(folder, tokenizer, network, _facts(reference))

@@ -10,9 +10,9 @@ import pytest
 import tiny_models
 from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.query_encoders.encoder import QueryEncoder, write_query_encoder
 from relevance_distillery.query_encoders.export import export_int8
 from relevance_distillery.query_encoders.latency import choose_rung, measure_latency
+from relevance_distillery.retriever.query_encoder import QueryEncoder, write_query_encoder
 
 TEXTS = [f"{a} {b} {c}" for a, b, c in np.random.default_rng(0).choice(tiny_models.WORDS, (60, 3))]
 

@@ -18,10 +18,10 @@ from model_server import post, served
 from relevance_distillery import model_registry
 from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.errors import UserError
-from relevance_distillery.query_encoders import flavor
-from relevance_distillery.query_encoders.encoder import QueryEncoder, write_static_encoder
+from relevance_distillery.retriever import flavor
 from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.query_encoder import QueryEncoder, write_static_encoder
 
 NAME = "tiny-query-encoder"
 
@@ -45,14 +45,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
     mlflow.set_experiment("tiny")
-    found = flavor.log_and_register(
-        folder / "static",
-        folder / "index",
-        NAME,
-        {"rung": "static", "kept": "0.97"},
-        {"kept": 0.97},
-    )
-    assert (found["name"], found["version"], found["search"]) == (NAME, "1", "1")
+    for name, index in ((NAME, None), (f"{NAME}-search", folder / "index")):
+        tags, metrics = {"rung": "static", "kept": "0.97"}, {"kept": 0.97}
+        found = flavor.log_and_register(folder / "static", index, name, tags, metrics)
+        assert (found["name"], found["version"]) == (name, "1")
     return folder
 
 
@@ -61,11 +57,10 @@ def test_the_champion_gives_vectors_and_its_twin_passages(made: Path) -> None:
         assert model_registry.get_alias(name, "champion") == "1"
         tags = model_registry.get_version_tags(name, "1")
         assert (tags["rung"], tags["kept"]) == ("static", "0.97")
-    assert model_registry.get_version_tags(NAME, "1")["search"] == f"{NAME}-search 1"
     encoder, queries = QueryEncoder.load(made / "static"), ["w1 w2", "w3"]
     rows, _ = PassageIndex.load(made / "index").search(encoder.encode_queries(queries), 4)
-    searching = flavor.ServedQueryEncoder()
-    folders = {"retriever": made / "static", "retriever_index": made / "index"}
+    searching = flavor.ServedRetriever()
+    folders = {"query_encoder": made / "static", "retriever_index": made / "index"}
     searching.load_context(SimpleNamespace(artifacts=folders))
     found = searching.predict(None, pd.DataFrame({"query": queries}), {"k": 4})
     ids = PassageIndex.load(made / "index").passage_ids.take(rows.ravel())

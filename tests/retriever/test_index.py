@@ -103,5 +103,5 @@ def test_what_is_no_whole_index_is_refused(
     facts = json.loads((folder / "index.json").read_text())
     for damaged in ("{", json.dumps({**facts, "passage_ids": ["a"]}), "[]"):
         (folder / "index.json").write_text(damaged)
-        with pytest.raises(UserError, match="cannot be read; run kedro run"):
+        with pytest.raises(UserError, match=r"cannot be read: .*run kedro run"):
             PassageIndex.load(folder)

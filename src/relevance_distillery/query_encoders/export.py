@@ -22,7 +22,8 @@ from relevance_distillery.encoders.sentence_encoder import mean_pooled
 from relevance_distillery.errors import UserError, import_extra
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
-from relevance_distillery.query_encoders.encoder import FACTS_FILE, INT8_FILE, read_facts
+from relevance_distillery.retriever.query_encoder import INT8_FILE, TOKENIZER_FILE
+from relevance_distillery.retriever.settings import QUERY_ENCODER
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def export_ladder(rungs: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     """Export every transformer among the rungs; those that cannot be are logged and left out."""
     found = {}
     for name, source in rungs.items():
-        if read_facts(source)["kind"] == "transformer":
+        if QUERY_ENCODER.read(source)["kind"] == "transformer":
             try:
                 found[f"{name}_int8"] = export_int8(source, folder / name)
             except UserError as error:
@@ -62,13 +63,13 @@ def export_int8(source: Path, folder: Path) -> Path:
             its runtime is not installed.
         OSError: The folder cannot be written.
     """
-    facts, digest = read_facts(source), folder_digest(source)
-    if (folder / FACTS_FILE).is_file() and read_facts(folder).get("exported_from") == digest:
+    facts, digest = QUERY_ENCODER.read(source), folder_digest(source)
+    if QUERY_ENCODER.is_at(folder) and QUERY_ENCODER.read(folder).get("exported_from") == digest:
         return folder
     import_extra("onnx")
     quantization = import_extra("onnxruntime.quantization")
     network, _ = load_encoder(str(source))
-    if not (can_stop(network) and (source / "tokenizer.json").is_file()):
+    if not (can_stop(network) and (source / TOKENIZER_FILE).is_file()):
         raise UserError(
             f"query encoder {facts['rung']}: int8 is for BERT and its relatives with a fast "
             f"tokenizer, not for {network.config.model_type}; set compressing.int8=false"
@@ -92,5 +93,7 @@ def export_int8(source: Path, folder: Path) -> Path:
         )
         plain.unlink()
         named = facts | {"int8": True, "exported_from": digest, "rung": f"{facts['rung']}_int8"}
-        (partial / FACTS_FILE).write_text(json.dumps(named, indent=2, ensure_ascii=False) + "\n")
+        (partial / QUERY_ENCODER.file).write_text(
+            json.dumps(named, indent=2, ensure_ascii=False) + "\n"
+        )
     return folder

@@ -19,7 +19,6 @@ from relevance_distillery.encoders.base_model import load_encoder, public_name
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
 from relevance_distillery.query_encoders.alignment import align
-from relevance_distillery.query_encoders.encoder import read_facts
 from relevance_distillery.query_encoders.pruning import cut_layers, cut_units, kept_of
 from relevance_distillery.query_encoders.refinement import Graded, refine
 from relevance_distillery.query_encoders.settings import LadderSettings, PruningSettings
@@ -27,6 +26,7 @@ from relevance_distillery.query_encoders.static import StaticStudent
 from relevance_distillery.query_encoders.students import Student, TransformerStudent
 from relevance_distillery.query_encoders.targets import Targets, reference_vectors
 from relevance_distillery.retriever.encoder import Retriever
+from relevance_distillery.retriever.settings import QUERY_ENCODER
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ class _Ladder:
         """What a rung begins with, and the stages that this has behind it."""
         if folder is not None:
             kind = StaticStudent if static else TransformerStudent
-            facts = read_facts(folder)
+            facts = QUERY_ENCODER.read(folder)
             return kind.load(folder, int(facts["max_length"])), facts["training"]["stages"]
         if static:
             words = self.settings.words

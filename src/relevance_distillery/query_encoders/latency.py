@@ -9,7 +9,7 @@ import numpy as np
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.retrieval import REFERENCE
-from relevance_distillery.query_encoders.encoder import QueryEncoder
+from relevance_distillery.retriever.query_encoder import QueryEncoder
 
 ENOUGH = 0.98
 """What is kept of the reference by the rung that is taken where nothing else is asked for."""

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from relevance_distillery.channels.dense import run_table
-from relevance_distillery.query_encoders.encoder import QueryEncoder
 from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.query_encoder import QueryEncoder
 from relevance_distillery.retriever.rankings import by_document
 
 
@@ -28,7 +28,7 @@ def rank_rungs(
     documents = passages.set_index("passage_id")["document_id"]
     found = {}
     for name, encoder in encoders.items():
-        encoder.require(index)
+        index.require(encoder)
         vectors = encoder.encode_queries(queries["text"].astype(str).tolist())
         run = run_table(queries, index.passage_ids, *index.search(vectors, depth))
         found[name] = by_document(run[run["passage_id"].isin(documents.index)], documents)

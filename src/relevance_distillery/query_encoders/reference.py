@@ -19,10 +19,11 @@ from relevance_distillery.encoders.base_model import (
 )
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
-from relevance_distillery.query_encoders.encoder import write_query_encoder
-from relevance_distillery.retriever.encoder import FACTS_FILE, Retriever
+from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.query_encoder import write_query_encoder
 from relevance_distillery.retriever.searching import RetrieverShelf
+from relevance_distillery.retriever.settings import RETRIEVER
 from relevance_distillery.text.terms import passage_text
 
 _PROMPTS = "config_sentence_transformers.json"
@@ -46,7 +47,7 @@ def open_reference(
         UserError: There is none, it pools otherwise, or has no such prompt.
     """
     path = Path(name).expanduser()
-    if (path / FACTS_FILE).is_file() or not (name == BUNDLED or "/" in name or path.is_dir()):
+    if RETRIEVER.is_at(path) or not (name == BUNDLED or "/" in name or path.is_dir()):
         if prompt is not None:
             raise UserError(
                 f"query_prompt={prompt}: a trained retriever has no prompts; leave it out"

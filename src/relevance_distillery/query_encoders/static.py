@@ -22,9 +22,13 @@ from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.encoders.batching import Row, by_length, pad
 from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
-from relevance_distillery.query_encoders.encoder import write_static_encoder
 from relevance_distillery.query_encoders.students import Student, TransformerStudent
 from relevance_distillery.retriever.encoder import Retriever
+from relevance_distillery.retriever.query_encoder import (
+    TOKENIZER_FILE,
+    read_table,
+    write_static_encoder,
+)
 
 _WORD = re.compile(r"[^\W_]+")
 _FEWEST, _CONTEXTS, _BATCH = 2, 20_000, 128
@@ -70,11 +74,10 @@ class StaticStudent(Student):
     @classmethod
     def load(cls, folder: Path, max_length: int) -> StaticStudent:
         """Read what `write` wrote: rows hold their weights, which start at 1 again."""
-        from safetensors.torch import load_file
         from transformers import PreTrainedTokenizerFast
 
-        table = load_file(folder / "model.safetensors")["embedding.weight"]
-        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+        table = torch.from_numpy(read_table(folder))
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / TOKENIZER_FILE))
         return cls(table, torch.zeros(len(table)), tokenizer, max_length)
 
     @classmethod

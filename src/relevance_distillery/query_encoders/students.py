@@ -19,8 +19,9 @@ from relevance_distillery.encoders.devices import (
     choose_precision,
     to_device,
 )
+from relevance_distillery.encoders.layout import read_projection
 from relevance_distillery.encoders.tokenising import tokenise
-from relevance_distillery.query_encoders.encoder import read_projection, write_query_encoder
+from relevance_distillery.retriever.query_encoder import write_query_encoder
 
 _BATCH = 128
 

@@ -12,15 +12,13 @@ import pandas as pd
 
 from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.encoders.base_model import COPY_AGAIN, readable, resolve_model
-from relevance_distillery.encoders.layout import mean_pooling, read_layout_facts, write_layout
+from relevance_distillery.encoders.layout import write_transformer
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
-from relevance_distillery.retriever.settings import TRAIN
+from relevance_distillery.retriever.query_encoder import QueryEncoder
+from relevance_distillery.retriever.settings import RETRIEVER
 from relevance_distillery.text.terms import passage_text
-
-FACTS_FILE = "retriever.json"
-_FORMAT = 1
 
 
 class Retriever:
@@ -31,9 +29,11 @@ class Retriever:
         name: The base model and a digest of the weights.
         fingerprint: Changes with anything that changes a vector: an index belongs to one.
         source: Name or folder of the model that it reads.
+        kind: Of its folder.
         prompt: What it reads before each query.
     """
 
+    kind = RETRIEVER
     prompt = ""
 
     def __init__(
@@ -51,8 +51,7 @@ class Retriever:
     def untrained(cls, base_model: str, max_length: int = 192) -> Self:
         """A base model as it is; UserError where there is none, or it pools otherwise."""
         check_pooling(base_model)
-        facts = {"format": _FORMAT, "base_model": base_model, "max_length": max_length}
-        return cls(base_model, max_length, facts | {"fields": list(FIELDS)})
+        return cls(base_model, max_length, {"base_model": base_model, "max_length": max_length})
 
     @classmethod
     def load(cls, folder: Path, precision: str = "auto") -> Self:
@@ -60,7 +59,7 @@ class Retriever:
 
         `precision` as of `SentenceEncoder`.
         """
-        facts = read_facts(folder)
+        facts = RETRIEVER.read(folder)
         return cls(str(folder), int(facts["max_length"]), facts, precision)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -72,25 +71,18 @@ class Retriever:
         return self._encoder.encode(passage_text(passages, FIELDS))
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """The content of `retriever.json`; UserError where the folder holds no retriever."""
-    return read_layout_facts(folder / FACTS_FILE, "retriever", _FORMAT, TRAIN, "train")
+def open_encoder(folder: Path) -> Retriever | QueryEncoder:
+    """What reads queries: the retriever, or the query encoder of one, that a folder holds."""
+    return (Retriever if RETRIEVER.is_at(folder) else QueryEncoder).load(folder)
 
 
 def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str, Any]) -> None:
-    """Write a folder that `Retriever.load` and `SentenceTransformer(folder)` read.
+    """Write a folder that `Retriever.load` and `SentenceTransformer(folder)` read, or nothing.
 
-    `facts` are base_model and max_length in tokens, and what else is worth keeping, such as
-    training. Whoever needs the folder whole or not at all renames it afterwards.
+    `facts` are base_model and max_length in tokens, and what else is worth keeping.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    files = {
-        "sentence_bert_config.json": {"max_seq_length": facts["max_length"]},
-        FACTS_FILE: {"format": _FORMAT, **facts, "fields": list(FIELDS)},
-    }
-    write_layout(folder, [*mean_pooling(network), ("2_Normalize", "Normalize", None)], files)
+    known = RETRIEVER.stamped({**facts, "fields": list(FIELDS)})
+    write_transformer(folder, network, tokenizer, RETRIEVER.file, known)
 
 
 def check_pooling(base_model: str) -> None:

@@ -1,6 +1,7 @@
-"""The retriever and its index in MLflow: registered together, served as passages for a query."""
+"""Retrievers and query encoders in MLflow: passages of their index for a query, or its vector."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, set_model
 from mlflow.pyfunc import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
 
 from relevance_distillery import model_registry
 from relevance_distillery.encoders.micro_batching import MicroBatcher
-from relevance_distillery.retriever.encoder import Retriever
+from relevance_distillery.retriever.encoder import open_encoder
 from relevance_distillery.retriever.index import PassageIndex
 
 CHAMPION = "champion"
@@ -24,43 +26,54 @@ _REQUIREMENTS = (
 _PIECE = 256
 """Queries of one request in a pass."""
 _K = 10
-_COLUMNS = {
-    "query": DataType.string, "rank": DataType.long, "passage_id": DataType.string,
-    "document_id": DataType.string, "score": DataType.double,
-}  # fmt: skip
-
-QUERIES = Schema([ColSpec(DataType.string, "query")])
-EXAMPLE = pd.DataFrame({"query": ["how do I book a desk"]})
+_INDEX = "retriever_index"
+_QUERY = ColSpec(DataType.string, "query")
+_QUERIES = Schema([_QUERY])
+_VECTORS = Schema([_QUERY, ColSpec(Array(DataType.double), "vector")])
+_PASSAGES = Schema(
+    [
+        _QUERY,
+        ColSpec(DataType.long, "rank"),
+        ColSpec(DataType.string, "passage_id"),
+        ColSpec(DataType.string, "document_id"),
+        ColSpec(DataType.double, "score"),
+    ]
+)
+_PARAMETERS = ParamSchema([ParamSpec("k", DataType.long, _K)])
+_EXAMPLE = pd.DataFrame({"query": ["how do I book a desk"]})
 """Made up: no query of the user's goes into the registry."""
 
 Found = tuple[np.ndarray, np.ndarray]
 
 
 class ServedRetriever(PythonModel):
-    """Finds passages for queries; what `mlflow models serve` answers with.
+    """Finds passages for queries, or without an index gives their vectors.
 
-    The server calls it from several threads: what waits is encoded and searched together.
+    It is what `mlflow models serve` answers with. The server calls it from several threads: what
+    waits is encoded and searched together.
     """
 
     def load_context(self, context: Any) -> None:
-        """Open the folders that were logged with the model."""
-        self.open(Retriever.load(Path(context.artifacts["retriever"])), context)
-
-    def open(self, retriever: Any, context: Any) -> None:
-        """Search the index that was logged with the model by a retriever, or what is like one."""
-        self.retriever = retriever
-        self.index = PassageIndex.load(Path(context.artifacts["retriever_index"]))
-        self.index.require(retriever)
-        self._found = MicroBatcher(self._search, _PIECE)
+        """Open the folders that were logged with the model: an encoder's, perhaps an index."""
+        folders = {name: Path(folder) for name, folder in context.artifacts.items()}
+        self.index = PassageIndex.load(folders.pop(_INDEX)) if _INDEX in folders else None
+        (folder,) = folders.values()
+        self.encoder = open_encoder(folder)
+        answer: Any = self._embed
+        if self.index is not None:
+            self.index.require(self.encoder)
+            answer = partial(self._search, self.index)
+        self._answers = MicroBatcher(answer, _PIECE)
 
     def predict(  # pyrefly: ignore[bad-override]
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The `k` nearest passages of every query, by the parameter `k`.
+        """The `k` nearest passages of every query, by the parameter `k`, or its vector.
 
         Returns:
             A row a passage, queries in their order: query, rank (from 1), passage_id, document_id,
-            score (cosine). Texts of passages are not in the model.
+            score (cosine); texts of passages are not in the model. Without an index a row a query:
+            query, vector.
 
         Raises:
             MlflowException: A query is empty, or `k` is below 1; status 400.
@@ -69,8 +82,10 @@ class ServedRetriever(PythonModel):
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             said = f"k={k}: give a whole number from 1"
             raise MlflowException.invalid_parameter_value(said)
-        queries = checked_queries(model_input)
-        found: list[Found] = self._found([(query, k) for query in queries])
+        queries = _checked(model_input)
+        if self.index is None:
+            return pd.DataFrame({"query": queries, "vector": self._answers(queries)})
+        found: list[Found] = self._answers([(query, k) for query in queries])
         size = min(k, len(self.index))
         rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in found)])
         return pd.DataFrame(
@@ -83,14 +98,16 @@ class ServedRetriever(PythonModel):
             }
         )
 
-    def _search(self, asked: list[tuple[str, int]]) -> list[Found]:
-        vectors = self.retriever.encode_queries([query for query, _ in asked])
-        every = zip(asked, *self.index.search(vectors, max(k for _, k in asked)), strict=True)
+    def _embed(self, queries: list[str]) -> list[list[float]]:
+        return self.encoder.encode_queries(queries).tolist()
+
+    def _search(self, index: PassageIndex, asked: list[tuple[str, int]]) -> list[Found]:
+        vectors = self.encoder.encode_queries([query for query, _ in asked])
+        every = zip(asked, *index.search(vectors, max(k for _, k in asked)), strict=True)
         return [(rows[:k], scores[:k]) for (_, k), rows, scores in every]
 
 
-def checked_queries(model_input: pd.DataFrame) -> list[str]:
-    """The column query; MlflowException, status 400, where one is empty."""
+def _checked(model_input: pd.DataFrame) -> list[str]:
     queries = model_input["query"].tolist()
     for row, query in enumerate(queries, start=1):
         if not (isinstance(query, str) and query.strip()):
@@ -101,61 +118,39 @@ def checked_queries(model_input: pd.DataFrame) -> list[str]:
 
 def log_and_register(
     folder: Path,
-    index_folder: Path,
+    index_folder: Path | None,
     registered_name: str,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
-    champion: bool = False,
-    code: str = __file__,
-    load: Callable[[Path], Any] = Retriever.load,
 ) -> dict[str, str]:
-    """Log and register a retriever with its index, see `model_registry.log_and_register`.
+    """Log and register what reads queries as the champion, see `model_registry.log_and_register`.
 
-    It becomes the champion where there is none yet, or when asked. With `code`, a flavor's file,
-    another encoder than a retriever answers, which `load` reads. UserError where a folder is
-    damaged, or another retriever made the index.
+    With an index of passages the model finds these, without one it gives vectors. UserError where a
+    folder is damaged, or another retriever made the index.
     """
-    retriever, index = load(folder), PassageIndex.load(index_folder)
-    index.require(retriever)
-    about = {"retriever": retriever.name, "passages": str(len(index))}
-    return register(
-        code,
-        {"retriever": folder, "retriever_index": index_folder},
+    encoder = open_encoder(folder)
+    artifacts = {encoder.kind.name.replace(" ", "_"): folder}
+    about = {"retriever": encoder.name}
+    signature, example = ModelSignature(_QUERIES, _VECTORS), _EXAMPLE
+    if index_folder is not None:
+        index = PassageIndex.load(index_folder)
+        index.require(encoder)
+        artifacts[_INDEX] = index_folder
+        about["passages"] = str(len(index))
+        signature, example = ModelSignature(_QUERIES, _PASSAGES, _PARAMETERS), (_EXAMPLE, {"k": _K})
+    requirements = [*_REQUIREMENTS, *(["onnxruntime"] if encoder.facts.get("int8") else [])]
+    registered = model_registry.log_and_register(
+        __file__,
+        artifacts,
         registered_name,
         {**about, **tags},
         metrics,
-        ModelSignature(
-            QUERIES,
-            Schema([ColSpec(kind, name) for name, kind in _COLUMNS.items()]),
-            ParamSchema([ParamSpec("k", DataType.long, _K)]),
-        ),
-        (EXAMPLE, {"k": _K}),
-        champion,
+        requirements,
+        signature=signature,
+        input_example=example,
     )
-
-
-def register(
-    code: str,
-    artifacts: Mapping[str, Path],
-    name: str,
-    tags: Mapping[str, str],
-    metrics: Mapping[str, float],
-    signature: ModelSignature,
-    example: Any,
-    champion: bool,
-) -> dict[str, str]:
-    """As `model_registry.log_and_register`, and make it the champion where there is none."""
-    asked = [*_REQUIREMENTS, *(["onnxruntime"] if any(map(_is_int8, artifacts.values())) else [])]
-    registered = model_registry.log_and_register(
-        code, artifacts, name, tags, metrics, asked, signature=signature, input_example=example
-    )
-    if champion or model_registry.get_alias(name, CHAMPION) is None:
-        model_registry.set_alias(name, CHAMPION, registered["version"])
+    model_registry.set_alias(registered_name, CHAMPION, registered["version"])
     return registered
-
-
-def _is_int8(folder: Path) -> bool:
-    return any(folder.glob("*.onnx"))
 
 
 set_model(ServedRetriever())

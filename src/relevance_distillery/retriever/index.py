@@ -15,14 +15,12 @@ from relevance_distillery.errors import UserError
 from relevance_distillery.executors.execution import Executor
 from relevance_distillery.io.files import replacing, write_text
 from relevance_distillery.io.progress import Progress
-from relevance_distillery.retriever.settings import TRAIN
+from relevance_distillery.retriever.settings import INDEX
 
 if TYPE_CHECKING:
     from relevance_distillery.retriever.encoder import Retriever
+    from relevance_distillery.retriever.query_encoder import QueryEncoder
 
-INDEX_FILE = "index.json"
-
-_FORMAT = 1
 _VECTORS = "vectors.npy"
 _BLOCK = 4096
 
@@ -75,41 +73,35 @@ class PassageIndex:
                 done.advance(len(found))
             vectors.flush()
             facts = {
-                "format": _FORMAT,
                 "retriever": retriever.name,
                 "fingerprint": retriever.fingerprint,
                 "passage_ids": passages["passage_id"].astype(str).tolist(),
                 "document_ids": passages["document_id"].astype(str).tolist(),
             }
-            write_text(begun / INDEX_FILE, json.dumps(facts, ensure_ascii=False))
+            text = json.dumps(INDEX.stamped(facts), ensure_ascii=False)
+            write_text(begun / INDEX.file, text)
         return cls.load(folder)
 
     @classmethod
     def load(cls, folder: Path) -> PassageIndex:
         """Open a folder; UserError where it holds no index, or a damaged one."""
-        if not (folder / INDEX_FILE).is_file():
-            raise UserError(f"{folder}: no index of passages; run {TRAIN}")
-        try:
-            facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        facts = INDEX.read(folder)
+        with INDEX.readable(folder):
             vectors = np.load(folder / _VECTORS, mmap_mode="r")
-            sizes = {len(vectors), len(facts["passage_ids"]), len(facts["document_ids"])}
-            if facts["format"] != _FORMAT or len(sizes) > 1:
-                raise ValueError("of another format, or not whole")
+            if {len(facts["passage_ids"]), len(facts["document_ids"])} != {len(vectors)}:
+                raise ValueError("it is not whole")
             return cls(vectors, facts, folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{folder}: the index of passages cannot be read; run {TRAIN}"
-            ) from error
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def require(self, retriever: Retriever) -> None:
-        """UserError where another retriever made the vectors: products would mean nothing."""
-        if retriever.fingerprint != self.fingerprint:
+    def require(self, encoder: Retriever | QueryEncoder) -> None:
+        """UserError where the encoder is for the index of another model: products mean nothing."""
+        if encoder.fingerprint != self.fingerprint:
             raise UserError(
-                f"the index was made by the retriever {self._retriever}, not by {retriever.name}; "
-                f"run {TRAIN}, or name a registered version, which has its own"
+                f"the index was made by the retriever {self._retriever}, and {encoder.name} is "
+                "for that of another model; name a registered version, which has its own, or run "
+                + encoder.kind.command
             )
 
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

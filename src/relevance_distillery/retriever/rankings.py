@@ -18,7 +18,7 @@ from relevance_distillery.encoders.devices import choose_device, to_device
 from relevance_distillery.encoders.layers import can_stop, first_states, further_states
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
 from relevance_distillery.encoders.tokenising import tokenise
-from relevance_distillery.retriever.encoder import read_facts
+from relevance_distillery.retriever.settings import RETRIEVER
 from relevance_distillery.text.terms import passage_text
 
 _BATCH = 32
@@ -38,7 +38,7 @@ def encode_together(folders: Mapping[str, Path], texts: Sequence[str]) -> dict[s
     loaded = {name: load_encoder(str(folder)) for name, folder in folders.items()}
     networks = {name: network.eval().to(device) for name, (network, _) in loaded.items()}
     first, tokenizer = next(iter(loaded.values()))
-    facts = [read_facts(folder) for folder in folders.values()]
+    facts = [RETRIEVER.read(folder) for folder in folders.values()]
     layers = int(first.config.num_hidden_layers)
     tuned = {one.get("tuned_layers", 0) for one in facts}
     shared = 0

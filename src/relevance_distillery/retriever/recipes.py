@@ -28,7 +28,7 @@ from relevance_distillery.encoders.sentence_encoder import weights_hash
 from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
-from relevance_distillery.io.files import replacing, write_text
+from relevance_distillery.io.files import write_text
 from relevance_distillery.learning.splits import deal_groups
 from relevance_distillery.retriever.buckets import BUCKETS, UNGRADED
 from relevance_distillery.retriever.encoder import check_pooling, write_retriever
@@ -139,8 +139,7 @@ def train_recipes(
         if not folders[name].is_dir():
             network.load_state_dict(weights)
             own = {"base_model": settings.base_model, "max_length": length, **about}
-            with replacing(folders[name]) as partial:
-                write_retriever(network, tokenizer, partial, own)
+            write_retriever(network, tokenizer, folders[name], own)
 
     for recipe in settings.recipes:
         learn = pairs[~kept]

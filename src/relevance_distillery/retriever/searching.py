@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,12 @@ from relevance_distillery.channels.bm25 import BM25Channel
 from relevance_distillery.channels.dense import run_table
 from relevance_distillery.channels.fusion import reciprocal_rank_fusion
 from relevance_distillery.collections.queries import read_queries
+from relevance_distillery.encoders.layout import FolderKind
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.files import newest_version, replacing
 from relevance_distillery.io.progress import Progress
-from relevance_distillery.retriever.index import INDEX_FILE, PassageIndex
-from relevance_distillery.retriever.settings import TRAIN
-
-if TYPE_CHECKING:
-    from relevance_distillery.retriever.encoder import Retriever
+from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.settings import INDEX, QUERY_ENCODER, RETRIEVER, TRAIN
 
 logger = logging.getLogger(__name__)
 
@@ -63,29 +61,35 @@ class RetrieverShelf:
     bm25_index: str
     registered_query_encoder: str = "relevance-query-encoder"
 
-    def find(self, name: str) -> tuple[Retriever, PassageIndex]:
-        """A retriever by alias, version number or folder, and its index; UserError for none."""
-        from relevance_distillery.retriever.encoder import Retriever
+    def find(self, name: str, query_encoder: str | None = None) -> tuple[Any, PassageIndex]:
+        """What reads queries, and the index that it searches; UserError for none.
 
-        folder, index = self.places(name)
-        found = Retriever.load(folder), PassageIndex.load(index)
-        found[1].require(found[0])
-        return found
-
-    def places(self, name: str) -> tuple[Path, Path]:
-        """The folders of a retriever and its index, by its name as `find` takes it."""
+        A retriever by alias, version number or folder, or a query encoder by the same. Registered
+        they bring their index; a query encoder's folder searches the one of the retriever `name`.
+        """
         # Loads torch.
-        from relevance_distillery.retriever.encoder import FACTS_FILE
+        from relevance_distillery.retriever.encoder import open_encoder
 
+        if query_encoder is None:
+            folder, place = self._retriever(name)
+        else:
+            folder, place = self._query_encoder(query_encoder, name)
+        encoder, index = open_encoder(folder), PassageIndex.load(place)
+        index.require(encoder)
+        return encoder, index
+
+    def _retriever(self, name: str) -> tuple[Path, Path]:
         folder, stored = Path(name).expanduser(), Path(self.retriever_index)
-        if (folder / FACTS_FILE).is_file():
-            beside = stored / folder.resolve().parent.name / stored.name
-            return folder, beside if (beside / INDEX_FILE).is_file() else newest_version(stored)
-        from relevance_distillery.model_registry import load_registered
+        if not RETRIEVER.is_at(folder):
+            return _registered(self.registered_name, name, RETRIEVER)
+        beside = stored / folder.resolve().parent.name / stored.name
+        return folder, beside if INDEX.is_at(beside) else newest_version(stored)
 
-        asked = (self.registered_name, name, "retriever", TRAIN, [FACTS_FILE, INDEX_FILE])
-        folder, index = load_registered(*asked)
-        return folder, index
+    def _query_encoder(self, name: str, retriever: str) -> tuple[Path, Path]:
+        folder = Path(name).expanduser()
+        if not QUERY_ENCODER.is_at(folder):
+            return _registered(f"{self.registered_query_encoder}-search", name, QUERY_ENCODER)
+        return folder, self._retriever(retriever)[1]
 
     def bm25(self, index: PassageIndex) -> BM25Channel:
         """BM25 over the passages of an index; UserError where it has others."""
@@ -96,6 +100,15 @@ class RetrieverShelf:
                 f"--pipeline=mine, then {TRAIN}, or leave fuse out"
             )
         return channel
+
+
+def _registered(name: str, alias_or_version: str, kind: FolderKind) -> tuple[Path, Path]:
+    # Loads MLflow.
+    from relevance_distillery.model_registry import load_registered
+
+    files = [kind.file, INDEX.file]
+    folder, index = load_registered(name, alias_or_version, kind.name, kind.command, files)
+    return folder, index
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from relevance_distillery.encoders.layout import FolderKind
 from relevance_distillery.strict import Seed, StrictModel
 
 RecipeName = Literal[
@@ -12,6 +13,10 @@ RecipeName = Literal[
 ]
 
 TRAIN = "kedro run --pipeline=train_retriever"
+COMPRESS = "kedro run --pipeline=compress_retriever"
+RETRIEVER = FolderKind("retriever", "retriever.json", TRAIN)
+QUERY_ENCODER = FolderKind("query encoder", "query_encoder.json", COMPRESS)
+INDEX = FolderKind("index of passages", "index.json", TRAIN)
 
 _FEWEST_VALIDATION = 30
 

@@ -169,8 +169,8 @@ def measure(
         UserError: No rung is as fast, or keeps as much, as is asked for.
     """
     from relevance_distillery.query_encoders import latency, measuring
-    from relevance_distillery.query_encoders.encoder import QueryEncoder
     from relevance_distillery.query_encoders.reference import index_of
+    from relevance_distillery.retriever.query_encoder import QueryEncoder
 
     if benchmark.documents is not None:
         index = index_of(reference, targets, Path(parameters.workspace) / "benchmark_index")
@@ -211,7 +211,7 @@ def register(
     Returns:
         {"name", "version", "run_id", "digest", "search"}.
     """
-    from relevance_distillery.query_encoders import flavor
+    from relevance_distillery.retriever import flavor
 
     about = retrieval["compression"]
     kept = retrieval["recovered"]["compressed"]["nDCG@10"]["estimate"]
@@ -221,6 +221,8 @@ def register(
         "latency_ms": str(spent), "benchmark": str(retrieval["benchmark"]["name"]),
     }  # fmt: skip
     metrics = {"compression.kept_ndcg_at_10": float(kept), "compression.latency_ms": float(spent)}
-    return flavor.log_and_register(
-        query_encoder, index.folder, parameters.registered_name, tags, metrics
-    )
+    name = parameters.registered_name
+    found = flavor.log_and_register(query_encoder, index.folder, f"{name}-search", tags, {})
+    tags["search"] = f"{found['name']} {found['version']}"
+    registered = flavor.log_and_register(query_encoder, None, name, tags, metrics)
+    return {**registered, "search": found["version"]}

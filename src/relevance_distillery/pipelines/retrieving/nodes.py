@@ -331,6 +331,4 @@ def register(
         "labeler": f"{labeler['name']} {labeler['digest']}" if labeler else "none",
     }
     metrics = {} if row is None else {"retrieval.ndcg_at_10": float(row)}
-    return flavor.log_and_register(
-        retriever, index, parameters.registered_name, tags, metrics, champion=True
-    )
+    return flavor.log_and_register(retriever, index, parameters.registered_name, tags, metrics)

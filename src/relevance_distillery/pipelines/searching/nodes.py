@@ -18,13 +18,7 @@ def search(files: SearchFiles, shelf: RetrieverShelf, parameters: SearchingParam
         The TREC run.
     """
     queries, path = files.check()
-    if parameters.query_encoder is None:
-        encoder, index = shelf.find(parameters.retriever)
-    else:
-        # Loads MLflow.
-        from relevance_distillery.query_encoders.searching import find_query_encoder
-
-        encoder, index = find_query_encoder(parameters.query_encoder, shelf, parameters.retriever)
+    encoder, index = shelf.find(parameters.retriever, parameters.query_encoder)
     bm25 = shelf.bm25(index) if parameters.fuse else None
     by_document = parameters.unit == "document"
     write_run(Searcher(encoder, index, bm25, by_document, parameters.depth), queries, path)

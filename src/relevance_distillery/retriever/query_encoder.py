@@ -9,25 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from relevance_distillery.encoders.base_model import COPY_AGAIN, quiet, readable
 from relevance_distillery.encoders.layout import (
-    Module,
-    mean_pooling,
-    read_layout_facts,
+    read_array,
+    read_projection,
+    save_arrays,
     write_layout,
+    write_transformer,
 )
 from relevance_distillery.errors import UserError, import_extra
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
-from relevance_distillery.retriever.index import PassageIndex
+from relevance_distillery.retriever.settings import QUERY_ENCODER
 
-FACTS_FILE = "query_encoder.json"
-COMPRESS = "kedro run --pipeline=compress_retriever"
 INT8_FILE = "int8.onnx"
-_FORMAT = 1
+TOKENIZER_FILE = "tokenizer.json"
 _BATCH = 32
-_WEIGHTS = "model.safetensors"
-_PROJECTION = "2_Dense"
+_TABLE = "embedding.weight"
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts to vectors of any length, shape (texts, width), float32."""
@@ -37,26 +34,29 @@ class QueryEncoder:
     """Vectors of queries for an index that the reference made; their products are cosines.
 
     Attributes:
-        facts: What `query_encoder.json` says: kind, reference, max_length, width, rung, training.
-        kind: `transformer`, or `static`, a table of token vectors, which needs no torch.
+        kind: Of its folder.
+        facts: What `query_encoder.json` says: kind (`transformer`, or `static`, a table of token
+            vectors, which needs no torch), reference, max_length, width, rung, training.
         name: The rung and a digest of its files.
         fingerprint: Of the reference: the index has to have the same.
     """
 
+    kind = QUERY_ENCODER
+
     def __init__(self, folder: Path, facts: dict[str, Any], embed: Embed) -> None:
         """Wrap what reads a folder; use `load`."""
-        self.facts, self.kind, self._embed = facts, str(facts["kind"]), embed
+        self.facts, self._embed = facts, embed
         self.name = f"{facts['rung']}@{folder_digest(folder)[:12]}"
         self.fingerprint = str(facts["reference"]["fingerprint"])
 
     @classmethod
     def load(cls, folder: Path) -> QueryEncoder:
         """Read a query encoder's folder; UserError where it holds none or is damaged."""
-        facts = read_facts(folder)
-        with readable(f"query encoder {folder.name}", folder, COPY_AGAIN):
+        facts = QUERY_ENCODER.read(folder)
+        with QUERY_ENCODER.readable(folder):
             read = _static if facts["kind"] == "static" else _transformer
             read = _int8 if facts.get("int8") else read
-            return cls(folder, facts, read(folder, facts))
+            return cls(folder, facts, read(folder, int(facts["max_length"])))
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (queries, width), float32, each row of length 1; zeros for a text of no token."""
@@ -68,21 +68,6 @@ class QueryEncoder:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
-    def require(self, index: PassageIndex) -> None:
-        """UserError where another model made the index: products would mean nothing."""
-        if index.fingerprint != self.fingerprint:
-            raise UserError(
-                f"the query encoder {self.name} is for the index of "
-                f"{self.facts['reference']['name']}, and another model made this one; name the "
-                f"model that made it: {COMPRESS} --params=reference=MODEL"
-            )
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """The content of `query_encoder.json`; UserError where the folder holds no query encoder."""
-    path = folder / FACTS_FILE
-    return read_layout_facts(path, "query encoder", _FORMAT, COMPRESS, "compress")
-
 
 def write_query_encoder(
     folder: Path,
@@ -91,38 +76,17 @@ def write_query_encoder(
     facts: dict[str, Any],
     projection: np.ndarray | None = None,
 ) -> None:
-    """Write a transformer whose vectors are means of token states, whole or not at all.
+    """Write a transformer as a query encoder, see `write_transformer`.
 
-    Args:
-        folder: Replaced where it is there; `SentenceTransformer(folder)` reads it too.
-        tokenizer: Of transformers.
-        network: A transformers model, on the CPU.
-        facts: reference (name, fingerprint), max_length in tokens, rung, training and more.
-        projection: Shape (width of the index, width of the network): what means are multiplied by.
+    Facts are reference (name, fingerprint), max_length in tokens, rung, training and more.
 
     Raises:
         UserError: The vectors' width is not that of `facts["width"]`, the index's.
         OSError: The folder cannot be written.
     """
-    hidden = int(network.config.hidden_size)
-    width = hidden if projection is None else len(projection)
-    modules = mean_pooling(network)
-    if projection is not None:
-        dense = {
-            "in_features": hidden, "out_features": width, "bias": False,
-            "activation_function": "torch.nn.modules.linear.Identity",
-        }  # fmt: skip
-        modules.append((_PROJECTION, "Dense", dense))
-    modules.append((f"{len(modules)}_Normalize", "Normalize", None))
-    with replacing(folder) as partial:
-        partial.mkdir()
-        with quiet():
-            network.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-        about = {"max_seq_length": int(facts["max_length"])}
-        _write(partial, facts, "transformer", width, modules, {"sentence_bert_config.json": about})
-        if projection is not None:
-            _save(partial / _PROJECTION, {"linear.weight": projection})
+    width = network.config.hidden_size if projection is None else len(projection)
+    known = _complete(facts, "transformer", int(width))
+    write_transformer(folder, network, tokenizer, QUERY_ENCODER.file, known, projection)
 
 
 def write_static_encoder(
@@ -150,55 +114,37 @@ def write_static_encoder(
             f"a static query encoder of {len(table)} token vectors needs a fast tokenizer of no "
             f"more tokens, not {type(tokenizer).__name__} of {len(tokenizer)}"
         )
+    known = _complete(facts, "static", table.shape[1])
     fast = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     fast.no_padding()
     fast.enable_truncation(int(facts["max_length"]))
     with replacing(folder) as partial:
         partial.mkdir()
-        fast.save(str(partial / "tokenizer.json"))
-        _save(partial, {"embedding.weight": table})
+        fast.save(str(partial / TOKENIZER_FILE))
+        save_arrays(partial, {_TABLE: table})
         modules = [("", "StaticEmbedding", None), ("1_Normalize", "Normalize", None)]
-        _write(partial, facts, "static", table.shape[1], modules)
+        write_layout(partial, modules, {QUERY_ENCODER.file: known})
 
 
-def read_projection(folder: Path) -> np.ndarray | None:
-    """What `write_query_encoder` was given, None where that was none."""
-    from safetensors.numpy import load_file
-
-    file = folder / _PROJECTION / _WEIGHTS
-    return load_file(file)["linear.weight"] if file.is_file() else None
+def read_table(folder: Path) -> np.ndarray:
+    """What `write_static_encoder` was given."""
+    return read_array(folder, _TABLE)
 
 
-def _write(
-    folder: Path,
-    facts: dict[str, Any],
-    kind: str,
-    width: int,
-    modules: Sequence[Module],
-    files: dict[str, Any] | None = None,
-) -> None:
+def _complete(facts: dict[str, Any], kind: str, width: int) -> dict[str, Any]:
     if facts.get("width", width) != width:
         raise UserError(
             f"vectors of {width} numbers cannot search an index of {facts['width']}: give the "
             "query encoder a projection to that width"
         )
-    known = {"format": _FORMAT, "kind": kind, **facts, "width": width}
-    write_layout(folder, modules, {**(files or {}), FACTS_FILE: known})
+    return QUERY_ENCODER.stamped({"kind": kind, **facts, "width": width})
 
 
-def _save(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    from safetensors.numpy import save_file
-
-    whole = {name: np.ascontiguousarray(one, dtype=np.float32) for name, one in arrays.items()}
-    save_file(whole, folder / _WEIGHTS, metadata={"format": "pt"})
-
-
-def _static(folder: Path, facts: dict[str, Any]) -> Embed:
-    from safetensors.numpy import load_file
+def _static(folder: Path, _: int) -> Embed:
     from tokenizers import Tokenizer
 
-    table = load_file(folder / _WEIGHTS)["embedding.weight"]
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    table = read_table(folder)
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
 
     def embed(texts: Sequence[str]) -> np.ndarray:
         found = np.empty((len(texts), table.shape[1]), dtype=np.float32)
@@ -210,7 +156,7 @@ def _static(folder: Path, facts: dict[str, Any]) -> Embed:
     return embed
 
 
-def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
+def _transformer(folder: Path, max_length: int) -> Embed:
     import torch
 
     from relevance_distillery.encoders.base_model import fitting_length, load_encoder
@@ -220,7 +166,7 @@ def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
 
     network, tokenizer = load_encoder(str(folder))
     network.eval()
-    limit = fitting_length(int(facts["max_length"]), network.config, tokenizer)
+    limit = fitting_length(max_length, network.config, tokenizer)
 
     @torch.inference_mode()
     def means(rows: list[Row]) -> torch.Tensor:
@@ -234,7 +180,7 @@ def _transformer(folder: Path, facts: dict[str, Any]) -> Embed:
     return _projected(embed, folder)
 
 
-def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
+def _int8(folder: Path, max_length: int) -> Embed:
     import torch
     from tokenizers import Tokenizer
 
@@ -247,9 +193,9 @@ def _int8(folder: Path, facts: dict[str, Any]) -> Embed:
     options.log_severity_level = 3
     where = {"providers": ["CPUExecutionProvider"]}
     network = runtime.InferenceSession(str(folder / INT8_FILE), options, **where)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(int(facts["max_length"]))
+    tokenizer.enable_truncation(max_length)
     padding = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("pad_token_id")
 
     def means(rows: list[Row]) -> torch.Tensor:
