@@ -28,7 +28,6 @@ import pandas as pd
 from pages import BENCHMARKS, PAGES, ROOT, cell, machine, table, write
 
 from relevance_distillery.collections.benchmark import Benchmark, load_benchmark
-from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.evaluation.agreement.estimates import Options
 from relevance_distillery.evaluation.retrieval import (
@@ -80,7 +79,7 @@ def passages_of(name: str) -> pd.DataFrame:
     else:
         source = DocumentSource.parse(str(BENCHMARKS / name))
         documents = source.read(**synthesis.reading.model_dump(), limit=None, seed=0).documents
-    return split_documents(documents, synthesis.passages.splitter())[0]
+    return synthesis.split(documents)
 
 
 @cache

@@ -115,9 +115,7 @@ def values_of(
         best[f"retriever@{seed}"] = "untrained" if untrained else f"{trained.best}@{seed}"
     test_passages = passages
     if train != test:
-        test_passages = nodes.split_documents(
-            benchmark.documents, synthesis.passages.splitter()
-        )[0]  # fmt: skip
+        test_passages = synthesis.split(benchmark.documents)
     rankings = rank_systems(
         folders,
         benchmark.queries,

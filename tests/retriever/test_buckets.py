@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,11 @@ def fill(
     table: pd.DataFrame,
     grade: Any = None,
     settings: BucketSettings = SETTINGS,
+    seed: int = 1,
+    asked_channels: Sequence[str] = CHANNELS,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    return fill_buckets(grades, runs, asked, table, DEFAULT_SCALE, settings, "none", 1, grade)
+    how = DEFAULT_SCALE, settings, "none", seed, grade
+    return fill_buckets(grades, runs, asked_channels, asked, table, *how)
 
 
 @pytest.mark.parametrize(("ranks", "grade", "bucket"), CASES)
@@ -110,6 +114,7 @@ def test_depths_shrink_alike_on_a_small_corpus() -> None:
     ranks = {"bm25": {"q0": {f"p{i}": i + 1 for i in range(100)}}}
     placed = place_pairs(
         runs_of(ranks),
+        CHANNELS,
         graded([]),
         queries("w"),
         passages(["w"] * 100),
@@ -204,7 +209,7 @@ def test_a_query_gives_so_many_pairs_and_the_same_whatever_others_there_are() ->
     assert set(machine["graded_by"]) == {"people", "labeler"}
     assert "ungraded" not in set(machine["bucket"])
     assert 0 < told["random"]["false_negative_rate"] < 1
-    other = fill_buckets(*many(12), DEFAULT_SCALE, settings, "none", 2, None)[0]
+    other = fill(*many(12), settings=settings, seed=2)[0]
     assert set(map(tuple, other[KEY].to_numpy())) != set(map(tuple, more[KEY].to_numpy()))
 
 
@@ -214,9 +219,7 @@ def test_a_rare_grade_and_a_rare_place_are_kept(seed: int) -> None:
     grades = graded([("q0", f"p{i}", 3 * (i == 7)) for i in range(20)])
     settings = SETTINGS.model_copy(update={"per_query": 5})
     table = passages(["x"] * 40)
-    pairs, _ = fill_buckets(
-        grades, runs_of(ranks), queries("a"), table, DEFAULT_SCALE, settings, "none", seed, None
-    )
+    pairs, _ = fill(grades, runs_of(ranks), queries("a"), table, settings=settings, seed=seed)
     assert len(pairs) == 5
     assert {"p1", "p7"} <= set(pairs["passage_id"])
 
@@ -229,7 +232,10 @@ def test_a_channel_that_returns_nothing_and_a_corpus_smaller_than_every_depth() 
     pairs, _ = fill(grades, runs, queries("a"), table, settings=whole)
     # Nothing is left to draw; with one channel nothing is returned by all. The depths are 3, 1, 1.
     found = dict(zip(pairs["passage_id"], pairs["bucket"], strict=True))
-    assert found == {"p0": "other_positive", "p1": "other_negative", "p2": "other_positive"}
+    assert found == {"p0": "hard_positive", "p1": "other_negative", "p2": "other_positive"}
+    # What nobody asked has missed nothing.
+    pairs, _ = fill(grades, runs, queries("a"), table, settings=whole, asked_channels=("bm25",))
+    assert pairs["bucket"].tolist() == ["other_positive", "other_negative", "other_positive"]
     pairs, facts = fill(grades, runs_of({}), queries("a"), table, settings=whole)
     assert len(pairs) == 3
     assert facts["easy_positive"] == {

@@ -82,6 +82,18 @@ def select_pairs(
     return pairs, benchmark.facts | own
 
 
+def searched_passages(benchmark: Benchmark, passages: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Where a benchmark's queries search: its own documents, split, or the passages of the run.
+
+    Documents have the ids that the grades name; where passages were graded, each is one.
+    """
+    if benchmark.documents is not None:
+        passages = split(benchmark.documents)
+    elif benchmark.kind == "held_out" or benchmark.graded_passages:
+        passages = passages.assign(document_id=passages["passage_id"])
+    return as_named(passages, benchmark.judgments["document_id"])
+
+
 def pairs_digest(pairs: pd.DataFrame) -> str:
     """Sixteen hexadecimal digits that change with any query, document or grade."""
     graded = pairs.drop_duplicates(KEY)

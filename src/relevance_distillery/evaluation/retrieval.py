@@ -44,14 +44,16 @@ def measure_rankings(
     bands: Mapping[Hashable, str] | None = None,
     reference: str | None = None,
 ) -> dict[str, Any]:
-    """What rankings are worth by grades: `query_values`, then `summarise`.
+    """What rankings are worth by grades (of a pair the first): `query_values`, then `summarise`.
 
     Returns:
-        The content of retrieval.json without what training knows: benchmark (the facts given, with
-        pairs and queries), and the keys of `summarise`. Given a `reference` also `recovered`, by
-        every other system and metric the share of the reference's mean, and top_10_in_common, the
-        share of the reference's first ten that are among its own; with paired intervals.
+        The content of retrieval.json without what training knows: benchmark (the facts given
+        without `skipped`, with pairs and queries), and the keys of `summarise`. Given a `reference`
+        also `recovered`, by every other system and metric the share of the reference's mean, and
+        top_10_in_common, the share of the reference's first ten that are among its own; with paired
+        intervals.
     """
+    grades = grades[[*KEY, "grade"]].drop_duplicates(KEY)
     values = query_values(rankings, grades, scale)
     found = summarise(values, options, bands)
     if reference is not None:
@@ -59,7 +61,8 @@ def measure_rankings(
     graded = set(grades["query_id"])
     asked = set[str]().union(*(table["query_id"].unique() for table in rankings.values()))
     found["queries"]["not_graded"] = len(asked - graded)
-    return {"benchmark": {**benchmark, "pairs": len(grades), "queries": len(graded)}, **found}
+    facts = {name: value for name, value in benchmark.items() if name != "skipped"}
+    return {"benchmark": {**facts, "pairs": len(grades), "queries": len(graded)}, **found}
 
 
 def query_values(

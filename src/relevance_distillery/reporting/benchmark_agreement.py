@@ -21,14 +21,7 @@ def of_benchmark(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
 
 def options_of(parameters: ReportingParameters) -> Options:
     """How figures of agreement are computed."""
-    return Options(
-        resamples=parameters.resamples,
-        permutations=parameters.permutations,
-        seed=parameters.seed,
-        level=parameters.confidence,
-        slice_pairs=parameters.slice_pairs,
-        margin=parameters.margin,
-    )
+    return Options.of(parameters, slice_pairs=parameters.slice_pairs, margin=parameters.margin)
 
 
 def agreement_with(

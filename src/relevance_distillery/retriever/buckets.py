@@ -63,6 +63,7 @@ class BucketSettings(StrictModel):
 
 def place_pairs(
     runs: pd.DataFrame,
+    asked: Sequence[str],
     graded: pd.DataFrame,
     queries: pd.DataFrame,
     passages: pd.DataFrame,
@@ -74,6 +75,7 @@ def place_pairs(
 
     Args:
         runs: Schema `Runs`; of ranking channels.
+        asked: Channels, also those that found nothing.
         graded: Columns query_id, passage_id; the pairs with a grade.
         queries: Columns query_id, text.
         passages: Schema `Passages`.
@@ -92,18 +94,21 @@ def place_pairs(
     ranks = found.pivot(index=KEY, columns="channel", values="rank")
     ranks = ranks.reindex(columns=channels).fillna(0).astype("int64")
     others = _not_returned(ranks.index, graded, queries, passages, settings, language, seed)
-    table = pd.concat([ranks.assign(place=_places(ranks, lexical_top, single_top)), others])
+    table = pd.concat(
+        [ranks.assign(place=_places(ranks, DENSE in asked, lexical_top, single_top)), others]
+    )
     table[channels] = table[channels].fillna(0).astype("int64")
     table = table.rename(columns={name: f"rank_{name}" for name in channels})
     table.index = table.index.set_names(KEY)
     return table.reset_index()[[*KEY, "place", *(f"rank_{name}" for name in channels)]]
 
 
-def _places(ranks: pd.DataFrame, lexical_top: int, single_top: int) -> np.ndarray:
+def _places(ranks: pd.DataFrame, dense: bool, lexical_top: int, single_top: int) -> np.ndarray:
     values = ranks.to_numpy()
     lexical = [name != DENSE for name in ranks.columns]
     near = ((values > 0) & (values <= lexical_top))[:, lexical].any(1)
-    in_dense = ranks[DENSE].to_numpy() > 0 if DENSE in ranks else np.ones(len(ranks), dtype=bool)
+    # Nothing is missed by a channel that nobody asked.
+    in_dense = ranks[DENSE].to_numpy() > 0 if DENSE in ranks else np.full(len(ranks), not dense)
     everywhere = (values > 0).all(1) & (values.shape[1] > 1)
     kind = np.select([everywhere, near & ~in_dense], ["all", "lexical"], "some")
     single = ((values > 0) & (values <= single_top)).sum(1) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ Grade = Callable[[pd.DataFrame], pd.Series]
 def fill_buckets(
     graded: pd.DataFrame,
     runs: pd.DataFrame,
+    channels: Sequence[str],
     queries: pd.DataFrame,
     passages: pd.DataFrame,
     scale: GradeScale,
@@ -51,6 +52,7 @@ def fill_buckets(
     Args:
         graded: Columns query_id, passage_id, grade, graded_by.
         runs: Schema `Runs`, of ranking channels.
+        channels: Those that were asked.
         queries: Columns query_id, text; those to learn from.
         passages: Schema `Passages`.
         scale: The grades.
@@ -69,7 +71,7 @@ def fill_buckets(
     Raises:
         UserError: No pair is left.
     """
-    placed = place_pairs(runs, graded, queries, passages, settings, language, seed)
+    placed = place_pairs(runs, channels, graded, queries, passages, settings, language, seed)
     placed = placed[placed["query_id"].isin(queries["query_id"])]
     chosen = choose_pairs(placed, graded, settings, seed)
     chosen = chosen.merge(graded[[*KEY, "graded_by"]], on=KEY, how="left")

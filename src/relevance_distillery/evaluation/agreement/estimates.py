@@ -5,7 +5,7 @@ All figures of a call come from the same draws of queries, so they move together
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from relevance_distillery.evaluation.statistics.bootstrap import (
 from relevance_distillery.evaluation.statistics.bootstrap_t import Interval
 from relevance_distillery.evaluation.statistics.numbers import interval_json, number
 from relevance_distillery.evaluation.statistics.randomization import holm, swap_test
+from relevance_distillery.strict import Intervals
 
 Conclusion = Literal["superior", "non-inferior", "inferior", "open"]
 
@@ -41,6 +42,12 @@ class Options:
     level: float = 0.95
     slice_pairs: int = 50
     margin: float = 0.03
+
+    @classmethod
+    def of(cls, asked: Intervals, **more: Any) -> Self:
+        """As a user asks for them."""
+        given: dict[str, Any] = {"seed": asked.seed, "level": asked.confidence} | more
+        return cls(asked.resamples, asked.permutations, **given)
 
 
 def estimates(

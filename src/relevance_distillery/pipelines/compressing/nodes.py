@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark, held_out
-from relevance_distillery.collections.id_matching import as_named
+from relevance_distillery.collections.benchmark_pairs import searched_passages
 from relevance_distillery.documents.forgetting import ForgottenDocuments
-from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.estimates import Options
@@ -47,24 +47,23 @@ def gather(
     synthesis: SynthesisParameters,
     parameters: CompressingParameters,
     scale: GradeScale,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, Benchmark, pd.DataFrame, list[str]]:
     """Tables of the last run, or documents and queries read anew where there are none.
 
     Returns:
-        Passages to index; passages to measure on, by the document ids of the grades; queries and
-        grades to measure by; pairs to refine with (`training_texts`; none without labels); and
-        strings to align on, without queries to measure by.
+        Passages to index; passages to measure on, by the document ids of the grades; the benchmark,
+        with the judge's grades of some queries where there is none; pairs to refine with
+        (`training_texts`; none without labels); and strings to align on, without queries to
+        measure by.
 
     Raises:
         UserError: There is nothing to measure by.
     """
     passages, queries, labels = stored_passages, stored_queries, stored_labels
-    splitter = synthesis.passages.splitter()
     if passages.empty:
         documents, _, _ = read_documents(raw_documents, held_out(scale), forgotten, synthesis)
-        passages = split_documents(documents, splitter)[0]
+        passages = synthesis.split(documents)
         queries, labels = query_log.read()[0] if query_log.locations else queries, labels[:0]
-    targets, asked, grades, tested = passages, benchmark.queries, benchmark.judgments, ()
     if len(labels):
         labels = labels[labels["passage_id"].isin(passages["passage_id"])]
         labels = labels[labels["query_id"].isin(queries["query_id"])]
@@ -77,20 +76,17 @@ def gather(
                 "kedro run, whose judge then grades"
             )
         held = [digest_number(normalised(one)) % _HELD_OUT == 0 for one in queries["text"]]
-        asked = queries[held]
+        asked = queries[held].reset_index(drop=True)
         here = labels["query_id"].isin(asked["query_id"])
         grades, labels = labels[here].rename(columns={"passage_id": "document_id"}), labels[~here]
-        tested = tuple(asked["text"])
-    if benchmark.documents is not None:
-        targets = split_documents(benchmark.documents, splitter)[0]
-    elif benchmark.kind == "held_out" or benchmark.graded_passages:
-        targets = passages.assign(document_id=passages["passage_id"])
+        benchmark = replace(benchmark, queries=asked, judgments=grades)
+    targets = searched_passages(benchmark, passages, synthesis.split)
     also = [targets] * (parameters.benchmark_documents and benchmark.documents is not None)
     strings = unlabelled_strings(
         queries["text"] if len(queries) else (),
         pd.concat([passages, *also]),
         parameters.strings,
-        held_out=[*benchmark.query_texts(), *tested],
+        held_out=benchmark.query_texts(),
         seed=parameters.ladder.seed,
     )
     pairs = pd.DataFrame()
@@ -99,10 +95,7 @@ def gather(
         bucket = relevant.map({True: POSITIVES[0], False: NEGATIVES[0]})
         pairs = training_texts(labels.assign(bucket=bucket), queries, passages, scale)
     logger.info("%d strings to align on, %d graded pairs to refine with", len(strings), len(pairs))
-    grades = grades[["query_id", "document_id", "grade"]]
-    grades = grades.drop_duplicates(["query_id", "document_id"]).reset_index(drop=True)
-    targets = as_named(targets, grades["document_id"])
-    return passages, targets, asked.reset_index(drop=True), grades, pairs, strings
+    return passages, targets, benchmark, pairs, strings
 
 
 def open_reference(
@@ -151,13 +144,10 @@ def measure(
     reference: Any,
     index: PassageIndex,
     targets: pd.DataFrame,
-    asked: pd.DataFrame,
-    grades: pd.DataFrame,
-    strings: list[str],
     benchmark: Benchmark,
+    strings: list[str],
     stored: dict[str, Any],
     parameters: CompressingParameters,
-    scale: GradeScale,
 ) -> tuple[dict[str, Any], Path]:
     """What every rung keeps and saves, and the folder of the one that is chosen.
 
@@ -175,15 +165,16 @@ def measure(
     if benchmark.documents is not None:
         index = index_of(reference, targets, Path(parameters.workspace) / "benchmark_index")
     encoders = {name: QueryEncoder.load(Path(folder)) for name, folder in ladder.items()}
+    asked = benchmark.queries
     rankings = measuring.rank_rungs(encoders, index, targets, asked, parameters.depth)
-    options = Options(
-        resamples=parameters.resamples,
-        permutations=parameters.permutations,
-        level=parameters.confidence,
-        seed=parameters.ladder.seed,
+    found = measure_rankings(
+        rankings,
+        benchmark.judgments,
+        benchmark.scale,
+        benchmark.facts,
+        Options.of(parameters, seed=parameters.ladder.seed),
+        reference=REFERENCE,
     )
-    facts = {name: value for name, value in benchmark.facts.items() if name != "skipped"}
-    found = measure_rankings(rankings, grades, scale, facts, options, reference=REFERENCE)
     timed = [*asked["text"].astype(str), *strings][: parameters.timed]
     found["latency"] = latency.measure_latency(encoders, timed)
     kept = {name: row[PRIMARY]["estimate"] for name, row in found["recovered"].items()}
@@ -195,7 +186,7 @@ def measure(
         "reference": reference.name, "rung": rung, "reason": reason, "strings": len(strings),
         "rungs": {name: encoder.facts for name, encoder in encoders.items()},
     }  # fmt: skip
-    if stored.get("benchmark", {}).get("digest") == facts["digest"]:
+    if stored.get("benchmark", {}).get("digest") == benchmark.digest:
         found = measuring.merged(stored, found)
     return found, Path(ladder[rung])
 

@@ -18,8 +18,8 @@ def create_pipeline() -> Pipeline:
                     "params:compressing", "params:scale",
                 ],
                 [
-                    "compression_passages", "compression_targets", "compression_queries",
-                    "compression_grades", "compression_pairs", "compression_strings",
+                    "compression_passages", "compression_targets", "compression_benchmark",
+                    "compression_pairs", "compression_strings",
                 ],
                 name="gather_strings",
             ),
@@ -42,9 +42,8 @@ def create_pipeline() -> Pipeline:
                 nodes.measure,
                 [
                     "query_encoder_ladder", "reference_retriever", "reference_index",
-                    "compression_targets", "compression_queries", "compression_grades",
-                    "compression_strings", "benchmark", "stored_retrieval", "params:compressing",
-                    "params:scale",
+                    "compression_targets", "compression_benchmark", "compression_strings",
+                    "stored_retrieval", "params:compressing",
                 ],
                 ["retrieval", "query_encoder"],
                 name="measure_query_encoders",

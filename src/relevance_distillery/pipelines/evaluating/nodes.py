@@ -10,7 +10,6 @@ from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.judge_files import JudgeFiles
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
 from relevance_distillery.collections.system_runs import SystemRuns, match_ids
-from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.systems import pool_grading
 from relevance_distillery.evaluation.systems.pools import make_pool, with_people
@@ -128,7 +127,7 @@ def grade_pool(
             benchmark,
             stored_passages,
             ids,
-            lambda found: split_documents(found, synthesis.passages.splitter())[0],
+            synthesis.split,
             **synthesis.reading.model_dump(),
         )
         graded = pool_grading.grade_documents(grader, wanted, queries, passages, known)

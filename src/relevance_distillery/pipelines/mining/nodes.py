@@ -14,7 +14,7 @@ from relevance_distillery.collections.recorded_grades import RecordedGrades
 from relevance_distillery.collections.system_runs import SystemRuns, match_ids
 from relevance_distillery.errors import UserError
 from relevance_distillery.executors.execution import LOCAL, ExecutionParameters
-from relevance_distillery.pipelines.mining.parameters import MiningParameters
+from relevance_distillery.pipelines.mining.parameters import ChannelParameters, MiningParameters
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ def build_bm25_index(passages: pd.DataFrame, parameters: MiningParameters) -> BM
 
 
 def learn_expansions(
-    passages: pd.DataFrame, index: BM25Channel, parameters: MiningParameters
+    passages: pd.DataFrame, index: BM25Channel, parameters: ChannelParameters
 ) -> str:
     """A synonym file learned from the passages, where the expansion channel is to learn one."""
     if "expansion" not in parameters.channels or not parameters.expansion.learn:
-        return "# Nothing was learned: mining.channels lacks expansion, or learn is false.\n"
+        return "# Nothing was learned: channels lacks expansion, or learn is false.\n"
     return learn_dictionary(passages, index, parameters.dense.encoder())
 
 

@@ -41,23 +41,28 @@ class BM25Parameters(StrictModel):
         return self
 
 
-class MiningParameters(StrictModel):
-    """Everything about how candidates are found."""
+class ChannelParameters(StrictModel):
+    """Which channels are asked, and how."""
 
     channels: tuple[ChannelName, ...] = Field(("bm25", "random"), min_length=1)
     """Ways of finding candidates."""
-    depth: int = Field(500, ge=1)
-    """How many passages of every ranking `channel_runs` keeps for a query, at least `bm25.depth`;
-    candidates are drawn from the first `bm25.depth` alone."""
     language: StemmerLanguage = "english"
     """Stemmer of the index: ISO code or name; none for no stemming."""
-    bm25: BM25Parameters = BM25Parameters()
-    """The lexical channel."""
     dense: DenseSettings = DenseSettings()
     """The dense channel."""
     expansion: ExpansionSettings = ExpansionSettings()
     """The expansion channel."""
-    random_passages: int = Field(2, ge=0)
-    """Random passages a query: what no retriever finds, mostly irrelevant."""
     seed: Seed
     """Of all draws; another one gives other candidates."""
+
+
+class MiningParameters(ChannelParameters):
+    """Everything about how candidates are found."""
+
+    depth: int = Field(500, ge=1)
+    """How many passages of every ranking `channel_runs` keeps for a query, at least `bm25.depth`;
+    candidates are drawn from the first `bm25.depth` alone."""
+    bm25: BM25Parameters = BM25Parameters()
+    """The lexical channel."""
+    random_passages: int = Field(2, ge=0)
+    """Random passages a query: what no retriever finds, mostly irrelevant."""

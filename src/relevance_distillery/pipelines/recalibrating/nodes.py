@@ -46,7 +46,6 @@ def recalibrate_labeler(
         UserError: Neither grades nor shares are given, or both; they do not fit the labeler;
             or they are too few to tell anything.
     """
-    from relevance_distillery.documents.passages import split_documents
     from relevance_distillery.evaluation.recalibration_pairs import judged_pairs
     from relevance_distillery.labeler.recalibration import as_graded, recalibrate, rules_of
 
@@ -63,7 +62,7 @@ def recalibrate_labeler(
             texts,
             stored_queries,
             stored_passages,
-            lambda documents: split_documents(documents, synthesis.passages.splitter())[0],
+            synthesis.split,
             synthesis.reading.model_dump(),
         )
         found = recalibrate(

@@ -8,7 +8,6 @@ import pandas as pd
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.benchmark_pairs import EXPECTED, select_pairs
 from relevance_distillery.collections.recorded_grades import RecordedGrades
-from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.evaluation.agreement.graded_pairs import grading_judges
 from relevance_distillery.evaluation.disagreements import pick
 from relevance_distillery.grading import GradeScale
@@ -39,15 +38,11 @@ def select_benchmark_pairs(
         benchmark_pairs and benchmark_facts, see `collections.benchmark_pairs.select_pairs`;
         the pairs have a column benchmark, the facts a list `others`.
     """
-
-    def split(documents: pd.DataFrame) -> pd.DataFrame:
-        return split_documents(documents, synthesis.passages.splitter())[0]
-
     # That of the run that read the documents: this one may be `report` alone.
     limit = documents_report.get("limit")
     tables, facts = [], []
     for one in benchmark.everything:
-        pairs, own = select_pairs(one, passages, queries, labels, splits, split, limit)
+        pairs, own = select_pairs(one, passages, queries, labels, splits, synthesis.split, limit)
         tables.append(pairs.assign(benchmark=one.name))
         facts.append(own)
         for reason in own["skipped"]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from relevance_distillery.channels.bm25 import BM25Channel
-from relevance_distillery.channels.expansion import learn_dictionary
 from relevance_distillery.channels.registry import ChannelSources, search_channels
 from relevance_distillery.collections.benchmark import Benchmark, held_out
-from relevance_distillery.collections.id_matching import as_named, with_known_ids
+from relevance_distillery.collections.benchmark_pairs import searched_passages
+from relevance_distillery.collections.id_matching import with_known_ids
 from relevance_distillery.collections.recorded_grades import RecordedGrades, grades_on
 from relevance_distillery.collections.system_runs import SystemRuns, match_ids
 from relevance_distillery.documents.forgetting import ForgottenDocuments
-from relevance_distillery.documents.passages import split_documents
 from relevance_distillery.documents.source import DocumentSource
 from relevance_distillery.errors import UserError
 from relevance_distillery.evaluation.agreement.estimates import Options
@@ -24,6 +24,7 @@ from relevance_distillery.evaluation.retrieval import measure_rankings
 from relevance_distillery.executors.execution import LOCAL, ExecutionParameters, in_order
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.learning.splits import exclude_benchmarks
+from relevance_distillery.pipelines.mining.nodes import learn_expansions
 from relevance_distillery.pipelines.retrieving.parameters import RetrievingParameters
 from relevance_distillery.pipelines.synthesis.nodes import read_documents
 from relevance_distillery.pipelines.synthesis.parameters import SynthesisParameters
@@ -79,7 +80,7 @@ def gather(
         none = "no label is of a stored query and passage; run `kedro run` again"
     else:
         documents, _, _ = read_documents(raw_documents, held_out(scale), forgotten, synthesis)
-        passages, _, _ = split_documents(documents, synthesis.passages.splitter())
+        passages = synthesis.split(documents)
         queries, _ = query_log.read()
         graded = grades_on(recorded, scale)
         known = with_known_ids(graded, query_id=queries, document_id=passages)[0]
@@ -139,9 +140,7 @@ def mine(
         retriever_pairs, what each bucket holds and what the channels have in common.
     """
     bm25 = BM25Channel.build(passages, parameters.language)
-    learned = ""
-    if "expansion" in parameters.channels and parameters.expansion.learn:
-        learned = learn_dictionary(passages, bm25, parameters.dense.encoder())
+    learned = learn_expansions(passages, bm25, parameters)
     sources = ChannelSources(
         passages,
         bm25,
@@ -168,6 +167,7 @@ def mine(
     pairs, buckets = fill_buckets(
         grades,
         runs,
+        parameters.channels,
         queries,
         passages,
         scale,
@@ -218,14 +218,21 @@ def measure(
     exclusions: dict[str, Any],
     synthesis: SynthesisParameters,
     parameters: RetrievingParameters,
-    scale: GradeScale,
 ) -> dict[str, Any]:
     """The content of retrieval.json: every system on the benchmarks, and where it comes from.
 
     Without a benchmark the held-back queries' grades take its place, marked as not people's.
     """
+    if benchmark.kind == "held_out":
+        held, graded = training["held_back"], ~pairs["graded_by"].isin((ASSUMED, NOBODY))
+        grades = pairs[graded & pairs["query_id"].isin(held)]
+        benchmark = replace(
+            benchmark,
+            queries=queries[queries["query_id"].isin(held)],
+            judgments=grades.rename(columns={"passage_id": "document_id"}),
+        )
     found, *others = [
-        _measured(one, training, passages, queries, pairs, synthesis, parameters, scale)
+        _measured(one, training, searched_passages(one, passages, synthesis.split), parameters)
         for one in benchmark.everything
     ]
     best = training["best"]
@@ -253,45 +260,21 @@ def _measured(
     benchmark: Benchmark,
     training: dict[str, Any],
     passages: pd.DataFrame,
-    queries: pd.DataFrame,
-    pairs: pd.DataFrame,
-    synthesis: SynthesisParameters,
     parameters: RetrievingParameters,
-    scale: GradeScale,
 ) -> dict[str, Any]:
     from relevance_distillery.retriever.rankings import rank_systems
 
-    asked, grades = benchmark.queries, benchmark.judgments
-    if benchmark.kind == "held_out":
-        held = pairs["query_id"].isin(training["held_back"]) & ~pairs["graded_by"].isin(
-            (ASSUMED, NOBODY)
-        )
-        grades = pairs[held].rename(columns={"passage_id": "document_id"})
-        asked = queries[queries["query_id"].isin(training["held_back"])]
-        passages = passages.assign(document_id=passages["passage_id"])
-    elif benchmark.documents is not None:
-        passages = split_documents(benchmark.documents, synthesis.passages.splitter())[0]
-    elif benchmark.graded_passages:
-        passages = passages.assign(document_id=passages["passage_id"])
-    passages = as_named(passages, grades["document_id"])
     folders = {name: Path(folder) for name, folder in training["folders"].items()}
-    best = training["best"]
-    rankings = rank_systems(
-        folders, asked, passages, parameters.language, parameters.depth, registered=best
-    )
+    asked, best, language = benchmark.queries, training["best"], parameters.language
+    rankings = rank_systems(folders, asked, passages, language, parameters.depth, registered=best)
     rankings["retriever"] = rankings[best]
     return measure_rankings(
         rankings,
-        grades[["query_id", "document_id", "grade"]].drop_duplicates(["query_id", "document_id"]),
-        scale,
-        {name: value for name, value in benchmark.facts.items() if name != "skipped"},
-        Options(
-            resamples=parameters.resamples,
-            permutations=parameters.permutations,
-            level=parameters.confidence,
-            seed=parameters.seed,
-        ),
-        query_bands(asked, passages, parameters.language),
+        benchmark.judgments,
+        benchmark.scale,
+        benchmark.facts,
+        Options.of(parameters),
+        query_bands(asked, passages, language),
     )
 
 

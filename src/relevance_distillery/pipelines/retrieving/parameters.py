@@ -4,16 +4,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from relevance_distillery.channels.dense import DenseSettings
-from relevance_distillery.channels.expansion import ExpansionSettings
 from relevance_distillery.channels.registry import ChannelName
+from relevance_distillery.pipelines.mining.parameters import ChannelParameters
 from relevance_distillery.retriever.buckets import BucketSettings
 from relevance_distillery.retriever.settings import RetrieverSettings
 from relevance_distillery.strict import Intervals
 from relevance_distillery.text.terms import StemmerLanguage
 
 
-class RetrievingParameters(Intervals):
+class RetrievingParameters(Intervals, ChannelParameters):
     """Where grades come from, how pairs are found, how the retriever is trained and measured."""
 
     grades: Literal["stored", "recorded"] = "stored"
@@ -25,10 +24,6 @@ class RetrievingParameters(Intervals):
     """The labeler that does: an alias, a version or a folder."""
     channels: tuple[ChannelName, ...] = Field(("bm25", "dense", "expansion"), min_length=1)
     """Ranking channels whose disagreement is looked at; runs of your own engine join them."""
-    dense: DenseSettings = DenseSettings()
-    """The encoder of the dense channel."""
-    expansion: ExpansionSettings = ExpansionSettings()
-    """The dictionary of the expansion channel."""
     buckets: BucketSettings = BucketSettings()
     """How far down channels are read, and how many pairs a query gives."""
     training: RetrieverSettings
@@ -39,8 +34,6 @@ class RetrievingParameters(Intervals):
     """Share of terms from which a query counts as one of the benchmark, and trains nothing."""
     depth: int = Field(1000, ge=10)
     """Passages that each system ranks for a query of the benchmark."""
-    permutations: int = Field(2000, ge=100)
-    """Random swaps for each p-value."""
     workspace: str = "data/06_models/retriever_checkpoints"
     """Finished stages of a training that is under way."""
     registered_name: str = "relevance-retriever"

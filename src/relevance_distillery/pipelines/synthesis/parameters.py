@@ -11,6 +11,8 @@ from relevance_distillery.strict import Seed, StrictModel
 from relevance_distillery.synthesizers.settings import DEFAULT_STYLES, SynthesisLLMSettings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from relevance_distillery.documents.passages import Splitter
 
 
@@ -119,3 +121,9 @@ class SynthesisParameters(StrictModel):
     typo_share: float = Field(0.06, ge=0, le=1)
     """Share of queries with one keyboard typo."""
     filters: FilterParameters = FilterParameters()
+
+    def split(self, documents: pd.DataFrame) -> pd.DataFrame:
+        """Passages of documents, split as those of the corpus."""
+        from relevance_distillery.documents.passages import split_documents
+
+        return split_documents(documents, self.passages.splitter())[0]
