@@ -122,8 +122,7 @@ def graded(reference: Retriever) -> Graded:
     relevant = pairs["grade"] >= DEFAULT_SCALE.relevant_from
     bucket = relevant.map({True: POSITIVES[0], False: NEGATIVES[0]})
     texts = training_texts(pairs.assign(bucket=bucket), queries, passages, DEFAULT_SCALE)
-    known = texts.loc[texts["relevant"], ["query_id", "passage_id"]]
-    return Graded(texts, known, index_of(reference, passages, WORK / "index" / "refinement"))
+    return Graded(texts, index_of(reference, passages, WORK / "index" / "refinement"))
 
 
 def kept(

@@ -78,7 +78,7 @@ def graded_pairs(reference: Retriever, folder: Path, queries: int = 24) -> Grade
         relevant=grade >= 2,
     )
     index = PassageIndex.build(reference, passages, folder)
-    return Graded(pairs, pairs.loc[pairs["relevant"], ["query_id", "passage_id"]], index)
+    return Graded(pairs, index)
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +346,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     other = Retriever.load(tiny_models.retriever(tmp_path))
     with pytest.raises(UserError, match="the index was made by the retriever"):
         train_ladder(other, STRINGS, settings(), tmp_path / "work", graded)
-    few = Graded(graded.pairs[graded.pairs["query_id"] < "q15"], graded.relevant, graded.index)
+    few = Graded(graded.pairs[graded.pairs["query_id"] < "q15"], graded.index)
     how = settings(rungs=("refined_only",))
     with pytest.raises(UserError, match="graded queries have a relevant passage in the index, at"):
         train_ladder(reference, STRINGS, how, tmp_path / "work", few)

@@ -115,9 +115,9 @@ def test_one_stage_widens_the_gap(base: Path, loss: str) -> None:
         return float(cosines[relevant].mean() - cosines[~relevant].mean())
 
     before = apart()
-    result = run_stage(towers, Stage(loss), learn, nothing, None, training_settings(base))
+    facts = run_stage(towers, Stage(loss), learn, nothing, None, training_settings(base))
     assert apart() > before + 0.01
-    assert result.facts["history"][-1]["loss"] < result.facts["history"][0]["loss"]
+    assert facts["history"][-1]["loss"] < facts["history"][0]["loss"]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_frozen_layers_are_the_bases(

@@ -217,8 +217,7 @@ class _Ladder:
         else:
             keys += [settings.alignment.model_dump(), settings.student]
         if refined and self.graded is not None:
-            tables = self.graded.pairs, self.graded.relevant
-            rows = [pd.util.hash_pandas_object(one, index=False).tolist() for one in tables]
+            rows = pd.util.hash_pandas_object(self.graded.pairs, index=False).tolist()
             keys += [settings.refinement.model_dump(), rows]
         name = rung if refined else rung.removesuffix(_REFINED)
         return self.folder / f"{name}-{json_digest(keys)}"

@@ -32,12 +32,10 @@ class Graded:
 
     Attributes:
         pairs: As of `training_texts`: query_id, passage_id, query, bucket, gain, relevant.
-        relevant: Columns query_id, passage_id: all that is relevant, so that it is no negative.
         index: The reference's; pairs whose passage is not in it teach nothing.
     """
 
     pairs: pd.DataFrame
-    relevant: pd.DataFrame
     index: PassageIndex
 
 
@@ -90,11 +88,9 @@ def refine(
     kept = pairs["query_id"].isin(held)
     towers: Any = _FrozenPassages(student, graded.index.vectors)
     learn, validation = (
-        Examples.of(
-            some, student.rows, graded.relevant, lambda rows: [{_ROW: [row]} for row in rows]
-        )
+        Examples.of(some, student.rows, read_passages=lambda rows: [{_ROW: [row]} for row in rows])
         for some in (pairs[~kept], pairs[kept])
     )
     before = validate(towers, validation)
-    result = run_stage(towers, Stage(settings.loss), learn, validation, before, how)
-    return {**result.facts, "before": before, "held_back": len(held)}
+    facts = run_stage(towers, Stage(settings.loss), learn, validation, before, how)
+    return {**facts, "before": before, "held_back": len(held)}

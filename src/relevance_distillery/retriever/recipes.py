@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,7 @@ from relevance_distillery.retriever.buckets import BUCKETS, UNGRADED
 from relevance_distillery.retriever.encoder import check_pooling, write_retriever
 from relevance_distillery.retriever.settings import RetrieverSettings
 from relevance_distillery.retriever.towers import Towers
-from relevance_distillery.retriever.training import (
-    Examples,
-    Stage,
-    StageResult,
-    run_stage,
-    validate,
-)
+from relevance_distillery.retriever.training import Examples, Stage, run_stage, validate
 from relevance_distillery.text.words import normalised
 
 logger = logging.getLogger(__name__)
@@ -134,29 +128,25 @@ def train_recipes(
     facts: dict[str, Any] = {UNTRAINED: {"stages": [], "validation": before}}
     folders: dict[str, Path] = {}
 
-    def keep(name: str, weights: Weights, **about: Any) -> None:
+    def keep(name: str, **about: Any) -> None:
         folders[name] = folder / name
         if not folders[name].is_dir():
-            network.load_state_dict(weights)
             own = {"base_model": settings.base_model, "max_length": length, **about}
             write_retriever(network, tokenizer, folders[name], own)
 
     for recipe in settings.recipes:
-        learn = pairs[~kept]
-        chain = Chain(towers, validation, settings, folder)
+        learn, channels = pairs[~kept], "all_channels"
         if recipe == "one_channel":
-            learn, chain = of_one_channel(learn), replace(chain, name=recipe)
+            learn, channels = of_one_channel(learn), recipe
         examples = Examples.of(learn, read, relevant)
         network.load_state_dict(base)
-        results = chain.run(RECIPES[recipe], examples, before)
-        alpha, value, weights = _interpolated(towers, results, base, validation, settings)
-        facts[recipe] = {
-            "stages": [result.facts for result in results],
-            "validation": value,
-            "alpha": alpha,
-        }
-        keep(recipe, weights, tuned_layers=settings.tuned_layers, training=facts[recipe])
-    keep(UNTRAINED, base, training={})
+        given = RECIPES[recipe], examples, validation, before, settings
+        stages = run_stages(towers, *given, folder / "stages" / channels)
+        facts[recipe] = {"stages": stages}
+        facts[recipe] |= _interpolate(towers, stages, base, validation, settings)
+        keep(recipe, tuned_layers=settings.tuned_layers, training=facts[recipe])
+    network.load_state_dict(base)
+    keep(UNTRAINED, training={})
     rivals = [UNTRAINED, *(name for name in settings.recipes if name not in ABLATIONS)]
     best = rivals[-1] if len(rivals) == 1 else rivals[1]
     if before is not None:
@@ -164,40 +154,36 @@ def train_recipes(
     return Trained(folders, best, facts, sorted(held_back))
 
 
-@dataclass(frozen=True)
-class Chain:
-    """Stages that start from one another's best weights, each kept when it is finished."""
+def run_stages(
+    towers: Towers,
+    stages: Sequence[Stage],
+    learn: Examples,
+    validation: Examples,
+    before: float | None,
+    settings: RetrieverSettings,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """Run stages from one another's best weights, which are left in the network.
 
-    towers: Towers
-    validation: Examples
-    settings: RetrieverSettings
-    folder: Path
-    name: str = "all_channels"
-
-    def run(
-        self, stages: tuple[Stage, ...], learn: Examples, before: float | None
-    ) -> list[StageResult]:
-        """Results of all stages, those that were finished before read from the folder."""
-        results: list[StageResult] = []
-        path = self.folder / "stages" / self.name
-        for stage in stages:
-            path = path / f"{stage.loss}-{json_digest([stage.positives, stage.negatives], 3)}"
-            facts_file, weights_file = path / "facts.json", path / "weights.safetensors"
-            if facts_file.is_file():
-                facts = json.loads(facts_file.read_text(encoding="utf-8"))
-                result = StageResult(load_file(weights_file), facts["validation"], facts)
-                self.towers.network.load_state_dict(result.weights)
-                logger.info("stage %s was finished before", stage.loss)
-            else:
-                result = run_stage(
-                    self.towers, stage, learn, self.validation, before, self.settings
-                )
-                path.mkdir(parents=True, exist_ok=True)
-                save_file(result.weights, weights_file)
-                write_text(facts_file, json.dumps(result.facts))
-            before = result.validation
-            results.append(result)
-        return results
+    Arguments as of `run_stage`, which gives the facts of each; a stage that the folder keeps is
+    not run again.
+    """
+    found: list[dict[str, Any]] = []
+    for stage in stages:
+        folder /= f"{stage.loss}-{json_digest([stage.positives, stage.negatives], 3)}"
+        facts_file, weights_file = folder / "facts.json", folder / "weights.safetensors"
+        if facts_file.is_file():
+            facts = json.loads(facts_file.read_text(encoding="utf-8"))
+            towers.network.load_state_dict(load_file(weights_file))
+            logger.info("stage %s was finished before", stage.loss)
+        else:
+            facts = run_stage(towers, stage, learn, validation, before, settings)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(weights_of(towers.network), weights_file)
+            write_text(facts_file, json.dumps(facts))
+        before = facts["validation"]
+        found.append(facts)
+    return found
 
 
 def of_one_channel(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -215,34 +201,32 @@ def of_one_channel(pairs: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(bucket=bucket)
 
 
-def _interpolated(
+def _interpolate(
     towers: Towers,
-    results: list[StageResult],
+    stages: Sequence[Mapping[str, Any]],
     base: Weights,
     validation: Examples,
     settings: RetrieverSettings,
-) -> tuple[float, float | None, Weights]:
-    """The share of trained weights that ranks best, its nDCG@10 and the weights.
+) -> dict[str, Any]:
+    """Leave the share of trained weights that ranks best: alpha, with its validation nDCG@10.
 
     Without validation it is the first: what nobody checked goes half the way (Wortsman et al.).
     """
-    trained = results[-1]
-    best = (1.0, trained.validation, trained.weights)
-    if not any(one.facts.get("best_step") for one in results):
-        return best
-    for alpha in settings.interpolation:
+    trained = weights_of(towers.network)
+    alpha, best, chosen = 1.0, stages[-1]["validation"], trained
+    for share in settings.interpolation if any(one.get("best_step") for one in stages) else ():
         mixed = {
-            name: value + (trained.weights[name] - value) * alpha
-            if value.is_floating_point() else value
+            name: value + (trained[name] - value) * share if value.is_floating_point() else value
             for name, value in base.items()
-        }  # fmt: skip
-        if best[1] is None:
-            return alpha, None, mixed
+        }
         towers.network.load_state_dict(mixed)
         found = validate(towers, validation)
-        if found is not None and found > best[1]:
-            best = (alpha, found, mixed)
-    return best
+        if found is None or found > best:
+            alpha, best, chosen = share, found, mixed
+        if found is None:
+            break
+    towers.network.load_state_dict(chosen)
+    return {"validation": best, "alpha": alpha}
 
 
 def hold_back(pairs: pd.DataFrame, settings: RetrieverSettings) -> set[str]:

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from relevance_distillery.encoders.batching import Row
-from relevance_distillery.encoders.gradient_steps import Weights, take_steps, weights_of
+from relevance_distillery.encoders.gradient_steps import take_steps
 from relevance_distillery.retriever.buckets import NEGATIVES, POSITIVES
 from relevance_distillery.retriever.losses import LOSSES, Block
 from relevance_distillery.retriever.settings import RetrieverSettings
@@ -100,15 +100,6 @@ class Examples:
         return found
 
 
-@dataclass
-class StageResult:
-    """What a stage left: the best weights, and how it went."""
-
-    weights: Weights
-    validation: float | None
-    facts: dict[str, Any]
-
-
 def run_stage(
     towers: Towers,
     stage: Stage,
@@ -116,12 +107,15 @@ def run_stage(
     validation: Examples,
     before: float | None,
     settings: RetrieverSettings,
-) -> StageResult:
+) -> dict[str, Any]:
     """Train the network in place and leave the best weights in it, those before included.
 
     `before` is the validation nDCG@10 of the network as it is; without validation, None, the last
-    weights are left. A stage for which no query has both a positive and a negative is skipped, and
-    `facts` say so.
+    weights are left.
+
+    Returns:
+        How it went: name, steps, validation (of what is left) and more, or why the stage was
+        skipped, since no query has both a positive and a negative.
 
     Raises:
         UserError: The loss is not finite.
@@ -130,8 +124,7 @@ def run_stage(
     if not lists:
         reason = f"no query has pairs in {', '.join((*stage.positives, *stage.negatives))}"
         logger.warning("stage %s is skipped: %s", stage.loss, reason)
-        skipped = {"name": stage.loss, "steps": 0, "skipped": reason, "validation": before}
-        return StageResult(weights_of(towers.network), before, skipped)
+        return {"name": stage.loss, "steps": 0, "skipped": reason, "validation": before}
     per_epoch = -(-len(lists) // settings.batch_queries)
     steps = stage.passes * min(settings.epochs * per_epoch, settings.max_steps)
     batches, sizes = _batches(lists, random.Random(settings.seed), settings), []
@@ -141,17 +134,15 @@ def run_stage(
         sizes.append(sum(len(pos) + len(neg) for pos, neg in chosen.values()))
         return LOSSES[stage.loss](_block(towers, learn, chosen, settings.temperature))
 
-    network = towers.network
     seconds, found = take_steps(
-        network, towers.parameters, loss, lambda: validate(towers, validation), before,
+        towers.network, towers.parameters, loss, lambda: validate(towers, validation), before,
         named=stage.loss, steps=steps, evaluations=settings.evaluations, warm_up=0.1, longest=1.0,
         lr=settings.learning_rate, weight_decay=0.01,
     )  # fmt: skip
-    rate, best = round(sum(sizes) / seconds, 1), found["validation"]
-    told = "" if before is None else f", validation nDCG@10 {before:.4f} to {best:.4f}"
+    rate, after = round(sum(sizes) / seconds, 1), found["validation"]
+    told = "" if before is None else f", validation nDCG@10 {before:.4f} to {after:.4f}"
     logger.info("stage %s: %d steps, %.1f pairs/s%s", stage.loss, steps, rate, told)
-    facts = {"name": stage.loss, "queries": len(lists), "pairs_per_second": rate, **found}
-    return StageResult(weights_of(network), best, facts)
+    return {"name": stage.loss, "queries": len(lists), "pairs_per_second": rate, **found}
 
 
 @torch.no_grad()

@@ -128,10 +128,7 @@ def train(
     from relevance_distillery.query_encoders.refinement import Graded
 
     workspace = Path(parameters.workspace)
-    graded = None
-    if len(pairs):
-        relevant = pairs.loc[pairs["relevant"], ["query_id", "passage_id"]]
-        graded = Graded(pairs, relevant, index)
+    graded = Graded(pairs, index) if len(pairs) else None
     rungs = {REFERENCE: write_reference(reference, workspace / REFERENCE)}
     rungs |= train_ladder(reference, strings, parameters.ladder, workspace / "ladder", graded)
     if parameters.int8:
