@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +138,40 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     wide = min(one[1], other[1]) - max(one[0], other[0])
     high = min(one[3], other[3]) - max(one[2], other[2])
     return max(0.0, wide) * max(0.0, high)
+
+
+def scatter(
+    points: Sequence[Mapping[str, Any]],
+    size: Mapping[str, int],
+    shown: Callable[[float], str],
+    x_most: int = 7,
+    y_ticks: int = 5,
+) -> dict[str, Any]:
+    """Figures with intervals and names over logarithmic values, as places in a drawing.
+
+    Points are marks (name, tone, measured, text) with x, a value above 0, and y, a figure; `shown`
+    is a tick of the values as text.
+    """
+    rows = [one["y"] for one in points]
+    x = log_axis((one["x"] for one in points), size["left"], size["right"])
+    y = linear_axis(ends_of(rows), size["bottom"], size["top"], y_ticks)
+    marks = [
+        {**one, "x": x.at(one["x"]), "y": y.at(row["estimate"]), **limits(row, y)}
+        for one, row in zip(points, rows, strict=True)
+    ]
+    place_labels(marks, (size["left"], size["width"]))
+    return {
+        "size": size,
+        "marks": marks,
+        "x_ticks": [{"x": x.at(tick), "text": shown(tick)} for tick in log_ticks(x, x_most)],
+        "y_ticks": [{"y": y.at(tick), "text": f"{tick:g}"} for tick in linear_ticks(y, y_ticks)],
+    }
+
+
+def limits(row: Row, axis: Axis, prefix: str = "") -> dict[str, float | None]:
+    """The places of an interval's ends, None where there is none."""
+    ends = {side: row.get(prefix + side) for side in ("low", "high")}
+    return {side: None if end is None else axis.at(end) for side, end in ends.items()}
 
 
 def dots(rows: Iterable[tuple[str, str, str, Row]], digits: int = 2) -> dict[str, Any] | None:

@@ -74,7 +74,7 @@ def _reliability(
             "r": round(3.0 + 6.0 * (one["pairs"] / most) ** 0.5, 1),
             "text": f"{count(one['pairs'])} pairs: said {figure(one[predicted], 2)}, "
             f"was {figure(one[observed], 2)}",
-            **_limits(y, one.get(f"{observed}_low"), one.get(f"{observed}_high")),
+            **charts.limits(one, y, f"{observed}_"),
         }
         for one in bins
     ]
@@ -83,13 +83,6 @@ def _reliability(
         "line": charts.path((point["x"], point["y"]) for point in points)
         if len(points) > 1
         else "",
-    }
-
-
-def _limits(axis: charts.Axis, low: float | None, high: float | None) -> dict[str, float | None]:
-    return {
-        "low": None if low is None else axis.at(low),
-        "high": None if high is None else axis.at(high),
     }
 
 
@@ -121,32 +114,21 @@ def agreement_against_price(
         points += [(name, price, measured, row) for price, measured in known if price > 0]
     if not points:
         return None
-    size = _PRICE
-    x = charts.log_axis((price for _, price, _, _ in points), size["left"], size["right"])
-    y = charts.linear_axis(
-        charts.ends_of(row for *_, row in points), size["bottom"], size["top"], ticks=4
-    )
-    marks: list[dict[str, Any]] = [
+    marks = [
         {
-            "x": x.at(price),
-            "y": y.at(row["estimate"]),
+            "x": price,
+            "y": row,
             "tone": judges.tone(name),
             "measured": measured,
             "name": shorten(judges.label(name), 22),
             "text": f"{judges.label(name)}: {dollars(price)} for 1,000 labels, "
             f"quadratic κ {figure(row['estimate'], 2)}",
-            **_limits(y, row.get("low"), row.get("high")),
         }
         for name, price, measured, row in points
     ]
-    charts.place_labels(marks, (size["left"], size["width"]))
-    return {
-        "size": size,
-        "marks": marks,
-        "x_ticks": [{"x": x.at(t), "text": dollars(t)} for t in charts.log_ticks(x, most=5)],
-        "y_ticks": [{"y": y.at(t), "text": f"{t:g}"} for t in charts.linear_ticks(y, 4)],
+    return charts.scatter(marks, _PRICE, dollars, x_most=5, y_ticks=4) | {
         "absent": absent,
-        "bases": sorted({mark["measured"] for mark in marks}, reverse=True),
+        "bases": sorted({measured for _, _, measured, _ in points}, reverse=True),
     }
 
 

@@ -62,35 +62,19 @@ def _ladder(found: Mapping[str, Any]) -> dict[str, Any] | None:
     """Coordinates of what every rung keeps over the time of a query, the reference keeps all."""
     whole = {REFERENCE: {PRIMARY: {"estimate": 1.0}}}
     kept = {name: row[PRIMARY] for name, row in (whole | found["recovered"]).items()}
-    rows = [
-        (name, float(spent["median_ms"]), kept[name])
+    points = [
+        {
+            "x": spent["median_ms"],
+            "y": kept[name],
+            "tone": "student",
+            "measured": name == found["compression"]["rung"],
+            "name": name,
+            "text": f"{name}: {figure(kept[name]['estimate'])} kept, {spent['median_ms']:g} ms",
+        }
         for name, spent in found["latency"].items()
         if name != "compressed" and kept.get(name, {}).get("estimate") is not None
     ]
-    if not rows:
-        return None
-    size = _SIZE
-    ends = charts.ends_of(row for *_, row in rows)
-    x = charts.log_axis((spent for _, spent, _ in rows), size["left"], size["right"])
-    y = charts.linear_axis(ends, size["bottom"], size["top"])
-    marks: list[dict[str, Any]] = [
-        {
-            "x": x.at(spent), "y": y.at(row["estimate"]), "tone": "student", "name": name,
-            "measured": name == found["compression"]["rung"],
-            "text": f"{name}: {figure(row['estimate'])} kept, {spent:g} ms",
-            **{
-                side: None if row.get(side) is None else y.at(row[side]) for side in ("low", "high")
-            },
-        }
-        for name, spent, row in rows
-    ]  # fmt: skip
-    charts.place_labels(marks, (size["left"], size["width"]))
-    return {
-        "size": size,
-        "marks": marks,
-        "x_ticks": [{"x": x.at(tick), "text": f"{tick:g}"} for tick in charts.log_ticks(x)],
-        "y_ticks": [{"y": y.at(tick), "text": f"{tick:g}"} for tick in charts.linear_ticks(y)],
-    }
+    return charts.scatter(points, _SIZE, lambda tick: f"{tick:g}") if points else None
 
 
 def _sign(row: Mapping[str, Any], level: float) -> int:
