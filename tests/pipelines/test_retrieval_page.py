@@ -180,16 +180,10 @@ def test_nothing_measurable_still_makes_a_page() -> None:
     assert "1 queries: with fewer than 20" in page
 
 
-def test_texts_stand_only_where_they_were_given(found: dict[str, Any]) -> None:
-    without = write_page(found | TRAINED)
-    assert "query q1 · passage d3" in without
-    assert "It holds no text of documents or queries." in without
-    texts = {"q1": f"red shoes {HOSTILE}"}, {"d3": f"{HOSTILE} long " + "word " * 500}
-    page = write_page(found | TRAINED, *texts)
-    assert "red shoes" in text_of(page)
-    assert "treat it as confidential" in page
-    assert len(page) - len(without) < 1000
-    assert "<script" not in page
+def test_examples_are_named_by_their_ids(found: dict[str, Any]) -> None:
+    page = write_page(found | TRAINED)
+    assert "query q1 · passage d3" in page
+    assert "It holds no text of documents or queries." in page
 
 
 def test_names_are_escaped() -> None:

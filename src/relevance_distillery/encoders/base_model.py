@@ -137,6 +137,15 @@ def load_encoder(base_model: str) -> tuple[Any, Any]:
     return network, tokenizer
 
 
+def read_config(base_model: str, file: str) -> dict[str, Any]:
+    """What a JSON file of a base model's folder holds; nothing where it is not there."""
+    path = Path(resolve_model(base_model)) / file
+    if not path.is_file():
+        return {}
+    with readable(f"base model {base_model}", path.parent, COPY_AGAIN):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
 def load_token_counter(base_model: str) -> Callable[[str], int]:
     """A function text → number of tokens, without special ones, for splitting passages."""
     path = Path(resolve_model(base_model)) / "tokenizer.json"

@@ -105,6 +105,14 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def only_folder(home: Path, name: str, *kept: str) -> Path:
+    """A folder of `home`, named by what it holds; folders of anything else are removed."""
+    for other in home.glob("*"):
+        if other.is_dir() and other.name not in (name, *kept):
+            shutil.rmtree(other)
+    return home / name
+
+
 def parts_of(locations: str | Path | None) -> list[str]:
     """What a user named, separated by `;`; nothing for None."""
     return [part.strip() for part in str(locations or "").split(";") if part.strip()]

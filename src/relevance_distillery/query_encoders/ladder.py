@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import torch
 from relevance_distillery.encoders.base_model import load_encoder, public_name
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
+from relevance_distillery.io.files import only_folder
 from relevance_distillery.query_encoders.alignment import align
 from relevance_distillery.query_encoders.pruning import cut_layers, cut_units, kept_of
 from relevance_distillery.query_encoders.refinement import Graded, refine
@@ -118,10 +118,7 @@ class _Ladder:
     def folder(self) -> Path:
         read = self.reference.fingerprint + self.reference.prompt
         key = json_digest([read, self.strings, self.settings.seed], 8)
-        for other in self.workspace.glob("*"):
-            if other.is_dir() and other.name not in (key, _VECTORS):
-                shutil.rmtree(other)
-        return self.workspace / key
+        return only_folder(self.workspace, key, _VECTORS)
 
     @cached_property
     def vectors(self) -> np.ndarray:

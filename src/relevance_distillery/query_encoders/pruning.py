@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import prune_linear_layer
 
 from relevance_distillery.errors import UserError
 from relevance_distillery.query_encoders.students import TransformerStudent
@@ -84,11 +85,11 @@ def cut_units(student: TransformerStudent, keep: int, targets: Targets) -> dict[
     network, held = student.network, _few(targets)
     rows = student.rows(held.held_strings)
     count, width = int(getattr(network.config, "intermediate_size", 0)), network.config.hidden_size
-    found = [
-        [one for one in layer.modules() if isinstance(one, nn.Linear)]
-        for layer in layers_of(network)
+    layers = layers_of(network)
+    above = [
+        [one for one in layer.modules() if isinstance(one, nn.Linear) and one.in_features == count]
+        for layer in layers
     ]
-    above = [[one for one in linear if one.in_features == count] for linear in found]
     if count == width or any(len(one) != 1 for one in above):
         raise UserError(
             f"compress_retriever: the feed-forward units of a {network.config.model_type} model "
@@ -106,17 +107,14 @@ def cut_units(student: TransformerStudent, keep: int, targets: Targets) -> dict[
     before = held.agreement(student, rows)
     for hook in hooks:
         hook.remove()
-    for linear, (down,), total in zip(found, above, sums, strict=True):
+    for layer, (down,), total in zip(layers, above, sums, strict=True):
         worth = total * down.weight.detach().float().norm(dim=0).cpu()
-        best = worth.topk(keep).indices.sort().values.to(down.weight.device)
-        for up in linear:
-            if up.out_features == count:
-                up.weight = nn.Parameter(up.weight.detach()[best])
-                up.out_features = keep
-                if up.bias is not None:
-                    up.bias = nn.Parameter(up.bias.detach()[best])
-        down.weight = nn.Parameter(down.weight.detach()[:, best])
-        down.in_features = keep
+        best: Any = worth.topk(keep).indices.sort().values
+        for name, one in list(layer.named_modules()):
+            if one is down:
+                layer.set_submodule(name, prune_linear_layer(one, best, dim=1))
+            elif isinstance(one, nn.Linear) and one.out_features == count:
+                layer.set_submodule(name, prune_linear_layer(one, best))
     network.config.intermediate_size = keep
     after = held.agreement(student, rows)
     return {"units": keep, "of": count, "before": round(before, 5), "after": round(after, 5)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -11,14 +9,13 @@ import pandas as pd
 from relevance_distillery.channels.dense import FIELDS
 from relevance_distillery.encoders.base_model import (
     BUNDLED,
-    COPY_AGAIN,
     fitting_length,
     load_encoder,
-    readable,
-    resolve_model,
+    read_config,
 )
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
+from relevance_distillery.io.files import only_folder
 from relevance_distillery.retriever.encoder import Retriever
 from relevance_distillery.retriever.index import PassageIndex
 from relevance_distillery.retriever.query_encoder import write_query_encoder
@@ -63,12 +60,10 @@ def index_of(retriever: Retriever, passages: pd.DataFrame, home: Path) -> Passag
     """The index of passages, in a folder of `home`; what is there of the same is not made anew."""
     texts = passage_text(passages, FIELDS)
     content = [retriever.fingerprint, passages["passage_id"].astype(str).tolist(), texts]
-    folder = home / json_digest(content, 8)
-    if not folder.is_dir():
-        for other in home.glob("*"):
-            shutil.rmtree(other)
-        PassageIndex.build(retriever, passages, folder)
-    return PassageIndex.load(folder)
+    folder = only_folder(home, json_digest(content, 8))
+    if folder.is_dir():
+        return PassageIndex.load(folder)
+    return PassageIndex.build(retriever, passages, folder)
 
 
 def write_reference(reference: Retriever, folder: Path) -> Path:
@@ -84,11 +79,7 @@ def write_reference(reference: Retriever, folder: Path) -> Path:
 
 
 def _read_prompt(name: str, prompt: str) -> str:
-    file = Path(resolve_model(name)) / _PROMPTS
-    known: dict[str, str] = {}
-    if file.is_file():
-        with readable(f"model {name}", file.parent, COPY_AGAIN):
-            known = json.loads(file.read_text(encoding="utf-8")).get("prompts", {})
+    known: dict[str, str] = read_config(name, _PROMPTS).get("prompts", {})
     if not known.get(prompt):
         has = ", ".join(one for one, text in known.items() if text) or "none"
         raise UserError(f"query_prompt={prompt}: {name} has no such prompt (it has: {has})")

@@ -19,16 +19,8 @@ _INGREDIENTS = {
 """What the curriculum has and the system of that name has not."""
 
 
-def write_page(
-    found: dict[str, Any],
-    queries: Mapping[str, str] | None = None,
-    passages: Mapping[str, str] | None = None,
-) -> str:
-    """Render retrieval.json; names and texts may be hostile, they are escaped.
-
-    Examples show ids unless the texts of queries and passages are given, by id: then the page is as
-    confidential as they are.
-    """
+def write_page(found: dict[str, Any]) -> str:
+    """Render retrieval.json, which holds no texts; names may be hostile, they are escaped."""
     systems = found["systems"]
     subject = next(
         name for name in ("retriever", "curriculum", "compressed", *systems) if name in systems
@@ -53,8 +45,6 @@ def write_page(
         ingredients=_INGREDIENTS,
         rungs=_ladder(found) if "compression" in found else None,
         curve=dots(stages, 3),
-        queries=queries or {},
-        passages=passages or {},
     )
 
 

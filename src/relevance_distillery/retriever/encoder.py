@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from relevance_distillery.channels.dense import FIELDS
-from relevance_distillery.encoders.base_model import COPY_AGAIN, readable, resolve_model
+from relevance_distillery.encoders.base_model import read_config
 from relevance_distillery.encoders.layout import write_transformer
 from relevance_distillery.encoders.sentence_encoder import SentenceEncoder
 from relevance_distillery.errors import UserError
@@ -87,12 +86,8 @@ def write_retriever(network: Any, tokenizer: Any, folder: Path, facts: dict[str,
 
 def check_pooling(base_model: str) -> None:
     """UserError for a sentence-transformers model whose vectors are no means of token states."""
-    config = Path(resolve_model(base_model)) / "1_Pooling" / "config.json"
-    if not config.is_file():
-        return
-    with readable(f"base model {base_model}", config.parent, COPY_AGAIN):
-        facts = json.loads(config.read_text(encoding="utf-8"))
-    if not (facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean"):
+    facts = read_config(base_model, "1_Pooling/config.json")
+    if facts and not (facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean"):
         raise UserError(
             f"base model {base_model}: its vectors are not means of token states, which is all "
             "that train_retriever knows; choose a model with mean pooling"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,11 @@ from relevance_distillery.errors import UserError, import_extra
 from relevance_distillery.io.digests import folder_digest
 from relevance_distillery.io.files import replacing
 from relevance_distillery.retriever.settings import QUERY_ENCODER
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relevance_distillery.encoders.batching import Row
 
 INT8_FILE = "int8.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -160,7 +165,7 @@ def _transformer(folder: Path, max_length: int) -> Embed:
     import torch
 
     from relevance_distillery.encoders.base_model import fitting_length, load_encoder
-    from relevance_distillery.encoders.batching import Row, pad, read_by_length
+    from relevance_distillery.encoders.batching import pad
     from relevance_distillery.encoders.sentence_encoder import mean_pooled
     from relevance_distillery.encoders.tokenising import tokenise
 
@@ -169,22 +174,19 @@ def _transformer(folder: Path, max_length: int) -> Embed:
     limit = fitting_length(max_length, network.config, tokenizer)
 
     @torch.inference_mode()
-    def means(rows: list[Row]) -> torch.Tensor:
+    def means(rows: list[Row]) -> Tensor:
         batch = pad(rows, tokenizer.pad_token_id, multiple=1)
         states = network(**batch).last_hidden_state
         return mean_pooled(states, batch["attention_mask"].unsqueeze(-1))
 
-    def embed(texts: Sequence[str]) -> np.ndarray:
-        return read_by_length(tokenise(tokenizer, texts, limit), _BATCH, means, False).numpy()
-
-    return _projected(embed, folder)
+    return _embedding(folder, lambda texts: tokenise(tokenizer, texts, limit), means)
 
 
 def _int8(folder: Path, max_length: int) -> Embed:
     import torch
     from tokenizers import Tokenizer
 
-    from relevance_distillery.encoders.batching import Row, pad, read_by_length
+    from relevance_distillery.encoders.batching import pad
 
     runtime = import_extra("onnxruntime")
     options = runtime.SessionOptions()
@@ -198,21 +200,29 @@ def _int8(folder: Path, max_length: int) -> Embed:
     tokenizer.enable_truncation(max_length)
     padding = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("pad_token_id")
 
-    def means(rows: list[Row]) -> torch.Tensor:
+    def means(rows: list[Row]) -> Tensor:
         batch = pad(rows, padding or 0, multiple=1)
         given = {name: value.numpy() for name, value in batch.items()}
         return torch.from_numpy(network.run(None, given)[0])
 
-    def embed(texts: Sequence[str]) -> np.ndarray:
-        rows = [
+    def tokens(texts: Sequence[str]) -> list[Row]:
+        return [
             {"input_ids": one.ids, "attention_mask": one.attention_mask}
             for one in tokenizer.encode_batch_fast(texts)
         ]
-        return read_by_length(rows, _BATCH, means, False, told=False).numpy()
 
-    return _projected(embed, folder)
+    return _embedding(folder, tokens, means)
 
 
-def _projected(embed: Embed, folder: Path) -> Embed:
+def _embedding(
+    folder: Path, tokens: Callable[[Sequence[str]], list[Row]], means: Callable[[list[Row]], Tensor]
+) -> Embed:
+    from relevance_distillery.encoders.batching import read_by_length
+
     projection = read_projection(folder)
-    return embed if projection is None else lambda texts: embed(texts) @ projection.T
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        found = read_by_length(tokens(texts), _BATCH, means, False, told=False).numpy()
+        return found if projection is None else found @ projection.T
+
+    return embed

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +27,7 @@ from relevance_distillery.encoders.sentence_encoder import weights_hash
 from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.errors import UserError
 from relevance_distillery.io.digests import json_digest
-from relevance_distillery.io.files import write_text
+from relevance_distillery.io.files import only_folder, write_text
 from relevance_distillery.learning.splits import deal_groups
 from relevance_distillery.retriever.buckets import BUCKETS, UNGRADED
 from relevance_distillery.retriever.encoder import check_pooling, write_retriever
@@ -258,9 +257,4 @@ def _folder(
         for one in tables
     ]
     plain = settings.model_dump(mode="json", exclude={"recipes"})
-    folder = workspace / json_digest([rows, plain, *more], 8)
-    for other in workspace.glob("*"):
-        if other != folder and other.is_dir():
-            shutil.rmtree(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return only_folder(workspace, json_digest([rows, plain, *more], 8))
