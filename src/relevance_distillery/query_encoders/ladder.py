@@ -136,10 +136,6 @@ class _Ladder:
             )
         return network, tokenizer
 
-    @cached_property
-    def length(self) -> int:
-        return int(self.reference.facts["max_length"])
-
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         return reference_vectors(self.reference, texts, self.kept_vectors)
 
@@ -188,13 +184,14 @@ class _Ladder:
             words = self.settings.words
             return StaticStudent.of(self.reference, targets.strings, words, self.encode), []
         network, tokenizer = copy.deepcopy(self.base)
-        student = TransformerStudent(network, tokenizer, self.length)
+        length = int(self.reference.facts["max_length"])
+        student = TransformerStudent(network, tokenizer, length)
         width = self.vectors.shape[1]
         if network.config.hidden_size != width:
             made = student.vectors(student.rows(targets.strings[:_PROJECTED]))
             wanted = targets.vectors[:_PROJECTED]
             projection = torch.linalg.lstsq(made, wanted).solution.T.numpy()
-            student = TransformerStudent(network, tokenizer, self.length, projection)
+            student = TransformerStudent(network, tokenizer, length, projection)
         return student, []
 
     def cut(self, student: Any, targets: Targets, layers: int, units: int) -> dict[str, Any]:

@@ -15,7 +15,12 @@ from relevance_distillery.channels.fusion import reciprocal_rank_fusion
 from relevance_distillery.encoders.base_model import load_encoder
 from relevance_distillery.encoders.batching import by_length, pad
 from relevance_distillery.encoders.devices import choose_device, to_device
-from relevance_distillery.encoders.layers import can_stop, first_states, further_states
+from relevance_distillery.encoders.layers import (
+    can_stop,
+    first_states,
+    further_states,
+    layers_alike,
+)
 from relevance_distillery.encoders.sentence_encoder import mean_pooled
 from relevance_distillery.encoders.tokenising import tokenise
 from relevance_distillery.retriever.settings import RETRIEVER
@@ -38,15 +43,15 @@ def encode_together(folders: Mapping[str, Path], texts: Sequence[str]) -> dict[s
     loaded = {name: load_encoder(str(folder)) for name, folder in folders.items()}
     networks = {name: network.eval().to(device) for name, (network, _) in loaded.items()}
     first, tokenizer = next(iter(loaded.values()))
-    facts = [RETRIEVER.read(folder) for folder in folders.values()]
+    facts = RETRIEVER.read(next(iter(folders.values())))
     layers = int(first.config.num_hidden_layers)
-    tuned = {one.get("tuned_layers", 0) for one in facts}
     shared = 0
-    if can_stop(first) and None not in tuned:
-        shared = layers - max(min(int(one), layers) for one in tuned if one is not None)
+    if can_stop(first):
+        alike = (layers_alike(first, network) for network in networks.values())
+        shared = min(layers - 1, *alike)
     width = int(first.config.hidden_size)
     found = {name: np.empty((len(texts), width), dtype=np.float32) for name in folders}
-    rows = tokenise(tokenizer, list(texts), int(facts[0]["max_length"]))
+    rows = tokenise(tokenizer, list(texts), int(facts["max_length"]))
     for chosen in by_length([len(row["input_ids"]) for row in rows], _BATCH):
         batch = to_device(pad([rows[i] for i in chosen], tokenizer.pad_token_id), device)
         ids, attended = batch["input_ids"], batch["attention_mask"]

@@ -27,14 +27,11 @@ class Towers:
         self.network, self._pad, self._device = network.to(device), tokenizer.pad_token_id, device
         self._precision = precision
         layers = int(network.config.num_hidden_layers)
-        self._frozen_layers = 0
         self._frozen: FrozenLayers | None = None
         if tuned_layers is not None and tuned_layers < layers and can_stop(network):
-            self._frozen_layers = layers - tuned_layers
-            self._frozen = FrozenLayers(
-                network, self._frozen_layers, [self._frozen_layers], precision, 3 * 2**30
-            )
-            for part in (network.embeddings, *network.encoder.layer[: self._frozen_layers]):
+            lower = layers - tuned_layers
+            self._frozen = FrozenLayers(network, lower, [lower], precision, 3 * 2**30)
+            for part in (network.embeddings, *network.encoder.layer[:lower]):
                 part.requires_grad_(False)
         self.parameters = [p for p in network.parameters() if p.requires_grad]
 
@@ -46,12 +43,11 @@ class Towers:
         batch = {name: value.to(self._device) for name, value in pad(rows, self._pad).items()}
         ids, attended = batch["input_ids"], batch["attention_mask"]
         with autocast(self._device, self._precision):
-            if self._frozen is not None:
-                start = self._frozen.states(ids, attended)[self._frozen_layers].float()
-                layers = int(self.network.config.num_hidden_layers)
-                states = further_states(self.network, start, attended, self._frozen_layers, layers)[
-                    -1
-                ]
-            else:
+            if self._frozen is None:
                 states = self.network(**batch).last_hidden_state
+            else:
+                lower = self._frozen.layers
+                start = self._frozen.states(ids, attended)[lower].float()
+                layers = int(self.network.config.num_hidden_layers)
+                states = further_states(self.network, start, attended, lower, layers)[-1]
         return mean_pooled(states.float(), attended.unsqueeze(-1))
