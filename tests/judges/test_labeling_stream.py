@@ -248,7 +248,9 @@ def test_the_ledger_knows_whose_text_an_answer_is_about(ledger):
 
 def test_a_composite_judge_labels_itself_under_the_same_lock(ledger):
     class Composite(PaidJudge):
-        def label(self, pairs, ledger, *, retry_failures, max_attempts, executor) -> Labeling:
+        def label(
+            self, pairs, ledger, *, retry_failures, max_attempts, quiet, executor
+        ) -> Labeling:
             self.told = (retry_failures, max_attempts)
             return run_labeling(pairs, PaidJudge(), ledger, max_attempts=max_attempts)
 
