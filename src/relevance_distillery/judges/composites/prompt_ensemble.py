@@ -58,7 +58,7 @@ class PromptEnsemble(ConsensusJudge):
             replace(sources, prompt=one).pair_prompt(redact=first.settings.redact)
             for one in sources.prompt.wordings(sources.settings.llm.prompts)[1:]
         ]
-        return cls([first, *(_alike(first, one) for one in others)], sources.scale)
+        return cls([first, *(first.asking(one) for one in others)], sources.scale)
 
     def to_state(self) -> State:
         """The state of the model's judge, with all of its prompts."""
@@ -70,7 +70,7 @@ class PromptEnsemble(ConsensusJudge):
         """The judge that wrote `state`."""
         first = LLMJudge.restore(state, sources)
         others = [PairPrompt.from_state(one, sources.scale) for one in state["prompts"][1:]]
-        return cls([first, *(_alike(first, one) for one in others)], sources.scale)
+        return cls([first, *(first.asking(one) for one in others)], sources.scale)
 
     def label(self, pairs: Pairs, ledger: Ledger, **options: Any) -> Labeling:
         """As `Panel.label`, a block of pairs after the other; with the Batch API all at once.
@@ -103,14 +103,6 @@ class PromptEnsemble(ConsensusJudge):
             message = "judge %s: %d pairs labelled by the mean over %d prompts, %d of them by fewer"
             logger.info(message, self.name, len(found.labels), len(prompts), incomplete)
         return replace(found, facts={"prompts": prompts, "labelled_by_fewer_prompts": incomplete})
-
-
-def _alike(judge: LLMJudge, prompt: PairPrompt) -> LLMJudge:
-    """The same model with another prompt and the same budget."""
-    return LLMJudge(
-        prompt, judge.settings, judge.scale,
-        price=judge.price, budget=judge.budget, endpoint=judge._endpoint, ledger=judge._ledger,
-    )  # fmt: skip
 
 
 def _joined(parts: Sequence[Labeling]) -> Labeling:

@@ -78,6 +78,18 @@ class LLMJudge(RegisteredJudge):
         self._own = json.dumps(["llm", self.model, decoding, self._schema, scale.digest])
         self.prompt_hash = hex_digest(json.dumps([prompt.hash, decoding]))
 
+    def asking(self, prompt: PairPrompt) -> Self:
+        """The same model with another prompt, and the same budget."""
+        return type(self)(
+            prompt,
+            self.settings,
+            self.scale,
+            price=self.price,
+            budget=self.budget,
+            endpoint=self._endpoint,
+            ledger=self._ledger,
+        )
+
     def request_hashes(self, pairs: pd.DataFrame) -> list[str]:
         """Hashes of everything that is sent, of model, options, schema and scale."""
         return [request_hash(messages, self._own) for messages in self.prompt.all(pairs)]
