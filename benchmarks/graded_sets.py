@@ -95,13 +95,13 @@ def read_set(folder: Path, judge: str | None) -> GradedSet:
 
 
 def together(sets: Sequence[GradedSet]) -> GradedSet:
-    """Several sets as one: ids are `SET:ID`, which sampling takes for those of a single set."""
+    """Several sets as one: ids are `SET/ID`, as `train_set=A;B` makes them."""
     named: dict[str, list[pd.DataFrame]] = {"queries": [], "passages": [], "pairs": []}
     for one in sets:
         for field, tables in named.items():
             table = getattr(one, field)
             ids = [name for name in table if name.endswith("_id") and (table[name] != "").all()]
-            tables.append(table.assign(**{name: f"{one.name}:" + table[name] for name in ids}))
+            tables.append(table.assign(**{name: f"{one.name}/" + table[name] for name in ids}))
     tables = {name: pd.concat(some, ignore_index=True) for name, some in named.items()}
     names, judges = ([getattr(one, field) for one in sets] for field in ("name", "judge"))
     return GradedSet(";".join(names), judge=";".join(dict.fromkeys(judges)), **tables)

@@ -87,14 +87,14 @@ DESCRIBED = {
     "ranking_weight": 0.0,
     "learning_rate": 3e-5,
 }
-SMALL_HEAD = {**RECIPE, "max_head_pairs": 900, "head_ranking_weight": 0.0}
+SMALL_HEAD = {**RECIPE, "max_head_pairs": 900}
 VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": RECIPE,
     "plain fine-tuning, calibrated": PLAIN,
     "tuned late interaction": {**DESCRIBED, "class_balance": 0.0},
     "tuned late interaction, calibrated": DESCRIBED,
     "frozen encoder": {**RECIPE, "epochs": 0.001},
-    "head from 2,000 pairs": {**RECIPE, "max_head_pairs": 3000, "head_ranking_weight": 1.0},
+    "head from 2,000 pairs": {**RECIPE, "max_head_pairs": 3000},
     "head from 600 pairs": SMALL_HEAD,
     "head from 600 pairs, twice the learning rate": {**SMALL_HEAD, "learning_rate": 1e-4},
     "head from 600 pairs, frozen encoder": {**SMALL_HEAD, "epochs": 0.001},

@@ -6,12 +6,16 @@
 `train` teaches a student the recorded grades of all sets but one, tests it on that one, and keeps
 its scores under build/benchmarks/teachers/; what is there is not repeated. Queries and texts of the
 tested set do not teach. `page` writes docs/results/teachers.md from that.
+
+The recipe `before` is the default of an earlier commit, whose src must be on PYTHONPATH; `larger
+base` needs a base model's folder in LARGER.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
@@ -50,22 +54,18 @@ UNTRAINED = "untrained"
 PROBED, FITTED = 150, 2000
 MOST_PAIRS = 100
 """Of a query of the tested set, drawn at random."""
-BALANCED = {"queries": 50, "stuffed_share": 0.0}
+DEFAULT, BEFORE, LARGER = "default", "before", "larger base"
 RECIPES: dict[str, dict[str, Any]] = {
-    "queries alike": {"stuffed_share": 0.0},
-    "50 queries a set": BALANCED,
-    "50 queries a set, stuffed": {**BALANCED, "stuffed_share": 0.08},
+    BEFORE: {},
+    DEFAULT: {},
+    LARGER: {"base_model": os.environ.get("LARGER", "")},
 }
-"""Settings of training; `queries` is how many of each set teach at most."""
+"""Settings of training."""
 
 
-def learned_from(tested: str, most: int | None = None) -> GradedSet:
-    """What teaches where a set is tested: all others with a judge, or `most` queries of each."""
+def learned_from(tested: str) -> GradedSet:
+    """What teaches where a set is tested: all others with a judge."""
     others = [read_set(BENCHMARKS / name, TEACHERS[name]) for name in TEACHERS if name != tested]
-    if most:
-        names = [np.array(sorted(one.queries["query_id"])) for one in others]
-        drawn = [np.random.default_rng(0).permutation(some)[:most].tolist() for some in names]
-        others = [one.only(set(some)) for one, some in zip(others, drawn, strict=True)]
     return without(together(others), read_set(BENCHMARKS / tested, None))
 
 
@@ -90,9 +90,8 @@ def train(recipe: str, tested: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     workspace = target.with_suffix("")
-    settings = dict(RECIPES[recipe])
-    learn = learned_from(tested, settings.pop("queries", None)).data()
-    folder, facts = distill(learn, TrainingSettings(**settings), DEFAULT_SCALE, workspace)
+    settings = TrainingSettings(**RECIPES[recipe])
+    folder, facts = distill(learned_from(tested).data(), settings, DEFAULT_SCALE, workspace)
     trained = time.monotonic()
     labeler = Labeler.load(folder)
     asked = asked_of(tested)
@@ -143,9 +142,7 @@ def fooled(labeler: Labeler, asked: pd.DataFrame) -> dict[str, Any]:
 
 def place_of(recipe: str, tested: str) -> Path:
     """Where the predictions of a student are."""
-    return (
-        WORK / f"{recipe.replace(' ', '_').replace(',', '').replace('%', 'pct')}.{tested}.parquet"
-    )
+    return WORK / f"{recipe.replace(' ', '_')}.{tested}.parquet"
 
 
 def main() -> None:

@@ -22,16 +22,36 @@ from student_page import (
     figures_of,
     statistics_of,
 )
-from teachers import RECIPES, TEACHERS, UNTAUGHT, UNTRAINED, WORK, place_of
+from teachers import (
+    BEFORE,
+    DEFAULT,
+    LARGER,
+    RECIPES,
+    TEACHERS,
+    UNTAUGHT,
+    UNTRAINED,
+    WORK,
+    place_of,
+)
 
 from relevance_distillery.evaluation.statistics.bootstrap import SumStatistic
 from relevance_distillery.labeler.artifact import read_facts
 from relevance_distillery.labeler.recalibration import Graded, Rules, recalibrate
 from relevance_distillery.reporting.formats import figure
 
-ALIKE, CHOSEN = "queries alike", "50 queries a set, stuffed"
+EARLIER = "3827229"
+"""The commit of the recipe `before`."""
+TWICE = "second pass"
 POOLED = tuple(name for name in TEACHERS if name.startswith("trec"))
 BOTH = "DL 2019 and 2020"
+COMPARED = (
+    (DEFAULT, BEFORE),
+    (TWICE, "teacher"),
+    (DEFAULT, UNTRAINED),
+    (DEFAULT, "teacher"),
+    (TWICE, BEFORE),
+    (LARGER, DEFAULT),
+)
 COUNTS = (3, 5, 10)
 HUNDRED, QUERIES, EACH, DRAWS = "trec-dl20", 20, 5, 20
 SHOWN = ("kappa", "quadratic_kappa", "pairwise_accuracy")
@@ -66,18 +86,18 @@ def write_page(page: Path, report: Path) -> None:
             *_loss(found),
             *_second_pass(found, full),
             *_few_grades(found, full),
-            *_hundred_grades(found[CHOSEN]),
+            *_hundred_grades(found[DEFAULT]),
         ]
         write(target, parts)
 
 
 def _students(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
-    order = ("teacher", *(one for one in found if full or one != "50 queries a set"))
+    order = ("teacher", UNTRAINED, BEFORE, DEFAULT, TWICE, LARGER)
     yield (
         "## Collections that were never seen\n\n"
-        "600 pairs a fold: all *queries alike*, as it was before sets had shares of the sample; or "
-        "*50 queries a set* at most, and 8 % *stuffed* copies with the query's words written in."
-        f"\n\n{' / '.join(order)}:\n"
+        f"The *default* recipe, the same *before* (at commit `{EARLIER}`), and the default with a "
+        "[*second pass*](../pipelines/scoring.md#a-second-pass) or with a *larger base*, "
+        f"all-mpnet-base-v2.\n\n{' / '.join(order)}:\n"
     )
     metrics = METRICS if full else SHOWN
     titles = [TITLES[METRICS.index(metric)] for metric in metrics]
@@ -85,20 +105,22 @@ def _students(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator
     for name, sets in _tested(full).items():
         whole = {recipe: _joined(told, sets) for recipe, told in found.items()}
         told = {one: some for one, some in whole.items() if some is not None}
-        if ALIKE not in told:
+        if DEFAULT not in told:
             continue
         figures = {one: statistics_of(some, "grade", "score") for one, some in told.items()}
-        if told[ALIKE]["teacher"].notna().all():
-            figures["teacher"] = statistics_of(told[ALIKE], "teacher", "teacher")
+        if told[DEFAULT]["teacher"].notna().all():
+            figures["teacher"] = statistics_of(told[DEFAULT], "teacher", "teacher")
+        if UNTAUGHT not in sets:  # its queries have three passages
+            figures[TWICE] = statistics_of(told[DEFAULT], "second_pass_grade", "second_pass_score")
         cells = [
             "/".join(_value(figures[one][metric]) if one in figures else "–" for one in order)
             for metric in metrics
         ]
         rows.append([name, *cells])
-        for other in (ALIKE, UNTRAINED, "50 queries a set", "teacher") if full else (ALIKE,):
-            if CHOSEN in figures and other in figures:
-                cells = [difference_of(figures[CHOSEN], figures[other], one) for one in metrics]
-                apart.append([f"{name}: {CHOSEN} minus {other}", *cells])
+        for one, other in COMPARED if full else COMPARED[:2]:
+            if one in figures and other in figures:
+                cells = [difference_of(figures[one], figures[other], each) for each in metrics]
+                apart.append([f"{name}: {one} minus {other}", *cells])
     yield table(["tested on", *titles], [*rows, *apart])
 
 
@@ -109,7 +131,7 @@ def _stuffing(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator
         "the query is written in (the `stuffing` of [probing](../pipelines/probing.md)).\n"
     )
     rows = []
-    for recipe in RECIPES if full else (ALIKE, CHOSEN):
+    for recipe in RECIPES if full else (BEFORE, DEFAULT):
         cells = []
         for tested in (*TEACHERS, UNTAUGHT):
             raised: dict[str, float] = {}
@@ -127,15 +149,14 @@ def _share(raised: dict[str, float], full: bool) -> str:
 
 
 def _loss(found: dict[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
-    recipe = _complete(found)
     yield (
         "## Where quadratic κ is lost\n\n"
-        f"The scores of *{recipe}*, cut by the labeler; at people's shares of grades in the whole "
-        "set; at each query's (its *level*), as the teacher and as people see them.\n"
+        f"The scores of the {DEFAULT} recipe, cut by the labeler; at people's shares of grades in "
+        "the whole set; at each query's (its *level*), as the teacher and as people see them.\n"
     )
     rows = []
     for tested in TEACHERS:
-        told = found[recipe][tested]
+        told = found[DEFAULT][tested]
         human, query = _numbers(told)
         scores, teacher = told["score"].to_numpy(), told["teacher"].to_numpy(dtype=np.int64)
         given = {
@@ -152,15 +173,16 @@ def _loss(found: dict[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
 def _second_pass(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
     yield (
         "## A second pass by query\n\n"
-        f"What [`second_pass=true`](../pipelines/scoring.md#a-second-pass) adds to *{ALIKE}*:\n"
+        f"What [`second_pass=true`](../pipelines/scoring.md#a-second-pass) adds to the {DEFAULT} "
+        "recipe:\n"
     )
     metrics = METRICS if full else SHOWN
     titles = [TITLES[METRICS.index(metric)] for metric in metrics]
     rows = []
     for name, sets in _tested(full).items():
-        told = _joined(found[ALIKE], sets)
+        told = _joined(found[DEFAULT], sets)
         if name in (BOTH, UNTAUGHT) or told is None:
-            continue  # FeedbackQA's queries have three passages
+            continue
         second = statistics_of(told, "second_pass_grade", "second_pass_score")
         first = statistics_of(told, "grade", "score")
         rows.append([name, *(difference_of(second, first, metric) for metric in metrics)])
@@ -175,8 +197,7 @@ def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterat
         "κ of the other pairs, the three TREC sets together, and minus that of one shift for all "
         "queries.\n"
     )
-    recipe = _complete(found)
-    links = {tested: Linked.of(found[recipe], tested) for tested in POOLED}
+    links = {tested: Linked.of(found[DEFAULT], tested) for tested in POOLED}
     rows = []
     for count in COUNTS:
         for judge in ("human", "teacher") if full else ("human",):
@@ -203,15 +224,15 @@ def _hundred_grades(found: dict[str, pd.DataFrame]) -> Iterator[str]:
     if HUNDRED not in found:
         return
     told = found[HUNDRED].assign(reference=found[HUNDRED]["human"])
-    facts = read_facts(WORK / "labelers" / place_of(CHOSEN, HUNDRED).stem)
+    facts = read_facts(WORK / "labelers" / place_of(DEFAULT, HUNDRED).stem)
     rules = Rules(facts.scale, facts.cut_points, own_link=facts.calibration)
     drawn = [_recalibrated(told, rules, draw) for draw in range(DRAWS)]
     shifted = sum(bool(one["shifted"].any()) for one in drawn)
     yield (
         "## A hundred grades of people\n\n"
-        f"*{CHOSEN}*, [recalibrated](../pipelines/recalibrating.md) by NIST's grades of "
-        f"`{HUNDRED}`: {EACH} passages of each of {QUERIES} random queries, drawn by the entropy "
-        f"of the labeler's probabilities. {DRAWS} draws added up; {shifted} take shifts. "
+        f"The {DEFAULT} recipe's, [recalibrated](../pipelines/recalibrating.md) by NIST's grades "
+        f"of `{HUNDRED}`: {EACH} passages of each of {QUERIES} random queries, drawn by the "
+        f"entropy of the labeler's probabilities. {DRAWS} draws added up; {shifted} take shifts. "
         f"{machine()}, {datetime.date.today()}. Quadratic κ of the pairs that are not graded:\n"
     )
     rows = []
@@ -305,11 +326,6 @@ class Linked:
 def _logits(told: pd.DataFrame) -> Floats:
     """The calibrated score: logits of P(grade > 0)."""
     return logit(np.clip(1 - np.array(told["probabilities"].tolist())[:, 0], 1e-5, 1 - 1e-5))
-
-
-def _complete(found: dict[str, dict[str, pd.DataFrame]]) -> str:
-    """The chosen recipe where all sets were tested with it."""
-    return CHOSEN if set(TEACHERS) <= set(found[CHOSEN]) else ALIKE
 
 
 def _tested(full: bool) -> dict[str, tuple[str, ...]]:

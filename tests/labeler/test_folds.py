@@ -53,8 +53,8 @@ def test_one_fold_or_one_group_uses_the_splits_as_they_are(folds: int, group: in
 def test_a_labeler_of_three_folds(tiny_encoder: Path, tmp_path: Path) -> None:
     settings = tiny_settings(tiny_encoder, folds=3, epochs=2)
     folder, training = distill(tiny_data(), settings, DEFAULT_SCALE, tmp_path)
-    # All pairs, and 8 % of copies with stuffed query words.
-    assert [one["train_pairs"] for one in training["folds"]] == [156 + 12, 162 + 13, 162 + 13]
+    # All pairs, and 15 % of copies with stuffed query words.
+    assert [one["train_pairs"] for one in training["folds"]] == [156 + 23, 162 + 24, 162 + 24]
     # Eight queries cannot tell checkpoints apart: they teach, and calibrate, too.
     assert training["early_stopping_queries"] == 0
     assert training["train_queries"] == training["calibration_queries"] == 40

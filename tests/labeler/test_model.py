@@ -29,7 +29,6 @@ from relevance_distillery.labeler.model import (
 )
 from relevance_distillery.labeler.network import load_backbone, resolve_architecture
 from relevance_distillery.labeler.template import InputTemplate
-from relevance_distillery.learning.labelled_pairs import LabelledPairs
 
 
 def _encoded(vectors: list[list[float]], ids: list[int], words: list[int]) -> Encoded:
@@ -129,22 +128,6 @@ def test_a_decoder_cannot_compare_texts(tmp_path: object) -> None:
     assert resolve_architecture("auto", config) == "cross_encoder"
     with pytest.raises(UserError, match="left to right"):
         resolve_architecture("late_interaction", config)
-
-
-def test_sampling_keeps_queries_and_evens_grades() -> None:
-    rng = np.random.default_rng(0)
-    positions = rng.choice(4, size=600, p=[0.7, 0.15, 0.1, 0.05])
-    pairs = pd.DataFrame({"query_id": [f"q{i // 12}" for i in range(600)]})
-    everything = LabelledPairs(pairs, np.eye(4)[positions], positions)
-    fewer = everything.even_sample(200, seed=0)
-    assert len(fewer) == 200
-    assert fewer.pairs["query_id"].nunique() == 50
-    shares = np.bincount(fewer.positions, minlength=4) / 200
-    assert shares[0] < 0.5
-    kept = np.bincount(fewer.positions) / np.bincount(positions)
-    assert (kept[1:] > 1.5 * kept[0]).all()
-    plain = np.bincount(everything.sample(200, seed=0).positions, minlength=4) / 200
-    assert abs(plain[0] - 0.7) < 0.1
 
 
 def test_ranking_loss_by_hand() -> None:

@@ -11,7 +11,7 @@ def test_a_share_of_the_sample_are_copies_with_the_query_inside_and_the_grade_ke
     found = sample_with_stuffed(pairs, 100, 0.2, seed=0)
     assert len(found) == 100
     plain, copies = found.take(np.arange(80)), found.take(np.arange(80, 100))
-    assert plain.pairs.equals(pairs.even_sample(80, seed=0).pairs)
+    assert plain.pairs.equals(pairs.sample(80, seed=0).pairs)
     original = {
         (query, passage): (text, position)
         for query, passage, text, position in zip(
@@ -41,7 +41,7 @@ def test_copies_depend_on_the_seed_alone_and_none_are_made_of_a_share_of_zero() 
     assert first.pairs.equals(again.pairs)
     assert not first.pairs.equals(other.pairs)
     none = sample_with_stuffed(pairs, 60, 0.0, seed=1)
-    assert none.pairs.equals(pairs.even_sample(60, seed=1).pairs)
+    assert none.pairs.equals(pairs.sample(60, seed=1).pairs)
     # More than there is: no pair is left out for a copy.
     everything = sample_with_stuffed(pairs, 10**9, 0.1, seed=1)
     assert len(everything) > len(pairs)

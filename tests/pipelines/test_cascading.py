@@ -313,6 +313,12 @@ def test_a_cascade_that_was_not_fitted_is_one_line(tmp_path):
         read_fitted(str(tmp_path / "cascade.json"))
 
 
+def test_a_cascade_is_not_fitted_on_answers_to_several_prompts():
+    several = LabelingParameters.model_validate({"judge": "llm", "llm": {"prompts": 3}, "seed": 1})
+    with pytest.raises(UserError, match="prompts=3: each judge of a cascade has one prompt"):
+        nodes.ask_judges(None, None, None, None, several, DEFAULT_SCALE)
+
+
 @pytest.mark.slow
 def test_one_command_fits_and_reports(project: Project, sets):
     typed = f"train_set={sets[0]},benchmark={sets[1]},judges={LIST}"

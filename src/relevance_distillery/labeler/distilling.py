@@ -109,7 +109,7 @@ def distill(
     used = pd.concat([part.pairs["query"] for part in (data.learn, data.early, data.calibrate)])
     profile = make_profile(
         labeler,
-        data.learn.even_sample(settings.max_train_pairs, settings.seed),
+        data.learn.sample(settings.max_train_pairs, settings.seed),
         early.followed_by(held_out.pairs),
         pd.concat([labeler.grade(early.pairs), graded], ignore_index=True),
         used.drop_duplicates().tolist(),

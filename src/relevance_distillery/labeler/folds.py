@@ -227,7 +227,7 @@ def _fit_plain_classifier(
         for part in model.backbone.modules()
         if isinstance(part, nn.Linear) and part.out_features == model.head.grades
     ][-1]
-    pairs = learn.even_sample(_MOST_CLASSIFIER_PAIRS, settings.seed)
+    pairs = learn.sample(_MOST_CLASSIFIER_PAIRS, settings.seed)
     template = facts.template
     rows = template.encode_jointly(tokenizer, *template.render(pairs.pairs))
     # Training may have been on a GPU, and in a type that this processor lacks.

@@ -81,7 +81,7 @@ class HeadInitialiser:
                 torch.tensor(sample.targets @ weights).to(features),
                 torch.tensor(numbers, device=features.device),
                 settings.head_ridge,
-                settings.head_ranking_weight,
+                settings.ranking_weight,
             )
 
 

@@ -106,15 +106,13 @@ class TrainingSettings(StrictModel):
     cosine and MaxSim."""
     head_ridge: float = Field(0.02, ge=0)
     """Ridge penalty of the fitted head; raise it where queries are few."""
-    head_ranking_weight: float = Field(10.0, ge=0)
-    """Of the pairwise loss in that fit; higher ranks better, grades worse."""
     levels: int = Field(6, ge=1)
     """Depths at which texts are compared, from the last layer down to the embeddings; 1 is the last
     layer alone."""
     head_hidden: int = Field(0, ge=0)
     """Width of a small network beside the linear head; 0 for none."""
     ranking_weight: float = Field(1.0, ge=0)
-    """Of the pairwise loss in tuning: of two passages of a query the better should score higher."""
+    """Of the pairwise loss: of two passages of a query the better should score higher."""
     dropout: bool = False
     """Drop states as in pretraining; one gentle epoch gains nothing from it, and it takes a third
     of the time."""
@@ -122,7 +120,7 @@ class TrainingSettings(StrictModel):
     """Share of steps of rising rate."""
     weight_decay: float = Field(0.01, ge=0)
     """Raise it where it overfits."""
-    stuffed_share: float = Field(0.08, ge=0, le=0.5)
+    stuffed_share: float = Field(0.15, ge=0, le=0.5)
     """Share of the training pairs that are copies with stuffed query words and the same grade;
     more are fooled less and grade worse."""
     class_balance: float = Field(0.5, ge=0, le=1)

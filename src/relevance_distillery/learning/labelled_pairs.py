@@ -77,26 +77,6 @@ class LabelledPairs:
             return self
         return self.first_of_sets(np.random.default_rng(seed).permutation(len(self)), size)
 
-    def even_sample(self, size: int, seed: int) -> Self:
-        """At most `size` pairs that keep as many queries and as even grades as possible.
-
-        Each query gives its pairs in turns, one of each grade before a second of any, so a
-        smaller sample drops a query's many easy negatives before it drops queries. Several sets
-        share them as `first_of_sets` says.
-        """
-        if len(self) <= size:
-            return self
-        rng = np.random.default_rng(seed)
-        frame = pd.DataFrame(
-            {"query": self.queries, "position": self.positions, "chance": rng.random(len(self))}
-        )
-        frame = frame.sort_values("chance", kind="stable")
-        frame["turn_in_grade"] = frame.groupby(["query", "position"]).cumcount()
-        frame = frame.sort_values(["turn_in_grade", "chance"], kind="stable")
-        frame["turn"] = frame.groupby("query").cumcount()
-        order = frame.sort_values(["turn", "chance"], kind="stable").index
-        return self.first_of_sets(order.to_numpy(dtype=np.int64), size)
-
     def first_of_sets(self, order: NDArray[np.int64], size: int) -> Self:
         """The first `size` pairs in an order, where every set has its share of them.
 

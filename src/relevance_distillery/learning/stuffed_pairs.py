@@ -15,13 +15,13 @@ _SHUFFLED = 0.25
 
 
 def sample_with_stuffed(pairs: LabelledPairs, size: int, share: float, seed: int) -> LabelledPairs:
-    """An `even_sample` of at most `size` pairs, a share of which are stuffed copies of others.
+    """A sample of at most `size` pairs, a share of which are stuffed copies of others.
 
     The copies follow the others, on top of all pairs where these are fewer than `size`. Relevant
     ones are copied too, since a page whose title is the question may well answer it.
     """
     copies = round(share * min(size, len(pairs)))
-    learn = pairs.even_sample(size - copies, seed)
+    learn = pairs.sample(size - copies, seed)
     if not copies:
         return learn
     rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from relevance_distillery.collections.benchmark import Benchmark
 from relevance_distillery.collections.recorded_grades import read_recorded_grades
+from relevance_distillery.errors import UserError
 from relevance_distillery.grading import GradeScale
 from relevance_distillery.judges.ledger.ledger import Ledger
 from relevance_distillery.judges.settings import judge_names
@@ -29,12 +30,19 @@ def ask_judges(
     """Ask the judges of `parameters.cascade` about every graded pair of both sets.
 
     Returns:
-        cascade_pairs, cascade_labels and cascade_judges, see `evaluation.cascades.asking`, as are
-        the errors.
+        cascade_pairs, cascade_labels and cascade_judges, see `evaluation.cascades.asking`.
+
+    Raises:
+        UserError: Several prompts are asked for, or as of `asking.ask_judges`.
     """
     from relevance_distillery.evaluation.cascades import asking
     from relevance_distillery.judges.registry import JudgeSources
 
+    if parameters.llm.prompts > 1:
+        raise UserError(
+            f"prompts={parameters.llm.prompts}: each judge of a cascade has one prompt; leave "
+            "prompts at 1"
+        )
     return asking.ask_judges(
         judge_names(parameters.cascade.judges, "the pipeline cascade"),
         {asking.TRAIN: train_set, asking.BENCHMARK: benchmark},
