@@ -95,15 +95,14 @@ def train(recipe: str, tested: str) -> None:
     trained = time.monotonic()
     labeler = Labeler.load(folder)
     asked = asked_of(tested)
-    graded = labeler.grade(asked).drop(columns="confidence")
-    told = pd.concat(
-        [asked[["query_id", "query", "passage_id", "human", "teacher"]], graded], axis=1
+    graded = grade_in_two_passes(labeler, asked.assign(document_id=asked["passage_id"]))
+    graded.columns = graded.columns.str.removeprefix("student_")
+    told = asked[["query_id", "query", "passage_id", "human", "teacher"]].merge(
+        graded.rename(columns={"document_id": "passage_id"}), validate="one_to_one"
     )
     grading = time.monotonic() - trained
     known = {"training_seconds": trained - started, "grading_seconds": grading, "facts": facts}
     known["probe"] = fooled(labeler, asked)
-    twice = grade_in_two_passes(labeler, asked.assign(document_id=asked["passage_id"]))
-    told = told.merge(twice.rename(columns={"document_id": "passage_id"}))
     target.with_suffix(".json").write_text(json.dumps(known, default=str), encoding="utf-8")
     shutil.copytree(folder, WORK / "labelers" / target.stem, dirs_exist_ok=True)
     shutil.rmtree(workspace, ignore_errors=True)

@@ -162,6 +162,7 @@ def test_the_report_grades_as_the_file(folder: Path, tmp_path: Path) -> None:
     first = grade_with_student(labeler, table).set_index("document_id").loc[scored.index]
     size = table.groupby("query_id")["passage_id"].transform("size").set_axis(table["passage_id"])
     few = (size < FEWEST_PASSAGES).loc[scored.index]
+    pd.testing.assert_frame_equal(graded[first.columns], first)
     same = first["student_expected"] == graded["second_pass_score"]
     assert same[few].all()
     assert not same[~few].any()

@@ -119,9 +119,11 @@ def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
         number of passages), student_score (uncalibrated), student_probabilities (calibrated,
         of the document's best passage).
     """
-    graded = labeler.grade(pairs)
-    graded[KEY] = pairs[KEY]
-    documents = labeler.document_grades(graded)
+    return _of_student(labeler, labeler.grade(pairs), pairs)
+
+
+def _of_student(labeler: Labeler, graded: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    documents = labeler.document_grades(graded.join(pairs[KEY]))
     names = {
         "grade": "student_grade",
         "expected_grade": "student_expected",
@@ -132,10 +134,11 @@ def grade_with_student(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def grade_in_two_passes(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Grades of the student after a second pass by query, see `learning.second_pass`.
+    """Grades of the student before and after a second pass by query, see `learning.second_pass`.
 
     Returns:
-        Columns query_id, document_id, second_pass_grade, second_pass_score (the expected grade).
+        The columns of `grade_with_student`, second_pass_grade, second_pass_score (the expected
+        grade).
 
     Raises:
         UserError: The labeler has no second pass.
@@ -149,7 +152,9 @@ def grade_in_two_passes(labeler: Labeler, pairs: pd.DataFrame) -> pd.DataFrame:
     both = (labeler, graded[~again]), (twin, twin.decide(raw, scores[again], pairs.index[again]))
     parts = [one.document_grades(own.join(pairs[KEY])) for one, own in both if len(own)]
     names = {"grade": "second_pass_grade", "expected_grade": "second_pass_score"}
-    return pd.concat(parts, ignore_index=True).rename(columns=names)[[*KEY, *names.values()]]
+    second_pass = pd.concat(parts, ignore_index=True).rename(columns=names)
+    first = _of_student(labeler, graded, pairs)
+    return first.merge(second_pass[[*KEY, *names.values()]], on=KEY, validate="one_to_one")
 
 
 def grade_with_teacher(

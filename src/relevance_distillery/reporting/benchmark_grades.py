@@ -72,8 +72,7 @@ def grade_benchmark(
         grades = graders.assemble(
             benchmark_documents(own).assign(benchmark=one.name),
             [
-                graders.grade_with_student(student, own),
-                _second_pass(student, own) if parameters.second_pass else None,
+                _of_student(student, own, parameters.second_pass),
                 teacher,
                 base,
                 graders.score_with_bm25(one, own, passages, parameters.language),
@@ -101,12 +100,13 @@ def grade_benchmark(
     return pd.concat(tables, ignore_index=True), pd.concat(lost, ignore_index=True), facts
 
 
-def _second_pass(student: Labeler, pairs: pd.DataFrame) -> pd.DataFrame | None:
-    try:
-        return graders.grade_in_two_passes(student, pairs)
-    except UserError as error:
-        logger.warning("%s", error)
-        return None
+def _of_student(student: Labeler, pairs: pd.DataFrame, second_pass: bool) -> pd.DataFrame:
+    if second_pass:
+        try:
+            return graders.grade_in_two_passes(student, pairs)
+        except UserError as error:
+            logger.warning("%s", error)
+    return graders.grade_with_student(student, pairs)
 
 
 def _known_judge(judges: str, benchmark: Benchmark) -> str:
