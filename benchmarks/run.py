@@ -52,6 +52,33 @@ def side_by_side(test: str) -> list[str]:
     return ["--pipeline=report", f"--params=benchmark={{sets}}/{test},grades={files}"]
 
 
+def of_own_documents(name: str) -> dict[str, Any]:
+    """Learn from the documents of a set that people graded, or from half of people's grades."""
+    return {
+        "priced": False,
+        "halves": name,
+        "brief": {1},
+        "runs": [
+            (
+                "Taught by the embedded judge on synthetic queries, all graded queries",
+                [f"--params=documents={{sets}}/{name},human_judgments={{sets}}/{name}"],
+            ),
+            (
+                "The same, tested on half of the graded queries",
+                [f"--params=documents={{sets}}/{name},human_judgments={{halves}}/{name}/test"],
+            ),
+            (
+                "Taught by people's grades of the other half",
+                [
+                    "--env=recorded",
+                    f"--params=train_set={{halves}}/{name}/learn,benchmark={{halves}}/{name}/test,"
+                    "judge=human",
+                ],
+            ),
+        ],
+    }
+
+
 RUNS: dict[str, dict[str, Any]] = {
     "sample": {
         "title": "The bundled corpus",
@@ -75,30 +102,17 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "chorus": {
         "title": "An electronics shop with three raters",
-        "priced": False,
         "data": "querqy/chorus (Apache-2.0): 1,339 products, 62 queries, 1,605 pairs graded by "
         "three people each; product data Icecat open content. The halves hold half of the graded "
         "queries each",
-        "halves": "chorus",
-        "brief": {1},
-        "runs": [
-            (
-                "Taught by the embedded judge on synthetic queries, all graded queries",
-                ["--params=documents={sets}/chorus,human_judgments={sets}/chorus"],
-            ),
-            (
-                "The same, tested on half of the graded queries",
-                ["--params=documents={sets}/chorus,human_judgments={halves}/chorus/test"],
-            ),
-            (
-                "Taught by people's grades of the other half",
-                [
-                    "--env=recorded",
-                    "--params=train_set={halves}/chorus/learn,benchmark={halves}/chorus/test,"
-                    "judge=human",
-                ],
-            ),
-        ],
+        **of_own_documents("chorus"),
+    },
+    "feedbackqa": {
+        "title": "Questions to public bodies, with two raters",
+        "data": "McGill-NLP/feedbackqa (Apache-2.0): 1,274 passages of public bodies' guidance, "
+        "646 questions, 1,937 pairs graded by two people each. The halves hold half of the "
+        "questions each",
+        **of_own_documents("feedbackqa"),
     },
     "judges": {
         "title": "Six language models as judges",

@@ -55,18 +55,22 @@ PROBED, FITTED = 150, 2000
 MOST_PAIRS = 100
 """Of a query of the tested set, drawn at random."""
 DEFAULT, BEFORE, LARGER = "default", "before", "larger base"
+FEWER = {f"{count} queries": count for count in (25, 50, 100, 200)}
 RECIPES: dict[str, dict[str, Any]] = {
     BEFORE: {},
     DEFAULT: {},
     LARGER: {"base_model": os.environ.get("LARGER", "")},
+    **{name: {} for name in FEWER},
 }
 """Settings of training."""
 
 
-def learned_from(tested: str) -> GradedSet:
-    """What teaches where a set is tested: all others with a judge."""
+def learned_from(tested: str, most: int | None = None) -> GradedSet:
+    """What teaches where a set is tested: all others with a judge, or so many of their queries."""
     others = [read_set(BENCHMARKS / name, TEACHERS[name]) for name in TEACHERS if name != tested]
-    return without(together(others), read_set(BENCHMARKS / tested, None))
+    learn = without(together(others), read_set(BENCHMARKS / tested, None))
+    names = np.array(sorted(set(learn.pairs["query_id"])), dtype=object)
+    return learn.only(set(np.random.default_rng(0).permutation(names)[:most]))
 
 
 def asked_of(tested: str) -> pd.DataFrame:
@@ -91,7 +95,8 @@ def train(recipe: str, tested: str) -> None:
     started = time.monotonic()
     workspace = target.with_suffix("")
     settings = TrainingSettings(**RECIPES[recipe])
-    folder, facts = distill(learned_from(tested).data(), settings, DEFAULT_SCALE, workspace)
+    learn = learned_from(tested, FEWER.get(recipe)).data()
+    folder, facts = distill(learn, settings, DEFAULT_SCALE, workspace)
     trained = time.monotonic()
     labeler = Labeler.load(folder)
     asked = asked_of(tested)

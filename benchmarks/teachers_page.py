@@ -25,6 +25,7 @@ from student_page import (
 from teachers import (
     BEFORE,
     DEFAULT,
+    FEWER,
     LARGER,
     RECIPES,
     TEACHERS,
@@ -82,6 +83,7 @@ def write_page(page: Path, report: Path) -> None:
             "`trec-dl23-dev`). At most 100 random pairs of a query are tested, against people. "
             "Intervals: 95 %, over queries.\n",
             *_students(found, full),
+            *_learning_curve(found, full),
             *_stuffing(found, full),
             *_loss(found),
             *_second_pass(found, full),
@@ -124,6 +126,23 @@ def _students(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator
     yield table(["tested on", *titles], [*rows, *apart])
 
 
+def _learning_curve(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
+    yield (
+        "## How many queries\n\n"
+        f"The {DEFAULT} recipe, taught by so many queries of the other sets; tested on {BOTH}.\n"
+    )
+    metrics = METRICS if full else SHOWN
+    rows = []
+    for recipe in (*FEWER, DEFAULT):
+        told = _joined(found[recipe], POOLED[:2])
+        if told is not None:
+            figures = statistics_of(told, "grade", "score")
+            name = recipe if recipe in FEWER else "all, some 275"
+            rows.append([name, *(_value(figures[metric]) for metric in metrics)])
+    titles = [TITLES[METRICS.index(metric)] for metric in metrics]
+    yield table(["taught by", *titles], rows)
+
+
 def _stuffing(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
     yield (
         "## Stuffed query words\n\n"
@@ -131,7 +150,7 @@ def _stuffing(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator
         "the query is written in (the `stuffing` of [probing](../pipelines/probing.md)).\n"
     )
     rows = []
-    for recipe in RECIPES if full else (BEFORE, DEFAULT):
+    for recipe in RECIPES if full else (BEFORE, DEFAULT, LARGER):
         cells = []
         for tested in (*TEACHERS, UNTAUGHT):
             raised: dict[str, float] = {}
