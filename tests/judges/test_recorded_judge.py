@@ -161,6 +161,18 @@ def test_one_judge_for_all_sets_or_one_a_set(tmp_path):
         read_recorded_grades(places, "y;x;y")
 
 
+def test_ids_in_several_files_are_those_of_the_documents(tmp_path):
+    write(tmp_path / "may" / "llm.tsv", BEIR + "1\ta\t2\n1\tb\t1\n")
+    write(tmp_path / "june" / "llm.tsv", BEIR + "1\tb\t3\n2\ta\t0\n")
+    judge = judge_of(f"{tmp_path}/may/llm.tsv;{tmp_path}/june/llm.tsv")
+    # Both files have an answer for the second pair.
+    assert answers(judge, ("1", "a"), ("1", "b"), ("2", "a")) == [
+        (2, None),
+        (1, (0.0, 0.5, 0.0, 0.5)),
+        (0, None),
+    ]
+
+
 def test_grades_of_another_scale_are_mapped_by_a_rule_or_refused(tmp_path):
     body = "1\ta\t0\n1\tb\t10\n1\tc\t2.5\n1\td\t10\n"
     places = sets(tmp_path, own_x="1\ta\t2\n1\tb\t3\n", other_x=body)

@@ -84,7 +84,8 @@ def read_recorded_grades(
     Args:
         locations: Paths separated by `;`, None for no recorded judge. In a folder the judge's
             file is `judges/NAME.tsv` (or another kind of table), and `qrels/human.tsv` for the
-            judge `human`. Ids of several folders are prefixed as their documents' are.
+            judge `human`. Ids of several folders are prefixed as their documents' are, those of
+            files stand as they are.
         judge: NAME, or one a folder separated by `;`; needed for folders only.
         grade_map: By set (the name of a folder, or a file's without its suffix) what grades of
             another scale mean on ours.
@@ -118,12 +119,13 @@ def read_recorded_grades(
             f"grade_map.{unknown[0]}: there is no such set; write grade_map.SET.GIVEN=OURS with "
             f"one of {', '.join(set_names)}"
         )
+    folders = [path for path in paths if path.is_dir()]
+    prefixes = dict(zip(folders, set_prefixes(folders), strict=True))
     files, names, tables = [], [], []
-    parts = zip(paths, judges, set_names, set_prefixes(paths), strict=True)
-    for path, own, set_name, prefix in parts:
+    for path, own, set_name in zip(paths, judges, set_names, strict=True):
         file = JudgeFile(_grade_file(path, own), set_name, _rule(rules.get(set_name), set_name))
         table = file.answers()
-        table[KEY] = prefix + table[KEY]
+        table[KEY] = prefixes.get(path, "") + table[KEY]
         files.append(replace(file, given=frozenset(table["grade"].unique())))
         tables.append(table)
         names.append(own if path.is_dir() and own else stem_of(file.path))
