@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 from halves import deal
-from pages import BENCHMARKS, PAGES, ROOT, answer, machine, short_report, write
+from pages import BENCHMARKS, PAGES, ROOT, answer, machine, one_scale, short_report, write
 from paper import Run, paper_page
 from projects import kedro_run, newest, newest_json, prepare
 
@@ -55,9 +55,8 @@ def side_by_side(test: str) -> list[str]:
 def of_own_documents(name: str) -> dict[str, Any]:
     """Learn from the documents of a set that people graded, or from half of people's grades."""
     return {
-        "priced": False,
         "halves": name,
-        "brief": {1},
+        "brief": True,
         "runs": [
             (
                 "Taught by the embedded judge on synthetic queries, all graded queries",
@@ -181,8 +180,9 @@ def page(name: str, again: bool) -> str:
         )
         project = folder(name, number)
         agreement, cost = (newest_json(project, one) for one in ("agreement.json", "cost.json"))
-        if number in plan.get("brief", ()):
-            parts.append(answer(agreement, plan.get("names", {})))
+        if plan.get("brief"):
+            called = plan.get("names", {})
+            parts += [answer(agreement, called), one_scale(agreement, called)]
         else:
             shown = cost if plan.get("priced", True) else None
             parts.append(short_report(agreement, shown, plan.get("names"), 3 if heading else 2))

@@ -1,11 +1,13 @@
 """Students of several judges and collections together, on a collection that none of them saw.
 
     BENCHMARKS=/folder/of/the/sets python benchmarks/teachers.py train [--only RECIPE ...]
+    BENCHMARKS=/folder/of/the/sets python benchmarks/teachers.py time
     BENCHMARKS=/folder/of/the/sets python benchmarks/teachers.py page
 
 `train` teaches a student the recorded grades of all sets but one, tests it on that one, and keeps
 its scores under build/benchmarks/teachers/; what is there is not repeated. Queries and texts of the
-tested set do not teach. `page` writes docs/results/teachers.md from that.
+tested set do not teach. `time` grades with the larger base and without it in turn; `page` writes
+docs/results/teachers.md from all that.
 
 The recipe `before` is the default of an earlier commit, whose src must be on PYTHONPATH; `larger
 base` needs a base model's folder in LARGER.
@@ -27,6 +29,7 @@ import pandas as pd
 import yaml
 from graded_sets import GradedSet, read_set, together, without
 from pages import BENCHMARKS, PAGES, ROOT
+from performance import in_turn
 
 from relevance_distillery.evaluation.graders import (
     ScoreGrades,
@@ -52,6 +55,7 @@ UNTAUGHT = "feedbackqa"
 TESTED = (*TEACHERS, UNTAUGHT)
 UNTRAINED = "untrained"
 PROBED, FITTED = 150, 2000
+TIMED, TIMED_PAIRS = "trec-dl20", 400
 MOST_PAIRS = 100
 """Of a query of the tested set, drawn at random."""
 DEFAULT, BEFORE, LARGER = "default", "before", "larger base"
@@ -144,6 +148,25 @@ def fooled(labeler: Labeler, asked: pd.DataFrame) -> dict[str, Any]:
     return probe(labeler, some.fillna("").reset_index(drop=True), wanted, DEFAULT_SCALE)
 
 
+def time_larger_base() -> None:
+    """Seconds of labelers with both bases for the same pairs, in alternating rounds."""
+    asked = asked_of(TIMED).head(TIMED_PAIRS)
+    found = {
+        recipe: Labeler.load(WORK / "labelers" / place_of(recipe, TIMED).stem)
+        for recipe in (DEFAULT, LARGER)
+    }
+
+    def run(recipe: str, some: pd.DataFrame = asked) -> float:
+        started = time.monotonic()
+        found[recipe].grade(some)
+        return time.monotonic() - started
+
+    for recipe in found:
+        run(recipe, asked.head(32))
+    seconds = in_turn(list(found), 3, run)
+    (WORK / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
+
+
 def place_of(recipe: str, tested: str) -> Path:
     """Where the predictions of a student are."""
     return WORK / f"{recipe.replace(' ', '_')}.{tested}.parquet"
@@ -152,7 +175,7 @@ def place_of(recipe: str, tested: str) -> Path:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("what", choices=("train", "page"))
+    parser.add_argument("what", choices=("train", "time", "page"))
     parser.add_argument("--only", nargs="*", default=[UNTRAINED, *RECIPES], help="recipes")
     parser.add_argument("--sets", nargs="*", default=TESTED, help="sets to test")
     arguments = parser.parse_args()
@@ -161,6 +184,9 @@ def main() -> None:
 
         report = ROOT / "build" / "benchmarks" / "reports" / "teachers.md"
         write_page(PAGES / "teachers.md", report)
+        return
+    if arguments.what == "time":
+        time_larger_base()
         return
     for tested in arguments.sets:
         for recipe in arguments.only:
