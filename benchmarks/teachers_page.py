@@ -47,14 +47,8 @@ EARLIER = "3827229"
 TWICE = "second pass"
 POOLED = tuple(name for name in TEACHERS if name.startswith("trec"))
 BOTH = "DL 2019 and 2020"
-COMPARED = (
-    (DEFAULT, BEFORE),
-    (TWICE, "teacher"),
-    (DEFAULT, UNTRAINED),
-    (DEFAULT, "teacher"),
-    (TWICE, BEFORE),
-    (LARGER, DEFAULT),
-)
+SHORT = ((DEFAULT, BEFORE), (TWICE, DEFAULT), (TWICE, "teacher"))
+COMPARED = (*SHORT, (DEFAULT, UNTRAINED), (DEFAULT, "teacher"), (TWICE, BEFORE), (LARGER, DEFAULT))
 COUNTS = (3, 5, 10)
 HUNDRED, QUERIES, EACH, DRAWS = "trec-dl20", 20, 5, 20
 SHOWN = ("kappa", "quadratic_kappa", "pairwise_accuracy")
@@ -88,7 +82,6 @@ def write_page(page: Path, report: Path) -> None:
             *_learning_curve(found, full),
             *_stuffing(found, full),
             *_loss(found),
-            *_second_pass(found, full),
             *_few_grades(found, full),
             *_hundred_grades(found[DEFAULT]),
         ]
@@ -121,7 +114,8 @@ def _students(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator
             for metric in metrics
         ]
         rows.append([name, *cells])
-        for one, other in COMPARED if full else COMPARED[:2]:
+        short = COMPARED[-1:] if name == BOTH else SHORT
+        for one, other in COMPARED if full else short:
             if one in figures and other in figures:
                 cells = [difference_of(figures[one], figures[other], each) for each in metrics]
                 apart.append([f"{name}: {one} minus {other}", *cells])
@@ -198,25 +192,6 @@ def _loss(found: dict[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
         }
         rows.append([tested, *(_quadratic(told, human, grades) for grades in given.values())])
     yield table(["tested on", *given], rows)
-
-
-def _second_pass(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
-    yield (
-        "## A second pass by query\n\n"
-        f"What [`second_pass=true`](../pipelines/scoring.md#a-second-pass) adds to the {DEFAULT} "
-        "recipe:\n"
-    )
-    metrics = METRICS if full else SHOWN
-    titles = [TITLES[METRICS.index(metric)] for metric in metrics]
-    rows = []
-    for name, sets in _tested(full).items():
-        told = _joined(found[DEFAULT], sets)
-        if name in (BOTH, UNTAUGHT) or told is None:
-            continue
-        second = statistics_of(told, "second_pass_grade", "second_pass_score")
-        first = statistics_of(told, "grade", "score")
-        rows.append([name, *(difference_of(second, first, metric) for metric in metrics)])
-    yield table(["tested on", *titles], rows)
 
 
 def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
