@@ -47,8 +47,15 @@ EARLIER = "3827229"
 TWICE = "second pass"
 POOLED = tuple(name for name in TEACHERS if name.startswith("trec"))
 BOTH = "DL 2019 and 2020"
-SHORT = ((DEFAULT, BEFORE), (TWICE, DEFAULT), (TWICE, "teacher"))
-COMPARED = (*SHORT, (DEFAULT, UNTRAINED), (DEFAULT, "teacher"), (TWICE, BEFORE), (LARGER, DEFAULT))
+SHORT = ((DEFAULT, BEFORE), (TWICE, DEFAULT))
+COMPARED = (
+    *SHORT,
+    (TWICE, "teacher"),
+    (DEFAULT, UNTRAINED),
+    (DEFAULT, "teacher"),
+    (TWICE, BEFORE),
+    (LARGER, DEFAULT),
+)
 COUNTS = (3, 5, 10)
 HUNDRED, QUERIES, EACH, DRAWS = "trec-dl20", 20, 5, 20
 SHOWN = ("kappa", "quadratic_kappa", "pairwise_accuracy")
@@ -82,19 +89,20 @@ def write_page(page: Path, report: Path) -> None:
             *_learning_curve(found, full),
             *_stuffing(found, full),
             *_loss(found),
-            *_few_grades(found, full),
+            *(_few_grades(found) if full else ()),
             *_hundred_grades(found[DEFAULT]),
         ]
         write(target, parts)
 
 
 def _students(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
-    order = ("teacher", UNTRAINED, BEFORE, DEFAULT, TWICE, LARGER)
+    order = ["teacher", UNTRAINED, BEFORE, DEFAULT, TWICE, *([LARGER] if found[LARGER] else [])]
+    larger = ", with the *larger base* all-mpnet-base-v2" if found[LARGER] else ""
     yield (
         "## Collections that were never seen\n\n"
         f"The *default* recipe, the same *before* (at commit `{EARLIER}`), and the default with a "
-        "[*second pass*](../pipelines/scoring.md#a-second-pass) or with a *larger base*, "
-        f"all-mpnet-base-v2.\n\n{' / '.join(order)}:\n"
+        f"[*second pass*](../pipelines/scoring.md#a-second-pass){larger}.\n\n"
+        f"{' / '.join(order)}:\n"
     )
     metrics = METRICS if full else SHOWN
     titles = [TITLES[METRICS.index(metric)] for metric in metrics]
@@ -155,7 +163,7 @@ def _stuffing(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator
         "the query is written in (the `stuffing` of [probing](../pipelines/probing.md)).\n"
     )
     rows = []
-    for recipe in RECIPES if full else (BEFORE, DEFAULT, LARGER):
+    for recipe in [one for one in RECIPES if found[one] and (full or one not in FEWER)]:
         cells = []
         for tested in (*TEACHERS, UNTAUGHT):
             raised: dict[str, float] = {}
@@ -194,7 +202,7 @@ def _loss(found: dict[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
     yield table(["tested on", *given], rows)
 
 
-def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterator[str]:
+def _few_grades(found: dict[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
     yield (
         "## A few grades of each query\n\n"
         "So many passages of each query are graded, near the place where three tenths score "
@@ -205,7 +213,7 @@ def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterat
     links = {tested: Linked.of(found[DEFAULT], tested) for tested in POOLED}
     rows = []
     for count in COUNTS:
-        for judge in ("human", "teacher") if full else ("human",):
+        for judge in ("human", "teacher"):
             by_query, whole, unsure = (
                 pd.concat(some)
                 for some in zip(*(one.asked(judge, count) for one in links.values()), strict=True)
@@ -216,11 +224,10 @@ def _few_grades(found: dict[str, dict[str, pd.DataFrame]], full: bool) -> Iterat
             both = [statistics_of(some, "given", "given") for some in (by_query, unsure)]
             name = "people" if judge == "human" else "the teacher"
             cells = [difference_of(own, peer, METRICS[1])]
-            if full:
-                cells += [figures_of(own)[0], difference_of(*both, METRICS[1])]
+            cells += [figures_of(own)[0], difference_of(*both, METRICS[1])]
             rows.append([f"{count} by {name}", share, figures_of(own)[1], *cells])
     header = ["grades of a query", "pairs", TITLES[1], "minus one shift"]
-    more = [TITLES[0], "all pairs: minus as many grades of the least sure"] if full else []
+    more = [TITLES[0], "all pairs: minus as many grades of the least sure"]
     yield table([*header, *more], rows)
 
 
